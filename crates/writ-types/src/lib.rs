@@ -1,0 +1,55 @@
+//! The words every part of Writ shares: ids, names, values, effects, time, limits, reasons.
+//!
+//! Plain data only. Nothing here does I/O, reads a clock or draws random bytes: those come in as arguments, so that
+//! every rule built on these types can be tested with one line. The crates above exchange exactly these types; proofs
+//! of a check (`Authenticated`, `Permit`, `Reservation`, `Receipt`) stay with the crate that makes them.
+
+mod attr;
+mod bounds;
+mod budget;
+mod decimal;
+mod digest;
+mod effect;
+mod id;
+mod input;
+mod json;
+mod label;
+mod limits;
+mod name;
+mod principal;
+mod problem;
+mod reason;
+mod registry;
+mod resource;
+mod secret;
+mod spiffe;
+mod task;
+mod time;
+
+pub use attr::{Attr, AttrField, AttrType, Facts, Projection};
+pub use bounds::{Bound, BoundPlace, BoundPointer, Bounds, BoundsError};
+pub use budget::{Budget, Charge};
+pub use decimal::{Decimal, DecimalError};
+pub use digest::{Digest, DigestError, KeyedDigest};
+pub use effect::{Effect, Effects};
+pub use id::{
+    AgentId, ApprovalId, CallId, IdError, OperatorId, RecordId, RequestId, RevisionId, TaskId,
+    TokenId,
+};
+pub use input::Input;
+pub use json::{JsonFault, JsonFaultKind, JsonLimits, Number, Pointer, Value};
+pub use label::Label;
+pub use limits::{LIMIT_TABLE, LimitRow, Limits, TIMEOUT_TABLE, Timeouts};
+pub use name::{
+    ActionName, ApiId, CredentialName, NameError, OperationId, OwnerName, PurposeName,
+    RESERVED_API_IDS, Tenant,
+};
+pub use principal::{Binding, Mode, Principal, Requester};
+pub use problem::{Problem, Remedy, RemedyKind, Verdict};
+pub use reason::{Category, Outlook, ReasonCode};
+pub use registry::{Agent, Api, Attach, Purpose, Selector, UpstreamUrl, UpstreamUrlError};
+pub use resource::{PublicUrl, PublicUrlError, Resource};
+pub use secret::Secret;
+pub use spiffe::{SpiffeError, SpiffeId, TrustDomain};
+pub use task::{Grant, TaskRequest, TaskRequestError};
+pub use time::{Clock, ClockError, ManualClock, Monotonic, Timestamp, WallGuard};

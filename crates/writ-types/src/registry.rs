@@ -1,0 +1,281 @@
+//! What operators register: APIs, agents, purposes. Plain data of one revision.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::{
+    ActionName, AgentId, ApiId, Budget, CredentialName, Mode, OwnerName, PurposeName, SpiffeId,
+};
+
+/// Why a text is not an upstream URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no upstream URL: write `http://host:port/base` or `https://host/base`, without query or fragment"
+)]
+pub struct UpstreamUrlError(String);
+
+/// Where an API is reached: scheme, host, port and a base path without a trailing slash.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpstreamUrl {
+    /// Whether TLS is used.
+    pub tls: bool,
+    /// A name or an address; an IPv6 address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Prepended to every operation's path: empty, or `/…` without a trailing slash.
+    pub base_path: String,
+}
+
+impl UpstreamUrl {
+    /// `host:port`, or `host` alone where the port is the scheme's: the value of the `Host` field (RFC 9110 §7.2).
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        if self.port == if self.tls { 443 } else { 80 } {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
+    }
+}
+
+impl FromStr for UpstreamUrl {
+    type Err = UpstreamUrlError;
+
+    fn from_str(text: &str) -> Result<Self, UpstreamUrlError> {
+        let refused = || UpstreamUrlError(text.chars().take(128).collect());
+        let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(refused()),
+        };
+        let (authority, path) = rest
+            .split_once('/')
+            .map_or((rest, String::new()), |(authority, path)| {
+                (authority, format!("/{path}"))
+            });
+        let base_path = path.trim_end_matches('/').to_owned();
+        let plain_path = base_path.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~')
+        });
+        let dots = base_path
+            .split('/')
+            .any(|segment| matches!(segment, "." | ".."));
+        let (host, port) = match authority
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+        {
+            Some((address, rest)) => {
+                address
+                    .parse::<std::net::Ipv6Addr>()
+                    .map_err(|_not_an_address| refused())?;
+                (
+                    address,
+                    rest.strip_prefix(':')
+                        .or_else(|| rest.is_empty().then_some("")),
+                )
+            }
+            None => authority
+                .split_once(':')
+                .map_or((authority, Some("")), |(host, port)| (host, Some(port))),
+        };
+        let port = match port.ok_or_else(refused)? {
+            "" => {
+                if tls {
+                    443
+                } else {
+                    80
+                }
+            }
+            digits => digits
+                .parse()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or_else(refused)?,
+        };
+        let plain_host = !host.is_empty()
+            && host.bytes().all(|byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'_')
+            });
+        if !plain_host || !plain_path || dots || base_path.contains("//") {
+            return Err(refused());
+        }
+        Ok(Self {
+            tls,
+            host: host.to_ascii_lowercase(),
+            port,
+            base_path,
+        })
+    }
+}
+
+impl fmt::Display for UpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}://{}{}",
+            if self.tls { "https" } else { "http" },
+            self.authority(),
+            self.base_path
+        )
+    }
+}
+
+/// How a credential is attached to a permitted call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attach {
+    /// In a header field of the given lower-case name, as it is.
+    Header(String),
+    /// `Authorization: Bearer …`
+    Bearer,
+    /// `Authorization: Basic …`; the credential is `user:password`.
+    Basic,
+}
+
+/// An upstream API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// Its id, the first path segment at the gateway.
+    pub id: ApiId,
+    /// Who answers for it.
+    pub owner: OwnerName,
+    /// Where it is reached.
+    pub upstream: UpstreamUrl,
+    /// The credential it wants and how it is attached; none for an API without authentication.
+    pub credential: Option<(CredentialName, Attach)>,
+    /// Whether its owner accepts tokens that are bound to no key.
+    pub allow_unbound_tokens: bool,
+    /// Longest life of a token for it.
+    pub max_token_life: Duration,
+}
+
+/// What the built-in issuer looks at to recognise a process (SPIRE's unix selectors).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Selector {
+    /// The process runs as this user.
+    Uid(u32),
+    /// The process runs this executable file.
+    Path(String),
+}
+
+impl FromStr for Selector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || {
+            format!(
+                "`{}` is no selector: `unix:uid:1000` or `unix:path:/usr/bin/agent`",
+                text.chars().take(128).collect::<String>()
+            )
+        };
+        if let Some(uid) = text.strip_prefix("unix:uid:") {
+            return uid
+                .parse()
+                .map(Self::Uid)
+                .map_err(|_not_a_number| unknown());
+        }
+        let path = text
+            .strip_prefix("unix:path:")
+            .filter(|path| path.starts_with('/'));
+        path.map(|path| Self::Path(path.to_owned()))
+            .ok_or_else(unknown)
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uid(uid) => write!(f, "unix:uid:{uid}"),
+            Self::Path(path) => write!(f, "unix:path:{path}"),
+        }
+    }
+}
+
+/// A registered agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Its id.
+    pub id: AgentId,
+    /// Its workload identity.
+    pub spiffe: SpiffeId,
+    /// Who answers for it.
+    pub owner: OwnerName,
+    /// Groups it belongs to (Cedar `Writ::AgentGroup`).
+    pub groups: BTreeSet<String>,
+    /// Copilot or autonomous.
+    pub mode: Mode,
+    /// The purposes it may open tasks for.
+    pub purposes: BTreeSet<PurposeName>,
+    /// How the built-in issuer recognises its processes; all must hold. Empty: the built-in issuer never vouches for it.
+    pub selectors: BTreeSet<Selector>,
+    /// Whether it may act at all.
+    pub enabled: bool,
+}
+
+/// A named, owner-approved reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purpose {
+    /// Its name.
+    pub name: PurposeName,
+    /// Who approved it.
+    pub owner: OwnerName,
+    /// What it is for, for people.
+    pub description: String,
+    /// The actions it can need.
+    pub actions: BTreeSet<ActionName>,
+    /// The largest budget of a task.
+    pub budget: Budget,
+    /// The longest life of a task.
+    pub max_task_life: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upstream_urls_read_and_print() {
+        for (text, printed) in [
+            (
+                "http://127.0.0.1:8081/api/v1/",
+                "http://127.0.0.1:8081/api/v1",
+            ),
+            ("https://API.example.com", "https://api.example.com"),
+            ("https://[::1]:8443/x", "https://[::1]:8443/x"),
+            ("http://host:80", "http://host"),
+        ] {
+            assert_eq!(text.parse::<UpstreamUrl>().unwrap().to_string(), printed);
+        }
+        for bad in [
+            "ftp://a",
+            "http://",
+            "http://a:0",
+            "http://a:99999",
+            "http://a/b?c",
+            "http://a/../b",
+            "http://a//b",
+            "http://u@a",
+            "http://a/%2e",
+            "http://[zz]/",
+        ] {
+            assert!(bad.parse::<UpstreamUrl>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn selectors_read_and_print() {
+        for text in ["unix:uid:1000", "unix:path:/usr/bin/agent"] {
+            assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
+        }
+        for bad in ["uid:1", "unix:uid:x", "unix:path:relative", "unix:gid:1"] {
+            assert!(bad.parse::<Selector>().is_err(), "{bad}");
+        }
+    }
+}

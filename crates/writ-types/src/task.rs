@@ -1,0 +1,291 @@
+//! What a task may do, as it is asked for and as it is granted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::{
+    ActionName, AgentId, Bounds, BoundsError, Budget, Digest, Input, Mode, PurposeName, Requester,
+    TaskId, Tenant, Timestamp, Value,
+};
+
+/// Why `authorization_details` was refused (`invalid_authorization_details`, RFC 9396 §5). The text is for the developer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TaskRequestError {
+    /// Not one object of type `writ_task`.
+    #[error("`authorization_details` is an array of exactly one object with `type` `writ_task`")]
+    Type,
+    /// A member that is not known.
+    #[error(
+        "`writ_task` has no such member: it has type, purpose, prompt, actions, bounds, budget, expires_in, mode"
+    )]
+    Member,
+    /// A member that is missing or of the wrong type.
+    #[error("`{0}` is missing or of the wrong type")]
+    Value(&'static str),
+    /// An action that is none.
+    #[error("`actions` holds something that is no action: {0}")]
+    Action(crate::NameError),
+    /// Bounds that are none.
+    #[error(transparent)]
+    Bounds(BoundsError),
+    /// Bounds for an action that is not asked for.
+    #[error("`bounds` names an action that `actions` does not")]
+    UnusedBounds,
+    /// A budget that is none.
+    #[error("{0}")]
+    Budget(String),
+}
+
+/// A task as it is asked for: one `authorization_details` object of type `writ_task` (RFC 9396).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRequest {
+    /// The registered reason.
+    pub purpose: PurposeName,
+    /// What the agent was told, word for word. Kept encrypted; the record has a keyed digest.
+    pub prompt: Option<String>,
+    /// The actions asked for; never empty.
+    pub actions: BTreeSet<ActionName>,
+    /// Bounds on their arguments.
+    pub bounds: Bounds,
+    /// The budget asked for, where one is named.
+    pub budget: Option<Budget>,
+    /// The life asked for, where one is named.
+    pub expires_in: Option<Duration>,
+    /// The mode asked for, where one is named.
+    pub mode: Option<Mode>,
+}
+
+impl TaskRequest {
+    /// Most actions of one task.
+    pub const MOST_ACTIONS: usize = 256;
+
+    /// Reads the value of the `authorization_details` parameter.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskRequestError`]: unknown types and members are refused, not ignored (RFC 9396 §5).
+    pub fn parse(details: &Value) -> Result<Self, TaskRequestError> {
+        let members = Members::of(details)?;
+        let purpose = members
+            .text("purpose")?
+            .and_then(|purpose| purpose.parse().ok());
+        let actions = members.actions()?;
+        let bounds = match members.0.get("bounds") {
+            Some(value) => Bounds::parse(value).map_err(TaskRequestError::Bounds)?,
+            None => Bounds::none(),
+        };
+        if bounds.iter().any(|(action, _)| !actions.contains(action)) {
+            return Err(TaskRequestError::UnusedBounds);
+        }
+        let budget = members
+            .0
+            .get("budget")
+            .map(|value| Budget::parse(value, Budget::DEFAULT));
+        let mode = |mode: &str| {
+            mode.parse()
+                .map_err(|_unknown| TaskRequestError::Value("mode"))
+        };
+        Ok(Self {
+            purpose: purpose.ok_or(TaskRequestError::Value("purpose"))?,
+            prompt: members.text("prompt")?.map(str::to_owned),
+            actions,
+            bounds,
+            budget: budget.transpose().map_err(TaskRequestError::Budget)?,
+            expires_in: members.life()?,
+            mode: members.text("mode")?.map(mode).transpose()?,
+        })
+    }
+}
+
+/// The members of the one `writ_task` object.
+struct Members<'a>(&'a BTreeMap<String, Value>);
+
+impl<'a> Members<'a> {
+    const KNOWN: [&'static str; 8] = [
+        "type",
+        "purpose",
+        "prompt",
+        "actions",
+        "bounds",
+        "budget",
+        "expires_in",
+        "mode",
+    ];
+
+    fn of(details: &'a Value) -> Result<Self, TaskRequestError> {
+        let [detail] = details.as_array().ok_or(TaskRequestError::Type)? else {
+            return Err(TaskRequestError::Type);
+        };
+        let members = detail.as_object().ok_or(TaskRequestError::Type)?;
+        if members.get("type").and_then(Value::as_str) != Some("writ_task") {
+            return Err(TaskRequestError::Type);
+        }
+        if members
+            .keys()
+            .any(|name| !Self::KNOWN.contains(&name.as_str()))
+        {
+            return Err(TaskRequestError::Member);
+        }
+        Ok(Self(members))
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<&'a str>, TaskRequestError> {
+        let text = |value: &'a Value| value.as_str().ok_or(TaskRequestError::Value(name));
+        self.0.get(name).map(text).transpose()
+    }
+
+    fn actions(&self) -> Result<BTreeSet<ActionName>, TaskRequestError> {
+        let wrong = TaskRequestError::Value("actions");
+        let listed = self
+            .0
+            .get("actions")
+            .and_then(Value::as_array)
+            .ok_or_else(|| wrong.clone())?;
+        if listed.is_empty() || listed.len() > TaskRequest::MOST_ACTIONS {
+            return Err(wrong);
+        }
+        let action = |value: &Value| {
+            value
+                .as_str()
+                .ok_or_else(|| wrong.clone())?
+                .parse()
+                .map_err(TaskRequestError::Action)
+        };
+        listed.iter().map(action).collect()
+    }
+
+    fn life(&self) -> Result<Option<Duration>, TaskRequestError> {
+        let seconds = |value: &Value| {
+            let secs = value
+                .as_u64()
+                .filter(|secs| (1..=31_536_000).contains(secs));
+            secs.map(Duration::from_secs)
+                .ok_or(TaskRequestError::Value("expires_in"))
+        };
+        self.0.get("expires_in").map(seconds).transpose()
+    }
+}
+
+/// A task as it was granted. It never changes; what it has spent and whether it lives is the ledger's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The task.
+    pub task: TaskId,
+    /// The agent that may use it.
+    pub agent: AgentId,
+    /// The user it acts for, if any.
+    pub requester: Option<Requester>,
+    /// The registered reason.
+    pub purpose: PurposeName,
+    /// Copilot or autonomous.
+    pub mode: Mode,
+    /// The actions held.
+    pub actions: BTreeSet<ActionName>,
+    /// Bounds on their arguments.
+    pub bounds: Bounds,
+    /// What it may spend.
+    pub budget: Budget,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// When it ends by itself.
+    pub deadline: Timestamp,
+    /// The task it was narrowed from, if any.
+    pub parent: Option<TaskId>,
+    /// The keyed digest of the prompt, if there was one.
+    pub prompt: Option<crate::KeyedDigest>,
+}
+
+impl Grant {
+    /// Whether the task holds the action at all.
+    #[must_use]
+    pub fn holds(&self, action: &ActionName) -> bool {
+        self.actions.contains(action)
+    }
+
+    /// The first place where a call lies outside the task's bounds, if there is one.
+    #[must_use]
+    pub fn violation(&self, action: &ActionName, input: &Input) -> Option<&crate::BoundPointer> {
+        self.bounds.violation(action, input)
+    }
+
+    /// The `authorization_details` object that says what was granted (RFC 9396 §7). The prompt is not repeated.
+    #[must_use]
+    pub fn to_details(&self) -> Value {
+        let seconds = self.deadline.since(self.opened).as_secs();
+        Value::Array(vec![Value::object([
+            ("type", Value::from("writ_task")),
+            ("purpose", Value::from(self.purpose.as_str())),
+            (
+                "actions",
+                Value::Array(
+                    self.actions
+                        .iter()
+                        .map(|action| Value::from(action.to_string()))
+                        .collect(),
+                ),
+            ),
+            ("bounds", self.bounds.to_value()),
+            ("budget", self.budget.to_value()),
+            ("expires_in", Value::from_u64(seconds)),
+            ("mode", Value::from(self.mode.as_str())),
+        ])])
+    }
+
+    /// The digest of everything granted: what a token or an approval can be bound to.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let header = format!("{}\n{}\n{}\n", self.tenant, self.task, self.agent);
+        Digest::of_parts(&[
+            b"writ grant v1\n",
+            header.as_bytes(),
+            self.to_details().canonical().as_bytes(),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::JsonLimits;
+
+    fn parse(text: &str) -> Result<TaskRequest, TaskRequestError> {
+        TaskRequest::parse(&Value::parse(text.as_bytes(), &JsonLimits::REQUEST).unwrap())
+    }
+
+    #[test]
+    fn a_full_request_reads() {
+        let request = parse(
+            r#"[{"type":"writ_task","purpose":"acme-renewal","prompt":"renew the certificate","actions":["dns:patchZone"],
+                "bounds":{"dns:patchZone":{"/path/zone_id":["example.org."]}},"budget":{"calls":3},"expires_in":300,"mode":"autonomous"}]"#,
+        )
+        .unwrap();
+        assert_eq!(request.budget.unwrap().calls, 3);
+        assert_eq!(request.mode, Some(Mode::Autonomous));
+        assert_eq!(request.expires_in, Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for bad in [
+            "{}",
+            "[]",
+            r#"[{"type":"other"}]"#,
+            r#"[{"type":"writ_task"},{"type":"writ_task"}]"#,
+            r#"[{"type":"writ_task","purpose":"p","actions":["a:b"],"scope":"x"}]"#,
+            r#"[{"type":"writ_task","purpose":"p","actions":[]}]"#,
+            r#"[{"type":"writ_task","purpose":"p","actions":["ab"]}]"#,
+            r#"[{"type":"writ_task","purpose":"p"}]"#,
+            r#"[{"type":"writ_task","actions":["a:b"]}]"#,
+            r#"[{"type":"writ_task","purpose":"P P","actions":["a:b"]}]"#,
+            r#"[{"type":"writ_task","purpose":"p","actions":["a:b"],"bounds":{"a:c":{"/body/x":[1]}}}]"#,
+            r#"[{"type":"writ_task","purpose":"p","actions":["a:b"],"bounds":{"a:b":{"/body/x":{"regex":"."}}}}]"#,
+            r#"[{"type":"writ_task","purpose":"p","actions":["a:b"],"expires_in":0}]"#,
+            r#"[{"type":"writ_task","purpose":"p","actions":["a:b"],"mode":"god"}]"#,
+            r#"[{"type":"writ_task","purpose":"p","actions":["a:b"],"prompt":7}]"#,
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}
