@@ -7,9 +7,9 @@ use aws_lc_rs::{digest, hmac};
 
 use crate::Secret;
 
-/// A text is not `sha256:` and 64 lower-case hexadecimal digits.
+/// A text is not `sha256:` (or, for a keyed digest, `hmac:`) and 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a digest is `sha256:` and 64 lower-case hexadecimal digits")]
+#[error("a digest is `sha256:` or `hmac:` and 64 lower-case hexadecimal digits")]
 pub struct DigestError;
 
 /// A SHA-256 digest, printed `sha256:<hex>`.
@@ -110,6 +110,15 @@ impl fmt::Debug for KeyedDigest {
     }
 }
 
+impl FromStr for KeyedDigest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let digits = text.strip_prefix("hmac:").ok_or(DigestError)?;
+        unhex(digits).map(Self).ok_or(DigestError)
+    }
+}
+
 fn hex(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
@@ -166,6 +175,13 @@ mod tests {
         let base = KeyedDigest::of(&one, "prompt", b"refund order 17");
         assert_eq!(base, KeyedDigest::of(&one, "prompt", b"refund order 17"));
         assert_ne!(base, KeyedDigest::of(&two, "prompt", b"refund order 17"));
+        assert_eq!(base.to_string().parse(), Ok(base));
+        assert!(
+            base.to_string()
+                .replace("hmac:", "sha256:")
+                .parse::<KeyedDigest>()
+                .is_err()
+        );
         assert_ne!(base, KeyedDigest::of(&one, "promptr", b"efund order 17"));
     }
 }

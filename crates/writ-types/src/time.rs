@@ -57,6 +57,46 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// Reads what [`Self`] prints: RFC 3339 in UTC with exactly three decimals, in the years 1970 to 9999.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = |from: usize, to: usize| {
+            let part = text.get(from..to)?;
+            part.bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| part.parse::<u64>().ok())?
+        };
+        let (year, month, day) = (digits(0, 4)?, digits(5, 7)?, digits(8, 10)?);
+        let (hour, minute, second) = (digits(11, 13)?, digits(14, 16)?, digits(17, 19)?);
+        // Howard Hinnant's days-from-civil; the comparison below refuses what is no date and every other spelling.
+        let year_from_march = year.checked_sub(u64::from(month <= 2))?;
+        let era = year_from_march / 400;
+        let year_of_era = year_from_march % 400;
+        let month_from_march = month
+            .checked_add(if month > 2 { 0 } else { 12 })?
+            .checked_sub(3)?;
+        let day_of_year = (month_from_march.checked_mul(153)?.checked_add(2)? / 5)
+            .checked_add(day)?
+            .checked_sub(1)?;
+        let day_of_era = year_of_era
+            .checked_mul(365)?
+            .checked_add(year_of_era / 4)?
+            .checked_sub(year_of_era / 100)?
+            .checked_add(day_of_year)?;
+        let days = era
+            .checked_mul(146_097)?
+            .checked_add(day_of_era)?
+            .checked_sub(719_468)?;
+        let minutes = days
+            .checked_mul(24)?
+            .checked_add(hour)?
+            .checked_mul(60)?
+            .checked_add(minute)?;
+        let seconds = minutes.checked_mul(60)?.checked_add(second)?;
+        let instant = Self(seconds.checked_mul(1000)?.checked_add(digits(20, 23)?)?);
+        (instant.to_string() == text).then_some(instant)
+    }
+
     /// The UTC calendar date, year, month and day (proleptic Gregorian).
     #[must_use]
     pub fn date(self) -> (u64, u64, u64) {
@@ -254,6 +294,33 @@ mod tests {
             (4_102_444_799_999, "2099-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(Timestamp::from_millis(millis).to_string(), text);
+            assert_eq!(Timestamp::parse(text), Some(Timestamp::from_millis(millis)));
+        }
+    }
+
+    #[test]
+    fn only_the_printed_form_reads_back() {
+        for day in 0..40_000 {
+            let instant = Timestamp::from_millis(day * 86_400_000 + day);
+            assert_eq!(Timestamp::parse(&instant.to_string()), Some(instant));
+        }
+        for bad in [
+            "",
+            "1969-12-31T23:59:59.999Z",
+            "2023-02-29T00:00:00.000Z",
+            "2023-13-01T00:00:00.000Z",
+            "2023-00-01T00:00:00.000Z",
+            "2023-01-00T00:00:00.000Z",
+            "2023-01-01T24:00:00.000Z",
+            "2023-01-01T00:60:00.000Z",
+            "2023-01-01T00:00:60.000Z",
+            "2023-01-01 00:00:00.000Z",
+            "2023-01-01T00:00:00Z",
+            "2023-01-01T00:00:00.000+00:00",
+            "2023-01-01T00:00:00.000Zx",
+            "+023-01-01T00:00:00.000Z",
+        ] {
+            assert_eq!(Timestamp::parse(bad), None, "{bad}");
         }
     }
 
