@@ -81,19 +81,49 @@ impl KeyedDigest {
     /// Commits to `bytes` under `key`; `context` separates uses of one key and ends at a zero byte.
     #[must_use]
     pub fn of(key: &Secret<[u8; 32]>, context: &str, bytes: &[u8]) -> Self {
+        let mut hasher = Self::begin(key, context);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// Begins a commitment to bytes that come in parts.
+    #[must_use]
+    pub fn begin(key: &Secret<[u8; 32]>, context: &str) -> KeyedHasher {
         let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()));
         mac.update(context.as_bytes());
         mac.update(&[0]);
-        mac.update(bytes);
-        let mut tag = [0; 32];
-        tag.copy_from_slice(mac.sign().as_ref());
-        Self(tag)
+        KeyedHasher(mac)
     }
 
     /// The 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+/// A commitment that is being made, part by part.
+#[derive(Clone)]
+pub struct KeyedHasher(hmac::Context);
+
+impl KeyedHasher {
+    /// Takes the next part. Parts run together: the caller separates them where that matters.
+    pub fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    /// The commitment to all parts.
+    #[must_use]
+    pub fn finish(self) -> KeyedDigest {
+        let mut tag = [0; 32];
+        tag.copy_from_slice(self.0.sign().as_ref());
+        KeyedDigest(tag)
+    }
+}
+
+impl fmt::Debug for KeyedHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyedHasher")
     }
 }
 

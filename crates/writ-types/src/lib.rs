@@ -30,7 +30,7 @@ pub use attr::{Attr, AttrField, AttrType, Facts, Projection};
 pub use bounds::{Bound, BoundPlace, BoundPointer, Bounds, BoundsError};
 pub use budget::{Budget, Charge};
 pub use decimal::{Decimal, DecimalError};
-pub use digest::{Digest, DigestError, KeyedDigest};
+pub use digest::{Digest, DigestError, KeyedDigest, KeyedHasher};
 pub use effect::{Effect, Effects};
 pub use id::{
     AgentId, ApprovalId, CallId, IdError, OperatorId, RecordId, RequestId, RevisionId, TaskId,
