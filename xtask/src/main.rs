@@ -1,1 +1,62 @@
-fn main() {}
+//! `cargo xtask`: what the repository does with itself. It sets up and runs the tests and writes the generated
+//! references. It knows nothing of the product but `writ-types`, and it is no build system.
+
+mod error;
+mod http;
+mod packages;
+mod powerdns;
+mod reference;
+mod say;
+mod testing;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use error::XtaskError;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+commands:
+  test [--filter <text>]  run every test, with real servers on free loopback ports
+  reference               write the generated pages under docs/reference
+
+environment of `test`:
+  WRIT_MAY_INSTALL        1: install missing Debian packages, with `sudo -n` if need be; 0: never install, not even as root
+  WRIT_SHARED             folder with the public test corpora; a folder `shared` beside the repository if unset
+  CI                      set: the corpora must be used by every test that knows them, and nextest's profile is `ci`
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test", rest @ ..] => testing::run(rest),
+        ["reference"] => reference::write(root()),
+        ["help" | "--help" | "-h", ..] => {
+            say::out(USAGE);
+            Ok(ExitCode::SUCCESS)
+        }
+        [] => Err(XtaskError::Usage("no command was given".to_owned())),
+        [other, ..] => Err(XtaskError::Usage(format!("no command `{other}`"))),
+    };
+    outcome.unwrap_or_else(|error| {
+        say::error(&error);
+        match error {
+            XtaskError::Usage(_) => {
+                say::talk(USAGE);
+                ExitCode::from(2)
+            }
+            XtaskError::Io { .. }
+            | XtaskError::PackagesMissing { .. }
+            | XtaskError::InstallFailed { .. }
+            | XtaskError::PowerDns(_) => ExitCode::FAILURE,
+        }
+    })
+}
+
+/// The repository.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
