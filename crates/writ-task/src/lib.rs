@@ -1,1 +1,27 @@
-//! writ-task.
+//! The ledger of live tasks: who may still act, what is left to spend, and how a kill reaches a call in flight.
+//!
+//! Read [`Ledger`] first: it is the seam the call path uses, asynchronous and fallible so that a ledger shared by
+//! several nodes changes nothing in that path. [`MemoryLedger`] is the ledger of one process; [`Rebuild`] makes it
+//! again from the log after a restart. [`Entered`] and [`Reservation`] are what the call path holds in between.
+//!
+//! Nothing here waits, reads a clock or touches a file: instants come in as arguments, and a restart's events too.
+
+mod cut;
+mod error;
+mod ledger;
+mod memory;
+mod narrow;
+mod proof;
+mod rebuild;
+mod tree;
+
+pub use cut::CutSignal;
+pub use error::{EndError, EnterError, OpenError, RebuildError, ReserveError};
+pub use ledger::{Cut, Ending, Ledger, LedgerFuture, TaskState, TaskStatus};
+pub use memory::MemoryLedger;
+pub use narrow::Widening;
+pub use proof::{Entered, Outcome, Reservation};
+pub use rebuild::{Event, Rebuild, Restored};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! How a kill reaches a call in flight, without a runtime.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// The flag of one call: set once, never cleared.
+#[derive(Default)]
+pub(crate) struct CutFlag {
+    cut: AtomicBool,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    wakers: BTreeMap<u64, Waker>,
+}
+
+impl CutFlag {
+    /// Sets the flag. What waits is woken by [`CutFlag::wake`], which must not run under the ledger's lock: a waker is
+    /// someone else's code.
+    pub(crate) fn set(&self) {
+        // INVARIANT: sequentially consistent, so that a kill that has returned is seen by every later `is_cut`.
+        self.cut.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.cut.load(Ordering::SeqCst)
+    }
+
+    /// Wakes all that wait. Call it after [`CutFlag::set`].
+    pub(crate) fn wake(&self) {
+        let wakers = std::mem::take(&mut self.waiting().wakers);
+        for waker in wakers.into_values() {
+            waker.wake();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells a call that its task was killed, closed or ran out.
+///
+/// A future that becomes ready when the call is cut, for waiting on together with the upstream; and
+/// [`is_cut`](Self::is_cut), to be read once more after the last wait, right before sending. A kill that returned
+/// before that read is seen by it.
+pub struct CutSignal {
+    flag: Arc<CutFlag>,
+    key: Option<u64>,
+}
+
+impl CutSignal {
+    pub(crate) const fn new(flag: Arc<CutFlag>) -> Self {
+        Self { flag, key: None }
+    }
+
+    /// Whether the call was cut.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.flag.is_set()
+    }
+}
+
+impl Clone for CutSignal {
+    /// Another signal of the same call; it waits for itself.
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.flag))
+    }
+}
+
+impl fmt::Debug for CutSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CutSignal")
+            .field("is_cut", &self.is_cut())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Future for CutSignal {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let flag = Arc::clone(&self.flag);
+        if flag.is_set() {
+            return Poll::Ready(());
+        }
+        let mut waiting = flag.waiting();
+        let key = self.key.unwrap_or(waiting.next);
+        if self.key.is_none() {
+            waiting.next = waiting.next.saturating_add(1);
+            self.key = Some(key);
+        }
+        waiting.wakers.insert(key, context.waker().clone());
+        drop(waiting);
+        // Read again: the flag may have been set between the first read and the registration, and then `wake` may have
+        // found nobody.
+        if flag.is_set() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for CutSignal {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let waker = self.flag.waiting().wakers.remove(&key);
+            drop(waker);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

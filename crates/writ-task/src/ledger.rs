@@ -1,0 +1,185 @@
+//! The seam between the call path and whatever keeps the tasks.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use writ_types::{
+    ActionName, AgentId, Budget, CallId, Charge, Facts, Grant, Label, TaskId, Tenant, Timestamp,
+};
+
+use crate::{EndError, EnterError, Entered, OpenError, Reservation, ReserveError};
+
+/// What a ledger answers with. Boxed, so that a ledger elsewhere can wait where this one does not.
+pub type LedgerFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The live tasks of every tenant (DESIGN §4 step 4 and step 9).
+///
+/// The call path calls [`enter`](Self::enter), [`reserve`](Self::reserve) and, when the intent is recorded,
+/// [`Reservation::commit`]. Whoever opens, closes or kills tasks calls the rest. Every call with the same tenant and
+/// task sees one order of events: what enters after a revoke fails, what was in flight is cut.
+pub trait Ledger: Send + Sync + fmt::Debug {
+    /// Opens a task. With `grant.parent` it must be within the live parent: actions, bounds, deadline, mode, purpose,
+    /// requester, and what the parent has left.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; nothing is opened then.
+    fn open(&self, grant: Grant, now: Timestamp)
+    -> LedgerFuture<'_, Result<Arc<Grant>, OpenError>>;
+
+    /// Registers a call of a live task, so that a kill can cut it. Dropping the [`Entered`] deregisters it.
+    ///
+    /// # Errors
+    ///
+    /// [`EnterError`]: the task has ended or is not known, or too many of its calls are in flight.
+    fn enter(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        call: CallId,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<Entered, EnterError>>;
+
+    /// Reserves what the call costs, from the task's budget and from every ancestor's, in one critical section with
+    /// the facts it returns: no other call sees the same counters.
+    ///
+    /// A call reserves once. It counts as at least one call, whatever `charge` says.
+    ///
+    /// # Errors
+    ///
+    /// [`ReserveError`]; nothing is reserved then.
+    fn reserve(
+        &self,
+        entered: &Entered,
+        action: &ActionName,
+        charge: Charge,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<(Reservation, Facts), ReserveError>>;
+
+    /// Adds labels to the whole task tree: what one task has read, its parents and children may know too.
+    ///
+    /// # Errors
+    ///
+    /// [`EnterError::Ended`] if the call was cut meanwhile. The labels are added all the same.
+    fn add_labels(
+        &self,
+        entered: &Entered,
+        labels: &BTreeSet<Label>,
+    ) -> LedgerFuture<'_, Result<(), EnterError>>;
+
+    /// Ends a task and everything below it because its work is done. Calls in flight are cut.
+    ///
+    /// # Errors
+    ///
+    /// [`EndError`]: no such task. Ending a task that has ended is no error and cuts nothing.
+    fn close(&self, tenant: &Tenant, task: TaskId) -> LedgerFuture<'_, Result<Cut, EndError>>;
+
+    /// Ends a task and everything below it. When this returns, every call in flight reads as cut.
+    ///
+    /// # Errors
+    ///
+    /// [`EndError`]: no such task. Ending a task that has ended is no error and cuts nothing.
+    fn revoke(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        why: Ending,
+    ) -> LedgerFuture<'_, Result<Cut, EndError>>;
+
+    /// Ends every task of an agent and everything below them.
+    fn revoke_agent(&self, tenant: &Tenant, agent: AgentId) -> LedgerFuture<'_, Cut>;
+
+    /// Ends every task whose deadline has passed and forgets those that nothing hangs on any more.
+    fn sweep(&self, now: Timestamp) -> LedgerFuture<'_, Cut>;
+
+    /// A task, live or ended; none if it is not known or was forgotten after its deadline.
+    fn status(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Option<TaskStatus>>;
+
+    /// At most `limit` tasks of a tenant in the order of their ids, those after `after`.
+    fn list(
+        &self,
+        tenant: &Tenant,
+        after: Option<TaskId>,
+        limit: usize,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Vec<TaskStatus>>;
+}
+
+/// Why a task is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// Its work was done.
+    Closed,
+    /// Its deadline passed.
+    Deadline,
+    /// Someone revoked it.
+    Revoked,
+    /// Its agent was revoked or disabled.
+    AgentRevoked,
+    /// A task above it ended.
+    WithParent,
+}
+
+impl Ending {
+    /// The word in records and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Deadline => "deadline",
+            Self::Revoked => "revoked",
+            Self::AgentRevoked => "agent_revoked",
+            Self::WithParent => "with_parent",
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether a task may still act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskState {
+    /// It may.
+    Live,
+    /// It may not, and never again.
+    Ended(Ending),
+}
+
+/// What ending tasks has cut.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// The tasks that ended, a parent before its children.
+    pub tasks: Vec<TaskId>,
+    /// The calls that were in flight.
+    pub calls: Vec<CallId>,
+}
+
+/// A task as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskStatus {
+    /// What was granted.
+    pub grant: Arc<Grant>,
+    /// Whether it may still act.
+    pub state: TaskState,
+    /// What it and the tasks below it have spent, the calls whose intent is recorded.
+    pub spent: Charge,
+    /// What is reserved by calls whose intent is not recorded yet.
+    pub reserved: Charge,
+    /// What the next call may cost at most: the least that it or a task above it has left. Nothing if it has ended.
+    pub left: Budget,
+    /// Its own calls in flight, and those of the tasks below it.
+    pub in_flight: usize,
+    /// The tasks opened directly below it that are still known.
+    pub children: Vec<TaskId>,
+}

@@ -1,0 +1,377 @@
+//! The ledger of one process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
+use std::ops::Bound;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use writ_types::{
+    ActionName, AgentId, CallId, Charge, Facts, Grant, Label, Limits, TaskId, Tenant, Timestamp,
+};
+
+use crate::ledger::{Cut, Ending, Ledger, LedgerFuture, TaskStatus};
+use crate::proof::{Entered, Reservation};
+use crate::tree::{Before, Severed, Tree};
+use crate::{EndError, EnterError, OpenError, ReserveError};
+
+/// The live tasks of this process.
+///
+/// One lock finds a task's tree, one lock per tree decides. Neither is held while anything waits or a waker runs, and
+/// the first is never asked for under the second.
+#[derive(Debug)]
+pub struct MemoryLedger {
+    most_in_flight: usize,
+    most_tasks: usize,
+    tenants: RwLock<BTreeMap<Tenant, Tasks>>,
+}
+
+/// One tenant's tasks.
+#[derive(Debug, Default)]
+struct Tasks {
+    trees: BTreeMap<TaskId, Arc<Tree>>,
+    live: BTreeSet<(AgentId, TaskId)>,
+}
+
+impl Tasks {
+    /// The live tasks of an agent.
+    fn of_agent(&self, agent: AgentId) -> impl Iterator<Item = TaskId> {
+        let first = TaskId::new(Timestamp::from_millis(0), [0; 10]);
+        let from = self.live.range((agent, first)..);
+        from.take_while(move |(own, _)| *own == agent)
+            .map(|(_, task)| *task)
+    }
+}
+
+impl MemoryLedger {
+    /// A ledger without tasks, with `task_in_flight` and `agent_tasks` of the limits.
+    #[must_use]
+    pub const fn new(limits: &Limits) -> Self {
+        Self {
+            most_in_flight: limits.task_in_flight,
+            most_tasks: limits.agent_tasks,
+            tenants: RwLock::new(BTreeMap::new()),
+        }
+    }
+
+    /// Puts a task back with what it had spent, itself and everything below it ([`TaskStatus::spent`]), after a restart.
+    /// A parent comes before its children. `seen` counts its own calls of each action, `labels` is what it had read.
+    ///
+    /// What is spent is not checked against the budget, nor the budget against what the parent has left by now, nor the
+    /// number of the agent's tasks: they were when it was opened.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], as for [`Ledger::open`] but for the number of tasks.
+    pub fn restore(
+        &self,
+        grant: Grant,
+        spent: Charge,
+        seen: BTreeMap<ActionName, u64>,
+        labels: BTreeSet<Label>,
+        now: Timestamp,
+    ) -> Result<Arc<Grant>, OpenError> {
+        let before = Before {
+            spent,
+            seen,
+            labels,
+        };
+        self.insert(grant, Some(before), None, now)
+    }
+
+    /// Counts a call of the log; `false` if its task is not known.
+    pub(crate) fn spend_recorded(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        action: &ActionName,
+        charge: Charge,
+    ) -> bool {
+        self.tree(tenant, task)
+            .is_some_and(|tree| tree.spend_recorded(task, action, charge))
+    }
+
+    /// Labels of the log; `false` if the task is not known.
+    pub(crate) fn label_recorded(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        labels: &BTreeSet<Label>,
+    ) -> bool {
+        self.tree(tenant, task)
+            .is_some_and(|tree| tree.add_labels(task, labels) != Err(EnterError::Unknown))
+    }
+
+    pub(crate) fn insert(
+        &self,
+        grant: Grant,
+        before: Option<Before>,
+        most_tasks: Option<usize>,
+        now: Timestamp,
+    ) -> Result<Arc<Grant>, OpenError> {
+        if grant.deadline <= now {
+            return Err(OpenError::DeadlinePast);
+        }
+        let grant = Arc::new(grant);
+        // Held to the end: the number of tasks and the freedom of the id are true when the task is in.
+        let mut tenants = self.write();
+        let tasks = tenants.entry(grant.tenant.clone()).or_default();
+        if tasks.trees.contains_key(&grant.task) {
+            return Err(OpenError::Exists);
+        }
+        if let Some(most) = most_tasks
+            && tasks.of_agent(grant.agent).count() >= most
+        {
+            return Err(OpenError::TooManyTasks { most });
+        }
+        let tree = match grant.parent {
+            Some(parent) => {
+                let tree = tasks.trees.get(&parent).ok_or(OpenError::ParentUnknown)?;
+                tree.open_below(parent, Arc::clone(&grant), before, now)?;
+                Arc::clone(tree)
+            }
+            None => Arc::new(Tree::of(Arc::clone(&grant), before)),
+        };
+        tasks.trees.insert(grant.task, tree);
+        tasks.live.insert((grant.agent, grant.task));
+        Ok(grant)
+    }
+
+    /// Knows a sub-task of the log as ended, so that what the log says it spent counts against the tasks above it.
+    pub(crate) fn insert_ended(&self, grant: Grant) {
+        let mut tenants = self.write();
+        let tasks = tenants.entry(grant.tenant.clone()).or_default();
+        let above = grant.parent.and_then(|parent| tasks.trees.get(&parent));
+        if let Some(tree) = above.map(Arc::clone)
+            && !tasks.trees.contains_key(&grant.task)
+        {
+            tasks.trees.insert(grant.task, Arc::clone(&tree));
+            tree.insert_ended(Arc::new(grant));
+        }
+    }
+
+    pub(crate) fn end(&self, tenant: &Tenant, task: TaskId, why: Ending) -> Result<Cut, EndError> {
+        let tree = self.tree(tenant, task).ok_or(EndError::Unknown)?;
+        let severed = tree.end(task, why).ok_or(EndError::Unknown)?;
+        Ok(self.retire(severed))
+    }
+
+    /// Ends every task that is over at `now` and forgets what nothing hangs on.
+    pub(crate) fn sweep_at(&self, now: Timestamp) -> Cut {
+        let mut trees: Vec<(Tenant, Arc<Tree>)> = Vec::new();
+        for (tenant, tasks) in self.read().iter() {
+            let mut own: Vec<_> = tasks.trees.values().collect();
+            own.sort_unstable_by_key(|tree| Arc::as_ptr(tree));
+            own.dedup_by_key(|tree| Arc::as_ptr(tree));
+            trees.extend(
+                own.into_iter()
+                    .map(|tree| (tenant.clone(), Arc::clone(tree))),
+            );
+        }
+        let mut severed = Severed::default();
+        let mut forgotten = Vec::new();
+        for (tenant, tree) in &trees {
+            let tasks = tree.sweep(now, &mut severed);
+            forgotten.extend(tasks.into_iter().map(|task| (tenant, task)));
+        }
+        let cut = self.retire(severed);
+        if !forgotten.is_empty() {
+            let mut tenants = self.write();
+            for (tenant, task) in forgotten {
+                if let Some(tasks) = tenants.get_mut(tenant) {
+                    tasks.trees.remove(&task);
+                }
+            }
+        }
+        cut
+    }
+
+    /// Takes what has ended off the agents' lists, and wakes what was cut.
+    fn retire(&self, severed: Severed) -> Cut {
+        if !severed.tasks.is_empty() {
+            let mut tenants = self.write();
+            for grant in &severed.tasks {
+                if let Some(tasks) = tenants.get_mut(&grant.tenant) {
+                    tasks.live.remove(&(grant.agent, grant.task));
+                }
+            }
+        }
+        severed.wake()
+    }
+
+    fn expire(&self, tree: &Tree, task: TaskId, now: Timestamp) {
+        let severed = tree.expire(task, now);
+        self.retire(severed);
+    }
+
+    fn tree(&self, tenant: &Tenant, task: TaskId) -> Option<Arc<Tree>> {
+        self.read().get(tenant)?.trees.get(&task).map(Arc::clone)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Tenant, Tasks>> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<Tenant, Tasks>> {
+        self.tenants.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_at(&self, grant: Grant, now: Timestamp) -> Result<Arc<Grant>, OpenError> {
+        let (tenant, agent) = (grant.tenant.clone(), grant.agent);
+        let full = |ledger: &Self| {
+            let tenants = ledger.read();
+            let tasks = tenants.get(&tenant);
+            tasks.is_some_and(|tasks| tasks.of_agent(agent).count() >= ledger.most_tasks)
+        };
+        if full(self) {
+            // Some of them may be over without anyone having looked.
+            self.sweep_at(now);
+        }
+        self.insert(grant, None, Some(self.most_tasks), now)
+    }
+
+    fn enter_at(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        call: CallId,
+        now: Timestamp,
+    ) -> Result<Entered, EnterError> {
+        let tree = self.tree(tenant, task).ok_or(EnterError::Unknown)?;
+        let entered = tree.enter(task, call, self.most_in_flight, now);
+        if matches!(entered, Err(EnterError::Ended(Ending::Deadline))) {
+            self.expire(&tree, task, now);
+        }
+        entered
+    }
+
+    fn reserve_at(
+        &self,
+        entered: &Entered,
+        action: &ActionName,
+        charge: Charge,
+        now: Timestamp,
+    ) -> Result<(Reservation, Facts), ReserveError> {
+        // A call is a call, whatever its operation declares.
+        let charge = Charge {
+            calls: charge.calls.max(1),
+            ..charge
+        };
+        let task = entered.grant.task;
+        let reserved = entered
+            .tree
+            .reserve(task, entered.call, action, charge, now);
+        if matches!(reserved, Err(ReserveError::Ended(Ending::Deadline))) {
+            self.expire(&entered.tree, task, now);
+        }
+        reserved
+    }
+
+    fn status_at(&self, tenant: &Tenant, task: TaskId, now: Timestamp) -> Option<TaskStatus> {
+        let tree = self.tree(tenant, task)?;
+        self.expire(&tree, task, now);
+        tree.status(task)
+    }
+}
+
+impl Ledger for MemoryLedger {
+    fn open(
+        &self,
+        grant: Grant,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<Arc<Grant>, OpenError>> {
+        Box::pin(ready(self.open_at(grant, now)))
+    }
+
+    fn enter(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        call: CallId,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<Entered, EnterError>> {
+        Box::pin(ready(self.enter_at(tenant, task, call, now)))
+    }
+
+    fn reserve(
+        &self,
+        entered: &Entered,
+        action: &ActionName,
+        charge: Charge,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<(Reservation, Facts), ReserveError>> {
+        Box::pin(ready(self.reserve_at(entered, action, charge, now)))
+    }
+
+    fn add_labels(
+        &self,
+        entered: &Entered,
+        labels: &BTreeSet<Label>,
+    ) -> LedgerFuture<'_, Result<(), EnterError>> {
+        let added = entered.tree.add_labels(entered.grant.task, labels);
+        Box::pin(ready(added))
+    }
+
+    fn close(&self, tenant: &Tenant, task: TaskId) -> LedgerFuture<'_, Result<Cut, EndError>> {
+        self.revoke(tenant, task, Ending::Closed)
+    }
+
+    fn revoke(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        why: Ending,
+    ) -> LedgerFuture<'_, Result<Cut, EndError>> {
+        Box::pin(ready(self.end(tenant, task, why)))
+    }
+
+    fn revoke_agent(&self, tenant: &Tenant, agent: AgentId) -> LedgerFuture<'_, Cut> {
+        let live: Vec<TaskId> = {
+            let tenants = self.read();
+            let tasks = tenants.get(tenant).into_iter();
+            tasks.flat_map(|tasks| tasks.of_agent(agent)).collect()
+        };
+        let mut cut = Cut::default();
+        for task in live {
+            // One that was forgotten in between has nothing left to cut.
+            let more = self
+                .end(tenant, task, Ending::AgentRevoked)
+                .unwrap_or_default();
+            cut.tasks.extend(more.tasks);
+            cut.calls.extend(more.calls);
+        }
+        Box::pin(ready(cut))
+    }
+
+    fn sweep(&self, now: Timestamp) -> LedgerFuture<'_, Cut> {
+        Box::pin(ready(self.sweep_at(now)))
+    }
+
+    fn status(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Option<TaskStatus>> {
+        Box::pin(ready(self.status_at(tenant, task, now)))
+    }
+
+    fn list(
+        &self,
+        tenant: &Tenant,
+        after: Option<TaskId>,
+        limit: usize,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Vec<TaskStatus>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let page: Vec<TaskId> = {
+            let tenants = self.read();
+            let tasks = tenants.get(tenant).map(|tasks| &tasks.trees);
+            let range = tasks.map(|trees| trees.range((from, Bound::Unbounded)));
+            let ids = range.into_iter().flatten().map(|(task, _)| *task);
+            ids.take(limit).collect()
+        };
+        let page = page.into_iter();
+        let page = page.filter_map(|task| self.status_at(tenant, task, now));
+        Box::pin(ready(page.collect()))
+    }
+}

@@ -1,0 +1,190 @@
+//! What the call path holds: a call that has entered, and a budget that is reserved.
+
+use std::fmt;
+use std::sync::Arc;
+
+use writ_types::{ActionName, CallId, Charge, Grant, TaskId};
+
+use crate::CutSignal;
+use crate::cut::CutFlag;
+use crate::tree::Tree;
+
+/// A call of a live task, registered so that a kill can cut it. Keep it until the last byte; dropping it deregisters.
+pub struct Entered {
+    pub(crate) tree: Arc<Tree>,
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) call: CallId,
+    pub(crate) flag: Arc<CutFlag>,
+}
+
+impl Entered {
+    /// What the task holds.
+    #[must_use]
+    pub const fn grant(&self) -> &Arc<Grant> {
+        &self.grant
+    }
+
+    /// The call.
+    #[must_use]
+    pub const fn call(&self) -> CallId {
+        self.call
+    }
+
+    /// How the call learns that it was cut.
+    #[must_use]
+    pub fn cut(&self) -> CutSignal {
+        CutSignal::new(Arc::clone(&self.flag))
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.tree.leave(self.grant.task, self.call);
+    }
+}
+
+impl fmt::Debug for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entered")
+            .field("task", &self.grant.task)
+            .field("call", &self.call)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a call, as far as its budget goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The upstream heard of it, whatever it answered.
+    Sent,
+    /// It was cut or broke on the way; the upstream may have heard of it.
+    Unknown,
+    /// The upstream never heard of it.
+    NotSent,
+}
+
+/// The proof that a call's budget is reserved. It has one maker, [`Ledger::reserve`](crate::Ledger::reserve), and is
+/// used up by [`settle`](Self::settle) or by being dropped.
+///
+/// The log is the budget's write-ahead log: what it counts, the ledger counts. So once [`commit`](Self::commit) was
+/// called, because the intent is recorded, the call is spent for good; before that, dropping gives everything back.
+///
+/// It cannot be forged:
+///
+/// ```compile_fail,E0451
+/// fn forge(other: writ_task::Reservation) -> writ_task::Reservation {
+///     writ_task::Reservation { committed: false, ..other }
+/// }
+/// ```
+///
+/// nor made another way:
+///
+/// ```compile_fail,E0599
+/// let reservation = writ_task::Reservation::new();
+/// ```
+///
+/// nor copied:
+///
+/// ```compile_fail,E0599
+/// fn copy(reservation: &writ_task::Reservation) -> writ_task::Reservation {
+///     reservation.clone()
+/// }
+/// ```
+///
+/// nor used twice:
+///
+/// ```compile_fail,E0382
+/// use writ_task::{Outcome, Reservation};
+///
+/// fn twice(reservation: Reservation) {
+///     reservation.settle(Outcome::Sent);
+///     reservation.settle(Outcome::Sent);
+/// }
+/// ```
+///
+/// Once is fine, which shows that the examples above fail for no other reason:
+///
+/// ```
+/// use writ_task::{Outcome, Reservation};
+///
+/// fn once(mut reservation: Reservation) -> writ_types::CallId {
+///     let call = reservation.call();
+///     reservation.commit();
+///     reservation.settle(Outcome::Sent);
+///     call
+/// }
+/// ```
+#[must_use = "dropping a reservation gives it back"]
+pub struct Reservation {
+    tree: Arc<Tree>,
+    lineage: Arc<[TaskId]>,
+    action: ActionName,
+    call: CallId,
+    charge: Charge,
+    committed: bool,
+}
+
+impl Reservation {
+    pub(crate) const fn of(
+        tree: Arc<Tree>,
+        lineage: Arc<[TaskId]>,
+        action: ActionName,
+        call: CallId,
+        charge: Charge,
+    ) -> Self {
+        Self {
+            tree,
+            lineage,
+            action,
+            call,
+            charge,
+            committed: false,
+        }
+    }
+
+    /// The call it was reserved for.
+    #[must_use]
+    pub const fn call(&self) -> CallId {
+        self.call
+    }
+
+    /// What is reserved.
+    #[must_use]
+    pub const fn charge(&self) -> Charge {
+        self.charge
+    }
+
+    /// Says that the intent is recorded: from here on the call is spent, whatever happens.
+    pub fn commit(&mut self) {
+        if !self.committed {
+            self.committed = true;
+            self.tree.spend(&self.lineage, &self.action, self.charge);
+        }
+    }
+
+    /// Ends the reservation. [`Outcome::NotSent`] gives it back unless the intent is recorded; anything else spends it.
+    pub fn settle(mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Sent | Outcome::Unknown => self.commit(),
+            Outcome::NotSent => {}
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.committed {
+            self.tree.release(&self.lineage, &self.action, self.charge);
+        }
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation")
+            .field("call", &self.call)
+            .field("charge", &self.charge)
+            .field("committed", &self.committed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,10 @@
+//! The ledger's rules, each through the public interface.
+
+mod kill;
+mod narrowing;
+mod restart;
+mod rules;
+mod sequences;
+mod support;
+mod threads;
+mod world;

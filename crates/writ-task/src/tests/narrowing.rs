@@ -1,0 +1,200 @@
+//! Authority only shrinks.
+
+use std::time::Duration;
+
+use writ_types::{Bounds, Grant, JsonLimits, Mode, Requester, Value};
+
+use super::support::{Bench, NOON, READ, action, agent, below, budget, grant, task, write};
+use crate::{Ending, OpenError, ReserveError, Widening};
+
+fn bounds(text: &str) -> Bounds {
+    Bounds::parse(&Value::parse(text.as_bytes(), &JsonLimits::REQUEST).unwrap()).unwrap()
+}
+
+fn requester(subject: &str) -> Option<Requester> {
+    Some(Requester {
+        issuer: "https://idp.example".to_owned(),
+        subject: subject.to_owned(),
+    })
+}
+
+/// The parent has 10 calls and 5 writes of which one write is spent, one action bounded, and a requester.
+fn parent() -> Grant {
+    Grant {
+        bounds: bounds(r#"{"dns:patch":{"/path/zone":["a.","b."]}}"#),
+        requester: requester("alice"),
+        ..grant(1)
+    }
+}
+
+fn child() -> Grant {
+    Grant {
+        parent: Some(task(1)),
+        budget: budget(3, 2),
+        bounds: bounds(r#"{"dns:patch":{"/path/zone":["a."]}}"#),
+        requester: requester("alice"),
+        ..grant(2)
+    }
+}
+
+fn open_changed(change: fn(&mut Grant)) -> Result<(), OpenError> {
+    let bench = Bench::new();
+    bench.open(parent()).unwrap();
+    bench.spend(1, 1, write());
+    let mut child = child();
+    change(&mut child);
+    bench.open(child).map(drop)
+}
+
+#[test]
+fn a_narrower_sub_task_is_opened() {
+    type Case = (&'static str, fn(&mut Grant));
+    let cases: [Case; 7] = [
+        ("as it is", |_| {}),
+        ("fewer actions", |child| {
+            child.actions = [action("dns:list")].into();
+        }),
+        ("no bound on an action it does not hold", |child| {
+            child.bounds = Bounds::none();
+            child.actions = [action("dns:list")].into();
+        }),
+        ("all that is left", |child| child.budget = budget(9, 4)),
+        ("an earlier deadline", |child| {
+            child.deadline = NOON.plus(Duration::from_secs(1));
+        }),
+        ("a tighter mode", |child| child.mode = Mode::Copilot),
+        ("another agent", |child| child.agent = agent(9)),
+    ];
+    for (name, change) in cases {
+        assert_eq!(open_changed(change), Ok(()), "{name}");
+    }
+}
+
+#[test]
+fn a_sub_task_that_is_wider_in_anything_is_refused() {
+    type Case = (Widening, fn(&mut Grant));
+    let cases: [Case; 9] = [
+        (Widening::Actions, |child| {
+            child.actions.insert(action("dns:delete"));
+        }),
+        (Widening::Bounds, |child| child.bounds = Bounds::none()),
+        (Widening::Bounds, |child| {
+            child.bounds = bounds(r#"{"dns:patch":{"/path/zone":["a.","c."]}}"#);
+        }),
+        (Widening::Budget, |child| child.budget = budget(10, 4)),
+        (Widening::Budget, |child| child.budget = budget(9, 5)),
+        (Widening::Deadline, |child| {
+            child.deadline = child.deadline.plus(Duration::from_millis(1));
+        }),
+        (Widening::Purpose, |child| {
+            child.purpose = "other".parse().unwrap();
+        }),
+        (Widening::Requester, |child| {
+            child.requester = requester("bob");
+        }),
+        (Widening::Requester, |child| child.requester = None),
+    ];
+    for (widening, change) in cases {
+        let refused = Err(OpenError::NotWithinParent(widening));
+        assert_eq!(open_changed(change), refused, "{widening}");
+    }
+}
+
+#[test]
+fn a_task_with_a_person_has_no_autonomous_sub_task() {
+    let bench = Bench::new();
+    bench
+        .open(Grant {
+            mode: Mode::Copilot,
+            ..grant(1)
+        })
+        .unwrap();
+    let refused = bench.open(below(2, 1));
+    assert_eq!(refused, Err(OpenError::NotWithinParent(Widening::Mode)));
+    assert!(
+        bench
+            .open(Grant {
+                mode: Mode::Copilot,
+                ..below(3, 1)
+            })
+            .is_ok()
+    );
+}
+
+#[test]
+fn another_tenants_task_is_no_parent() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    let foreign = Grant {
+        tenant: "acme".parse().unwrap(),
+        ..below(2, 1)
+    };
+    assert_eq!(bench.open(foreign), Err(OpenError::ParentUnknown));
+}
+
+#[test]
+fn an_ended_task_has_no_new_children() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    bench.revoke(1);
+    assert_eq!(
+        bench.open(below(2, 1)),
+        Err(OpenError::ParentEnded(Ending::Revoked))
+    );
+    assert_eq!(bench.open(below(2, 7)), Err(OpenError::ParentUnknown));
+}
+
+#[test]
+fn what_is_reserved_but_not_spent_is_not_left_either() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    let entered = bench.enter(1, 1).unwrap();
+    let (reservation, _facts) = bench.reserve(&entered, write()).unwrap();
+    let refused = bench.open(below(2, 1));
+    assert_eq!(refused, Err(OpenError::NotWithinParent(Widening::Budget)));
+    drop(reservation);
+    assert!(bench.open(below(2, 1)).is_ok());
+}
+
+#[test]
+fn a_childs_spending_is_its_ancestors() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    bench
+        .open(Grant {
+            budget: budget(6, 5),
+            ..below(2, 1)
+        })
+        .unwrap();
+    bench
+        .open(Grant {
+            budget: budget(6, 5),
+            ..below(3, 2)
+        })
+        .unwrap();
+    bench.spend(3, 1, write());
+    for number in [1, 2, 3] {
+        assert_eq!(bench.status(number).spent, write(), "task {number}");
+    }
+    // The parent spends what the children were promised: the least of all levels counts.
+    for id in 2..11 {
+        bench.spend(1, id, READ);
+    }
+    assert_eq!(bench.status(3).left, budget(0, 4));
+    let entered = bench.enter(3, 20).unwrap();
+    let refused = bench.reserve(&entered, READ).map(drop);
+    assert_eq!(refused, Err(ReserveError::Exhausted { task: task(1) }));
+}
+
+#[test]
+fn sub_tasks_nest_only_so_deep() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    for number in 2..=16 {
+        bench.open(below(number, number - 1)).unwrap();
+    }
+    assert_eq!(
+        bench.open(below(17, 16)),
+        Err(OpenError::TooDeep { most: 16 })
+    );
+}

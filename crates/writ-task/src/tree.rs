@@ -1,0 +1,588 @@
+//! One tree of tasks, a root and everything opened below it, behind one lock.
+//!
+//! Every rule that two calls could race for is decided here, under that lock, and nothing waits while it is held.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use writ_types::{ActionName, Budget, CallId, Charge, Facts, Grant, Label, TaskId, Timestamp};
+
+use crate::cut::CutFlag;
+use crate::ledger::{Cut, Ending, TaskState, TaskStatus};
+use crate::narrow::within;
+use crate::proof::{Entered, Reservation};
+use crate::{EnterError, OpenError, ReserveError};
+
+/// Deepest nesting of sub-tasks; each level is one more budget to look at for every call below it.
+pub(crate) const MOST_DEPTH: usize = 16;
+
+pub(crate) struct Tree {
+    state: Mutex<State>,
+}
+
+/// What a task that is put back after a restart had spent and read before it.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    pub(crate) spent: Charge,
+    pub(crate) seen: BTreeMap<ActionName, u64>,
+    pub(crate) labels: BTreeSet<Label>,
+}
+
+struct State {
+    nodes: Nodes,
+    root: TaskId,
+    labels: BTreeSet<Label>,
+    // Of the whole tree, so that a sub-task does not begin to count from zero.
+    // In the order of the actions.
+    operations: Vec<Count>,
+}
+
+/// The tasks of a tree in the order of their ids. No map: a leaf of a B-tree has room for eleven, most trees are one
+/// task, and an open task is to cost little.
+struct Nodes(Vec<Node>);
+
+struct Count {
+    action: ActionName,
+    spent: u64,
+    reserved: u64,
+}
+
+struct Node {
+    grant: Arc<Grant>,
+    // The task itself, its parent, … the root.
+    lineage: Arc<[TaskId]>,
+    ended: Option<Ending>,
+    // Both with everything below it.
+    spent: Charge,
+    reserved: Charge,
+    in_flight: usize,
+    flights: Vec<Flight>,
+    children: Vec<TaskId>,
+}
+
+struct Flight {
+    call: CallId,
+    flag: Arc<CutFlag>,
+    reserved: bool,
+}
+
+/// What ending tasks leaves to be done outside the lock.
+#[derive(Default)]
+pub(crate) struct Severed {
+    pub(crate) tasks: Vec<Arc<Grant>>,
+    calls: Vec<(CallId, Arc<CutFlag>)>,
+}
+
+impl Severed {
+    /// Wakes what was cut. The flags are set already; this only hurries the calls that wait.
+    pub(crate) fn wake(self) -> Cut {
+        for (_, flag) in &self.calls {
+            flag.wake();
+        }
+        Cut {
+            tasks: self.tasks.iter().map(|grant| grant.task).collect(),
+            calls: self.calls.into_iter().map(|(call, _)| call).collect(),
+        }
+    }
+}
+
+impl Tree {
+    /// A tree of one task.
+    pub(crate) fn of(grant: Arc<Grant>, before: Option<Before>) -> Self {
+        let root = grant.task;
+        let before = before.unwrap_or_default();
+        let mut state = State {
+            nodes: Nodes(Vec::with_capacity(1)),
+            root,
+            labels: before.labels,
+            operations: Vec::new(),
+        };
+        state.count_seen(before.seen);
+        state.insert(grant, Arc::from([root]), before.spent, None);
+        Self {
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Opens a task below `parent`, if it holds nothing that the parent does not.
+    pub(crate) fn open_below(
+        &self,
+        parent: TaskId,
+        grant: Arc<Grant>,
+        before: Option<Before>,
+        now: Timestamp,
+    ) -> Result<(), OpenError> {
+        let mut state = self.lock();
+        let node = state.nodes.get(parent).ok_or(OpenError::ParentUnknown)?;
+        node.live(now).map_err(OpenError::ParentEnded)?;
+        // What a task that is put back has spent already is spent in its parent too, so what the parent has left says
+        // nothing about it any more.
+        let left = match before {
+            Some(_) => node.grant.budget,
+            None => state.left(node),
+        };
+        within(&grant, &node.grant, left).map_err(OpenError::NotWithinParent)?;
+        if node.lineage.len() >= MOST_DEPTH {
+            return Err(OpenError::TooDeep { most: MOST_DEPTH });
+        }
+        let before = before.unwrap_or_default();
+        state.labels.extend(before.labels);
+        state.count_seen(before.seen);
+        state.insert_below(parent, grant, before.spent, None);
+        Ok(())
+    }
+
+    /// Knows a task below its parent that has no authority, whatever it asked for.
+    pub(crate) fn insert_ended(&self, grant: Arc<Grant>) {
+        if let Some(parent) = grant.parent {
+            let ended = Some(Ending::WithParent);
+            self.lock()
+                .insert_below(parent, grant, Charge::default(), ended);
+        }
+    }
+
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        task: TaskId,
+        call: CallId,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Entered, EnterError> {
+        let mut state = self.lock();
+        let node = state.nodes.get(task).ok_or(EnterError::Unknown)?;
+        node.live(now).map_err(EnterError::Ended)?;
+        if node.flight(call).is_some() {
+            return Err(EnterError::SameCall);
+        }
+        let lineage = Arc::clone(&node.lineage);
+        if state.chain(&lineage).any(|node| node.in_flight >= most) {
+            return Err(EnterError::TooManyInFlight { most });
+        }
+        let flag = Arc::new(CutFlag::default());
+        let flight = Flight {
+            call,
+            flag: Arc::clone(&flag),
+            reserved: false,
+        };
+        let node = state.nodes.get_mut(task).ok_or(EnterError::Unknown)?;
+        node.flights.push(flight);
+        let grant = Arc::clone(&node.grant);
+        state.each(&lineage, |node| {
+            node.in_flight = node.in_flight.saturating_add(1);
+        });
+        drop(state);
+        Ok(Entered {
+            tree: Arc::clone(self),
+            grant,
+            call,
+            flag,
+        })
+    }
+
+    /// Forgets a call. The other half of [`Tree::enter`].
+    pub(crate) fn leave(&self, task: TaskId, call: CallId) {
+        let mut state = self.lock();
+        let Some(node) = state.nodes.get_mut(task) else {
+            return;
+        };
+        let place = node.flights.iter().position(|flight| flight.call == call);
+        if let Some(place) = place {
+            node.flights.swap_remove(place);
+            if node.flights.is_empty() {
+                node.flights = Vec::new();
+            }
+            let lineage = Arc::clone(&node.lineage);
+            state.each(&lineage, |node| {
+                node.in_flight = node.in_flight.saturating_sub(1);
+            });
+        }
+    }
+
+    pub(crate) fn reserve(
+        self: &Arc<Self>,
+        task: TaskId,
+        call: CallId,
+        action: &ActionName,
+        charge: Charge,
+        now: Timestamp,
+    ) -> Result<(Reservation, Facts), ReserveError> {
+        let mut state = self.lock();
+        // A task with a call in flight is never forgotten, so a missing one is an ended one.
+        let gone = ReserveError::Ended(Ending::Deadline);
+        let node = state.nodes.get_mut(task).ok_or(gone)?;
+        node.live(now).map_err(ReserveError::Ended)?;
+        if !node.grant.holds(action) {
+            return Err(ReserveError::NotGranted);
+        }
+        let lineage = Arc::clone(&node.lineage);
+        if node.flight(call).ok_or(gone)?.reserved {
+            return Err(ReserveError::AlreadyReserved);
+        }
+        let poor = state
+            .chain(&lineage)
+            .find(|node| !node.left().covers(charge));
+        if let Some(task) = poor.map(|node| node.grant.task) {
+            return Err(ReserveError::Exhausted { task });
+        }
+        state.each(&lineage, |node| node.reserved = node.reserved.plus(charge));
+        state.count(action, |count| {
+            count.reserved = count.reserved.saturating_add(1);
+        });
+        let node = state.nodes.get_mut(task).ok_or(gone)?;
+        for flight in &mut node.flights {
+            flight.reserved |= flight.call == call;
+        }
+        let facts = state.facts(task, action, now);
+        drop(state);
+        let tree = Arc::clone(self);
+        let reservation = Reservation::of(tree, lineage, action.clone(), call, charge);
+        Ok((reservation, facts))
+    }
+
+    /// A reservation becomes spent.
+    pub(crate) fn spend(&self, lineage: &[TaskId], action: &ActionName, charge: Charge) {
+        let mut state = self.lock();
+        state.unreserve(lineage, action, charge);
+        state.spend(lineage, action, charge);
+    }
+
+    /// A reservation is given back.
+    pub(crate) fn release(&self, lineage: &[TaskId], action: &ActionName, charge: Charge) {
+        self.lock().unreserve(lineage, action, charge);
+    }
+
+    /// Counts a call of the log, whether or not the task has ended meanwhile.
+    pub(crate) fn spend_recorded(&self, task: TaskId, action: &ActionName, charge: Charge) -> bool {
+        let mut state = self.lock();
+        let lineage = state.nodes.get(task).map(|node| Arc::clone(&node.lineage));
+        if let Some(lineage) = &lineage {
+            state.spend(lineage, action, charge);
+        }
+        lineage.is_some()
+    }
+
+    /// Adds labels to the tree, and says whether `task` may still act.
+    pub(crate) fn add_labels(
+        &self,
+        task: TaskId,
+        labels: &BTreeSet<Label>,
+    ) -> Result<(), EnterError> {
+        let mut state = self.lock();
+        state.labels.extend(labels.iter().cloned());
+        let node = state.nodes.get(task).ok_or(EnterError::Unknown)?;
+        node.ended.map_or(Ok(()), |why| Err(EnterError::Ended(why)))
+    }
+
+    /// Ends a task and everything below it; none if it is not known.
+    pub(crate) fn end(&self, task: TaskId, why: Ending) -> Option<Severed> {
+        let mut state = self.lock();
+        let known = state.nodes.get(task).is_some();
+        known.then(|| state.end(task, why))
+    }
+
+    /// Ends `task` if its deadline has passed. Children have no later deadline, so nothing else need be looked at.
+    pub(crate) fn expire(&self, task: TaskId, now: Timestamp) -> Severed {
+        let mut state = self.lock();
+        let over = state.nodes.get(task).is_some_and(|node| node.is_over(now));
+        if over {
+            state.end(task, Ending::Deadline)
+        } else {
+            Severed::default()
+        }
+    }
+
+    /// Ends every task whose deadline has passed, and forgets those that nothing hangs on any more.
+    pub(crate) fn sweep(&self, now: Timestamp, severed: &mut Severed) -> Vec<TaskId> {
+        let mut state = self.lock();
+        let over: Vec<_> = state
+            .nodes
+            .0
+            .iter()
+            .filter(|node| node.is_over(now))
+            .collect();
+        let mut over: Vec<_> = over
+            .iter()
+            .map(|node| (node.lineage.len(), node.grant.task))
+            .collect();
+        // From the root down, so that what ends is named for its own deadline only if no parent's passed with it.
+        over.sort_unstable();
+        for (_, task) in over {
+            let more = state.end(task, Ending::Deadline);
+            severed.tasks.extend(more.tasks);
+            severed.calls.extend(more.calls);
+        }
+        state.forget(now)
+    }
+
+    pub(crate) fn status(&self, task: TaskId) -> Option<TaskStatus> {
+        let state = self.lock();
+        let node = state.nodes.get(task)?;
+        Some(TaskStatus {
+            grant: Arc::clone(&node.grant),
+            state: node.ended.map_or(TaskState::Live, TaskState::Ended),
+            spent: node.spent,
+            reserved: node.reserved,
+            left: node.ended.map_or_else(|| state.left(node), |_| NOTHING),
+            in_flight: node.in_flight,
+            children: node.children.clone(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree")
+            .field("root", &self.lock().root)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// What the task itself has left, whatever those above it have.
+    fn left(&self) -> Budget {
+        self.grant.budget.less(self.spent.plus(self.reserved))
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.live(now) == Err(Ending::Deadline) && self.ended.is_none()
+    }
+
+    fn flight(&self, call: CallId) -> Option<&Flight> {
+        self.flights.iter().find(|flight| flight.call == call)
+    }
+
+    /// Whether it may act at `now`. No task above it has an earlier deadline.
+    fn live(&self, now: Timestamp) -> Result<(), Ending> {
+        match self.ended {
+            Some(why) => Err(why),
+            None if now >= self.grant.deadline => Err(Ending::Deadline),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it is over for good: nobody can hold a token for it, and nothing in memory points at it.
+    fn is_finished(&self, now: Timestamp) -> bool {
+        self.ended.is_some()
+            && now >= self.grant.deadline
+            && self.in_flight == 0
+            && self.children.is_empty()
+            && self.reserved == Charge::default()
+    }
+}
+
+impl Nodes {
+    fn place(&self, task: TaskId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&task, |node| node.grant.task)
+    }
+
+    fn get(&self, task: TaskId) -> Option<&Node> {
+        self.0.get(self.place(task).ok()?)
+    }
+
+    fn get_mut(&mut self, task: TaskId) -> Option<&mut Node> {
+        let place = self.place(task).ok()?;
+        self.0.get_mut(place)
+    }
+
+    /// Adds a task; one of that id stays as it is.
+    fn insert(&mut self, node: Node) {
+        if let Err(place) = self.place(node.grant.task) {
+            self.0.insert(place, node);
+        }
+    }
+
+    fn remove(&mut self, task: TaskId) {
+        if let Ok(place) = self.place(task) {
+            self.0.remove(place);
+        }
+    }
+}
+
+impl State {
+    fn insert_below(
+        &mut self,
+        parent: TaskId,
+        grant: Arc<Grant>,
+        spent: Charge,
+        ended: Option<Ending>,
+    ) {
+        let Some(above) = self.nodes.get_mut(parent) else {
+            return;
+        };
+        above.children.push(grant.task);
+        let lineage = std::iter::once(grant.task).chain(above.lineage.iter().copied());
+        let lineage = lineage.collect();
+        self.insert(grant, lineage, spent, ended);
+    }
+
+    fn insert(
+        &mut self,
+        grant: Arc<Grant>,
+        lineage: Arc<[TaskId]>,
+        spent: Charge,
+        ended: Option<Ending>,
+    ) {
+        let node = Node {
+            grant,
+            lineage,
+            ended,
+            spent,
+            reserved: Charge::default(),
+            in_flight: 0,
+            flights: Vec::new(),
+            children: Vec::new(),
+        };
+        self.nodes.insert(node);
+    }
+
+    /// Changes the counters of an action, which begin at zero.
+    fn count(&mut self, action: &ActionName, change: impl FnOnce(&mut Count)) {
+        let found = self
+            .operations
+            .binary_search_by(|count| count.action.cmp(action));
+        let place = found.unwrap_or_else(|place| {
+            let count = Count {
+                action: action.clone(),
+                spent: 0,
+                reserved: 0,
+            };
+            self.operations.insert(place, count);
+            place
+        });
+        if let Some(count) = self.operations.get_mut(place) {
+            change(count);
+        }
+    }
+
+    fn count_seen(&mut self, seen: BTreeMap<ActionName, u64>) {
+        for (action, calls) in seen {
+            self.count(&action, |count| {
+                count.spent = count.spent.saturating_add(calls);
+            });
+        }
+    }
+
+    fn chain<'a>(&'a self, lineage: &'a [TaskId]) -> impl Iterator<Item = &'a Node> {
+        lineage.iter().filter_map(|task| self.nodes.get(*task))
+    }
+
+    fn each(&mut self, lineage: &[TaskId], mut act: impl FnMut(&mut Node)) {
+        for task in lineage {
+            if let Some(node) = self.nodes.get_mut(*task) {
+                act(node);
+            }
+        }
+    }
+
+    /// The least that the task or one above it has left.
+    fn left(&self, node: &Node) -> Budget {
+        self.chain(&node.lineage)
+            .fold(node.left(), |left, above| left.narrowed_to(above.left()))
+    }
+
+    fn spend(&mut self, lineage: &[TaskId], action: &ActionName, charge: Charge) {
+        self.each(lineage, |node| node.spent = node.spent.plus(charge));
+        self.count(action, |count| {
+            count.spent = count.spent.saturating_add(1);
+        });
+    }
+
+    fn unreserve(&mut self, lineage: &[TaskId], action: &ActionName, charge: Charge) {
+        self.each(lineage, |node| node.reserved = minus(node.reserved, charge));
+        self.count(action, |count| {
+            count.reserved = count.reserved.saturating_sub(1);
+        });
+    }
+
+    fn facts(&self, task: TaskId, action: &ActionName, now: Timestamp) -> Facts {
+        let whole = self.nodes.get(self.root);
+        let own = self.nodes.get(task);
+        let this = self.operations.iter().find(|count| count.action == *action);
+        let seen = self.operations.iter().filter(|count| count.spent > 0);
+        Facts {
+            now,
+            labels: self.labels.clone(),
+            spent: whole.map_or_else(Charge::default, |root| root.spent.plus(root.reserved)),
+            this_operation: this.map_or(1, |count| count.spent.saturating_add(count.reserved)),
+            left: own.map_or(NOTHING, |node| self.left(node)),
+            seen: seen.map(|count| count.action.to_string()).collect(),
+            operation: action.operation.clone(),
+        }
+    }
+
+    fn end(&mut self, task: TaskId, why: Ending) -> Severed {
+        let mut severed = Severed::default();
+        let mut next = vec![(task, why)];
+        while let Some((task, why)) = next.pop() {
+            let Some(node) = self.nodes.get_mut(task).filter(|node| node.ended.is_none()) else {
+                continue;
+            };
+            node.ended = Some(why);
+            for flight in &node.flights {
+                flight.flag.set();
+                let flag = Arc::clone(&flight.flag);
+                severed.calls.push((flight.call, flag));
+            }
+            severed.tasks.push(Arc::clone(&node.grant));
+            next.extend(
+                node.children
+                    .iter()
+                    .map(|child| (*child, Ending::WithParent)),
+            );
+        }
+        severed
+    }
+
+    fn forget(&mut self, now: Timestamp) -> Vec<TaskId> {
+        let ended = self.nodes.0.iter().filter(|node| node.ended.is_some());
+        let mut ended: Vec<_> = ended
+            .map(|node| {
+                (
+                    Reverse(node.lineage.len()),
+                    node.grant.task,
+                    node.grant.parent,
+                )
+            })
+            .collect();
+        // From the leaves up, so that one pass is enough.
+        ended.sort_unstable();
+        let mut forgotten = Vec::new();
+        for (_, task, parent) in ended {
+            if !self
+                .nodes
+                .get(task)
+                .is_some_and(|node| node.is_finished(now))
+            {
+                continue;
+            }
+            self.nodes.remove(task);
+            if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
+                parent.children.retain(|child| *child != task);
+            }
+            forgotten.push(task);
+        }
+        forgotten
+    }
+}
+
+const NOTHING: Budget = Budget {
+    calls: 0,
+    writes: 0,
+    deletes: 0,
+    irreversible: 0,
+};
+
+fn minus(from: Charge, charge: Charge) -> Charge {
+    Charge {
+        calls: from.calls.saturating_sub(charge.calls),
+        writes: from.writes.saturating_sub(charge.writes),
+        deletes: from.deletes.saturating_sub(charge.deletes),
+        irreversible: from.irreversible.saturating_sub(charge.irreversible),
+    }
+}
