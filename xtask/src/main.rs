@@ -3,6 +3,7 @@
 
 mod error;
 mod http;
+mod keeper;
 mod packages;
 mod powerdns;
 mod reference;

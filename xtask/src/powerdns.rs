@@ -1,30 +1,15 @@
 //! A PowerDNS Authoritative server for the tests: free ports, a store of its own, gone when the tests are.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::error::{Tried, XtaskError};
-use crate::http;
-
-/// Runs the server and ends it, and the test runner named on a line of standard input, when standard input ends. The pipe
-/// closes however the other end goes, so nothing stays behind even if xtask is killed. Its own process group keeps it
-/// out of the way of Ctrl-C.
-const KEEPER: &str = r#"
-trap '' HUP INT TERM
-"$1" --config-dir="$2" </dev/null >"$2/pdns.log" 2>&1 &
-server=$!
-runner=none
-while read -r line; do runner=$line; done
-[ "$runner" = none ] || kill -s TERM -- "-$runner" 2>/dev/null
-kill -s KILL "$server"
-wait "$server" 2>/dev/null
-rm -rf -- "$2"
-"#;
+use crate::keeper::Keeper;
+use crate::{http, say};
 
 /// Where Debian puts the empty store; the second is left out of slim images.
 const SCHEMAS: [&str; 2] = [
@@ -39,19 +24,27 @@ const ASK_TIMES: u32 = 300;
 /// A running server. Dropping it ends it and removes its directory.
 #[derive(Debug)]
 pub(crate) struct PowerDns {
-    keeper: Child,
-    directory: PathBuf,
+    /// Ends it; the test runner can be named to it too.
+    pub(crate) keeper: Keeper,
     address: SocketAddr,
     key: String,
 }
 
 impl PowerDns {
-    /// Starts a server that holds `example.org.` and `example.net.`.
+    /// Starts a server that holds `example.org.` and `example.net.`. Should it not come up it is tried once more, since a
+    /// stranger may have taken a port that was free a moment before.
     ///
     /// # Errors
     ///
     /// The store cannot be made, or the server does not answer within fifteen seconds; with the end of its log.
     pub(crate) fn start() -> Result<Self, XtaskError> {
+        Self::start_once().or_else(|error| {
+            say::error(&error);
+            Self::start_once()
+        })
+    }
+
+    fn start_once() -> Result<Self, XtaskError> {
         let directory = tempfile::Builder::new()
             .prefix("writ-pdns-")
             .tempdir()
@@ -59,24 +52,12 @@ impl PowerDns {
         create_store(directory.path())?;
         let key = random_key()?;
         let (web, dns) = free_ports()?;
-        fs::write(
-            directory.path().join("pdns.conf"),
-            configuration(directory.path(), &key, web, dns),
-        )
-        .tried(|| "write pdns.conf".to_owned())?;
-        let keeper = Command::new("sh")
-            .args(["-c", KEEPER, "keeper"])
-            .arg(program())
-            .arg(directory.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .tried(|| "start sh".to_owned())?;
+        let configuration = configuration(directory.path(), &key, web, dns);
+        fs::write(directory.path().join("pdns.conf"), configuration)
+            .tried(|| "write pdns.conf".to_owned())?;
+        let option = format!("--config-dir={}", directory.path().display());
         let server = Self {
-            keeper,
-            directory: directory.keep(),
+            keeper: Keeper::start(directory, program(), [option])?,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, web)),
             key,
         };
@@ -97,33 +78,15 @@ impl PowerDns {
         &self.key
     }
 
-    /// Its store, configuration and log.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// From now on the process group `runner` ends with the server, should xtask end before it.
-    pub(crate) fn end_with_it(&mut self, runner: u32) {
-        self.tell(&runner.to_string());
-    }
-
-    /// The process group has ended by itself.
-    pub(crate) fn runner_ended(&mut self) {
-        self.tell("none");
-    }
-
-    fn tell(&mut self, line: &str) {
-        if let Some(pipe) = self.keeper.stdin.as_mut() {
-            writeln!(pipe, "{line}").unwrap_or_default();
-        }
-    }
-
     fn wait_until_it_answers(&self) -> Result<(), XtaskError> {
         for _ in 0..ASK_TIMES {
             if http::send(self.address, "GET", "/api/v1/servers", &self.key, "")
                 .is_ok_and(|status| status == 200)
             {
                 return Ok(());
+            }
+            if !self.keeper.is_running() {
+                return Err(self.fault("it ended"));
             }
             pause();
         }
@@ -140,18 +103,8 @@ impl PowerDns {
     }
 
     fn fault(&self, what: &str) -> XtaskError {
-        let log = fs::read_to_string(self.directory.join("pdns.log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        let tail = lines.get(lines.len().saturating_sub(10)..).unwrap_or(&[]);
-        XtaskError::PowerDns(format!("{what}; its log ends with\n{}", tail.join("\n")))
-    }
-}
-
-impl Drop for PowerDns {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        // A keeper that cannot be waited for has nothing left to tell.
-        self.keeper.wait().map(drop).unwrap_or_default();
+        let log = self.keeper.log();
+        XtaskError::PowerDns(format!("{what}; its log ends with\n{log}"))
     }
 }
 
@@ -226,8 +179,7 @@ fn random_key() -> Result<String, XtaskError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A port for the API, and one that is free for both TCP and UDP. They are free at this moment; a stranger who takes one
-/// before the server does is reported as the server's fault to come up.
+/// A port for the API, and one for DNS that is free for both TCP and UDP at this moment.
 fn free_ports() -> Result<(u16, u16), XtaskError> {
     let any = (Ipv4Addr::LOCALHOST, 0);
     let found = (|| {

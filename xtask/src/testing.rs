@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<ExitCode, XtaskError> {
             "test",
             "--workspace",
             "--locked",
-            "--all-targets",
+            "--tests",
             "--no-fail-fast",
         ]);
     }
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<ExitCode, XtaskError> {
     if !status.success() {
         return Ok(code(status));
     }
-    // nextest does not run them, and `--all-targets` leaves them out: the proofs' `compile_fail` examples are here.
+    // Neither of the two ran them: the proofs' `compile_fail` examples are here.
     let mut documentation = cargo();
     documentation.args(["test", "--doc", "--workspace", "--locked"]);
     documentation.args(filter);
@@ -91,7 +91,7 @@ impl Surroundings {
         command
             .env("WRIT_TEST_PDNS_URL", server.url())
             .env("WRIT_TEST_PDNS_KEY", server.key())
-            .env("WRIT_TEST_PDNS_DIR", server.directory());
+            .env("WRIT_TEST_PDNS_DIR", server.keeper.directory());
         if let Some(shared) = &self.shared {
             command.env("WRIT_SHARED", shared);
             if self.ci {
@@ -109,9 +109,9 @@ fn finish(command: &mut Command, server: &mut PowerDns) -> Result<ExitStatus, Xt
         .process_group(0)
         .spawn()
         .tried(|| "start cargo".to_owned())?;
-    server.end_with_it(child.id());
+    server.keeper.end_with_it(child.id());
     let status = child.wait();
-    server.runner_ended();
+    server.keeper.runner_ended();
     status.tried(|| "wait for cargo".to_owned())
 }
 
