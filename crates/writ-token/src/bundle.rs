@@ -1,0 +1,196 @@
+//! Trust bundles: what vouches for the workloads of one trust domain (SPIFFE Trust Domain and Bundle §4).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use writ_types::{JsonFault, JsonLimits, SpiffeId, Timestamp, TrustDomain, Value};
+
+use crate::svid;
+use crate::x509::{self, Anchor};
+use crate::{JwtSvid, KeyPins, KeySet, KeySetError, KeyUse, SvidError, X509Error, X509Svid};
+
+/// Why a trust bundle was refused. The last good one stays in force until its own limit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BundleError {
+    /// The text is no JSON.
+    #[error("the bundle is not strict JSON: {0}")]
+    Json(JsonFault),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeySetError),
+    /// An `x509-svid` entry without exactly one certificate in `x5c`, or with one that is no authority.
+    #[error("an `x509-svid` key of the bundle holds no usable authority certificate")]
+    Certificate(#[source] X509Error),
+    /// `x5c` does not hold exactly one certificate in base64.
+    #[error("an `x509-svid` key of the bundle has exactly one certificate in `x5c`")]
+    X5c,
+    /// `spiffe_sequence` or `spiffe_refresh_hint` is no whole number.
+    #[error("`spiffe_sequence` and `spiffe_refresh_hint` are whole numbers")]
+    Number,
+}
+
+/// The keys and authorities of one trust domain. Bundles of different domains are never merged.
+#[derive(Debug, Clone)]
+pub struct TrustBundle {
+    domain: TrustDomain,
+    jwt: KeySet,
+    anchors: Vec<Anchor>,
+    sequence: Option<u64>,
+    refresh_hint: Option<Duration>,
+}
+
+impl TrustBundle {
+    /// Reads a SPIFFE bundle document for `domain`, which is configured and never taken from the document.
+    ///
+    /// Keys of unknown use or type are left out; an empty `keys` revokes everything.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError`].
+    pub fn parse(
+        domain: TrustDomain,
+        document: &[u8],
+        pins: &KeyPins,
+    ) -> Result<Self, BundleError> {
+        let value = Value::parse(document, &JsonLimits::REQUEST).map_err(BundleError::Json)?;
+        Self::of_value(domain, &value, pins)
+    }
+
+    /// As [`TrustBundle::parse`], from a value.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError`].
+    pub fn of_value(
+        domain: TrustDomain,
+        value: &Value,
+        pins: &KeyPins,
+    ) -> Result<Self, BundleError> {
+        let jwt = KeySet::of_use(value, KeyUse::JwtSvid, pins)?;
+        let keys = value
+            .member("keys")
+            .and_then(Value::as_array)
+            .unwrap_or_default();
+        let authority =
+            |key: &&Value| key.member("use").and_then(Value::as_str) == Some("x509-svid");
+        let anchors: Result<_, _> = keys.iter().filter(authority).map(read_anchor).collect();
+        let number = |name| match value.member(name) {
+            None => Ok(None),
+            Some(number) => number.as_u64().map(Some).ok_or(BundleError::Number),
+        };
+        Ok(Self {
+            domain,
+            jwt,
+            anchors: anchors?,
+            sequence: number("spiffe_sequence")?,
+            refresh_hint: number("spiffe_refresh_hint")?.map(Duration::from_secs),
+        })
+    }
+
+    /// The trust domain.
+    #[must_use]
+    pub const fn domain(&self) -> &TrustDomain {
+        &self.domain
+    }
+
+    /// The keys that sign its JWT-SVIDs.
+    #[must_use]
+    pub const fn jwt_keys(&self) -> &KeySet {
+        &self.jwt
+    }
+
+    /// The authorities that sign its X.509-SVIDs.
+    pub(crate) fn anchors(&self) -> &[Anchor] {
+        &self.anchors
+    }
+
+    /// The subject names of its authorities in DER, for a TLS server's hint to its clients.
+    pub fn authority_subjects(&self) -> impl Iterator<Item = &[u8]> {
+        self.anchors.iter().map(Anchor::subject)
+    }
+
+    /// `spiffe_sequence`: a document with a lower one is older.
+    #[must_use]
+    pub const fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+
+    /// `spiffe_refresh_hint`: how often to look again.
+    #[must_use]
+    pub const fn refresh_hint(&self) -> Option<Duration> {
+        self.refresh_hint
+    }
+}
+
+fn read_anchor(key: &Value) -> Result<Anchor, BundleError> {
+    let chain = key
+        .member("x5c")
+        .and_then(Value::as_array)
+        .ok_or(BundleError::X5c)?;
+    let [certificate] = chain else {
+        return Err(BundleError::X5c);
+    };
+    let text = certificate.as_str().ok_or(BundleError::X5c)?;
+    let der = STANDARD
+        .decode(text)
+        .map_err(|_not_base64| BundleError::X5c)?;
+    Anchor::parse(&der).map_err(BundleError::Certificate)
+}
+
+/// The bundles of all trust domains that are trusted, each for its own workloads alone.
+#[derive(Debug, Clone, Default)]
+pub struct TrustBundles(BTreeMap<TrustDomain, TrustBundle>);
+
+impl TrustBundles {
+    /// The bundles, by their domains. Of two for one domain the later stands.
+    #[must_use]
+    pub fn of(bundles: impl IntoIterator<Item = TrustBundle>) -> Self {
+        let by_domain = |bundle: TrustBundle| (bundle.domain.clone(), bundle);
+        Self(bundles.into_iter().map(by_domain).collect())
+    }
+
+    /// The bundle of one domain.
+    #[must_use]
+    pub fn get(&self, domain: &TrustDomain) -> Option<&TrustBundle> {
+        self.0.get(domain)
+    }
+
+    /// All bundles, in the order of their domains.
+    pub fn iter(&self) -> impl Iterator<Item = &TrustBundle> {
+        self.0.values()
+    }
+
+    /// Verifies a JWT-SVID with the bundle of the trust domain its `sub` claims.
+    ///
+    /// # Errors
+    ///
+    /// As [`JwtSvid::verify`]; `TrustDomain` where that domain is not trusted.
+    pub fn verify_jwt(
+        &self,
+        text: &str,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<JwtSvid, SvidError> {
+        let claimed: SpiffeId = svid::claimed_subject(text)?;
+        let bundle = self
+            .get(claimed.trust_domain())
+            .ok_or(SvidError::TrustDomain)?;
+        JwtSvid::verify(text, bundle, audience, now)
+    }
+
+    /// Verifies an X.509-SVID, leaf first, with the bundle of the trust domain its URI SAN claims.
+    ///
+    /// # Errors
+    ///
+    /// As [`X509Svid::verify`]; `TrustDomain` where that domain is not trusted.
+    pub fn verify_x509(&self, chain: &[&[u8]], now: Timestamp) -> Result<X509Svid, X509Error> {
+        let leaf = chain.first().ok_or(X509Error::Chain)?;
+        let claimed = x509::claimed_id(leaf)?;
+        let bundle = self
+            .get(claimed.trust_domain())
+            .ok_or(X509Error::TrustDomain)?;
+        X509Svid::verify(chain, bundle, now)
+    }
+}
