@@ -6,7 +6,7 @@ mod tree;
 use std::collections::BTreeSet;
 
 use cargo_metadata::DependencyKind;
-use tree::{Workspace, code, files, manifest, manifests, mentions, tree, uses_std};
+use tree::{Workspace, files, manifest, manifests, mentions, programs, tree, uses_std};
 
 /// Siblings: they depend on `writ-types` alone and do no I/O.
 const CORES: [&str; 5] = [
@@ -78,11 +78,7 @@ fn nothing_with_io_is_in_the_dependency_tree_of_a_core() {
 fn no_core_reads_a_file_a_socket_the_environment_or_a_clock() {
     let mut found = Vec::new();
     for core in CORES.into_iter().chain(["writ-types"]) {
-        for (path, text) in files(&format!("crates/{core}/src")) {
-            if path.ends_with("/tests.rs") || path.contains("/tests/") {
-                continue;
-            }
-            let code = code(&text);
+        for (path, code) in programs(&format!("crates/{core}/src")) {
             for module in ["fs", "net", "env", "process"] {
                 if uses_std(&code, module) {
                     found.push(format!("{path}: std::{module}"));

@@ -153,14 +153,56 @@ pub(crate) fn manifests() -> Vec<(String, String)> {
     all
 }
 
+/// Path and program of every Rust file under `folder` that is not built for tests alone, without comments.
+pub(crate) fn programs(folder: &str) -> Vec<(String, String)> {
+    let mut sources = files(folder);
+    sources.retain(|(path, _text)| path.ends_with(".rs"));
+    let tests: Vec<String> = sources
+        .iter()
+        .flat_map(|(path, text)| test_modules(path, text))
+        .collect();
+    let for_tests = |path: &str| {
+        let module = path.trim_end_matches(".rs").trim_end_matches("/mod");
+        tests
+            .iter()
+            .any(|test| module == test || module.starts_with(&format!("{test}/")))
+    };
+    sources.retain(|(path, _text)| !for_tests(path));
+    sources
+        .into_iter()
+        .map(|(path, text)| (path, code(&text)))
+        .collect()
+}
+
+/// Where the modules lie, less `.rs`, that the file declares `#[cfg(test)]` and keeps elsewhere.
+fn test_modules(path: &str, text: &str) -> Vec<String> {
+    let folder = ["/lib.rs", "/main.rs", "/mod.rs", ".rs"]
+        .into_iter()
+        .find_map(|end| path.strip_suffix(end))
+        .unwrap_or(path);
+    let declared = text.split("#[cfg(test)]").skip(1).filter_map(|after| {
+        let line = after
+            .lines()
+            .map(str::trim)
+            .find(|line| line.contains("mod "))?;
+        let name = line.split_once("mod ")?.1.strip_suffix(';')?;
+        let attributes_only = after.split("mod ").next()?.lines().all(|line| {
+            let line = line.trim();
+            line.is_empty() || line.starts_with(['#', '/']) || line.starts_with("pub")
+        });
+        attributes_only.then(|| format!("{folder}/{name}"))
+    });
+    declared.collect()
+}
+
 /// The program in a Rust file: without comments, and without the tests at its end.
-pub(crate) fn code(text: &str) -> String {
+fn code(text: &str) -> String {
     let mut lines = text.lines().peekable();
     let mut code = String::new();
     while let Some(line) = lines.next() {
         let tests_follow = lines
             .peek()
-            .is_some_and(|next| next.trim_start().starts_with("mod tests"));
+            .is_some_and(|next| next.contains("mod ") && next.ends_with('{'));
         if line.trim() == "#[cfg(test)]" && tests_follow {
             break;
         }
@@ -213,6 +255,18 @@ mod tests {
             code(text),
             "use std::fmt; \n#[cfg(test)]\nconst A: u8 = 1;\n"
         );
+    }
+
+    #[test]
+    fn modules_for_tests_alone_are_left_out() {
+        let text = "#[cfg(test)]\nmod tests;\n#[cfg(test)]\n#[path = \"x\"]\npub(crate) mod samples;\n#[cfg(test)]\nconst A: u8 = 1;\nmod real;\n";
+        let expected = ["a/src/tests", "a/src/samples"];
+        assert_eq!(test_modules("a/src/lib.rs", text), expected);
+        let expected = ["a/src/b/tests", "a/src/b/samples"];
+        assert_eq!(test_modules("a/src/b.rs", text), expected);
+        let programs = programs("crates/writ-types/src");
+        let has = |wanted: &str| programs.iter().any(|(path, _code)| path.ends_with(wanted));
+        assert!(has("/json/parse.rs") && !has("/json/tests.rs"));
     }
 
     #[test]
