@@ -1,1 +1,39 @@
-//! writ-audit.
+//! The audit record and the transparency log it stands in, without a file or a clock.
+//!
+//! [`Record`] is what is written down; [`Leaf`] its canonical bytes. [`Sequencer`] numbers leaves and gives the
+//! [`Receipt`] without which no call is sent. [`Tree`] integrates them (RFC 9162), [`Checkpoint`] publishes the root
+//! (C2SP tlog-checkpoint), and [`verify()`] checks a copy of all that offline. [`Append`] is what others see of the writer,
+//! which is in `writ-control`.
+
+mod append;
+mod checkpoint;
+mod hash;
+mod journal;
+mod note;
+mod proof;
+mod record;
+mod sequencer;
+mod tile;
+mod tree;
+mod verify;
+
+pub use append::{Append, AppendError, Appending, Evidence, EvidenceKind};
+pub use checkpoint::{Checkpoint, CheckpointError, LogProof, LogProofError};
+pub use hash::{empty_root, leaf_hash, node_hash};
+pub use journal::{Frame, Segment, Tail, read_segment};
+pub use note::{KeyName, NoteError, Signer, VerifierKey};
+pub use proof::{
+    Nodes, ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
+};
+pub use record::{
+    Actor, CheckpointRef, Closing, Day, Decision, Event, EvidenceRef, Header, Intent, KeyRotated,
+    Leaf, Method, NodeName, OperatorAction, Outcome, OutcomeKind, PartError, Phases,
+    RECORD_VERSION, Record, RecordError, Refused, RevisionActivated, Source, Started, Subject,
+    TaskClosed, TaskOpened, TokenIssued, TokenRefused, TraceId, Word,
+};
+pub use sequencer::{Durability, Receipt, Sequencer, Staged};
+pub use tile::{
+    Entries, EntryTooLong, TILE_WIDTH, TilePath, TilePathError, parse_tile, push_entry, tile_bytes,
+};
+pub use tree::{Tile, Tree};
+pub use verify::{Fault, LogFiles, VerifyReport, segment_path, verify};
