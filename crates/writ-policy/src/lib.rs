@@ -1,1 +1,58 @@
-//! writ-policy.
+//! The policy decision point: policies in Cedar, compiled against the APIs' contracts, decided per call.
+//!
+//! This is the only crate that names Cedar. It does no I/O and reads no clock: contracts come as plain attribute types,
+//! policies as text, time as a [`writ_types::Timestamp`].
+//!
+//! What holds:
+//!
+//! - A bundle is compiled whole or not at all ([`Pdp::compile`]). Cedar's warnings are errors, and lints of our own close
+//!   what Cedar's validator accepts: a misspelt attribute, arithmetic that can overflow, an unknown name.
+//! - A decision fails closed ([`Pdp::decide`]). An error in any rule denies, though Cedar itself would skip the rule.
+//! - A [`Permit`] has one maker and cannot be copied, so nothing is forwarded that was not decided.
+//! - The same bundle and [`Question`] give the same answer, always.
+//!
+//! Evaluating Cedar needs stack. Decide on threads with at least 2 MiB (the default of Rust's and tokio's threads); where
+//! less than 1 MiB is left, a decision moves to a stack of its own, which costs microseconds.
+//!
+//! | room | what |
+//! |---|---|
+//! | `vocabulary` | the `Writ` namespace: entities, action groups, `context.sys` |
+//! | `schema` | Cedar schema of an API from attribute types |
+//! | `source`, `rule`, `walk` | files, single policies, what they read |
+//! | `scope`, `lint`, `validate` | what is checked at load |
+//! | `index`, `pdp` | the compiled bundle |
+//! | `entities`, `context`, `decide`, `stack` | one call |
+//! | `explain` | why |
+
+mod baseline;
+mod context;
+mod decide;
+mod diagnostic;
+mod entities;
+mod explain;
+mod index;
+mod lint;
+mod pdp;
+mod projected;
+mod rule;
+mod schema;
+mod scope;
+mod source;
+mod stack;
+mod suggest;
+mod validate;
+mod vocabulary;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use baseline::baseline;
+pub use decide::{Denied, InputView, Permit, Question};
+pub use diagnostic::{Diagnostic, Severity};
+pub use entities::Prepared;
+pub use explain::{Explanation, RuleOutcome, Step};
+pub use pdp::{Coverage, Pdp};
+pub use rule::RuleEffect;
+pub use schema::{ActionShape, ApiActions};
+pub use source::PolicySource;

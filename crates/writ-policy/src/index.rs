@@ -1,0 +1,237 @@
+//! The action index: for each action the rules about it, ready to evaluate, and what they look at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cedar_policy::{EntityUid, Policy, PolicySet};
+use writ_types::{ActionName, ApiId, Effects, Projection};
+
+use crate::diagnostic::Diagnostic;
+use crate::rule::{Mention, Path, Rule, RuleEffect};
+use crate::schema::{ApiModel, Operation, Root, Shape};
+use crate::scope::{Apis, Scope};
+use crate::validate::Scoped;
+use crate::vocabulary::{INPUT_PARTS, SYS};
+
+/// What is kept of a rule for explaining and records.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) id: String,
+    pub(crate) effect: RuleEffect,
+    pub(crate) doc: Option<String>,
+    pub(crate) file: String,
+    pub(crate) line: u32,
+    pub(crate) reads_input: bool,
+    pub(crate) scope: Scope,
+    pub(crate) policy: Policy,
+}
+
+/// Rules that apply together, shared by all actions to which the same ones apply.
+#[derive(Debug)]
+pub(crate) struct RuleSet {
+    pub(crate) rules: Vec<Arc<Known>>,
+    /// All of them.
+    pub(crate) all: PolicySet,
+    /// The forbids that read nothing of the input: all that is decided when the input is faulty.
+    pub(crate) blind: PolicySet,
+    paths: BTreeSet<Path>,
+    whole_context: bool,
+}
+
+/// Which members of `context.sys` the rules look at.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Facts(BTreeSet<&'static str>);
+
+impl Facts {
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+}
+
+/// One action, ready to be decided.
+#[derive(Debug)]
+pub(crate) struct ActionIndex {
+    pub(crate) uid: EntityUid,
+    pub(crate) upstream: EntityUid,
+    /// At most two: the rules about the operation's class, and the rules that name it.
+    pub(crate) sets: Vec<Arc<RuleSet>>,
+    /// Of the input.
+    pub(crate) projection: Projection,
+    pub(crate) facts: Facts,
+}
+
+/// All actions of a bundle.
+pub(crate) type Index = BTreeMap<ActionName, Arc<ActionIndex>>;
+
+/// Builds the index. A rule without a set would be a forbid that is never asked, so sets that Cedar refuses are faults.
+pub(crate) fn build(
+    rules: &[Scoped<'_, '_>],
+    known: &[Arc<Known>],
+    apis: &Apis,
+) -> Result<Index, Vec<Diagnostic>> {
+    let mut wide: BTreeMap<(ApiId, Effects), Option<Arc<RuleSet>>> = BTreeMap::new();
+    let mut named: BTreeMap<ActionName, Vec<usize>> = BTreeMap::new();
+    for (place, (_, scope)) in rules.iter().enumerate() {
+        for model in apis.values() {
+            let operations = scope.operations.get(&model.id).into_iter().flatten();
+            for operation in operations.filter_map(|id| model.operations.get(id)) {
+                if scope.names(operation) && !scope.covers_widely(operation) {
+                    named
+                        .entry(operation.action.clone())
+                        .or_default()
+                        .push(place);
+                }
+            }
+        }
+    }
+    let mut index = Index::new();
+    for model in apis.values() {
+        for operation in model.operations.values() {
+            let key = (model.id.clone(), operation.effects);
+            let shared = match wide.get(&key) {
+                Some(shared) => shared.clone(),
+                None => {
+                    let places = (0..rules.len()).filter(|place| {
+                        rules
+                            .get(*place)
+                            .is_some_and(|(_, scope)| scope.covers_widely(operation))
+                    });
+                    let shared = RuleSet::of(places, rules, known)?;
+                    wide.insert(key, shared.clone());
+                    shared
+                }
+            };
+            let places = named.remove(&operation.action).unwrap_or_default();
+            let own = RuleSet::of(places.into_iter(), rules, known)?;
+            let sets = shared.into_iter().chain(own).collect();
+            index.insert(
+                operation.action.clone(),
+                Arc::new(ActionIndex::new(operation, model, sets)),
+            );
+        }
+    }
+    Ok(index)
+}
+
+impl RuleSet {
+    fn of(
+        places: impl Iterator<Item = usize>,
+        rules: &[Scoped<'_, '_>],
+        known: &[Arc<Known>],
+    ) -> Result<Option<Arc<Self>>, Vec<Diagnostic>> {
+        let mut set = Self {
+            rules: Vec::new(),
+            all: PolicySet::new(),
+            blind: PolicySet::new(),
+            paths: BTreeSet::new(),
+            whole_context: false,
+        };
+        for (rule, known) in
+            places.filter_map(|place| Some((rules.get(place)?.0, known.get(place)?)))
+        {
+            set.add(rule, known)
+                .map_err(|message| vec![rule.fault("id", message, None)])?;
+        }
+        Ok((!set.rules.is_empty()).then(|| Arc::new(set)))
+    }
+
+    fn add(&mut self, rule: &Rule<'_>, known: &Arc<Known>) -> Result<(), String> {
+        let added = |set: &mut PolicySet| {
+            set.add(rule.evaluated.clone())
+                .map_err(|error| error.to_string())
+        };
+        added(&mut self.all)?;
+        if known.effect == RuleEffect::Forbid && !known.reads_input {
+            added(&mut self.blind)?;
+        }
+        self.paths.extend(rule.reads.paths.iter().cloned());
+        self.whole_context |= rule.reads.whole_context;
+        self.rules.push(Arc::clone(known));
+        Ok(())
+    }
+}
+
+impl ActionIndex {
+    fn new(operation: &Operation, model: &ApiModel, sets: Vec<Arc<RuleSet>>) -> Self {
+        let whole = sets.iter().any(|set| set.whole_context);
+        let paths: BTreeSet<&Path> = sets.iter().flat_map(|set| &set.paths).collect();
+        let (projection, facts) = if whole {
+            let parts = INPUT_PARTS.map(|part| (part.to_owned(), Projection::All));
+            let facts = Facts(SYS.iter().map(|field| field.name).collect());
+            (Projection::Some(BTreeMap::from(parts)), facts)
+        } else {
+            (projection(operation, &paths), facts(&paths))
+        };
+        Self {
+            uid: operation.uid.clone(),
+            upstream: model.upstream.clone(),
+            sets,
+            projection,
+            facts,
+        }
+    }
+}
+
+/// What the rules look at in the input of one operation.
+///
+/// `has` on a record asks only whether it is there, so the record is projected without members unless they are
+/// mentioned too: what nobody reads cannot make a call unrepresentable.
+fn projection(operation: &Operation, paths: &BTreeSet<&Path>) -> Projection {
+    let mut projection = Projection::Nothing;
+    let context = Shape::root(Root::Context, Some(operation));
+    for path in paths.iter().filter(|path| path.root == Root::Context) {
+        if path.attrs.first().is_none_or(|first| first == "sys") {
+            continue;
+        }
+        let Some(shape) = context.at(&path.attrs) else {
+            continue;
+        };
+        let presence = path.mention == Mention::Has && shape.is_input_record();
+        insert(
+            &mut projection,
+            &path.attrs,
+            if presence { Leaf::Presence } else { Leaf::All },
+        );
+    }
+    projection
+}
+
+#[derive(Clone, Copy)]
+enum Leaf {
+    All,
+    Presence,
+}
+
+fn insert(projection: &mut Projection, attrs: &[String], leaf: Leaf) {
+    let mut node = projection;
+    for attr in attrs {
+        if matches!(node, Projection::Nothing) {
+            *node = Projection::Some(BTreeMap::new());
+        }
+        match node {
+            Projection::Some(children) => node = children.entry(attr.clone()).or_default(),
+            Projection::All | Projection::Nothing => return,
+        }
+    }
+    match (leaf, &node) {
+        (Leaf::All, _) => *node = Projection::All,
+        (Leaf::Presence, Projection::Nothing) => *node = Projection::Some(BTreeMap::new()),
+        (Leaf::Presence, Projection::All | Projection::Some(_)) => {}
+    }
+}
+
+fn facts(paths: &BTreeSet<&Path>) -> Facts {
+    let mut facts = Facts::default();
+    for path in paths.iter().filter(|path| path.root == Root::Context) {
+        let mut attrs = path.attrs.iter().map(String::as_str);
+        if attrs.next() != Some("sys") {
+            continue;
+        }
+        let member = attrs.next();
+        let wanted = SYS
+            .iter()
+            .filter(|field| member.is_none_or(|member| member == field.name));
+        facts.0.extend(wanted.map(|field| field.name));
+    }
+    facts
+}

@@ -1,0 +1,346 @@
+//! A compiled bundle: APIs and policies that fit together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cedar_policy::PolicySet;
+use writ_types::{ActionName, ApiId, Digest, Projection, Timestamp};
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::index::{self, ActionIndex, Index, Known};
+use crate::rule::{Loaded, Rule};
+use crate::schema::{ApiActions, ApiModel, CoreNames, Operation};
+use crate::scope::{Apis, Scope};
+use crate::source::PolicySource;
+use crate::validate::{self, CanMatch, Verdicts};
+use crate::{lint, stack};
+
+/// The policy decision point: one immutable bundle of APIs and policies.
+#[derive(Debug)]
+pub struct Pdp {
+    names: CoreNames,
+    apis: Apis,
+    rules: Vec<Arc<Known>>,
+    index: Index,
+    policies: Digest,
+    bundle: Digest,
+    notices: Vec<Diagnostic>,
+    verdicts: Verdicts,
+}
+
+/// Which calls a rule is about and which of them it can match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// An action in the rule's scope.
+    pub action: ActionName,
+    /// Whether some call of it could match the rule's condition. A forbid guarded by `context has body` cannot match an
+    /// action without a body: it is narrower than its scope says.
+    pub can_match: bool,
+}
+
+impl Pdp {
+    /// Compiles a bundle. Nothing of it is in force unless all of it is right: syntax, ids, annotations, scopes, Cedar's
+    /// strict validation at level 2 for every API a policy is about, and our own lints. Validator warnings are errors.
+    ///
+    /// `now` decides which policies have expired.
+    ///
+    /// # Errors
+    ///
+    /// Every finding, by file and line.
+    pub fn compile(
+        apis: &[ApiActions],
+        policies: &[PolicySource],
+        now: Timestamp,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        Self::recompile(None, apis, policies, now)
+    }
+
+    /// [`Self::compile`] that takes over what `previous` has already compiled and validated: schemas of unchanged APIs,
+    /// verdicts of unchanged policies against them. The result is the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::compile`].
+    pub fn recompile(
+        previous: Option<&Self>,
+        apis: &[ApiActions],
+        policies: &[PolicySource],
+        now: Timestamp,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        stack::enough(|| Self::compile_whole(previous, apis, policies, now))
+    }
+
+    fn compile_whole(
+        previous: Option<&Self>,
+        apis: &[ApiActions],
+        policies: &[PolicySource],
+        now: Timestamp,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let names =
+            CoreNames::new().ok_or_else(|| vec![internal("Cedar refuses our own names")])?;
+        let models = models(apis, &names, previous)?;
+        let (rules, notices) = load(policies, now)?;
+        let scopes = scopes(&rules, &models)?;
+        let scoped: Vec<(&Rule<'_>, &Scope)> =
+            rules.iter().map(|rule| &**rule).zip(&scopes).collect();
+        let lints: Vec<Diagnostic> = scoped
+            .iter()
+            .flat_map(|(rule, scope)| lint::check(rule, scope, &models))
+            .collect();
+        let verdicts = validate::check(&scoped, &models, previous.map(|pdp| &pdp.verdicts));
+        let verdicts = match (verdicts, lints.is_empty()) {
+            (Ok(verdicts), true) => verdicts,
+            (verdicts, _) => return Err(first_causes(lints, verdicts.err().unwrap_or_default())),
+        };
+        let known: Vec<Arc<Known>> = rules
+            .iter()
+            .map(|rule| Arc::new(known(rule, &models)))
+            .collect();
+        let index = index::build(&scoped, &known, &models)?;
+        let policies = digest(policies);
+        Ok(Self {
+            bundle: bundle_digest(policies, &models),
+            names,
+            apis: models,
+            rules: known,
+            index,
+            policies,
+            notices,
+            verdicts,
+        })
+    }
+
+    /// The digest of the policies: names and texts in the order of the names.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.policies
+    }
+
+    /// The digest of policies and API schemas together: two bundles with the same one decide alike.
+    #[must_use]
+    pub const fn bundle(&self) -> Digest {
+        self.bundle
+    }
+
+    /// The contract of an API that this bundle was compiled against.
+    #[must_use]
+    pub fn contract(&self, api: &ApiId) -> Option<Digest> {
+        self.apis.get(api).map(|model| model.contract)
+    }
+
+    /// What a person should know though the bundle was loaded, such as a permit that has expired.
+    #[must_use]
+    pub fn notices(&self) -> &[Diagnostic] {
+        &self.notices
+    }
+
+    /// Which attributes of the input any active policy about the action mentions; nothing for an unknown action.
+    ///
+    /// A record that is only asked for with `has` is `Some` without members: convert it to an empty record if it is there.
+    #[must_use]
+    pub fn projection(&self, action: &ActionName) -> &Projection {
+        self.index
+            .get(action)
+            .map_or(&Projection::Nothing, |index| &index.projection)
+    }
+
+    /// The ids of all rules, in the order of the files.
+    pub fn rules(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.id.as_str())
+    }
+
+    /// For review: the actions in a rule's scope, and which of them it can match. Each is validated on its own, so over a
+    /// large contract it takes a while. Empty for an unknown rule.
+    #[must_use]
+    pub fn coverage(&self, rule: &str) -> Vec<Coverage> {
+        let Some(rule) = self.rules.iter().find(|known| known.id == rule) else {
+            return Vec::new();
+        };
+        self.apis
+            .values()
+            .flat_map(|model| {
+                rule.scope
+                    .operations(model)
+                    .map(move |operation| (model, operation))
+            })
+            .map(|(model, operation)| {
+                let id = &operation.action.operation;
+                Coverage {
+                    action: operation.action.clone(),
+                    can_match: validate::can_match(&rule.policy, model, id) == CanMatch::Perhaps,
+                }
+            })
+            .collect()
+    }
+
+    pub(crate) const fn names(&self) -> &CoreNames {
+        &self.names
+    }
+
+    pub(crate) fn operation(&self, action: &ActionName) -> Option<(&ApiModel, &Operation)> {
+        let model = self.apis.get(&action.api)?;
+        Some((model, model.operations.get(&action.operation)?))
+    }
+
+    pub(crate) fn action(&self, action: &ActionName) -> Option<&ActionIndex> {
+        self.index.get(action).map(|index| &**index)
+    }
+}
+
+/// Our lints' findings, and the validator's about rules in which we found nothing: where both find something, ours names
+/// the cause and Cedar's the consequence.
+fn first_causes(lints: Vec<Diagnostic>, validator: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let named: BTreeSet<Option<String>> =
+        lints.iter().map(|finding| finding.policy.clone()).collect();
+    let others = validator
+        .into_iter()
+        .filter(|finding| !named.contains(&finding.policy));
+    lints.into_iter().chain(others).collect()
+}
+
+fn internal(message: &str) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        file: "writ".to_owned(),
+        line: 0,
+        column: 0,
+        policy: None,
+        message: message.to_owned(),
+        help: None,
+    }
+}
+
+fn models(
+    apis: &[ApiActions],
+    names: &CoreNames,
+    previous: Option<&Pdp>,
+) -> Result<Apis, Vec<Diagnostic>> {
+    let mut models = Apis::new();
+    let mut faults = Vec::new();
+    for api in apis {
+        let before = previous.and_then(|pdp| pdp.apis.get(&api.api));
+        match ApiModel::compile(api, names, before) {
+            Ok(model) => {
+                if models.insert(api.api.clone(), model).is_some() {
+                    faults.push(internal(&format!("API `{}` is there twice", api.api)));
+                }
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() {
+        Ok(models)
+    } else {
+        Err(faults)
+    }
+}
+
+type Rules<'a> = (Vec<Box<Rule<'a>>>, Vec<Diagnostic>);
+
+/// Reads every policy of every file. The notices are about permits that have expired.
+fn load(policies: &[PolicySource], now: Timestamp) -> Result<Rules<'_>, Vec<Diagnostic>> {
+    let mut rules: Vec<Box<Rule<'_>>> = Vec::new();
+    let mut notices = Vec::new();
+    let mut faults = Vec::new();
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    for source in policies {
+        faults.extend(source.hidden_character());
+        let chunks = source.chunks();
+        let mut whole = true;
+        for chunk in &chunks {
+            match Rule::load(*chunk, now) {
+                Ok(Loaded::Rule(rule)) => {
+                    let place = chunk.at(0, None, String::new(), None);
+                    let here = format!("{}:{}", place.file, place.line);
+                    if let Some(there) = taken.insert(rule.id.clone(), here) {
+                        let message = format!("the `@id` is taken by the policy at {there}");
+                        faults.push(rule.fault(
+                            "id",
+                            message,
+                            Some("ids are unique over all files".to_owned()),
+                        ));
+                    }
+                    rules.push(rule);
+                }
+                Ok(Loaded::Dropped(notice)) => notices.push(notice),
+                Err(found) => {
+                    whole = false;
+                    faults.extend(found);
+                }
+            }
+        }
+        if whole {
+            faults.extend(same_as_cedar(source, chunks.len()));
+        }
+    }
+    if faults.is_empty() {
+        Ok((rules, notices))
+    } else {
+        Err(faults)
+    }
+}
+
+/// Cedar must see as many policies in the file as we do: a text that the two cut differently could hide one.
+fn same_as_cedar(source: &PolicySource, chunks: usize) -> Option<Diagnostic> {
+    let seen = source
+        .text
+        .parse::<PolicySet>()
+        .map(|set| set.num_of_policies().saturating_add(set.num_of_templates()));
+    let message = match seen {
+        Ok(seen) if seen == chunks => return None,
+        Ok(seen) => format!("the file has {seen} policies for Cedar and {chunks} for us"),
+        Err(error) => error.to_string(),
+    };
+    Some(source.at(0, None, message, None))
+}
+
+fn scopes(rules: &[Box<Rule<'_>>], apis: &Apis) -> Result<Vec<Scope>, Vec<Diagnostic>> {
+    let mut scopes = Vec::with_capacity(rules.len());
+    let mut faults = Vec::new();
+    for rule in rules {
+        match Scope::of(rule, apis) {
+            Ok(scope) => scopes.push(scope),
+            Err(found) => faults.extend(found),
+        }
+    }
+    if faults.is_empty() {
+        Ok(scopes)
+    } else {
+        Err(faults)
+    }
+}
+
+fn known(rule: &Rule<'_>, apis: &Apis) -> Known {
+    let place = rule.chunk.at(0, None, String::new(), None);
+    Known {
+        id: rule.id.clone(),
+        effect: rule.effect,
+        doc: rule.doc.clone(),
+        file: place.file,
+        line: place.line,
+        reads_input: rule.reads.input(),
+        scope: Scope::of(rule, apis).unwrap_or_default(),
+        policy: rule.evaluated.clone(),
+    }
+}
+
+fn digest(policies: &[PolicySource]) -> Digest {
+    let mut ordered: Vec<&PolicySource> = policies.iter().collect();
+    ordered.sort_by_key(|source| (&source.name, &source.text));
+    let mut text = String::from("writ policies v1\n");
+    for source in ordered {
+        // Lengths first, so that no two sets run together to the same text.
+        text.push_str(&format!("{} {}\n", source.name.len(), source.text.len()));
+        text.push_str(&source.name);
+        text.push_str(&source.text);
+    }
+    Digest::of(text.as_bytes())
+}
+
+fn bundle_digest(policies: Digest, apis: &Apis) -> Digest {
+    let mut text = format!("writ bundle v1\n{policies}\n");
+    for (api, digest) in validate::schema_digests(apis) {
+        text.push_str(&format!("{api} {digest}\n"));
+    }
+    Digest::of(text.as_bytes())
+}

@@ -1,0 +1,345 @@
+//! One policy: what it is called, what it is about, and what it reads.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::ffi::DetailedError;
+use cedar_policy::pst::{ActionConstraint, Clause, EntityUID, Template as Tree};
+use cedar_policy::{Effect, Policy, PolicyId, Template};
+use writ_types::{Digest, Timestamp};
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::schema::Root;
+use crate::source::{Chunk, LONGEST_POLICY};
+use crate::vocabulary::{INPUT_FACTS, INPUT_PARTS};
+use crate::{suggest, walk};
+
+/// What a rule does when it applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RuleEffect {
+    /// It allows.
+    Permit,
+    /// It refuses, whatever permits.
+    Forbid,
+}
+
+impl RuleEffect {
+    /// Cedar's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Permit => "permit",
+            Self::Forbid => "forbid",
+        }
+    }
+}
+
+/// How a condition mentions an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mention {
+    /// `x has a`
+    Has,
+    /// `x.a`
+    Get,
+}
+
+/// An attribute that a condition mentions.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Path {
+    pub(crate) root: Root,
+    pub(crate) attrs: Vec<String>,
+    pub(crate) mention: Mention,
+}
+
+/// What a rule's conditions read.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    pub(crate) paths: BTreeSet<Path>,
+    /// The context as a whole, such as `context == …`.
+    pub(crate) whole_context: bool,
+    /// Entities named in the conditions or the scope.
+    pub(crate) entities: Vec<EntityUID>,
+    /// An action is named in a condition.
+    pub(crate) names_actions: bool,
+    /// `has` on something that is not an attribute path of a variable.
+    pub(crate) blind_has: Option<String>,
+    /// How deep the deepest condition is.
+    pub(crate) depth: usize,
+    /// Arithmetic that can overflow, as written in Cedar.
+    pub(crate) arithmetic: Option<&'static str>,
+}
+
+impl Reads {
+    /// Whether the rule reads anything that is taken from the call's input.
+    pub(crate) fn input(&self) -> bool {
+        let from_input = |path: &Path| {
+            let mut attrs = path.attrs.iter().map(String::as_str);
+            match (path.root, attrs.next()) {
+                (Root::Context, Some("sys")) => {
+                    attrs.next().is_none_or(|fact| INPUT_FACTS.contains(&fact))
+                }
+                (Root::Context, Some(part)) => INPUT_PARTS.contains(&part),
+                (Root::Context, None) => true,
+                (Root::Principal | Root::Action | Root::Resource, _) => false,
+            }
+        };
+        self.whole_context || self.paths.iter().any(from_input)
+    }
+}
+
+/// A policy that stands on its own: parsed, named, with known annotations.
+#[derive(Debug)]
+pub(crate) struct Rule<'a> {
+    pub(crate) id: String,
+    pub(crate) effect: RuleEffect,
+    pub(crate) doc: Option<String>,
+    /// As written; locations point into `chunk`.
+    pub(crate) written: Policy,
+    /// As evaluated: with `@expires` made a condition.
+    pub(crate) evaluated: Policy,
+    pub(crate) action: ActionConstraint,
+    pub(crate) resource: cedar_policy::pst::ResourceConstraint,
+    pub(crate) reads: Reads,
+    pub(crate) digest: Digest,
+    pub(crate) chunk: Chunk<'a>,
+}
+
+/// What became of a chunk.
+#[derive(Debug)]
+pub(crate) enum Loaded<'a> {
+    Rule(Box<Rule<'a>>),
+    /// A permit that has expired.
+    Dropped(Diagnostic),
+}
+
+/// Annotations a policy may carry.
+const KNOWN: [&str; 5] = ["id", "doc", "owner", "severity", "expires"];
+/// Annotations of a later version, named so that nobody believes them to work.
+const LATER: [&str; 6] = ["approval", "defer", "oblige", "blind", "assume", "test"];
+const SEVERITIES: [&str; 4] = ["low", "medium", "high", "critical"];
+
+impl<'a> Rule<'a> {
+    /// Reads one policy.
+    pub(crate) fn load(chunk: Chunk<'a>, now: Timestamp) -> Result<Loaded<'a>, Vec<Diagnostic>> {
+        if chunk.text.len() > LONGEST_POLICY {
+            let message = format!("a policy has at most {LONGEST_POLICY} bytes");
+            return Err(vec![chunk.at(
+                0,
+                None,
+                message,
+                Some("split it into several".to_owned()),
+            )]);
+        }
+        let written = Policy::parse(None, chunk.text).map_err(|error| syntax(&chunk, &error))?;
+        let id = identity(&chunk, &written);
+        let mut faults = annotations(&chunk, &written, id.as_deref().ok());
+        let expiry = expiry(&chunk, &written, now);
+        let (id, expiry) = match (id, expiry) {
+            (Ok(id), Ok(expiry)) if faults.is_empty() => (id, expiry),
+            (id, expiry) => {
+                faults.extend(id.err());
+                faults.extend(expiry.err().map(|fault| *fault));
+                return Err(faults);
+            }
+        };
+        let text = match expiry {
+            Expiry::Never => None,
+            Expiry::Past(date) => return Ok(Loaded::Dropped(dropped(&chunk, &id, &date))),
+            Expiry::On(date) => chunk
+                .text
+                .strip_suffix(';')
+                .map(|text| format!("{text} when {{ context.sys.now < datetime(\"{date}\") }};")),
+        };
+        let policy_id = PolicyId::new(&id);
+        let evaluated = match text {
+            Some(text) => Policy::parse(None, text).map_err(|error| syntax(&chunk, &error))?,
+            None => written.clone(),
+        };
+        let reads = |policy: &Policy| {
+            let tree = policy
+                .to_pst()
+                .map_err(|error| vec![chunk.at(0, Some(&id), error.to_string(), None)])?;
+            Ok::<Tree, Vec<Diagnostic>>(tree.body().clone())
+        };
+        let tree = reads(&evaluated)?;
+        Ok(Loaded::Rule(Box::new(Self {
+            effect: match written.effect() {
+                Effect::Permit => RuleEffect::Permit,
+                Effect::Forbid => RuleEffect::Forbid,
+            },
+            doc: written.annotation("doc").map(str::to_owned),
+            written: written.new_id(policy_id.clone()),
+            evaluated: evaluated.new_id(policy_id),
+            reads: walk::reads(&tree, &conditions(&tree)),
+            action: tree.action,
+            resource: tree.resource,
+            digest: Digest::of_parts(&[b"writ rule v1\n", chunk.text.as_bytes()]),
+            chunk,
+            id,
+        })))
+    }
+
+    /// An error at the first place `word` stands at in this rule.
+    pub(crate) fn fault(&self, word: &str, message: String, help: Option<String>) -> Diagnostic {
+        let place = self.chunk.place_of(word);
+        self.chunk.at(place, Some(&self.id), message, help)
+    }
+}
+
+fn conditions(tree: &Tree) -> Vec<&cedar_policy::pst::Expr> {
+    tree.clauses()
+        .iter()
+        .map(|clause| match clause {
+            Clause::When(condition) | Clause::Unless(condition) => &**condition,
+        })
+        .collect()
+}
+
+fn syntax(chunk: &Chunk<'_>, error: &cedar_policy::ParseErrors) -> Vec<Diagnostic> {
+    if Template::parse(None, chunk.text).is_ok() {
+        return vec![chunk.at(
+            chunk.text.find('?').unwrap_or(0),
+            None,
+            "templates (`?principal`, `?resource`) are not taken".to_owned(),
+            Some("write the policy out for each principal or resource, or use a group".to_owned()),
+        )];
+    }
+    error
+        .iter()
+        .map(|error| located(chunk, None, &DetailedError::from(error)))
+        .collect()
+}
+
+/// One of Cedar's own findings, at its place.
+pub(crate) fn located(
+    chunk: &Chunk<'_>,
+    policy: Option<&str>,
+    error: &DetailedError,
+) -> Diagnostic {
+    let place = error
+        .source_locations
+        .first()
+        .map_or(0, |label| label.loc.start);
+    chunk.at(place, policy, error.message.clone(), error.help.clone())
+}
+
+/// The `@id`: 1 to 64 of `a-z A-Z 0-9 . _ -`, beginning with a letter. It is in records, messages and digests.
+fn identity(chunk: &Chunk<'_>, policy: &Policy) -> Result<String, Diagnostic> {
+    let fault = |message: &str| {
+        let help = "give it a stable, unique name: `@id(\"team.what-it-does\")`".to_owned();
+        chunk.at(chunk.place_of("id"), None, message.to_owned(), Some(help))
+    };
+    let id = policy
+        .annotation("id")
+        .ok_or_else(|| fault("the policy has no `@id`"))?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let starts_well = id
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphabetic());
+    if starts_well && id.len() <= 64 && id.bytes().all(plain) {
+        Ok(id.to_owned())
+    } else {
+        Err(fault(
+            "an `@id` has 1 to 64 letters, digits, `.`, `_` and `-`, and begins with a letter",
+        ))
+    }
+}
+
+fn annotations(chunk: &Chunk<'_>, policy: &Policy, id: Option<&str>) -> Vec<Diagnostic> {
+    let mut keys: Vec<(&str, &str)> = policy.annotations().collect();
+    keys.sort_unstable();
+    let fault = |key: &str, message: String, help: Option<String>| {
+        chunk.at(chunk.place_of(key), id, message, help)
+    };
+    keys.into_iter()
+        .filter_map(|(key, value)| {
+            if LATER.contains(&key) {
+                let message = format!("`@{key}` is not available yet in this version");
+                let help = "without it the rule would decide otherwise than it says; take it out"
+                    .to_owned();
+                Some(fault(key, message, Some(help)))
+            } else if !KNOWN.contains(&key) {
+                Some(fault(
+                    key,
+                    format!("unknown annotation `@{key}`"),
+                    suggest::help(key, &KNOWN),
+                ))
+            } else if key == "severity" && !SEVERITIES.contains(&value) {
+                let message = format!("`@severity` is one of {}", SEVERITIES.join(", "));
+                Some(fault(key, message, None))
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+enum Expiry {
+    Never,
+    On(String),
+    Past(String),
+}
+
+/// The `@expires` date: the rule holds until that day begins in UTC.
+///
+/// An expired permit gives nothing and is dropped; an expired forbid must not vanish unseen, so it fails the load.
+fn expiry(chunk: &Chunk<'_>, policy: &Policy, now: Timestamp) -> Result<Expiry, Box<Diagnostic>> {
+    let Some(date) = policy.annotation("expires") else {
+        return Ok(Expiry::Never);
+    };
+    let id = policy.annotation("id");
+    let fault = |message: &str, help: &str| {
+        let place = chunk.place_of("expires");
+        Box::new(chunk.at(place, id, message.to_owned(), Some(help.to_owned())))
+    };
+    if !is_date(date) {
+        return Err(fault(
+            "`@expires` is no date",
+            "write the first day on which the rule no longer holds, in UTC: `@expires(\"2027-01-31\")`",
+        ));
+    }
+    let (year, month, day) = now.date();
+    let past = *date <= *format!("{year:04}-{month:02}-{day:02}");
+    match (policy.effect(), past) {
+        (_, false) if policy.effect() == Effect::Forbid => Ok(Expiry::Never),
+        (_, false) => Ok(Expiry::On(date.to_owned())),
+        (Effect::Permit, true) => Ok(Expiry::Past(date.to_owned())),
+        (Effect::Forbid, true) => Err(fault(
+            "this forbid has expired, and a forbid does not vanish by itself",
+            "take it out if what it forbade is to be allowed, or give it a later date",
+        )),
+    }
+}
+
+/// `YYYY-MM-DD`, a day that there is.
+fn is_date(text: &str) -> bool {
+    let digits = text.len() == 10
+        && text.bytes().enumerate().all(|(place, byte)| match place {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    let part =
+        |from: usize, to: usize| text.get(from..to).and_then(|part| part.parse::<u32>().ok());
+    let (Some(year), Some(month), Some(day)) = (part(0, 4), part(5, 7), part(8, 10)) else {
+        return false;
+    };
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let longest = match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    digits && year >= 1970 && (1..=longest).contains(&day)
+}
+
+fn dropped(chunk: &Chunk<'_>, id: &str, date: &str) -> Diagnostic {
+    let place = chunk.place_of("expires");
+    let message = format!("this permit expired on {date} and is left out");
+    let help = Some("take it out, or give it a later date".to_owned());
+    Diagnostic {
+        severity: Severity::Notice,
+        ..chunk.at(place, Some(id), message, help)
+    }
+}

@@ -1,0 +1,223 @@
+//! Policy files: cut into single policies, each with its place.
+
+use crate::diagnostic::{Diagnostic, Severity};
+
+/// The text of one policy file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicySource {
+    /// The file's name, for messages and for the bundle's digest.
+    pub name: String,
+    /// The text, in Cedar's syntax.
+    pub text: String,
+}
+
+/// Largest single policy in bytes. Deep nesting costs stack when it is parsed and evaluated.
+pub(crate) const LONGEST_POLICY: usize = 64 * 1024;
+
+/// One policy of a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chunk<'a> {
+    pub(crate) source: &'a PolicySource,
+    pub(crate) text: &'a str,
+    /// Where `text` begins in the file, in bytes.
+    offset: usize,
+}
+
+impl PolicySource {
+    /// The policies of the file in order.
+    ///
+    /// A policy ends at a `;` outside strings and comments. What is left after the last one is a chunk too if it holds
+    /// anything but space and comments, so that nothing is passed over in silence.
+    pub(crate) fn chunks(&self) -> Vec<Chunk<'_>> {
+        let mut chunks = Vec::new();
+        let mut scanner = Scanner::default();
+        let mut start = None;
+        for (place, char) in self.text.char_indices() {
+            let rest = self.text.get(place..).unwrap_or("");
+            let kind = scanner.step(char, rest);
+            if start.is_none() && kind == Kind::Code && !char.is_whitespace() {
+                start = Some(place);
+            }
+            if kind == Kind::Code && char == ';' {
+                chunks.extend(self.chunk(start.take(), place.saturating_add(1)));
+            }
+        }
+        chunks.extend(self.chunk(start, self.text.len()));
+        chunks
+    }
+
+    fn chunk(&self, start: Option<usize>, end: usize) -> Option<Chunk<'_>> {
+        let offset = start?;
+        let text = self.text.get(offset..end)?;
+        Some(Chunk {
+            source: self,
+            text,
+            offset,
+        })
+    }
+
+    /// The first character that changes how text is shown without being seen (Trojan Source, CVE-2021-42574), comments
+    /// included: a reviewer must read what the engine reads.
+    pub(crate) fn hidden_character(&self) -> Option<Diagnostic> {
+        let hides = |char: char| matches!(char, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{061C}');
+        let (place, char) = self.text.char_indices().find(|(_, char)| hides(*char))?;
+        let message = format!(
+            "the text holds U+{:04X}, which changes the order in which text is shown",
+            u32::from(char)
+        );
+        let help =
+            Some("remove it; in a string, compare with the visible characters only".to_owned());
+        Some(self.at(place, None, message, help))
+    }
+
+    /// An error at byte `place` of the file.
+    pub(crate) fn at(
+        &self,
+        place: usize,
+        policy: Option<&str>,
+        message: String,
+        help: Option<String>,
+    ) -> Diagnostic {
+        let before = self.text.get(..place).unwrap_or(&self.text);
+        let line = before.matches('\n').count().saturating_add(1);
+        let last = before.rsplit('\n').next().unwrap_or("");
+        let column = last.chars().count().saturating_add(1);
+        Diagnostic {
+            severity: Severity::Error,
+            file: self.name.clone(),
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+            policy: policy.map(str::to_owned),
+            message,
+            help,
+        }
+    }
+}
+
+impl Chunk<'_> {
+    /// An error at byte `place` of this policy.
+    pub(crate) fn at(
+        &self,
+        place: usize,
+        policy: Option<&str>,
+        message: String,
+        help: Option<String>,
+    ) -> Diagnostic {
+        let place = self.offset.saturating_add(place);
+        self.source.at(place, policy, message, help)
+    }
+
+    /// Where `word` first stands in the policy as a whole word outside comments; its beginning if nowhere.
+    pub(crate) fn place_of(&self, word: &str) -> usize {
+        let is_word = |char: char| char.is_alphanumeric() || char == '_';
+        let mut scanner = Scanner::default();
+        let mut before = ' ';
+        for (place, char) in self.text.char_indices() {
+            let rest = self.text.get(place..).unwrap_or("");
+            let kind = scanner.step(char, rest);
+            let whole = |rest: &str| {
+                rest.strip_prefix(word)
+                    .is_some_and(|after| !after.chars().next().is_some_and(is_word))
+            };
+            if kind != Kind::Comment && !is_word(before) && whole(rest) {
+                return place;
+            }
+            before = char;
+        }
+        0
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Code,
+    Text,
+    Comment,
+}
+
+/// Cedar's lexical structure, as far as it says where a policy ends: strings with `\` escapes, comments from `//` to
+/// the end of the line.
+#[derive(Debug, Default)]
+struct Scanner {
+    state: Kind,
+    escaped: bool,
+}
+
+impl Scanner {
+    /// What `char` is, which stands at the beginning of `rest`.
+    fn step(&mut self, char: char, rest: &str) -> Kind {
+        match self.state {
+            Kind::Code => {
+                if char == '"' {
+                    self.state = Kind::Text;
+                    return Kind::Code;
+                }
+                if rest.starts_with("//") {
+                    self.state = Kind::Comment;
+                    return Kind::Comment;
+                }
+                Kind::Code
+            }
+            Kind::Text => {
+                let was_escaped = std::mem::take(&mut self.escaped);
+                match char {
+                    '\\' if !was_escaped => self.escaped = true,
+                    '"' if !was_escaped => self.state = Kind::Code,
+                    _ => {}
+                }
+                Kind::Text
+            }
+            Kind::Comment => {
+                if matches!(char, '\n' | '\r') {
+                    self.state = Kind::Code;
+                    return Kind::Code;
+                }
+                Kind::Comment
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> PolicySource {
+        PolicySource {
+            name: "a.cedar".to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_policy_ends_at_its_semicolon_and_nothing_is_passed_over() {
+        let texts = |text: &str| {
+            let source = source(text);
+            source
+                .chunks()
+                .iter()
+                .map(|chunk| chunk.text.to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            texts("// a; b\n permit(x);\n\nforbid(y) when { \"a;\\\";\" }; // end"),
+            ["permit(x);", "forbid(y) when { \"a;\\\";\" };"]
+        );
+        assert_eq!(
+            texts("permit(x)"),
+            ["permit(x)"],
+            "an unfinished policy is a chunk"
+        );
+        assert_eq!(texts("// only words\n"), Vec::<String>::new());
+        assert_eq!(texts("// a\rpermit(x);"), ["permit(x);"]);
+    }
+
+    #[test]
+    fn places_are_lines_and_columns_in_characters() {
+        let source = source("permit(a);\n  // é bdoy\n  forbid(\u{e9}, bdoyx, bdoy);");
+        let chunks = source.chunks();
+        let found = chunks[1].at(chunks[1].place_of("bdoy"), None, String::new(), None);
+        assert_eq!((found.line, found.column), (3, 20));
+    }
+}

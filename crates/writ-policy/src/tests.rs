@@ -1,0 +1,11 @@
+//! Tests over the whole crate; each file is one subject.
+
+mod fixture;
+
+mod decisions;
+mod hazards;
+mod lints;
+mod load;
+mod matrix;
+mod properties;
+mod shipped;
