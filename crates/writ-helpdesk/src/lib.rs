@@ -19,7 +19,7 @@ use writ_types::{Clock, Digest, Secret};
 
 pub use model::{
     Amount, AmountError, Author, Comment, Customer, Export, Priority, Refund, Resolution, Status,
-    Ticket, Visibility,
+    Ticket,
 };
 pub use seed::{INJECTED_IBAN, INJECTED_TICKET};
 
@@ -49,7 +49,7 @@ pub const REVIEWS: &[Review] = &[
     ("addComment", "write", false, false, &[]),
     ("closeTicket", "write", false, false, &["untrusted"]),
     ("getCustomer", "read", false, false, &["pii"]),
-    ("exportCustomers", "read", true, true, &["pii"]),
+    ("exportCustomers", "write", true, true, &["pii"]),
     ("listRefunds", "read", false, false, &["pii"]),
     ("createRefund", "write", true, true, &["pii"]),
 ];

@@ -76,16 +76,6 @@ words!(
 );
 
 words!(
-    /// Who sees a comment.
-    Visibility, "must be one of `internal`, `public`", {
-        /// Colleagues only.
-        Internal = "internal",
-        /// The customer too.
-        Public = "public",
-    }
-);
-
-words!(
     /// Who wrote a comment.
     Author, "must be one of `customer`, `agent`", {
         /// A stranger, by e-mail.
@@ -211,8 +201,6 @@ pub struct Comment {
     pub ticket_id: String,
     /// Who wrote it.
     pub author: Author,
-    /// Who sees it.
-    pub visibility: Visibility,
     /// The text.
     pub body: String,
     /// When it was written.
@@ -225,7 +213,6 @@ impl Comment {
             ("id", Value::from_u64(self.id)),
             ("ticket_id", Value::from(self.ticket_id.as_str())),
             ("author", Value::from(self.author.as_str())),
-            ("visibility", Value::from(self.visibility.as_str())),
             ("body", Value::from(self.body.as_str())),
             ("created_at", Value::from(self.created_at.to_string())),
         ])

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use writ_types::Timestamp;
 
-use crate::model::{Amount, Author, Customer, Priority, Resolution, Status, Ticket, Visibility};
+use crate::model::{Amount, Author, Customer, Priority, Resolution, Status, Ticket};
 use crate::store::Store;
 
 /// The ticket whose customer tries to give orders to whoever reads it.
@@ -172,11 +172,7 @@ pub(crate) fn store(now: Timestamp) -> Store {
         let mut updated_at = created_at;
         for (author, body) in seed.comments {
             updated_at = updated_at.plus(hour);
-            let visibility = match author {
-                Author::Customer => Visibility::Public,
-                Author::Agent => Visibility::Internal,
-            };
-            store.push_comment(seed.id, *author, visibility, (*body).to_owned(), updated_at);
+            store.push_comment(seed.id, *author, (*body).to_owned(), updated_at);
         }
         store.add_ticket(Ticket {
             id: seed.id.to_owned(),

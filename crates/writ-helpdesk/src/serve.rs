@@ -23,7 +23,7 @@ use writ_types::Digest;
 
 use crate::answer::{Answer, Fault, done, empty};
 use crate::form::{self, Form, Query};
-use crate::model::{Priority, Resolution, Status, Visibility};
+use crate::model::{Priority, Resolution, Status};
 use crate::route::Operation;
 use crate::store::{NewRefund, TicketChange, TicketFilter};
 use crate::{HelpDesk, KEY_HEADER, SeenRequest};
@@ -110,8 +110,7 @@ impl HelpDesk {
             }
             Operation::ListComments(id) => (StatusCode::OK, self.store().comments(&id)?),
             Operation::AddComment(id) => {
-                let (text, visibility) = new_comment(body)?;
-                let comment = self.store().comment(&id, text, visibility, now)?;
+                let comment = self.store().comment(&id, new_comment(body)?, now)?;
                 (StatusCode::CREATED, comment)
             }
             Operation::CloseTicket(id) => {
@@ -218,13 +217,10 @@ fn ticket_change(body: &[u8]) -> Result<TicketChange, Fault> {
     form.finish(Some(change))
 }
 
-fn new_comment(body: &[u8]) -> Result<(String, Visibility), Fault> {
+fn new_comment(body: &[u8]) -> Result<String, Fault> {
     let mut form = Form::parse(body)?;
     let text = form.required("body", |text| form::text(text, 4000));
-    let visibility = form
-        .optional("visibility", Visibility::from_str)
-        .unwrap_or(Visibility::Internal);
-    form.finish(text.map(|text| (text, visibility)))
+    form.finish(text)
 }
 
 fn resolution(body: &[u8]) -> Result<Resolution, Fault> {

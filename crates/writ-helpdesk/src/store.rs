@@ -8,7 +8,6 @@ use crate::State;
 use crate::answer::Fault;
 use crate::model::{
     Amount, Author, Comment, Customer, Export, Priority, Refund, Resolution, Status, Ticket,
-    Visibility,
 };
 
 /// Everything. Comments, refunds and exports are in the order they came.
@@ -136,14 +135,11 @@ impl Store {
         &mut self,
         id: &str,
         body: String,
-        visibility: Visibility,
         now: Timestamp,
     ) -> Result<Value, Fault> {
         let ticket = self.live(id)?;
         ticket.updated_at = now;
-        Ok(self
-            .push_comment(id, Author::Agent, visibility, body, now)
-            .to_value())
+        Ok(self.push_comment(id, Author::Agent, body, now).to_value())
     }
 
     pub(crate) fn customer(&self, id: &str) -> Result<Value, Fault> {
@@ -224,7 +220,6 @@ impl Store {
         &mut self,
         ticket_id: &str,
         author: Author,
-        visibility: Visibility,
         body: String,
         created_at: Timestamp,
     ) -> Comment {
@@ -233,7 +228,6 @@ impl Store {
             id: self.last_comment,
             ticket_id: ticket_id.to_owned(),
             author,
-            visibility,
             body,
             created_at,
         };
