@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use writ_types::{Digest, RecordId};
+use writ_types::{Digest, RecordId, Timestamp};
 
 use crate::record::{Day, EvidenceRef, Record, RecordError};
 use crate::sequencer::{Durability, Receipt};
@@ -140,6 +140,27 @@ impl Evidence {
             (None, Some(_)) | (Some(_), None) => false,
         }
     }
+}
+
+/// Evidence could not be encrypted; the record it belongs to must not be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the evidence could not be encrypted: {0}")]
+pub struct SealFault(pub String);
+
+/// Encrypts what lies beside the log.
+pub trait Seal: Send + Sync + fmt::Debug {
+    /// Seals `plaintext` as the evidence of `record`, under the key of the day of `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`SealFault`].
+    fn seal(
+        &self,
+        record: RecordId,
+        kind: EvidenceKind,
+        now: Timestamp,
+        plaintext: &[u8],
+    ) -> Result<Evidence, SealFault>;
 }
 
 /// An append under way.

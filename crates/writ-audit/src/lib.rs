@@ -17,7 +17,7 @@ mod tile;
 mod tree;
 mod verify;
 
-pub use append::{Append, AppendError, Appending, Evidence, EvidenceKind};
+pub use append::{Append, AppendError, Appending, Evidence, EvidenceKind, Seal, SealFault};
 pub use checkpoint::{Checkpoint, CheckpointError, LogProof, LogProofError};
 pub use hash::{empty_root, leaf_hash, node_hash};
 pub use journal::{Frame, Segment, Tail, read_segment};
