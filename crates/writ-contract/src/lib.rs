@@ -1,1 +1,28 @@
-//! writ-contract.
+//! A contract: what an API's document says may be called, and how a call is read.
+//!
+//! OpenAPI 3.0, 3.1 (3.2 is read as 3.1) and Swagger 2.0, as JSON or YAML, become operations, a router and strict
+//! typed input. No I/O: the document is bytes, and a reference out of it is a diagnostic, never a fetch.
+//!
+//! The way of a document: [`document`] (bytes to values) → [`reader`] (values to operations) → [`schema`] (schemas to
+//! one arena) → [`router`]. The way of a call: [`Contract::resolve`] → [`Operation::parse`] (`parse`) →
+//! [`Operation::project`] (`view`).
+
+mod contract;
+mod diagnostic;
+mod document;
+mod fault;
+mod media;
+mod operation;
+mod parse;
+mod reader;
+mod router;
+mod schema;
+mod view;
+
+pub use contract::{Contract, Refused, Review, Reviews};
+pub use diagnostic::{Diagnostic, Severity};
+pub use fault::{Fault, FaultKind};
+pub use media::{MediaKind, UnsupportedMedia};
+pub use operation::{BodyKind, Operation, Parsed, RawCall};
+pub use router::{Route, RouteError};
+pub use view::{Coverage, Unrepresentable, Visibility};

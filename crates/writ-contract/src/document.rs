@@ -1,0 +1,113 @@
+//! The document reader: bytes to one [`Value`], with places.
+
+mod lines;
+mod yaml;
+
+use writ_types::{JsonLimits, Limits, Pointer, Value};
+
+pub(crate) use lines::locate;
+
+/// Longest chain of references from one place.
+const REFERENCE_CHAIN: usize = 64;
+
+/// A document that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    pub(crate) pointer: Pointer,
+    pub(crate) line: Option<u32>,
+    pub(crate) message: String,
+}
+
+impl Unreadable {
+    fn new(line: Option<u32>, message: impl Into<String>) -> Self {
+        Self {
+            pointer: Pointer::root(),
+            line,
+            message: message.into(),
+        }
+    }
+}
+
+/// Reads JSON if the first character begins a JSON object or array, else YAML.
+pub(crate) fn read(bytes: &[u8]) -> Result<Value, Unreadable> {
+    let most = Limits::default().document_bytes;
+    if bytes.len() > most {
+        return Err(Unreadable::new(
+            None,
+            format!("the document is larger than {most} bytes"),
+        ));
+    }
+    if is_json(bytes) {
+        return Value::parse(bytes, &JsonLimits::DOCUMENT).map_err(|fault| Unreadable {
+            line: Some(lines::line_of(bytes, fault.offset)),
+            message: format!("not strict JSON: {}", fault.kind),
+            pointer: fault.pointer,
+        });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|fault| {
+        Unreadable::new(
+            Some(lines::line_of(bytes, fault.valid_up_to())),
+            "not UTF-8 text",
+        )
+    })?;
+    yaml::read(text)
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .find(|byte| !byte.is_ascii_whitespace())
+        .is_some_and(|byte| matches!(byte, b'{' | b'['))
+}
+
+/// Why a `$ref` leads nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReferenceFault {
+    /// Not a text.
+    #[error("a `$ref` is no text")]
+    NotText,
+    /// Out of the document.
+    #[error("a reference out of the document is never fetched: bundle the document first")]
+    Remote,
+    /// An anchor, or a pointer that is not well formed.
+    #[error("a reference is no JSON pointer")]
+    NotPointer,
+    /// To a place that does not exist.
+    #[error("a reference leads to a place that does not exist")]
+    Missing,
+    /// References that only lead to references.
+    #[error("references lead in a circle, or too far")]
+    Circle,
+}
+
+/// The place that a reference names.
+pub(crate) fn target(reference: &Value) -> Result<Pointer, ReferenceFault> {
+    let text = reference.as_str().ok_or(ReferenceFault::NotText)?;
+    let fragment = text.strip_prefix('#').ok_or(ReferenceFault::Remote)?;
+    let decoded = if fragment.contains('%') {
+        crate::parse::percent::decode(fragment).ok_or(ReferenceFault::NotPointer)?
+    } else {
+        fragment.to_owned()
+    };
+    Pointer::parse(&decoded).ok_or(ReferenceFault::NotPointer)
+}
+
+/// Follows `$ref` from a value that is no schema (a parameter, a path item, a request body) to what it means.
+pub(crate) fn follow<'d>(
+    document: &'d Value,
+    value: &'d Value,
+    pointer: &Pointer,
+) -> Result<(&'d Value, Pointer), ReferenceFault> {
+    let (mut value, mut pointer) = (value, pointer.clone());
+    for _ in 0..REFERENCE_CHAIN {
+        let Some(reference) = value.member("$ref") else {
+            return Ok((value, pointer));
+        };
+        pointer = target(reference)?;
+        value = document.at(&pointer).ok_or(ReferenceFault::Missing)?;
+    }
+    Err(ReferenceFault::Circle)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! One operation of a contract.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use writ_types::{
+    ActionName, Attr, AttrType, Effects, Input, Label, Limits, OperationId, Projection,
+};
+
+use crate::fault::Fault;
+use crate::media::{ContentType, MediaKind, MediaRange, UnsupportedMedia};
+use crate::router::{Guard, Route};
+use crate::schema::{SchemaId, Schemas};
+use crate::view::{Coverage, Seen, Unrepresentable};
+
+/// One operation: its name, what it does, and how a call of it is read.
+#[derive(Debug)]
+pub struct Operation {
+    pub(crate) action: ActionName,
+    pub(crate) method: &'static str,
+    pub(crate) template: String,
+    pub(crate) segments: Vec<crate::router::Segment>,
+    pub(crate) summary: Option<String>,
+    pub(crate) effects: Effects,
+    pub(crate) reviewed: bool,
+    pub(crate) labels: BTreeSet<Label>,
+    pub(crate) stream: bool,
+    /// Path parameters first, in the template's order.
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) body: Option<Body>,
+    /// What would make a call of this path another operation.
+    pub(crate) others: Vec<Vec<Guard>>,
+    pub(crate) schemas: Arc<Schemas>,
+    /// Made when first asked for: most operations of a large contract are never looked at.
+    pub(crate) seen: OnceLock<Seen>,
+}
+
+/// Where a parameter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ParameterPlace {
+    Path,
+    Query,
+    Header,
+}
+
+/// How a parameter's value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// One text.
+    Scalar,
+    /// One text, a list between delimiters.
+    List(char),
+    /// Given once for every item.
+    Repeated,
+    /// `name[member]=…`, `name[]=…`
+    Deep,
+    /// An object whose members are parameters of their own.
+    Spread,
+    /// JSON in one text.
+    Json,
+    /// In a way that is not taken apart: a policy sees the text.
+    Opaque,
+}
+
+/// One parameter.
+#[derive(Debug, Clone)]
+pub(crate) struct Parameter {
+    /// Lower case for headers.
+    pub(crate) name: String,
+    pub(crate) place: ParameterPlace,
+    pub(crate) required: bool,
+    pub(crate) style: Style,
+    pub(crate) schema: SchemaId,
+}
+
+/// The request body.
+#[derive(Debug, Clone)]
+pub(crate) struct Body {
+    pub(crate) required: bool,
+    pub(crate) media: Vec<Media>,
+}
+
+/// One media type of the body.
+#[derive(Debug, Clone)]
+pub(crate) struct Media {
+    pub(crate) range: MediaRange,
+    pub(crate) kind: MediaKind,
+    pub(crate) schema: Option<SchemaId>,
+}
+
+/// What body an operation takes, and how it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyKind {
+    /// None: a call with a body is refused.
+    None,
+    /// JSON; some media types may be forms.
+    Json {
+        /// Whether a call must have it.
+        required: bool,
+    },
+    /// A form.
+    Form {
+        /// Whether a call must have it.
+        required: bool,
+    },
+    /// Bytes that are not looked at.
+    Opaque {
+        /// Whether a call must have it.
+        required: bool,
+    },
+}
+
+/// What a call brings besides its path. Nothing of it is trusted.
+#[derive(Debug, Clone, Copy)]
+pub struct RawCall<'a> {
+    /// The query without `?`, still percent-encoded.
+    pub query: Option<&'a str>,
+    /// The header fields, names in lower case, in the order of the wire.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// The value of `Content-Type`, if there is exactly one.
+    pub content_type: Option<&'a str>,
+    /// The whole body; empty if there is none. Bytes of an opaque body need not be given: see [`Operation::body`].
+    pub body: &'a [u8],
+    /// Bounds of the body.
+    pub limits: &'a Limits,
+}
+
+/// A call as the contract reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// The typed values; where there are faults, what could be read.
+    pub input: Input,
+    /// What is wrong. A call with a fault is never forwarded.
+    pub faults: Vec<Fault>,
+    /// Path and query for the upstream, rebuilt from what was read: begins with `/`, percent-encoded in one way.
+    pub target: String,
+    /// Declared header parameters to forward, in the contract's order; never a credential, a cookie or a hop-by-hop field.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Operation {
+    /// Its id: the document's `operationId`, else `METHOD:/template`.
+    #[must_use]
+    pub fn id(&self) -> &OperationId {
+        &self.action.operation
+    }
+
+    /// The thing authorized: `api:operation`.
+    #[must_use]
+    pub fn action(&self) -> &ActionName {
+        &self.action
+    }
+
+    /// The HTTP method, upper case.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.method
+    }
+
+    /// The path as the document writes it.
+    #[must_use]
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
+    /// The document's summary, or the first line of its description. A stranger's text.
+    #[must_use]
+    pub fn summary(&self) -> Option<&str> {
+        self.summary.as_deref()
+    }
+
+    /// What it does to the world.
+    #[must_use]
+    pub fn effects(&self) -> Effects {
+        self.effects
+    }
+
+    /// Whether the API's owner reviewed the effects.
+    #[must_use]
+    pub fn reviewed(&self) -> bool {
+        self.reviewed
+    }
+
+    /// Labels of what its response holds.
+    #[must_use]
+    pub fn labels(&self) -> &BTreeSet<Label> {
+        &self.labels
+    }
+
+    /// Whether its response is streamed rather than buffered and checked.
+    #[must_use]
+    pub fn stream(&self) -> bool {
+        self.stream
+    }
+
+    /// The body it takes.
+    #[must_use]
+    pub fn body(&self) -> BodyKind {
+        let Some(body) = &self.body else {
+            return BodyKind::None;
+        };
+        let required = body.required;
+        match body.media.iter().map(|media| media.kind).min() {
+            Some(MediaKind::Json) => BodyKind::Json { required },
+            Some(MediaKind::Form) => BodyKind::Form { required },
+            Some(MediaKind::Opaque) | None => BodyKind::Opaque { required },
+        }
+    }
+
+    /// How a body of this content type would be read.
+    ///
+    /// # Errors
+    ///
+    /// [`UnsupportedMedia`] if the contract declares no body, or none of this type. Where the contract declares a type
+    /// that is read, one that is not read is not taken: its content could not be judged.
+    pub fn accepts(&self, content_type: &str) -> Result<MediaKind, UnsupportedMedia> {
+        self.media(content_type)
+            .map(|media| media.kind)
+            .ok_or(UnsupportedMedia)
+    }
+
+    pub(crate) fn media(&self, content_type: &str) -> Option<&Media> {
+        let given = ContentType::parse(content_type)?;
+        let body = self.body.as_ref()?;
+        // An exact type is declared for itself, whatever a range beside it says.
+        let takes = |media: &&Media| media.range.takes(&given, media.kind);
+        let mut exact = body.media.iter().filter(|media| !media.range.is_wild());
+        exact.find(takes).or_else(|| body.media.iter().find(takes))
+    }
+
+    /// The type of what a policy sees: a record of `path`, `query`, `header` and `body`, each only if declared.
+    #[must_use]
+    pub fn attributes(&self) -> &AttrType {
+        &self.seen().attributes
+    }
+
+    /// How clearly a policy sees each place of the input.
+    #[must_use]
+    pub fn coverage(&self) -> &Coverage {
+        &self.seen().coverage
+    }
+
+    /// The values a policy sees, as far as `projection` asks for them.
+    ///
+    /// # Errors
+    ///
+    /// [`Unrepresentable`] if a value that is asked for cannot be seen exactly.
+    pub fn project(
+        &self,
+        input: &Input,
+        projection: &Projection,
+    ) -> Result<Attr, Unrepresentable> {
+        self.seen().project(input, projection)
+    }
+
+    /// Reads a call. The route is this operation's own.
+    #[must_use]
+    pub fn parse(&self, route: &Route<'_>, call: &RawCall<'_>) -> Parsed {
+        crate::parse::parse(self, route, call)
+    }
+
+    fn seen(&self) -> &Seen {
+        self.seen.get_or_init(|| Seen::of(self))
+    }
+}
