@@ -1,0 +1,107 @@
+-- Schema version 1: the sum of the migrations. A test compares.
+
+CREATE TABLE active_revision (
+    tenant TEXT NOT NULL PRIMARY KEY,
+    revision TEXT NOT NULL,
+    activated INTEGER NOT NULL,
+    FOREIGN KEY (tenant, revision) REFERENCES revisions (tenant, revision)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE agents (
+    tenant TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    PRIMARY KEY (tenant, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE apis (
+    tenant TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    PRIMARY KEY (tenant, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE contracts (
+    tenant TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    document BLOB NOT NULL,
+    reviews TEXT NOT NULL,
+    PRIMARY KEY (tenant, digest)
+) STRICT;
+
+CREATE TABLE credentials (
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    sealed BLOB,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name, version)
+) STRICT;
+
+CREATE TABLE first_boot_token (
+    tenant TEXT NOT NULL PRIMARY KEY,
+    token_hash TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    consumed INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE meta (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE operator_sessions (
+    tenant TEXT NOT NULL,
+    token_hash TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    PRIMARY KEY (tenant, token_hash),
+    FOREIGN KEY (tenant, operator) REFERENCES operators (tenant, operator) ON DELETE CASCADE
+) STRICT;
+
+CREATE TABLE operators (
+    tenant TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (tenant, operator),
+    UNIQUE (tenant, name)
+) STRICT;
+
+CREATE TABLE policies (
+    tenant TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (tenant, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE purposes (
+    tenant TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    PRIMARY KEY (tenant, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE revisions (
+    tenant TEXT NOT NULL,
+    revision TEXT NOT NULL,
+    base TEXT,
+    manifest TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (tenant, revision),
+    FOREIGN KEY (tenant, base) REFERENCES revisions (tenant, revision)
+) STRICT;
+
+CREATE TABLE tasks (
+    tenant TEXT NOT NULL,
+    task TEXT NOT NULL,
+    granted TEXT NOT NULL,
+    deadline INTEGER NOT NULL,
+    ended TEXT,
+    spent TEXT NOT NULL,
+    log_index INTEGER,
+    PRIMARY KEY (tenant, task)
+) STRICT;
+
+CREATE INDEX tasks_live ON tasks (tenant, task) WHERE ended IS NULL;

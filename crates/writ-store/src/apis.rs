@@ -1,0 +1,82 @@
+//! APIs, as a revision names them.
+
+use writ_types::{Api, Attach, Value};
+
+use crate::StoreError;
+use crate::fields::{Fields, millis};
+
+/// Content-addressed, so the same definition twice is once.
+pub(crate) const PUT: &str = "INSERT INTO apis (tenant, digest, definition) VALUES (?1, ?2, ?3)
+    ON CONFLICT (tenant, digest) DO NOTHING";
+pub(crate) const BY_DIGEST: &str = "SELECT definition FROM apis WHERE tenant = ?1 AND digest = ?2";
+
+const WHAT: &str = "API";
+
+pub(crate) fn to_value(api: &Api) -> Value {
+    let Api {
+        id,
+        owner,
+        upstream,
+        credential,
+        allow_unbound_tokens,
+        max_token_life,
+    } = api;
+    let credential = credential.as_ref().map(|(name, attach)| {
+        let name = ("name", Value::from(name.as_str()));
+        let (how, header) = match attach {
+            Attach::Header(header) => ("header", Some(("header", Value::from(header.as_str())))),
+            Attach::Bearer => ("bearer", None),
+            Attach::Basic => ("basic", None),
+        };
+        let how = ("attach", Value::from(how));
+        let members = [name, how].into_iter().chain(header);
+        ("credential", Value::object(members))
+    });
+    let members = [
+        ("id", Value::from(id.as_str())),
+        ("owner", Value::from(owner.as_str())),
+        ("upstream", Value::from(upstream.to_string())),
+        ("allow_unbound_tokens", Value::from(*allow_unbound_tokens)),
+        ("max_token_life_ms", millis(*max_token_life)),
+    ];
+    Value::object(members.into_iter().chain(credential))
+}
+
+pub(crate) fn from_value(value: &Value) -> Result<Api, StoreError> {
+    let known = [
+        "id",
+        "owner",
+        "upstream",
+        "credential",
+        "allow_unbound_tokens",
+        "max_token_life_ms",
+    ];
+    let fields = Fields::of(WHAT, value, &known)?;
+    let credential = match fields.optional("credential") {
+        Some(credential) => {
+            let credential = Fields::of(WHAT, credential, &["name", "attach", "header"])?;
+            Some((credential.parsed("name")?, attach(&credential)?))
+        }
+        None => None,
+    };
+    Ok(Api {
+        id: fields.parsed("id")?,
+        owner: fields.parsed("owner")?,
+        upstream: fields.parsed("upstream")?,
+        credential,
+        allow_unbound_tokens: fields.flag("allow_unbound_tokens")?,
+        max_token_life: fields.life("max_token_life_ms")?,
+    })
+}
+
+fn attach(credential: &Fields<'_>) -> Result<Attach, StoreError> {
+    match credential.text("attach")? {
+        "header" => Ok(Attach::Header(credential.text("header")?.to_owned())),
+        "bearer" => Ok(Attach::Bearer),
+        "basic" => Ok(Attach::Basic),
+        other => Err(StoreError::damaged(
+            WHAT,
+            &format!("a credential cannot be attached as `{other}`"),
+        )),
+    }
+}

@@ -1,0 +1,392 @@
+//! Revisions: each names a complete set of what operators registered, and one row says which is in force.
+//!
+//! A change stores what is new under its digest, writes a manifest that names everything, and moves the one row by
+//! compare-and-set. A reader that has read the row reads the rest at leisure: it cannot change under it.
+
+use std::collections::BTreeMap;
+
+use sqlx::SqliteConnection;
+use writ_types::{
+    Agent, AgentId, Api, ApiId, Digest, Purpose, PurposeName, RevisionId, Tenant, Timestamp, Value,
+};
+
+use crate::database::PAGE;
+use crate::fields::{self, Fields, instant_column, instant_of, parsed};
+use crate::{Contract, Store, StoreError, agents, apis, contracts, policies, purposes};
+
+/// What operators registered, whole: the content of one revision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registry {
+    /// The APIs by id.
+    pub apis: BTreeMap<ApiId, Api>,
+    /// The contract of each API that has one.
+    pub contracts: BTreeMap<ApiId, Contract>,
+    /// The agents by id.
+    pub agents: BTreeMap<AgentId, Agent>,
+    /// The purposes by name.
+    pub purposes: BTreeMap<PurposeName, Purpose>,
+    /// The policy texts by name.
+    pub policies: BTreeMap<String, String>,
+}
+
+/// A revision, without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Its id.
+    pub id: RevisionId,
+    /// The one it was made from; none for the first.
+    pub base: Option<RevisionId>,
+    /// When it was proposed.
+    pub created: Timestamp,
+}
+
+/// What is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActiveRevision {
+    /// The revision.
+    pub id: RevisionId,
+    /// Since when.
+    pub activated: Timestamp,
+}
+
+const PUT: &str =
+    "INSERT INTO revisions (tenant, revision, base, manifest, created) VALUES (?1, ?2, ?3, ?4, ?5)";
+const MANIFEST: &str = "SELECT manifest FROM revisions WHERE tenant = ?1 AND revision = ?2";
+const EXISTS: &str = "SELECT count(*) FROM revisions WHERE tenant = ?1 AND revision = ?2";
+const PAGE_AFTER: &str = "SELECT revision, base, created FROM revisions
+    WHERE tenant = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3";
+const ACTIVE: &str = "SELECT revision, activated FROM active_revision WHERE tenant = ?1";
+const ACTIVATE: &str = "UPDATE active_revision SET revision = ?3, activated = ?4
+    WHERE tenant = ?1 AND revision = ?2";
+const ACTIVATE_FIRST: &str =
+    "INSERT INTO active_revision (tenant, revision, activated) VALUES (?1, ?2, ?3)
+    ON CONFLICT (tenant) DO NOTHING";
+
+impl Store {
+    /// What is in force; none in a store that was never filled.
+    ///
+    /// # Errors
+    ///
+    /// The database fails, or the row is damaged.
+    pub async fn active_revision(
+        &self,
+        tenant: &Tenant,
+    ) -> Result<Option<ActiveRevision>, StoreError> {
+        let mut connection = self.readers().acquire().await?;
+        active(&mut connection, tenant).await
+    }
+
+    /// Stores a revision with everything it holds, without putting it in force.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::UnknownRevision`] for a base that is not there, [`StoreError::Exists`] for an id that is,
+    /// [`StoreError::Damaged`] for a registry whose parts disagree with their names.
+    pub async fn propose(
+        &self,
+        tenant: &Tenant,
+        base: Option<RevisionId>,
+        id: RevisionId,
+        registry: &Registry,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        registry.check()?;
+        let mut change = self.change().await?;
+        if let Some(base) = base {
+            known(&mut change, tenant, base).await?;
+        }
+        let manifest = registry.put(&mut change, tenant).await?;
+        sqlx::query(PUT)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .bind(base.map(|base| base.to_string()))
+            .bind(manifest.to_string())
+            .bind(instant_column(now)?)
+            .execute(&mut *change)
+            .await
+            .map_err(StoreError::inserting("revision"))?;
+        Ok(change.commit().await?)
+    }
+
+    /// Puts `next` in force if `expected` still is; none for a store that was never filled.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if another is in force, [`StoreError::UnknownRevision`] if `next` is not there.
+    pub async fn activate(
+        &self,
+        tenant: &Tenant,
+        expected: Option<RevisionId>,
+        next: RevisionId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        known(&mut change, tenant, next).await?;
+        let moved = match expected {
+            Some(expected) => sqlx::query(ACTIVATE)
+                .bind(tenant.as_str())
+                .bind(expected.to_string()),
+            None => sqlx::query(ACTIVATE_FIRST).bind(tenant.as_str()),
+        };
+        let moved = moved.bind(next.to_string()).bind(instant_column(now)?);
+        if moved.execute(&mut *change).await?.rows_affected() == 1 {
+            return Ok(change.commit().await?);
+        }
+        let found = active(&mut change, tenant).await?;
+        change.rollback().await?;
+        Err(StoreError::Conflict {
+            found: found.map(|found| found.id),
+        })
+    }
+
+    /// The whole content of a revision, every part checked against the digest it is named by.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::UnknownRevision`], or [`StoreError::Damaged`]: a revision is read whole or not at all.
+    pub async fn load(&self, tenant: &Tenant, id: RevisionId) -> Result<Registry, StoreError> {
+        let mut connection = self.readers().acquire().await?;
+        let row: Option<(String,)> = sqlx::query_as(MANIFEST)
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .fetch_optional(&mut *connection)
+            .await?;
+        let (manifest,) = row.ok_or(StoreError::UnknownRevision(id))?;
+        let manifest = fields::value("revision", &manifest)?;
+        Registry::get(&mut connection, tenant, &manifest).await
+    }
+
+    /// At most 1,000 revisions in the order of their ids, which is that of their making, those after `after`.
+    ///
+    /// # Errors
+    ///
+    /// The database fails, or a row is damaged.
+    pub async fn revisions(
+        &self,
+        tenant: &Tenant,
+        after: Option<RevisionId>,
+    ) -> Result<Vec<Revision>, StoreError> {
+        let rows: Vec<(String, Option<String>, i64)> = sqlx::query_as(PAGE_AFTER)
+            .bind(tenant.as_str())
+            .bind(after.map(|after| after.to_string()).unwrap_or_default())
+            .bind(PAGE)
+            .fetch_all(self.readers())
+            .await?;
+        let revision = |(id, base, created): (String, Option<String>, i64)| {
+            let base = base.as_deref().map(|base| parsed("revision", base));
+            Ok(Revision {
+                id: parsed("revision", &id)?,
+                base: base.transpose()?,
+                created: instant_of("revision", created)?,
+            })
+        };
+        rows.into_iter().map(revision).collect()
+    }
+}
+
+async fn active(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+) -> Result<Option<ActiveRevision>, StoreError> {
+    let row: Option<(String, i64)> = sqlx::query_as(ACTIVE)
+        .bind(tenant.as_str())
+        .fetch_optional(connection)
+        .await?;
+    let active = row.map(|(id, activated)| {
+        Ok(ActiveRevision {
+            id: parsed("active revision", &id)?,
+            activated: instant_of("active revision", activated)?,
+        })
+    });
+    active.transpose()
+}
+
+async fn known(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    id: RevisionId,
+) -> Result<(), StoreError> {
+    let (count,): (i64,) = sqlx::query_as(EXISTS)
+        .bind(tenant.as_str())
+        .bind(id.to_string())
+        .fetch_one(connection)
+        .await?;
+    if count == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::UnknownRevision(id))
+    }
+}
+
+impl Registry {
+    /// Whether everything stands under its own name, and every contract has its API.
+    fn check(&self) -> Result<(), StoreError> {
+        let wrong = |what| StoreError::damaged(what, "it stands under another name than its own");
+        if self.apis.iter().any(|(id, api)| *id != api.id) {
+            return Err(wrong("API"));
+        }
+        if self.agents.iter().any(|(id, agent)| *id != agent.id) {
+            return Err(wrong("agent"));
+        }
+        if self
+            .purposes
+            .iter()
+            .any(|(name, purpose)| *name != purpose.name)
+        {
+            return Err(wrong("purpose"));
+        }
+        if self
+            .contracts
+            .keys()
+            .any(|api| !self.apis.contains_key(api))
+        {
+            return Err(StoreError::damaged("contract", "its API is not registered"));
+        }
+        Ok(())
+    }
+
+    /// Stores every part under its digest, and returns the manifest that names them.
+    async fn put(
+        &self,
+        connection: &mut SqliteConnection,
+        tenant: &Tenant,
+    ) -> Result<Value, StoreError> {
+        let mut writer = Writer { connection, tenant };
+        let (mut apis, mut contracts) = (BTreeMap::new(), BTreeMap::new());
+        for (id, api) in &self.apis {
+            let text = apis::to_value(api).to_string();
+            apis.insert(id.to_string(), writer.put(apis::PUT, &text).await?);
+        }
+        for (id, contract) in &self.contracts {
+            let digest = contracts::put(writer.connection, tenant, contract).await?;
+            contracts.insert(id.to_string(), Value::from(digest.to_string()));
+        }
+        let (mut agents, mut purposes) = (BTreeMap::new(), BTreeMap::new());
+        for (id, agent) in &self.agents {
+            let text = agents::to_value(agent).to_string();
+            agents.insert(id.to_string(), writer.put(agents::PUT, &text).await?);
+        }
+        for (name, purpose) in &self.purposes {
+            let text = purposes::to_value(purpose).to_string();
+            purposes.insert(name.to_string(), writer.put(purposes::PUT, &text).await?);
+        }
+        let mut policies = BTreeMap::new();
+        for (name, text) in &self.policies {
+            policies.insert(name.clone(), writer.put(policies::PUT, text).await?);
+        }
+        Ok(Value::object([
+            ("apis", Value::Object(apis)),
+            ("contracts", Value::Object(contracts)),
+            ("agents", Value::Object(agents)),
+            ("purposes", Value::Object(purposes)),
+            ("policies", Value::Object(policies)),
+        ]))
+    }
+
+    async fn get(
+        connection: &mut SqliteConnection,
+        tenant: &Tenant,
+        manifest: &Value,
+    ) -> Result<Self, StoreError> {
+        let known = ["apis", "contracts", "agents", "purposes", "policies"];
+        let manifest = Fields::of("revision", manifest, &known)?;
+        let mut reader = Reader { connection, tenant };
+        let mut registry = Self::default();
+        for (id, digest) in named(&manifest, "apis")? {
+            let api = reader.definition("API", apis::BY_DIGEST, &digest).await?;
+            registry.apis.insert(id, apis::from_value(&api)?);
+        }
+        for (api, digest) in named(&manifest, "contracts")? {
+            let contract = contracts::by_digest(reader.connection, tenant, &digest).await?;
+            registry.contracts.insert(api, contract);
+        }
+        for (id, digest) in named(&manifest, "agents")? {
+            let agent = reader
+                .definition("agent", agents::BY_DIGEST, &digest)
+                .await?;
+            registry.agents.insert(id, agents::from_value(&agent)?);
+        }
+        for (name, digest) in named(&manifest, "purposes")? {
+            let purpose = reader
+                .definition("purpose", purposes::BY_DIGEST, &digest)
+                .await?;
+            registry
+                .purposes
+                .insert(name, purposes::from_value(&purpose)?);
+        }
+        for (name, digest) in named(&manifest, "policies")? {
+            let text = reader.text("policy", policies::BY_DIGEST, &digest).await?;
+            registry.policies.insert(name, text);
+        }
+        registry.check()?;
+        Ok(registry)
+    }
+}
+
+/// The names and digests of one part of a manifest.
+fn named<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(
+    manifest: &Fields<'_>,
+    part: &str,
+) -> Result<BTreeMap<T, Digest>, StoreError> {
+    let members = manifest.member(part)?.as_object();
+    let members = members
+        .ok_or_else(|| StoreError::damaged("revision", &format!("`{part}` is no object")))?;
+    let entry = |(name, digest): (&String, &Value)| {
+        let digest = digest.as_str().unwrap_or_default();
+        Ok((parsed("revision", name)?, parsed("revision", digest)?))
+    };
+    members.iter().map(entry).collect()
+}
+
+struct Writer<'a> {
+    connection: &'a mut SqliteConnection,
+    tenant: &'a Tenant,
+}
+
+impl Writer<'_> {
+    async fn put(&mut self, statement: &'static str, text: &str) -> Result<Value, StoreError> {
+        let digest = Digest::of(text.as_bytes()).to_string();
+        sqlx::query(statement)
+            .bind(self.tenant.as_str())
+            .bind(digest.as_str())
+            .bind(text)
+            .execute(&mut *self.connection)
+            .await?;
+        Ok(Value::from(digest))
+    }
+}
+
+struct Reader<'a> {
+    connection: &'a mut SqliteConnection,
+    tenant: &'a Tenant,
+}
+
+impl Reader<'_> {
+    async fn definition(
+        &mut self,
+        what: &'static str,
+        statement: &'static str,
+        digest: &Digest,
+    ) -> Result<Value, StoreError> {
+        fields::value(what, &self.text(what, statement, digest).await?)
+    }
+
+    async fn text(
+        &mut self,
+        what: &'static str,
+        statement: &'static str,
+        digest: &Digest,
+    ) -> Result<String, StoreError> {
+        let row: Option<(String,)> = sqlx::query_as(statement)
+            .bind(self.tenant.as_str())
+            .bind(digest.to_string())
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        let (text,) = row.ok_or_else(|| StoreError::damaged(what, "it is missing"))?;
+        if Digest::of(text.as_bytes()) == *digest {
+            Ok(text)
+        } else {
+            Err(StoreError::damaged(what, "its digest is another"))
+        }
+    }
+}
