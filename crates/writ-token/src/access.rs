@@ -68,6 +68,12 @@ impl TokenVerifier {
         }
     }
 
+    /// Who issues the tokens.
+    #[must_use]
+    pub const fn issuer(&self) -> &IssuerUrl {
+        &self.issuer
+    }
+
     /// The tenant of every token it accepts.
     #[must_use]
     pub const fn tenant(&self) -> &Tenant {

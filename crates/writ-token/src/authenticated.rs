@@ -101,6 +101,32 @@ impl AuthError {
     }
 }
 
+impl AuthError {
+    /// The value of `WWW-Authenticate` for a 401 (RFC 9449 §7.1, RFC 6750 §3): static, and without an error code where
+    /// there were no credentials at all.
+    #[must_use]
+    pub fn challenge(&self) -> String {
+        let algorithms: Vec<_> = DpopProof::ALGORITHMS
+            .iter()
+            .map(|known| known.as_str())
+            .collect();
+        let algorithms = algorithms.join(" ");
+        let error = match self {
+            Self::NotOneAuthorization => return format!("DPoP algs=\"{algorithms}\""),
+            Self::Dpop(DpopError::Nonce) => "use_dpop_nonce",
+            Self::Dpop(_) | Self::Replay(_) => "invalid_dpop_proof",
+            Self::Scheme
+            | Self::Token(_)
+            | Self::Audience
+            | Self::SchemeForBinding
+            | Self::UnusedProof
+            | Self::Certificate
+            | Self::Unbound => "invalid_token",
+        };
+        format!("DPoP error=\"{error}\", algs=\"{algorithms}\"")
+    }
+}
+
 /// Authenticates calls. Built for a call from the parts of the snapshot and of the process.
 #[derive(Debug, Clone, Copy)]
 pub struct Authenticator<'a> {

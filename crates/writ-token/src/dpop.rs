@@ -9,7 +9,10 @@ use std::time::Duration;
 use writ_types::{Digest, Timestamp};
 
 use crate::jose::base64url;
-use crate::{Algorithm, ClaimError, Claims, JoseError, Jwk, JwkError, Jws, KeyUse, Profile, Typ};
+use crate::{
+    Algorithm, ClaimError, Claims, JoseError, Jwk, JwkError, Jws, KeyUse, OauthError,
+    OauthErrorCode, Profile, Typ,
+};
 
 pub use nonce::{NonceCheck, NonceIssuer};
 pub use replay::{ReplayCache, ReplayError};
@@ -57,6 +60,34 @@ pub enum DpopError {
     /// 12b: the access token is bound to another key.
     #[error("the access token is bound to another key")]
     Binding,
+}
+
+impl DpopError {
+    /// The refusal at the token endpoint (RFC 9449 §5, §8); a fresh `DPoP-Nonce` goes with it.
+    #[must_use]
+    pub const fn oauth_error(&self) -> OauthError {
+        match self {
+            Self::Nonce => OauthError::new(
+                OauthErrorCode::UseDpopNonce,
+                "use the nonce of the DPoP-Nonce header in the proof",
+            ),
+            Self::Count
+            | Self::Form(_)
+            | Self::Claim(_)
+            | Self::Typ
+            | Self::Algorithm
+            | Self::Signature
+            | Self::Key(_)
+            | Self::Method
+            | Self::Uri
+            | Self::Time
+            | Self::AccessToken
+            | Self::Binding => OauthError::new(
+                OauthErrorCode::InvalidDpopProof,
+                "the DPoP proof is missing or does not fit the request",
+            ),
+        }
+    }
 }
 
 /// What a proof must be for.

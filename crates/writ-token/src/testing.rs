@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
-use writ_types::{JsonLimits, Secret, SpiffeId, Timestamp, TokenId, TrustDomain, Value};
+use writ_types::{
+    AgentId, Binding, JsonLimits, PublicUrl, Requester, Resource, Secret, SpiffeId, TaskId, Tenant,
+    Timestamp, TokenId, TrustDomain, Value,
+};
 
 use crate::{
-    JwtSvidSigner, KeySet, Signer, TrustDomainAuthority, X509Authority, generate_signing_key,
+    AccessTokenClaims, IssuerUrl, JwtSvidSigner, KeySet, Signer, TokenVerifier,
+    TrustDomainAuthority, X509Authority, generate_signing_key,
 };
 
 pub(crate) fn now() -> Timestamp {
@@ -82,4 +86,68 @@ pub(crate) fn mutations(text: &str) -> impl Iterator<Item = String> {
         };
         String::from_utf8(bytes).unwrap()
     })
+}
+
+/// A token of our own for the agent, with everything in it.
+pub(crate) fn access_claims(binding: Binding) -> AccessTokenClaims {
+    AccessTokenClaims {
+        issuer: issuer_url(),
+        resource: Resource::Api("dns".parse().unwrap()),
+        client_id: agent().as_str().parse().unwrap(),
+        requester: Some(Requester {
+            issuer: "https://idp.example".to_owned(),
+            subject: "alice".to_owned(),
+        }),
+        spiffe: agent(),
+        prior_actors: vec!["spiffe://writ.local/agent/planner".parse().unwrap()],
+        agent: AgentId::new(now(), [2; 10]),
+        task: TaskId::new(now(), [3; 10]),
+        token: token_id(),
+        binding,
+        details: json(r#"[{"type":"writ_task","actions":["dns:listZones"]}]"#),
+        issued: now(),
+        not_before: Some(now()),
+        expires: now().plus(secs(300)),
+    }
+}
+
+pub(crate) fn issuer_url() -> IssuerUrl {
+    "https://control.writ.example".parse().unwrap()
+}
+
+pub(crate) fn public_url() -> PublicUrl {
+    "https://writ.example".parse().unwrap()
+}
+
+pub(crate) fn verifier(signer: &Signer) -> TokenVerifier {
+    let (issuer, tenant) = (issuer_url(), Tenant::default_tenant());
+    TokenVerifier::new(issuer, tenant, public_url(), keys_of(signer), 16 * 1024)
+}
+
+/// A row of a table of faults: a name, the value it is given (none for absent), and the refusal.
+#[derive(Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: Option<&'a str>,
+    pub(crate) expect: &'a str,
+}
+
+/// The rows of a table: three columns divided by ` | `, `-` for absent, `#` before remarks.
+pub(crate) fn rows(table: &str) -> Vec<Row<'_>> {
+    let row = |line| {
+        let columns: Vec<&str> = str::splitn(line, 3, " | ").collect();
+        let [name, value, expect] = columns.as_slice() else {
+            panic!("not three columns: {line}")
+        };
+        Row {
+            name,
+            value: (*value != "-").then_some(*value),
+            expect,
+        }
+    };
+    table
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(row)
+        .collect()
 }

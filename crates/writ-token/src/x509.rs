@@ -54,6 +54,7 @@ pub(crate) struct Anchor {
     anchor: TrustAnchor<'static>,
     not_before: Timestamp,
     not_after: Timestamp,
+    most_intermediates: Option<u32>,
 }
 
 impl Anchor {
@@ -66,7 +67,10 @@ impl Anchor {
         let der = CertificateDer::from(der);
         let anchor = anchor_from_trusted_cert(&der).map_err(|_refused| X509Error::NotAuthority)?;
         let (not_before, not_after) = validity(&certificate)?;
+        let constraints = certificate.basic_constraints();
+        let constraints = constraints.map_err(|_malformed| X509Error::Malformed)?;
         Ok(Self {
+            most_intermediates: constraints.and_then(|own| own.value.path_len_constraint),
             anchor: anchor.to_owned(),
             not_before,
             not_after,
@@ -169,18 +173,26 @@ fn verify_path(
         .collect();
     let leaf = CertificateDer::from(leaf);
     let leaf = EndEntityCert::try_from(&leaf).map_err(|_malformed| X509Error::Malformed)?;
-    // webpki checks `cA` and path lengths, but no key usage (X509-SVID §4.3 demands `keyCertSign` of signers).
-    let signers = |path: &VerifiedPath<'_>| {
+    // webpki checks `cA` and the path lengths of intermediates, but neither key usage (X509-SVID §4.3 demands
+    // `keyCertSign` of signers) nor the path length of the anchor.
+    let judge = |path: &VerifiedPath<'_>| {
         let signs = |der: &CertificateDer<'_>| {
             parse(der).and_then(|signer| is_authority(&signer)) == Ok(true)
         };
-        if path
+        let count = u32::try_from(path.intermediate_certificates().count()).unwrap_or(u32::MAX);
+        // Two certificates of one authority may state different lengths; the shorter holds.
+        let own = |anchor: &&Anchor| anchor.anchor == *path.anchor();
+        let admits = |anchor: &Anchor| anchor.most_intermediates.is_none_or(|most| count <= most);
+        let short = bundle.anchors().iter().filter(own).all(admits);
+        if !short {
+            Err(webpki::Error::PathLenConstraintViolated)
+        } else if !path
             .intermediate_certificates()
             .all(|signer| signs(&signer.der()))
         {
-            Ok(())
-        } else {
             Err(webpki::Error::EndEntityUsedAsCa)
+        } else {
+            Ok(())
         }
     };
     let time = UnixTime::since_unix_epoch(Duration::from_millis(now.millis_since_epoch()));
@@ -191,7 +203,7 @@ fn verify_path(
         time,
         KeyUsage::client_auth(),
         None,
-        Some(&signers),
+        Some(&judge),
     )
     .map_err(|_no_path| X509Error::Path)?;
     Ok(())
