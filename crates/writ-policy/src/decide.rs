@@ -388,7 +388,7 @@ impl Outcome {
         if set.is_empty() {
             return;
         }
-        let response = stack::enough(|| Authorizer::new().is_authorized(request, set, entities));
+        let response = stack::to_decide(|| Authorizer::new().is_authorized(request, set, entities));
         let diagnostics = response.diagnostics();
         let reasons = diagnostics.reason().map(ToString::to_string);
         match response.decision() {

@@ -67,7 +67,7 @@ impl Pdp {
         policies: &[PolicySource],
         now: Timestamp,
     ) -> Result<Self, Vec<Diagnostic>> {
-        stack::enough(|| Self::compile_whole(previous, apis, policies, now))
+        stack::to_load(|| Self::compile_whole(previous, apis, policies, now))
     }
 
     fn compile_whole(

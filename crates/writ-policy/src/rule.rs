@@ -9,7 +9,7 @@ use writ_types::{Digest, Timestamp};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::schema::Root;
-use crate::source::{Chunk, LONGEST_POLICY};
+use crate::source::Chunk;
 use crate::vocabulary::{INPUT_FACTS, INPUT_PARTS};
 use crate::{suggest, walk};
 
@@ -120,14 +120,8 @@ const SEVERITIES: [&str; 4] = ["low", "medium", "high", "critical"];
 impl<'a> Rule<'a> {
     /// Reads one policy.
     pub(crate) fn load(chunk: Chunk<'a>, now: Timestamp) -> Result<Loaded<'a>, Vec<Diagnostic>> {
-        if chunk.text.len() > LONGEST_POLICY {
-            let message = format!("a policy has at most {LONGEST_POLICY} bytes");
-            return Err(vec![chunk.at(
-                0,
-                None,
-                message,
-                Some("split it into several".to_owned()),
-            )]);
+        if let Some(fault) = chunk.beyond_measure() {
+            return Err(vec![fault]);
         }
         let written = Policy::parse(None, chunk.text).map_err(|error| syntax(&chunk, &error))?;
         let id = identity(&chunk, &written);

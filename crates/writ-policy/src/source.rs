@@ -11,8 +11,14 @@ pub struct PolicySource {
     pub text: String,
 }
 
-/// Largest single policy in bytes. Deep nesting costs stack when it is parsed and evaluated.
-pub(crate) const LONGEST_POLICY: usize = 64 * 1024;
+/// Largest single policy in bytes.
+const LONGEST: usize = 64 * 1024;
+/// Most brackets within each other: what Cedar's parser recurses through.
+const MOST_NESTED: usize = 40;
+/// Most `if`s. Each one within another doubles the time that validation takes: 22 take a second, 36 would take hours.
+const MOST_IFS: usize = 8;
+/// Most places where a chain goes on (`&&`, `||`, `.`, `[`, `+`, `-`, `*`, `!`): a chain is a tree as deep as it is long.
+const MOST_JOINTS: usize = 500;
 
 /// One policy of a file.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +101,59 @@ impl PolicySource {
 }
 
 impl Chunk<'_> {
+    /// Why Cedar must not see this text: its parser recurses without a bound of its own, and the end of the stack is the
+    /// end of the process.
+    pub(crate) fn beyond_measure(&self) -> Option<Diagnostic> {
+        let Measure {
+            nested,
+            ifs,
+            joints,
+        } = self.measure();
+        let message = if self.text.len() > LONGEST {
+            format!("a policy has at most {LONGEST} bytes")
+        } else if nested > MOST_NESTED {
+            format!("brackets are nested {nested} deep; at most {MOST_NESTED} are taken")
+        } else if ifs > MOST_IFS {
+            format!("the policy has {ifs} `if`s; at most {MOST_IFS} are taken")
+        } else if joints > MOST_JOINTS {
+            format!(
+                "the policy has {joints} operators and accesses; at most {MOST_JOINTS} are taken"
+            )
+        } else {
+            return None;
+        };
+        let help = "compare with a set (`[…].contains(…)`), or make several rules of it".to_owned();
+        Some(self.at(0, None, message, Some(help)))
+    }
+
+    fn measure(&self) -> Measure {
+        let mut scanner = Scanner::default();
+        let mut measure = Measure::default();
+        let (mut open, mut before) = (0usize, ' ');
+        let count =
+            |counter: &mut usize, seen: bool| *counter = counter.saturating_add(usize::from(seen));
+        for (place, char) in self.text.char_indices() {
+            let rest = self.text.get(place..).unwrap_or("");
+            if scanner.step(char, rest) == Kind::Code {
+                match char {
+                    '(' | '[' | '{' => open = open.saturating_add(1),
+                    ')' | ']' | '}' => open = open.saturating_sub(1),
+                    _ => {}
+                }
+                measure.nested = measure.nested.max(open);
+                count(
+                    &mut measure.ifs,
+                    !is_word(before) && starts_with_word(rest, "if"),
+                );
+                let sign = matches!(char, '.' | '[' | '+' | '-' | '*' | '!');
+                let joint = sign || rest.starts_with("&&") || rest.starts_with("||");
+                count(&mut measure.joints, joint);
+            }
+            before = char;
+        }
+        measure
+    }
+
     /// An error at byte `place` of this policy.
     pub(crate) fn at(
         &self,
@@ -109,23 +168,35 @@ impl Chunk<'_> {
 
     /// Where `word` first stands in the policy as a whole word outside comments; its beginning if nowhere.
     pub(crate) fn place_of(&self, word: &str) -> usize {
-        let is_word = |char: char| char.is_alphanumeric() || char == '_';
         let mut scanner = Scanner::default();
         let mut before = ' ';
         for (place, char) in self.text.char_indices() {
             let rest = self.text.get(place..).unwrap_or("");
             let kind = scanner.step(char, rest);
-            let whole = |rest: &str| {
-                rest.strip_prefix(word)
-                    .is_some_and(|after| !after.chars().next().is_some_and(is_word))
-            };
-            if kind != Kind::Comment && !is_word(before) && whole(rest) {
+            if kind != Kind::Comment && !is_word(before) && starts_with_word(rest, word) {
                 return place;
             }
             before = char;
         }
         0
     }
+}
+
+/// How much there is of what recurses.
+#[derive(Debug, Default)]
+struct Measure {
+    nested: usize,
+    ifs: usize,
+    joints: usize,
+}
+
+fn is_word(char: char) -> bool {
+    char.is_alphanumeric() || char == '_'
+}
+
+fn starts_with_word(text: &str, word: &str) -> bool {
+    text.strip_prefix(word)
+        .is_some_and(|after| !after.chars().next().is_some_and(is_word))
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

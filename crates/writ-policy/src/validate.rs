@@ -127,9 +127,17 @@ fn validate(
         }
     }
     let mut fault = |id: &str, error: DetailedError| {
-        if let Some(rule) = by_id.get(id) {
-            let mut fault = located(&rule.chunk, Some(&rule.id), &error);
-            fault.message = format!("{} (API `{}`)", own_words(&fault.message, id), model.id);
+        let Some(rule) = by_id.get(id) else { return };
+        let mut fault = located(&rule.chunk, Some(&rule.id), &error);
+        fault.message = own_words(&fault.message, id).to_owned();
+        let help = fault.help.take();
+        fault.help = help.map(|help| own_words(&help, id).to_owned());
+        let said = |other: &Diagnostic| {
+            other.message.starts_with(&fault.message)
+                && (other.line, other.column) == (fault.line, fault.column)
+        };
+        if !faults.iter().any(said) {
+            fault.message = format!("{} (API `{}`)", fault.message, model.id);
             faults.push(fault);
         }
     };

@@ -1,1 +1,111 @@
+//! Properties over random questions and random texts.
 
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use writ_types::{Attr, ReasonCode};
+
+use super::fixture::{Call, NOW, attrs, bank, compile, dns, patch, source, text, transfer};
+use crate::{Pdp, baseline};
+
+const RULES: &str = r#"
+    @id("t.big") forbid(principal, action in Writ::Action::"write", resource) when { context has body && context.body has amount && context.body.amount > 1000 };
+    @id("t.to") forbid(principal, action == Api_bank::Action::"transfer", resource) when { context.body.recipient like "*eve*" };
+    @id("t.zone") forbid(principal, action == Api_dns::Action::"patchZone", resource) unless { ["TXT", "A"].containsAll(context.body.rrsets.type) };
+    @id("t.calls") forbid(principal, action, resource) when { context.sys.count.calls > 40 };"#;
+
+static WITH_BASELINE: LazyLock<Pdp> =
+    LazyLock::new(|| Pdp::compile(&[dns(), bank()], &[baseline(), source(RULES)], NOW).unwrap());
+static OPEN: LazyLock<Pdp> = LazyLock::new(|| {
+    compile(&format!(
+        r#"{RULES} @id("t.all") permit(principal, action, resource);"#
+    ))
+    .unwrap()
+});
+static TYPES: LazyLock<Pdp> = LazyLock::new(|| {
+    compile(r#"@id("t.types") permit(principal, action == Api_dns::Action::"patchZone", resource) when { context.body.rrsets.type.contains(context.path.zone_id) };"#).unwrap()
+});
+
+fn attr() -> impl Strategy<Value = Attr> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Attr::Bool),
+        any::<i64>().prop_map(Attr::Long),
+        ".{0,12}".prop_map(Attr::String),
+        "-?[0-9]{1,20}(\\.[0-9]{0,6})?".prop_map(Attr::Decimal),
+        any::<u64>().prop_map(|millis| Attr::Datetime(writ_types::Timestamp::from_millis(millis))),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        let name = prop_oneof![
+            Just("body".to_owned()),
+            Just("amount".to_owned()),
+            Just("recipient".to_owned()),
+            Just("rrsets".to_owned()),
+            Just("type".to_owned()),
+            Just("path".to_owned()),
+            Just("__entity".to_owned()),
+            ".{0,6}",
+        ];
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Attr::Set),
+            proptest::collection::btree_map(name, inner, 0..4).prop_map(Attr::Record),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any input at all, however wrong its types: an answer, the same each time, and never a yes to what a rule forbids.
+    #[test]
+    fn any_input_gets_one_answer(input in attr(), wrapped in any::<bool>(), bank_call in any::<bool>()) {
+        let pdp = &*WITH_BASELINE;
+        let input = if wrapped { attrs(&[("body", input)]) } else { input };
+        let call = Call::of(if bank_call { "bank:transfer" } else { "dns:patchZone" }, input);
+        let answer = |call: &Call| pdp.decide(&call.question()).map(|permit| permit.rules().to_vec());
+        let first = answer(&call);
+        prop_assert_eq!(&first, &answer(&call));
+        let explained = pdp.explain(&call.question());
+        prop_assert_eq!(explained.reason, first.as_ref().err().map(|denied| denied.reason));
+        if let Ok(checked) = pdp.decide_checked(&call.question()) {
+            prop_assert_eq!(first.unwrap(), checked.rules().to_vec(), "what passes the schema decides alike");
+        }
+    }
+
+    /// Our decision is what the rules say in plain words.
+    #[test]
+    fn decisions_follow_the_rules(amount in prop_oneof![any::<i64>(), 990..1010i64], to in "[a-e]{0,4}(eve)?[a-e]{0,4}", calls in 35..45u64) {
+        let pdp = &*OPEN;
+        let mut call = Call::of("bank:transfer", transfer(amount, &to));
+        call.facts.spent.calls = calls;
+        let mut expected = Vec::new();
+        if amount > 1000 { expected.push("t.big"); }
+        if calls > 40 { expected.push("t.calls"); }
+        if to.contains("eve") { expected.push("t.to"); }
+        match pdp.decide(&call.question()) {
+            Ok(_) => prop_assert!(expected.is_empty()),
+            Err(denied) => {
+                prop_assert_eq!(denied.reason, ReasonCode::Forbidden);
+                prop_assert_eq!(denied.rules, expected);
+            }
+        }
+    }
+
+    /// Texts from a caller are compared letter by letter, whatever is in them.
+    #[test]
+    fn any_text_stays_itself(value in any::<String>()) {
+        let pdp = &*TYPES;
+        prop_assert_eq!(Call::of("dns:patchZone", patch(&value, "n", &value)).word(pdp), "allow");
+        let other = format!("{value}.");
+        prop_assert_eq!(Call::of("dns:patchZone", patch(&value, "n", &other)).word(pdp), "not_permitted");
+    }
+
+    /// The loader answers any text; it does not fall over.
+    #[test]
+    fn any_policy_text_gets_an_answer(junk in any::<String>(), cut in 0..400usize) {
+        let _answered = compile(&junk).is_ok();
+        let whole = baseline().text;
+        let cut = whole.chars().take(cut.saturating_mul(6)).collect::<String>();
+        let _answered = Pdp::compile(&[dns()], &[source(&cut)], NOW).is_ok();
+        let _answered = text(&junk);
+    }
+}
