@@ -266,8 +266,8 @@ fn credentials<'a>(values: &[&'a [u8]]) -> Result<(Scheme, &'a str), AuthError> 
 /// nor copied for a second call:
 ///
 /// ```compile_fail,E0599
-/// # fn twice(one: &writ_token::Authenticated) -> writ_token::Authenticated {
-/// one.clone()
+/// # fn twice(one: writ_token::Authenticated) -> [writ_token::Authenticated; 2] {
+/// [one.clone(), one]
 /// # }
 /// ```
 ///
