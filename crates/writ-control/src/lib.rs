@@ -1,1 +1,57 @@
-//! writ-control.
+//! The control plane: identity, tasks and tokens for agents; looking, stopping and changing for operators; the log.
+//!
+//! [`Plane`] is what its requests share; [`handle`] serves one of them. `routes` is the table of who may do what,
+//! `oauth` the token endpoint, `identity` the agent socket, `admin` the operators' side, `reload` the way from the
+//! revision row to what is in force, [`log`] the log's writer and reader.
+
+mod admin;
+mod attest;
+mod http;
+mod identity;
+mod loaded;
+pub mod log;
+mod oauth;
+mod plane;
+pub mod project;
+pub mod records;
+mod reload;
+mod reviews;
+mod routes;
+pub mod span;
+mod start;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+pub use http::handle;
+pub use identity::{Workload, serve as serve_identity};
+pub use loaded::{Loaded, LoadedApi, LoadedCredential};
+pub use plane::{Certificate, Connection, KeepError, Keys, Parts, Plane, PlaneError, Settings, Swap};
+pub use reload::{Compiler, shapes};
+pub use routes::{Access, Endpoint, ROUTES};
+pub use start::{LedgerRebuild, StartError, first_boot_token, seed, stored_tasks};
+
+/// Bytes of the operating system's random source.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+        // Ids need to be unlikely to meet; what must be secret is drawn by `secret_text`, which does not go on.
+        tracing::error!("the random source failed");
+    }
+    bytes
+}
+
+/// 32 secret random bytes as text behind a prefix.
+pub(crate) fn secret_text(prefix: &str) -> Option<String> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    Some(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+pub(crate) fn base64_encode(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+pub(crate) fn base64_decode(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}

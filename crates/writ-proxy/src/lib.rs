@@ -1,1 +1,29 @@
-//! writ-proxy.
+//! The data plane: one call path from a token to an upstream, and nothing beside it.
+//!
+//! Start at [`call`](mod@call). Each step is a file: `target`, `authenticate`, `decide`, `body`, `story` (records),
+//! `upstream` (the only way out), `response`, `completion`.
+
+mod authenticate;
+mod body;
+mod call;
+mod completion;
+mod credential;
+mod decide;
+mod forward;
+mod gateway;
+mod leak;
+mod metadata;
+mod pool;
+mod refusal;
+mod response;
+mod snapshot;
+mod story;
+mod target;
+mod upstream;
+
+pub use body::{Body, BodyError};
+pub use call::handle;
+pub use credential::{Credential, CredentialError};
+pub use gateway::{Counters, Downstream, Gateway, Parts};
+pub use pool::Pool;
+pub use snapshot::{ApiSnapshot, PreparedTasks, Snapshot};

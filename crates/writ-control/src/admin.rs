@@ -1,0 +1,159 @@
+//! What operators do: look, stop, change. Every change is recorded before it is in force.
+
+mod changes;
+mod look;
+mod sign_in;
+mod stop;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
+use writ_store::Role;
+use writ_types::{OperatorId, Value};
+
+use crate::http::respond;
+use crate::plane::{Connection, Plane};
+use crate::routes::Endpoint;
+
+pub(crate) use sign_in::{authenticate, hash, login};
+
+/// An operator who has signed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Operator {
+    /// Their id.
+    pub(crate) id: OperatorId,
+    /// What they may do.
+    pub(crate) role: Role,
+}
+
+/// One request of an operator.
+pub(crate) struct Call<'a> {
+    /// Who.
+    pub(crate) operator: &'a Operator,
+    /// The route's `{…}` segment.
+    pub(crate) parameter: &'a str,
+    /// The query, still encoded.
+    pub(crate) query: Option<&'a str>,
+    /// The body.
+    pub(crate) body: &'a Bytes,
+}
+
+impl Call<'_> {
+    /// One query parameter, as it stands: ids and numbers need no decoding.
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.query?.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+}
+
+/// Why an operator's request failed. Operators are told what was wrong; strangers are told nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdminError {
+    /// Not signed in.
+    #[error("sign in first: `writ login`")]
+    Unauthenticated,
+    /// The role does not suffice.
+    #[error("your role does not allow this")]
+    Forbidden,
+    /// No such thing.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// The path has other methods.
+    #[error("the route has other methods")]
+    Method,
+    /// The body is larger than the limit.
+    #[error("the body is too large")]
+    TooLarge,
+    /// The request says something impossible.
+    #[error("{0}")]
+    Invalid(String),
+    /// The project has faults.
+    #[error("the project has {} faults; the revision before stays in force", .0.len())]
+    Project(Vec<crate::project::ProjectFault>),
+    /// Somebody changed it meanwhile.
+    #[error("the revision in force has changed meanwhile: look again, and repeat")]
+    Conflict,
+    /// The store, the log or a key is at fault.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl AdminError {
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Project(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The response (RFC 9457).
+    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
+        let status = self.status();
+        let mut members = vec![
+            ("title", Value::from(status.canonical_reason().unwrap_or("Error"))),
+            ("status", Value::from_u64(u64::from(status.as_u16()))),
+            ("detail", Value::from(self.to_string())),
+        ];
+        if let Self::Project(faults) = &self {
+            let fault = |fault: &crate::project::ProjectFault| {
+                let line = fault.line.map_or(Value::Null, |line| Value::from_u64(u64::from(line)));
+                Value::object([
+                    ("file", Value::from(fault.file.as_str())),
+                    ("line", line),
+                    ("message", Value::from(fault.message.as_str())),
+                ])
+            };
+            members.push(("faults", Value::Array(faults.iter().map(fault).collect())));
+        }
+        let mut response = respond(status, "application/problem+json", Value::object(members).to_string());
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"writ operators\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+/// Serves an operator whose role has been checked.
+pub(crate) async fn serve(
+    plane: &Plane,
+    from: &Connection,
+    endpoint: Endpoint,
+    call: &Call<'_>,
+) -> Result<Value, AdminError> {
+    tracing::debug!(operator = %call.operator.id, ?endpoint, source = ?from.source(), "operator request");
+    match endpoint {
+        Endpoint::Status => look::status(plane).await,
+        Endpoint::Metrics => Ok(look::metrics(plane)),
+        Endpoint::Apis => Ok(look::apis(plane)),
+        Endpoint::Api => look::api(plane, call),
+        Endpoint::Agents => Ok(look::agents(plane)),
+        Endpoint::Purposes => Ok(look::purposes(plane)),
+        Endpoint::Credentials => look::credentials(plane).await,
+        Endpoint::Tasks => look::tasks(plane, call).await,
+        Endpoint::Task => look::task(plane, call).await,
+        Endpoint::Records => look::records(plane, call).await,
+        Endpoint::Explain => look::explain(plane, call).await,
+        Endpoint::CanI => look::can_i(plane, call),
+        Endpoint::CloseTask => stop::close(plane, call).await,
+        Endpoint::Kill => stop::kill(plane, call).await,
+        Endpoint::SetCredential => changes::set_credential(plane, call).await,
+        Endpoint::Apply => changes::apply(plane, call).await,
+        Endpoint::Reload => changes::reload(plane, call).await,
+        Endpoint::Token
+        | Endpoint::Jwks
+        | Endpoint::Metadata
+        | Endpoint::Bundle
+        | Endpoint::Health
+        | Endpoint::Ready
+        | Endpoint::Login => Err(AdminError::NotFound("there is no such route")),
+    }
+}

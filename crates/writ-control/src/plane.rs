@@ -1,0 +1,367 @@
+//! The control plane: what its requests share.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use writ_audit::{
+    Append, AppendError, CheckpointRef, Closing, Durability, Event, Evidence, EvidenceKind, Header, NodeName, Record, Seal,
+    SealFault, Source, Started,
+};
+use writ_store::{CredentialSealer, Store, StoreError};
+use writ_task::{MemoryLedger, TaskStatus};
+use writ_token::{
+    AccessTokenClaims, Issuer, IssuerUrl, KeySet, NonceIssuer, ReplayCache, SignError, Signer, TokenVerifier,
+    TrustBundle, TrustBundles, TrustDomainAuthority,
+};
+use writ_types::{
+    Clock, Digest, Grant, Limits, PublicUrl, RecordId, RevisionId, Secret, SpiffeId, TaskId, Tenant, Timeouts, Timestamp,
+    TrustDomain, WallGuard,
+};
+
+use crate::loaded::Loaded;
+use crate::log::Recovered;
+use crate::records::LogPlace;
+
+/// What the control plane is told at the start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where agents reach the gateway: the audience of tokens.
+    pub public_url: PublicUrl,
+    /// Where the control plane is reached: the issuer of tokens, and the audience of assertions.
+    pub issuer: IssuerUrl,
+    /// The built-in trust domain.
+    pub trust_domain: TrustDomain,
+    /// Whether processes of Writ's own user may be agents.
+    pub single_user_machine: bool,
+    /// This machine's name in records.
+    pub node: NodeName,
+    /// The program's name and version.
+    pub program: String,
+    /// What bounds what strangers send.
+    pub limits: Limits,
+    /// How long each phase may take.
+    pub timeouts: Timeouts,
+}
+
+/// Keys of this installation.
+#[derive(Debug)]
+pub struct Keys {
+    /// Signs access tokens.
+    pub token: Signer,
+    /// The built-in trust domain's.
+    pub domain: TrustDomainAuthority,
+    /// Commits to values that could be guessed.
+    pub audit: Arc<Secret<[u8; 32]>>,
+    /// Opens and seals credentials.
+    pub sealer: CredentialSealer,
+}
+
+/// Where a request to the control plane came from.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The address of the peer.
+    pub peer: IpAddr,
+    /// Its client certificate, verified, if it has one.
+    pub certificate: Option<Certificate>,
+}
+
+/// A verified client certificate.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// The SHA-256 digest of the leaf (`x5t#S256`).
+    pub digest: Digest,
+    /// Whose it is.
+    pub spiffe: SpiffeId,
+    /// When it ends.
+    pub not_after: Timestamp,
+}
+
+impl Connection {
+    /// The network it came from, as records say it.
+    #[must_use]
+    pub fn source(&self) -> Option<Source> {
+        Some(Source::of(self.peer))
+    }
+}
+
+/// Puts a revision in force in the data plane.
+pub type Swap = Box<dyn Fn(&Arc<Loaded>) -> Result<(), String> + Send + Sync>;
+
+/// What the control plane is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Settings.
+    pub settings: Settings,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Notices a wall clock that goes back.
+    pub wall: Arc<WallGuard>,
+    /// The live tasks.
+    pub ledger: Arc<MemoryLedger>,
+    /// The log and the evidence beside it.
+    pub logs: LogPlace,
+    /// What is kept.
+    pub store: Store,
+    /// Keys.
+    pub keys: Keys,
+    /// Nonces for proofs of possession.
+    pub nonces: NonceIssuer,
+    /// Proofs of possession that were used.
+    pub replays: ReplayCache,
+    /// Who vouches for users.
+    pub issuers: Vec<Issuer>,
+}
+
+impl Parts {
+    /// What verifies the tokens that this control plane issues.
+    ///
+    /// # Errors
+    ///
+    /// The token key cannot be used.
+    pub fn token_verifier(&self) -> Result<TokenVerifier, SignError> {
+        verifier(&self.settings, &self.tenant, &self.keys.token)
+    }
+}
+
+/// The control plane. One for a process.
+pub struct Plane {
+    pub(crate) tenant: Tenant,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) wall: Arc<WallGuard>,
+    pub(crate) ledger: Arc<MemoryLedger>,
+    pub(crate) logs: LogPlace,
+    pub(crate) store: Store,
+    pub(crate) keys: Keys,
+    pub(crate) nonces: NonceIssuer,
+    pub(crate) replays: ReplayCache,
+    pub(crate) issuers: Vec<Issuer>,
+    bundles: TrustBundles,
+    verifier: TokenVerifier,
+    current: ArcSwap<Loaded>,
+    swap: Swap,
+    /// Why the last change did not come into force, if it did not.
+    pub(crate) fault: Mutex<Option<String>>,
+    /// Changes come one after another.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+}
+
+/// Why the control plane cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaneError {
+    /// The built-in trust domain's bundle does not read back.
+    #[error("the built-in trust domain's keys are damaged")]
+    Bundle(#[source] writ_token::BundleError),
+    /// The token key cannot be used.
+    #[error("the token key cannot be used")]
+    Key(#[source] SignError),
+    /// The data plane refused the revision.
+    #[error("the revision cannot be put in force: {0}")]
+    Swap(String),
+}
+
+/// Why a task could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// The log refused.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The evidence could not be encrypted.
+    #[error(transparent)]
+    Seal(#[from] SealFault),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl std::fmt::Debug for Plane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plane").field("tenant", &self.tenant).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Plane {
+    /// A control plane that runs on `loaded`, which is put in force in the data plane too.
+    ///
+    /// # Errors
+    ///
+    /// [`PlaneError`].
+    pub fn new(parts: Parts, loaded: Arc<Loaded>, swap: Swap) -> Result<Self, PlaneError> {
+        let bundle = parts.keys.domain.trust_bundle().map_err(PlaneError::Bundle)?;
+        let verifier = verifier(&parts.settings, &parts.tenant, &parts.keys.token).map_err(PlaneError::Key)?;
+        swap(&loaded).map_err(PlaneError::Swap)?;
+        Ok(Self {
+            bundles: TrustBundles::of([bundle]),
+            verifier,
+            current: ArcSwap::new(loaded),
+            swap,
+            fault: Mutex::new(None),
+            changing: tokio::sync::Mutex::new(()),
+            tenant: parts.tenant,
+            settings: parts.settings,
+            clock: parts.clock,
+            wall: parts.wall,
+            ledger: parts.ledger,
+            logs: parts.logs,
+            store: parts.store,
+            keys: parts.keys,
+            nonces: parts.nonces,
+            replays: parts.replays,
+            issuers: parts.issuers,
+        })
+    }
+
+    /// The revision in force.
+    #[must_use]
+    pub fn loaded(&self) -> Arc<Loaded> {
+        self.current.load_full()
+    }
+
+    /// Puts a revision in force in both planes; on a fault the old one stays.
+    pub(crate) fn put_in_force(&self, loaded: Arc<Loaded>) -> Result<(), String> {
+        let outcome = (self.swap)(&loaded);
+        if outcome.is_ok() {
+            self.current.store(loaded);
+        }
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = outcome.as_ref().err().cloned();
+        outcome
+    }
+
+    /// Why the process is not ready; none if it is.
+    #[must_use]
+    pub fn unready(&self) -> Option<String> {
+        if let Err(fault) = self.wall.check(self.clock.now()) {
+            return Some(fault.to_string());
+        }
+        self.logs.fault()
+    }
+
+    /// Ends what has reached its deadline. Called now and then; no authority depends on it.
+    pub async fn sweep(&self) {
+        use writ_task::Ledger as _;
+        let now = self.clock.now();
+        let cut = self.ledger.sweep(now).await;
+        for task in cut.tasks {
+            if let Err(fault) = self.end_task(task, Closing::Expired).await {
+                tracing::warn!(%task, %fault, "an expired task could not be marked in the store");
+            }
+        }
+    }
+
+    pub(crate) const fn bundles(&self) -> &TrustBundles {
+        &self.bundles
+    }
+
+    pub(crate) const fn verifier(&self) -> &TokenVerifier {
+        &self.verifier
+    }
+
+    /// The built-in trust domain's own bundle.
+    ///
+    /// # Errors
+    ///
+    /// Its keys are damaged.
+    pub fn trust_bundle(&self) -> Result<TrustBundle, PlaneError> {
+        self.keys.domain.trust_bundle().map_err(PlaneError::Bundle)
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// Records that this process writes the log now, and how many calls before it have no outcome.
+    ///
+    /// # Errors
+    ///
+    /// The log refuses.
+    pub async fn record_start(&self, recovered: &Recovered) -> Result<(), AppendError> {
+        let previous = recovered.checkpoint.as_ref().map(|found| CheckpointRef { size: found.size, root: found.root });
+        let started = Started {
+            orphans: u64::try_from(recovered.orphans.len()).unwrap_or(u64::MAX),
+            entries: recovered.entries,
+            previous,
+            program: self.settings.program.clone(),
+        };
+        self.record(self.header(self.clock.now()), Event::Started(started), None, Durability::Durable).await
+    }
+
+    pub(crate) fn token_endpoint(&self) -> String {
+        format!("{}/oauth/token", self.settings.issuer)
+    }
+
+    pub(crate) async fn task(&self, task: TaskId, now: Timestamp) -> Option<TaskStatus> {
+        use writ_task::Ledger as _;
+        self.ledger.status(&self.tenant, task, now).await
+    }
+
+    pub(crate) fn note_fault(&self, fault: &str) {
+        tracing::error!(fault, "the revision before stays in force");
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault.to_owned());
+    }
+
+    /// The header of a new record.
+    pub(crate) fn header(&self, time: Timestamp) -> Header {
+        Header {
+            id: RecordId::new(time, crate::random()),
+            tenant: self.tenant.clone(),
+            time,
+            node: self.settings.node.clone(),
+            revision: self.revision(),
+        }
+    }
+
+    fn revision(&self) -> Option<RevisionId> {
+        Some(self.current.load().revision)
+    }
+
+    /// Appends a record and waits for it.
+    pub(crate) async fn record(
+        &self,
+        header: Header,
+        event: Event,
+        evidence: Option<Evidence>,
+        durability: Durability,
+    ) -> Result<(), AppendError> {
+        let append = self.logs.writer.append(Record::new(header, event), evidence, durability);
+        let patience: Duration = self.settings.timeouts.record;
+        tokio::time::timeout(patience, append).await.unwrap_or(Err(AppendError::Late)).map(drop)
+    }
+
+    pub(crate) fn seal(&self, header: &Header, kind: EvidenceKind, plaintext: &[u8]) -> Result<Evidence, SealFault> {
+        Seal::seal(&*self.logs.vault, header.id, kind, plaintext)
+    }
+
+    pub(crate) async fn store_task(&self, grant: &Grant) -> Result<(), StoreError> {
+        self.store.put_task(grant, None).await
+    }
+
+    /// Marks a task as ended in the store.
+    pub(crate) async fn end_task(&self, task: TaskId, how: Closing) -> Result<(), StoreError> {
+        self.store.end_task(&self.tenant, task, how.as_str()).await
+    }
+
+    /// Signs claims, and verifies the token with our own verifier before it leaves.
+    pub(crate) fn sign(&self, claims: &AccessTokenClaims) -> Result<String, String> {
+        let token = self.keys.token.sign(claims, &self.settings.public_url).map_err(|fault| fault.to_string())?;
+        self.verifier.verify(&token, claims.issued).map_err(|fault| fault.to_string())?;
+        Ok(token)
+    }
+}
+
+/// What verifies our own tokens.
+fn verifier(settings: &Settings, tenant: &Tenant, signer: &Signer) -> Result<TokenVerifier, SignError> {
+    let keys = KeySet::of(vec![signer.verifying_key()?]).map_err(|_one_key| SignError::Key)?;
+    Ok(TokenVerifier::new(
+        settings.issuer.clone(),
+        tenant.clone(),
+        settings.public_url.clone(),
+        keys,
+        settings.limits.token_bytes,
+    ))
+}

@@ -1,0 +1,359 @@
+//! A Writ project: the wanted state as files, read into what they mean.
+//!
+//! `apis/*.toml`, `agents/*.toml`, `purposes/*.toml` and `policies/*.cedar`. The same reader serves seeding, `writ apply`
+//! and `writ doctor`, so a file means one thing everywhere. It collects every fault before it gives up, because a person
+//! is waiting to mend them.
+
+mod raw;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use writ_contract::{Contract, Reviews, Severity};
+use writ_policy::PolicySource;
+use writ_types::{
+    ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, Effect, Effects, Purpose, PurposeName, SpiffeId, TrustDomain,
+};
+
+use raw::{RawAgent, RawApi, RawAttach, RawOperation, RawPurpose};
+
+/// One fault in a project file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProjectFault {
+    /// The file, relative to the project.
+    pub file: String,
+    /// The line, where it is known; the first is 1.
+    pub line: Option<u32>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for ProjectFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.message),
+            None => write!(f, "{}: {}", self.file, self.message),
+        }
+    }
+}
+
+/// An API with its contract's document and what its owner reviewed.
+#[derive(Debug, Clone)]
+pub struct ProjectApi {
+    /// The registration.
+    pub api: Api,
+    /// The OpenAPI document, as it is.
+    pub document: Vec<u8>,
+    /// The document's file, relative to the project.
+    pub document_file: String,
+    /// Effects and labels, by operation.
+    pub reviews: Reviews,
+}
+
+/// A whole project.
+#[derive(Debug, Clone, Default)]
+pub struct Project {
+    /// The APIs.
+    pub apis: BTreeMap<ApiId, ProjectApi>,
+    /// The agents, by workload identity; their ids are the store's to keep.
+    pub agents: BTreeMap<SpiffeId, Agent>,
+    /// The purposes.
+    pub purposes: BTreeMap<PurposeName, Purpose>,
+    /// The policies, in the order of their file names.
+    pub policies: Vec<PolicySource>,
+}
+
+impl Project {
+    /// Reads a project from its files, by path relative to the project.
+    ///
+    /// `keep` gives the id of an agent that is registered already, and a new id otherwise.
+    ///
+    /// # Errors
+    ///
+    /// Every fault that was found, in the order of files and lines.
+    pub fn read(
+        files: &BTreeMap<String, Vec<u8>>,
+        trust_domain: &TrustDomain,
+        mut keep: impl FnMut(&SpiffeId) -> AgentId,
+    ) -> Result<Self, Vec<ProjectFault>> {
+        let mut reader = Reader { files, faults: Vec::new() };
+        let mut project = Self::default();
+        for (file, stem) in files_in(files, "apis/", ".toml") {
+            if let Some(api) = reader.api(file, stem) {
+                project.apis.insert(api.api.id.clone(), api);
+            }
+        }
+        for (file, stem) in files_in(files, "purposes/", ".toml") {
+            if let Some(purpose) = reader.purpose(file, stem) {
+                project.purposes.insert(purpose.name.clone(), purpose);
+            }
+        }
+        for (file, stem) in files_in(files, "agents/", ".toml") {
+            if let Some(agent) = reader.agent(file, stem, trust_domain, &mut keep) {
+                let spiffe = agent.spiffe.clone();
+                if project.agents.insert(spiffe.clone(), agent).is_some() {
+                    reader.fault(file, None, format!("another agent has the SPIFFE id `{spiffe}`"));
+                }
+            }
+        }
+        for (file, _) in files_in(files, "policies/", ".cedar") {
+            let text = files.get(file).and_then(|bytes| String::from_utf8(bytes.clone()).ok());
+            match text {
+                Some(text) => project.policies.push(PolicySource { name: file.to_owned(), text }),
+                None => reader.fault(file, None, "the file is not UTF-8 text".to_owned()),
+            }
+        }
+        reader.references(&project);
+        reader.faults.sort();
+        if reader.faults.is_empty() { Ok(project) } else { Err(reader.faults) }
+    }
+}
+
+/// The files of one folder with one ending, with their stems; files of folders below are not looked at.
+fn files_in<'a>(
+    files: &'a BTreeMap<String, Vec<u8>>,
+    folder: &'a str,
+    ending: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    files.keys().filter_map(move |file| {
+        let stem = file.strip_prefix(folder)?.strip_suffix(ending)?;
+        (!stem.contains('/') && !stem.is_empty()).then_some((file.as_str(), stem))
+    })
+}
+
+struct Reader<'a> {
+    files: &'a BTreeMap<String, Vec<u8>>,
+    faults: Vec<ProjectFault>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, file: &str, line: Option<u32>, message: String) {
+        self.faults.push(ProjectFault { file: file.to_owned(), line, message });
+    }
+
+    /// The file's text and what it says, or a fault with its line.
+    fn toml<T: DeserializeOwned>(&mut self, file: &str) -> Option<(String, T)> {
+        let text = self.files.get(file).and_then(|bytes| String::from_utf8(bytes.clone()).ok());
+        let Some(text) = text else {
+            self.fault(file, None, "the file is not UTF-8 text".to_owned());
+            return None;
+        };
+        match toml::from_str(&text) {
+            Ok(value) => Some((text, value)),
+            Err(fault) => {
+                let line = fault.span().map(|span| line_of(&text, span.start));
+                self.fault(file, line, fault.message().lines().collect::<Vec<_>>().join("; "));
+                None
+            }
+        }
+    }
+
+    /// Parses one spanned text; a fault names its line.
+    fn parse<T>(&mut self, file: &str, text: &str, raw: &Spanned<String>) -> Option<T>
+    where
+        T: std::str::FromStr,
+        T::Err: fmt::Display,
+    {
+        match raw.get_ref().parse() {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.fault(file, Some(line_of(text, raw.span().start)), fault.to_string());
+                None
+            }
+        }
+    }
+
+    fn parse_all<T, C>(&mut self, file: &str, text: &str, raw: &[Spanned<String>]) -> C
+    where
+        T: std::str::FromStr,
+        T::Err: fmt::Display,
+        C: FromIterator<T>,
+    {
+        raw.iter().filter_map(|item| self.parse(file, text, item)).collect()
+    }
+
+    fn api(&mut self, file: &str, stem: &str) -> Option<ProjectApi> {
+        let (text, raw): (String, RawApi) = self.toml(file)?;
+        let id: ApiId = match stem.parse() {
+            Ok(id) => id,
+            Err(fault) => {
+                self.fault(file, None, format!("{fault}; the file's name is the API's id"));
+                return None;
+            }
+        };
+        let owner = self.parse(file, &text, &raw.owner);
+        let upstream = self.parse(file, &text, &raw.upstream);
+        let credential = match raw.credential {
+            Some(credential) => {
+                let name = self.parse(file, &text, &credential.name)?;
+                Some((name, self.attach(file, &text, &credential.attach, credential.header.as_deref())?))
+            }
+            None => None,
+        };
+        let document_file = format!("apis/{}", raw.contract.get_ref());
+        let Some(document) = self.files.get(&document_file).cloned() else {
+            let line = line_of(&text, raw.contract.span().start);
+            self.fault(file, Some(line), format!("there is no file `{document_file}`"));
+            return None;
+        };
+        let reviews = self.reviews(file, &text, &raw.operations);
+        let api = Api {
+            id: id.clone(),
+            owner: owner?,
+            upstream: upstream?,
+            credential,
+            allow_unbound_tokens: raw.allow_unbound_tokens,
+            max_token_life: raw.max_token_life.0,
+        };
+        self.contract(file, &id, &document_file, &document, &reviews);
+        Some(ProjectApi { api, document, document_file, reviews })
+    }
+
+    fn attach(&mut self, file: &str, text: &str, raw: &Spanned<RawAttach>, header: Option<&str>) -> Option<Attach> {
+        let line = Some(line_of(text, raw.span().start));
+        match (raw.get_ref(), header) {
+            (RawAttach::Bearer, None) => Some(Attach::Bearer),
+            (RawAttach::Basic, None) => Some(Attach::Basic),
+            (RawAttach::Header, Some(name)) => {
+                let name = name.to_ascii_lowercase();
+                let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+                let taken = matches!(name.as_str(), "host" | "connection" | "content-length" | "transfer-encoding" | "te");
+                if plain && !name.is_empty() && !taken {
+                    return Some(Attach::Header(name));
+                }
+                self.fault(file, line, format!("`{name}` cannot carry a credential: name a header field such as `X-API-Key`"));
+                None
+            }
+            (RawAttach::Header, None) => {
+                self.fault(file, line, "`attach = \"header\"` also needs `header = \"X-API-Key\"`".to_owned());
+                None
+            }
+            (RawAttach::Bearer | RawAttach::Basic, Some(_)) => {
+                self.fault(file, line, "`header` goes with `attach = \"header\"` only".to_owned());
+                None
+            }
+        }
+    }
+
+    fn reviews(&mut self, file: &str, text: &str, raw: &BTreeMap<Spanned<String>, RawOperation>) -> Reviews {
+        let mut reviews = Reviews::default();
+        for (name, operation) in raw {
+            let Some(id) = self.parse(file, text, name) else { continue };
+            let kind: Option<Effect> = operation.effect.as_ref().and_then(|effect| self.parse(file, text, effect));
+            let effects = kind.map(|kind| Effects {
+                kind,
+                irreversible: operation.irreversible,
+                external_send: operation.external_send,
+            });
+            let labels = self.parse_all(file, text, &operation.labels);
+            reviews.0.insert(id, writ_contract::Review { effects, labels, stream: operation.stream });
+        }
+        reviews
+    }
+
+    /// Compiles the contract once here, so that a broken document is a fault of its file.
+    fn contract(&mut self, file: &str, id: &ApiId, document_file: &str, document: &[u8], reviews: &Reviews) {
+        let (contract, diagnostics) = Contract::compile(id, document, reviews);
+        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        let mut named = false;
+        for error in errors.filter(|_| contract.is_none()) {
+            named = true;
+            self.fault(document_file, error.line, format!("{} (at `{}`)", error.message, error.pointer));
+        }
+        let Some(contract) = contract else {
+            if !named {
+                self.fault(document_file, None, "the document is no OpenAPI contract".to_owned());
+            }
+            return;
+        };
+        for operation in reviews.0.keys().filter(|id| contract.operation(id).is_none()) {
+            self.fault(file, None, format!("the contract has no operation `{operation}`"));
+        }
+    }
+
+    fn purpose(&mut self, file: &str, stem: &str) -> Option<Purpose> {
+        let (text, raw): (String, RawPurpose) = self.toml(file)?;
+        let name = match stem.parse() {
+            Ok(name) => name,
+            Err(fault) => {
+                let fault: writ_types::NameError = fault;
+                self.fault(file, None, format!("{fault}; the file's name is the purpose's name"));
+                return None;
+            }
+        };
+        let owner = self.parse(file, &text, &raw.owner)?;
+        let actions = self.parse_all::<ActionName, _>(file, &text, &raw.actions);
+        let budget = Budget {
+            calls: raw.budget.calls,
+            writes: raw.budget.writes,
+            deletes: raw.budget.deletes,
+            irreversible: raw.budget.irreversible,
+        };
+        let max_task_life = raw.max_task_life.0;
+        Some(Purpose { name, owner, description: raw.description, actions, budget, max_task_life })
+    }
+
+    fn agent(
+        &mut self,
+        file: &str,
+        stem: &str,
+        trust_domain: &TrustDomain,
+        keep: &mut impl FnMut(&SpiffeId) -> AgentId,
+    ) -> Option<Agent> {
+        let (text, raw): (String, RawAgent) = self.toml(file)?;
+        let spiffe = match &raw.spiffe {
+            Some(spiffe) => self.parse::<SpiffeId>(file, &text, spiffe)?,
+            None => match format!("spiffe://{trust_domain}/agent/{stem}").parse() {
+                Ok(spiffe) => spiffe,
+                Err(fault) => {
+                    self.fault(file, None, format!("{fault}; the file's name ends the agent's SPIFFE id"));
+                    return None;
+                }
+            },
+        };
+        let owner = self.parse(file, &text, &raw.owner)?;
+        let mode = self.parse(file, &text, &raw.mode)?;
+        let id = keep(&spiffe);
+        Some(Agent {
+            id,
+            spiffe,
+            owner,
+            groups: raw.groups.into_iter().collect(),
+            mode,
+            purposes: self.parse_all::<PurposeName, _>(file, &text, &raw.purposes),
+            selectors: self.parse_all::<writ_types::Selector, _>(file, &text, &raw.selectors),
+            enabled: raw.enabled,
+        })
+    }
+
+    /// What one file names in another must exist there.
+    fn references(&mut self, project: &Project) {
+        for purpose in project.purposes.values() {
+            let file = format!("purposes/{}.toml", purpose.name);
+            for action in &purpose.actions {
+                let Some(api) = project.apis.get(&action.api) else {
+                    self.fault(&file, None, format!("`{action}` names an API that is not registered: add apis/{}.toml", action.api));
+                    continue;
+                };
+                let (contract, _) = Contract::compile(&action.api, &api.document, &api.reviews);
+                if contract.is_some_and(|contract| contract.operation(&action.operation).is_none()) {
+                    self.fault(&file, None, format!("the contract of `{}` has no operation `{}`", action.api, action.operation));
+                }
+            }
+        }
+        for agent in project.agents.values() {
+            for purpose in agent.purposes.iter().filter(|purpose| !project.purposes.contains_key(*purpose)) {
+                let file = format!("agents ({})", agent.spiffe);
+                self.fault(&file, None, format!("there is no purpose `{purpose}`: add purposes/{purpose}.toml"));
+            }
+        }
+    }
+}
+
+/// The line of a byte offset; the first is 1.
+fn line_of(text: &str, offset: usize) -> u32 {
+    let before = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+    u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
+}

@@ -1,0 +1,121 @@
+//! The files as typed. Every unknown key is an error, because a misspelt bound would not bind.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+use writ_types::Budget;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawApi {
+    pub(super) owner: Spanned<String>,
+    pub(super) upstream: Spanned<String>,
+    pub(super) contract: Spanned<String>,
+    pub(super) credential: Option<RawCredential>,
+    #[serde(default)]
+    pub(super) allow_unbound_tokens: bool,
+    #[serde(default = "five_minutes")]
+    pub(super) max_token_life: Span,
+    #[serde(default)]
+    pub(super) operations: BTreeMap<Spanned<String>, RawOperation>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCredential {
+    pub(super) name: Spanned<String>,
+    pub(super) attach: Spanned<RawAttach>,
+    pub(super) header: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawAttach {
+    Header,
+    Bearer,
+    Basic,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOperation {
+    pub(super) effect: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) irreversible: bool,
+    #[serde(default)]
+    pub(super) external_send: bool,
+    #[serde(default)]
+    pub(super) labels: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) stream: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPurpose {
+    pub(super) owner: Spanned<String>,
+    #[serde(default)]
+    pub(super) description: String,
+    pub(super) actions: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) budget: RawBudget,
+    #[serde(default = "fifteen_minutes")]
+    pub(super) max_task_life: Span,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawBudget {
+    pub(super) calls: u64,
+    pub(super) writes: u64,
+    pub(super) deletes: u64,
+    pub(super) irreversible: u64,
+}
+
+impl Default for RawBudget {
+    fn default() -> Self {
+        let Budget { calls, writes, deletes, irreversible } = Budget::DEFAULT;
+        Self { calls, writes, deletes, irreversible }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAgent {
+    pub(super) spiffe: Option<Spanned<String>>,
+    pub(super) owner: Spanned<String>,
+    pub(super) mode: Spanned<String>,
+    #[serde(default)]
+    pub(super) groups: Vec<String>,
+    pub(super) purposes: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) selectors: Vec<Spanned<String>>,
+    #[serde(default = "yes")]
+    pub(super) enabled: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn five_minutes() -> Span {
+    Span(Duration::from_secs(300))
+}
+
+fn fifteen_minutes() -> Span {
+    Span(Duration::from_secs(900))
+}
+
+/// A duration with its unit: `"250ms"`, `"30s"`, `"5m"`, `"2h"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let refused = || serde::de::Error::custom("a duration is a whole number with a unit, such as \"250ms\", \"30s\", \"5m\" or \"2h\"");
+        super::super::span::parse(&text).map(Span).ok_or_else(refused)
+    }
+}

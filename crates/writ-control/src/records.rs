@@ -1,0 +1,144 @@
+//! Reading the log for operators: the newest records, one, or all about a call, a task or an agent.
+
+use std::sync::Arc;
+
+use writ_audit::{EvidenceRef, Record, Seal, SealFault};
+use writ_types::{CallId, JsonLimits, RecordId, Value};
+
+use crate::log::{Entry, LogReader, LogWriter, Query, ReadError, Vault};
+
+/// The log and the evidence beside it.
+#[derive(Debug, Clone)]
+pub struct LogPlace {
+    /// Writes; knows whether it still can.
+    pub writer: Arc<LogWriter>,
+    /// Reads.
+    pub reader: LogReader,
+    /// The evidence.
+    pub vault: Arc<Vault>,
+}
+
+/// Which records are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The newest.
+    Tail(u64),
+    /// One.
+    Index(u64),
+    /// All about a call, a task or an agent.
+    Search(String),
+}
+
+/// Most records of one search.
+const MOST_FOUND: usize = 1000;
+
+/// Why records could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordsError {
+    /// The log.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The reading task ended in a panic.
+    #[error("the reader ended unexpectedly")]
+    Reader,
+    /// Not an id.
+    #[error("search for a call (`cal_…`), a task (`tsk_…`) or an agent (`agt_…`)")]
+    Search,
+}
+
+impl LogPlace {
+    /// Why the log cannot be written; none if it can.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.writer.fault().map(str::to_owned)
+    }
+
+    /// How many entries the log has.
+    pub(crate) fn entries(&self) -> Result<u64, ReadError> {
+        self.reader.size()
+    }
+
+    /// Reads records, off the runtime's workers: a log is large and disks are slow.
+    pub(crate) async fn read(&self, wanted: Wanted) -> Result<Value, RecordsError> {
+        let reader = self.reader.clone();
+        let read = tokio::task::spawn_blocking(move || read(&reader, &wanted));
+        read.await.map_err(|_panic| RecordsError::Reader)?
+    }
+
+    /// Everything about one call, with the inputs of its decision where they are still kept; none if nothing is.
+    pub(crate) async fn call(&self, call: CallId) -> Result<Option<Value>, RecordsError> {
+        let (reader, vault) = (self.reader.clone(), Arc::clone(&self.vault));
+        let read = tokio::task::spawn_blocking(move || {
+            let query = Query { call: Some(call), ..Query::default() };
+            let found = reader.search(&query, MOST_FOUND)?;
+            if found.is_empty() {
+                return Ok(None);
+            }
+            let rows = found.iter().map(|(index, record)| explained(*index, record, &vault)).collect();
+            Ok(Some(Value::object([("call", Value::from(call.to_string())), ("records", Value::Array(rows))])))
+        });
+        read.await.map_err(|_panic| RecordsError::Reader)?
+    }
+}
+
+fn read(reader: &LogReader, wanted: &Wanted) -> Result<Value, RecordsError> {
+    let entries = match wanted {
+        Wanted::Tail(count) => reader.tail(usize::try_from(*count).unwrap_or(usize::MAX))?,
+        Wanted::Index(index) => reader.get(*index)?.into_iter().collect(),
+        Wanted::Search(text) => {
+            let query = query(text).ok_or(RecordsError::Search)?;
+            let found = reader.search(&query, MOST_FOUND)?;
+            return Ok(Value::Array(found.iter().map(|(index, record)| row(*index, record_value(record))).collect()));
+        }
+    };
+    Ok(Value::Array(entries.iter().map(entry_row).collect()))
+}
+
+fn query(text: &str) -> Option<Query> {
+    let (call, task, agent) = (text.parse().ok(), text.parse().ok(), text.parse().ok());
+    let any = call.is_some() || task.is_some() || agent.is_some();
+    any.then_some(Query { call, task, agent, ..Query::default() })
+}
+
+fn entry_row(entry: &Entry) -> Value {
+    let value = Value::parse(&entry.bytes, &JsonLimits::DOCUMENT).unwrap_or(Value::Null);
+    row(entry.index, value)
+}
+
+fn record_value(record: &Record) -> Value {
+    let bytes = record.encode(usize::MAX).unwrap_or_default();
+    Value::parse(&bytes, &JsonLimits::DOCUMENT).unwrap_or(Value::Null)
+}
+
+fn row(index: u64, record: Value) -> Value {
+    Value::object([("index", Value::from_u64(index)), ("record", record)])
+}
+
+/// A record with its evidence, opened.
+fn explained(index: u64, record: &Record, vault: &Vault) -> Value {
+    let evidence = match record.evidence() {
+        None => Value::Null,
+        Some(reference) => open(vault, record.header.id, &reference),
+    };
+    Value::object([("index", Value::from_u64(index)), ("record", record_value(record)), ("evidence", evidence)])
+}
+
+fn open(vault: &Vault, record: RecordId, reference: &EvidenceRef) -> Value {
+    match vault.open(record, reference) {
+        Ok((_, plaintext)) => {
+            let parsed = Value::parse(plaintext.expose(), &JsonLimits::DOCUMENT);
+            parsed.unwrap_or_else(|_no_json| Value::from(String::from_utf8_lossy(plaintext.expose()).into_owned()))
+        }
+        Err(fault) => Value::object([("unavailable", Value::from(fault.to_string()))]),
+    }
+}
+
+impl Seal for Vault {
+    fn seal(
+        &self,
+        record: RecordId,
+        kind: writ_audit::EvidenceKind,
+        plaintext: &[u8],
+    ) -> Result<writ_audit::Evidence, SealFault> {
+        Self::seal(self, record, kind, plaintext).map_err(|fault| SealFault(fault.to_string()))
+    }
+}

@@ -1,0 +1,194 @@
+//! From the revision row to what both planes run on. A fault anywhere leaves the revision before in force.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use writ_contract::{Contract, Severity};
+use writ_policy::{ActionShape, ApiActions, Pdp, PolicySource, baseline};
+use writ_store::{Registry, Store};
+use writ_types::{AgentId, Api, ApiId, Digest, RevisionId, SpiffeId, Tenant, Timestamp, TrustDomain};
+
+use crate::loaded::{Loaded, LoadedApi, LoadedCredential};
+use crate::plane::{Keys, Plane};
+use crate::project::{Project, ProjectFault};
+use crate::reviews;
+
+/// Reads a project; agents that are known keep their ids.
+pub(crate) fn read_project(
+    files: &BTreeMap<String, Vec<u8>>,
+    trust_domain: &TrustDomain,
+    now: Timestamp,
+    known: impl Fn(&SpiffeId) -> Option<AgentId>,
+) -> Result<Project, Vec<ProjectFault>> {
+    let keep = |spiffe: &SpiffeId| known(spiffe).unwrap_or_else(|| AgentId::new(now, crate::random()));
+    Project::read(files, trust_domain, keep)
+}
+
+/// A project as the store keeps it.
+#[must_use]
+pub(crate) fn registry(project: &Project) -> Registry {
+    let contract = |api: &crate::project::ProjectApi| writ_store::Contract {
+        document: api.document.clone(),
+        reviews: reviews::write(&api.reviews),
+    };
+    Registry {
+        apis: project.apis.iter().map(|(id, api)| (id.clone(), api.api.clone())).collect(),
+        contracts: project.apis.iter().map(|(id, api)| (id.clone(), contract(api))).collect(),
+        agents: project.agents.values().map(|agent| (agent.id, agent.clone())).collect(),
+        purposes: project.purposes.clone(),
+        policies: project.policies.iter().map(|policy| (policy.name.clone(), policy.text.clone())).collect(),
+    }
+}
+
+/// What compiling needs beside the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Compiler<'a> {
+    /// The store, for credentials.
+    pub store: &'a Store,
+    /// The tenant.
+    pub tenant: &'a Tenant,
+    /// Opens credentials.
+    pub keys: &'a Keys,
+    /// The instant, for rules that expire.
+    pub now: Timestamp,
+}
+
+impl Compiler<'_> {
+    /// Compiles a registry: contracts, policies against them, credentials opened.
+    ///
+    /// # Errors
+    ///
+    /// Every fault, by file where one is known.
+    pub async fn compile(&self, revision: RevisionId, registry: Registry) -> Result<Arc<Loaded>, Vec<ProjectFault>> {
+        let digest = digest(&registry);
+        let mut faults = Vec::new();
+        let mut apis = BTreeMap::new();
+        for (id, api) in registry.apis {
+            let contract = registry.contracts.get(&id).map(|contract| compile_contract(&id, contract, &mut faults));
+            if contract.is_none() {
+                faults.push(fault(&format!("apis/{id}.toml"), None, "the API has no contract"));
+            }
+            let credential = self.credential(&api, &mut faults).await;
+            if let Some(contract) = contract.flatten() {
+                apis.insert(id, LoadedApi { api, contract: Arc::new(contract), credential });
+            }
+        }
+        let mut policies = vec![baseline()];
+        policies.extend(registry.policies.into_iter().map(|(name, text)| PolicySource { name, text }));
+        let actions: Vec<ApiActions> = apis.values().map(|api| shapes(&api.contract)).collect();
+        let pdp = match Pdp::compile(&actions, &policies, self.now) {
+            Ok(pdp) => Some(Arc::new(pdp)),
+            Err(diagnostics) => {
+                faults.extend(diagnostics.iter().map(policy_fault));
+                None
+            }
+        };
+        let agents = registry.agents.into_iter().map(|(id, agent)| (id, Arc::new(agent))).collect();
+        match pdp.filter(|_| faults.is_empty()) {
+            Some(pdp) => Ok(Arc::new(Loaded { revision, digest, apis, agents, purposes: registry.purposes, pdp })),
+            None => Err(faults),
+        }
+    }
+
+    /// The API's credential, if it wants one and it is set. One that is set and cannot be opened is a fault.
+    async fn credential(&self, api: &Api, faults: &mut Vec<ProjectFault>) -> Option<LoadedCredential> {
+        let (name, _) = api.credential.as_ref()?;
+        let file = format!("apis/{}.toml", api.id);
+        let (version, sealed) = match self.store.sealed(self.tenant, name).await {
+            Ok(found) => found?,
+            Err(error) => {
+                faults.push(fault(&file, None, &format!("the credential `{name}` cannot be read: {error}")));
+                return None;
+            }
+        };
+        match self.keys.sealer.open(self.tenant, name, version, &sealed) {
+            Ok(secret) => Some(LoadedCredential { version, secret }),
+            Err(error) => {
+                faults.push(fault(&file, None, &format!("the credential `{name}` cannot be opened: {error}")));
+                None
+            }
+        }
+    }
+}
+
+/// Compiles a registry with what the plane has.
+pub(crate) async fn compile(plane: &Plane, revision: RevisionId, registry: Registry) -> Result<Arc<Loaded>, Vec<ProjectFault>> {
+    let compiler = Compiler { store: &plane.store, tenant: &plane.tenant, keys: &plane.keys, now: plane.clock.now() };
+    compiler.compile(revision, registry).await
+}
+
+/// Reads the revision row and puts what it names in force. The caller holds `plane.changing`.
+pub(crate) async fn reload(plane: &Plane) -> Result<RevisionId, String> {
+    let active = plane.store.active_revision(&plane.tenant).await.map_err(|fault| fault.to_string())?;
+    let active = active.ok_or_else(|| "the store has no revision in force".to_owned())?;
+    let registry = plane.store.load(&plane.tenant, active.id).await.map_err(|fault| fault.to_string())?;
+    let loaded = match compile(plane, active.id, registry).await {
+        Ok(loaded) => loaded,
+        Err(faults) => {
+            let first = faults.first().map(ToString::to_string).unwrap_or_default();
+            let message = format!("revision {} was not put in force: {first} ({} faults)", active.id, faults.len());
+            plane.note_fault(&message);
+            return Err(message);
+        }
+    };
+    plane.put_in_force(loaded)?;
+    Ok(active.id)
+}
+
+impl Plane {
+    /// Reads the revision row again and puts it in force; on a fault the revision before stays, and the fault is shown.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not put in force.
+    pub async fn reload(&self) -> Result<RevisionId, String> {
+        let _one_at_a_time = self.changing.lock().await;
+        reload(self).await
+    }
+}
+
+fn compile_contract(id: &ApiId, stored: &writ_store::Contract, faults: &mut Vec<ProjectFault>) -> Option<Contract> {
+    let file = format!("apis/{id}.toml");
+    let reviewed = match reviews::read(&stored.reviews) {
+        Ok(reviewed) => reviewed,
+        Err(error) => {
+            faults.push(fault(&file, None, &error.to_string()));
+            return None;
+        }
+    };
+    let (contract, diagnostics) = Contract::compile(id, &stored.document, &reviewed);
+    if contract.is_none() {
+        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        faults.extend(errors.map(|diagnostic| fault(&file, diagnostic.line, &diagnostic.message)));
+    }
+    contract
+}
+
+/// What the policies see of a contract.
+#[must_use]
+pub fn shapes(contract: &Contract) -> ApiActions {
+    let shape = |operation: &writ_contract::Operation| ActionShape {
+        operation: operation.id().clone(),
+        effects: operation.effects(),
+        attributes: operation.attributes().clone(),
+    };
+    ApiActions { api: contract.api().clone(), contract: contract.digest(), operations: contract.operations().map(shape).collect() }
+}
+
+fn policy_fault(diagnostic: &writ_policy::Diagnostic) -> ProjectFault {
+    let help = diagnostic.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+    let policy = diagnostic.policy.as_ref().map(|policy| format!("`{policy}`: ")).unwrap_or_default();
+    fault(&diagnostic.file, Some(diagnostic.line), &format!("{policy}{}{help}", diagnostic.message))
+}
+
+fn fault(file: &str, line: Option<u32>, message: &str) -> ProjectFault {
+    ProjectFault { file: file.to_owned(), line, message: message.to_owned() }
+}
+
+/// What a registry commits to: every part, in order.
+fn digest(registry: &Registry) -> Digest {
+    // The Debug form of these types is complete and deterministic: ordered maps of plain data.
+    let text = format!("{:?}\n{:?}\n{:?}\n{:?}", registry.apis, registry.agents, registry.purposes, registry.policies);
+    let contracts: Vec<String> = registry.contracts.iter().map(|(id, contract)| format!("{id} {}\n", contract.digest())).collect();
+    Digest::of_parts(&[b"writ revision v1\n", contracts.concat().as_bytes(), text.as_bytes()])
+}

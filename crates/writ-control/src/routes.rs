@@ -1,0 +1,151 @@
+//! Every route of the control plane, and who may use it. The table is the authority; a golden test prints it.
+
+use writ_store::Role;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone: the route proves identity itself, or tells nothing.
+    Public,
+    /// Operators of at least this role.
+    Role(Role),
+}
+
+impl Access {
+    pub(crate) fn admits(self, role: Role) -> bool {
+        match self {
+            Self::Public => true,
+            Self::Role(least) => rank(role) >= rank(least),
+        }
+    }
+}
+
+/// Each role may do what those below it may.
+const fn rank(role: Role) -> u8 {
+    match role {
+        Role::Viewer => 0,
+        Role::Operator => 1,
+        Role::Admin => 2,
+    }
+}
+
+macro_rules! routes {
+    ($($method:literal $path:literal $access:expr => $endpoint:ident;)+) => {
+        /// What a route does.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Endpoint {
+            $(#[doc = concat!("`", $method, " ", $path, "`")] $endpoint,)+
+        }
+
+        /// Every route: method, path with at most one `{…}` segment, access, endpoint.
+        pub const ROUTES: &[(&str, &str, Access, Endpoint)] = &[
+            $(($method, $path, $access, Endpoint::$endpoint),)+
+        ];
+    };
+}
+
+const VIEWER: Access = Access::Role(Role::Viewer);
+const OPERATOR: Access = Access::Role(Role::Operator);
+const ADMIN: Access = Access::Role(Role::Admin);
+
+routes! {
+    "POST" "/oauth/token" Access::Public => Token;
+    "GET" "/oauth/jwks" Access::Public => Jwks;
+    "GET" "/.well-known/oauth-authorization-server" Access::Public => Metadata;
+    "GET" "/.well-known/spiffe-bundle" Access::Public => Bundle;
+    "GET" "/healthz" Access::Public => Health;
+    "GET" "/readyz" Access::Public => Ready;
+    "POST" "/v1/login" Access::Public => Login;
+    "GET" "/metrics" VIEWER => Metrics;
+    "GET" "/v1/status" VIEWER => Status;
+    "GET" "/v1/apis" VIEWER => Apis;
+    "GET" "/v1/apis/{api}" VIEWER => Api;
+    "GET" "/v1/agents" VIEWER => Agents;
+    "GET" "/v1/purposes" VIEWER => Purposes;
+    "GET" "/v1/credentials" VIEWER => Credentials;
+    "PUT" "/v1/credentials/{name}" ADMIN => SetCredential;
+    "GET" "/v1/tasks" VIEWER => Tasks;
+    "GET" "/v1/tasks/{task}" VIEWER => Task;
+    "POST" "/v1/tasks/{task}/close" OPERATOR => CloseTask;
+    "POST" "/v1/kill" OPERATOR => Kill;
+    "GET" "/v1/records" VIEWER => Records;
+    "GET" "/v1/explain/{call}" OPERATOR => Explain;
+    "POST" "/v1/can-i" VIEWER => CanI;
+    "POST" "/v1/apply" ADMIN => Apply;
+    "POST" "/v1/reload" OPERATOR => Reload;
+}
+
+/// What a request line leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A route, and the value of its `{…}` segment.
+    Route { endpoint: Endpoint, access: Access, parameter: String },
+    /// The path has routes, but none of this method.
+    OtherMethods,
+    /// Nothing.
+    Nothing,
+}
+
+/// Finds the route of a request. Paths are compared as they are: what is percent-encoded is no route.
+pub(crate) fn find(method: &str, path: &str) -> Found {
+    let mut other = false;
+    for (known, pattern, access, endpoint) in ROUTES {
+        let Some(parameter) = matches(pattern, path) else { continue };
+        if *known == method {
+            return Found::Route { endpoint: *endpoint, access: *access, parameter };
+        }
+        other = true;
+    }
+    if other { Found::OtherMethods } else { Found::Nothing }
+}
+
+/// The value of the pattern's `{…}` segment, empty if it has none; nothing if the path is another.
+fn matches(pattern: &str, path: &str) -> Option<String> {
+    let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+    let mut parameter = String::new();
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return Some(parameter),
+            (Some(segment), Some(text)) if segment.starts_with('{') && !text.is_empty() => text.clone_into(&mut parameter),
+            (Some(segment), Some(text)) if segment == text => {}
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The golden list: who may use what. A change here is a change in who may do what.
+    #[test]
+    fn every_route_and_who_may_use_it() {
+        let row = |(method, path, access, _): &(&str, &str, Access, Endpoint)| match access {
+            Access::Public => format!("{method:4} {path:42} anyone"),
+            Access::Role(role) => format!("{method:4} {path:42} {}", role.as_str()),
+        };
+        let table: Vec<String> = ROUTES.iter().map(row).collect();
+        let golden = include_str!("../testdata/routes.txt");
+        assert_eq!(table.join("\n") + "\n", golden, "update testdata/routes.txt on purpose");
+    }
+
+    #[test]
+    fn routes_are_found_by_method_and_path() {
+        let parameter = |method, path| match find(method, path) {
+            Found::Route { parameter, .. } => Some(parameter),
+            Found::OtherMethods | Found::Nothing => None,
+        };
+        assert_eq!(parameter("POST", "/v1/tasks/tsk_1/close").as_deref(), Some("tsk_1"));
+        assert_eq!(parameter("GET", "/v1/tasks").as_deref(), Some(""));
+        assert_eq!(find("DELETE", "/v1/tasks"), Found::OtherMethods);
+        for path in ["/v1/tasks/", "/v1", "/", "//v1/tasks", "/v1/tasks/a/b", "/V1/tasks", "/v1/%74asks"] {
+            assert_eq!(find("GET", path), Found::Nothing, "{path}");
+        }
+    }
+
+    #[test]
+    fn roles_include_those_before_them() {
+        assert!(ADMIN.admits(Role::Admin) && !ADMIN.admits(Role::Operator));
+        assert!(VIEWER.admits(Role::Viewer) && OPERATOR.admits(Role::Admin) && !OPERATOR.admits(Role::Viewer));
+    }
+}

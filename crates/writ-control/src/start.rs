@@ -1,0 +1,165 @@
+//! The start of a process: the store seeded once, the first operator let in, the ledger rebuilt from the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use writ_audit::{Closing, Event, Record};
+use writ_store::{Store, StoreError};
+use writ_task::{Ending, MemoryLedger, Rebuild, RebuildError};
+use writ_types::{ActionName, Charge, Grant, Label, Limits, RevisionId, TaskId, Tenant, Timestamp, TrustDomain};
+
+use crate::admin::hash;
+use crate::project::{Project, ProjectFault};
+use crate::reload;
+
+/// Why a process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The project has faults; the first is shown.
+    #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Project(Vec<ProjectFault>),
+    /// The log and the store tell different stories.
+    #[error("the ledger cannot be rebuilt from the log")]
+    Rebuild(#[from] RebuildError),
+    /// A file cannot be written.
+    #[error("cannot write `{file}`")]
+    File {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The operating system gives no random bytes.
+    #[error("the random source failed")]
+    Random,
+}
+
+/// Fills a store that was never filled from a project's files; says whether it did.
+///
+/// # Errors
+///
+/// [`StartError::Project`] with every fault; the store stays empty then.
+pub async fn seed(
+    store: &Store,
+    tenant: &Tenant,
+    files: &BTreeMap<String, Vec<u8>>,
+    trust_domain: &TrustDomain,
+    now: Timestamp,
+) -> Result<bool, StartError> {
+    if store.active_revision(tenant).await?.is_some() {
+        return Ok(false);
+    }
+    let project: Project = reload::read_project(files, trust_domain, now, |_| None).map_err(StartError::Project)?;
+    let first = RevisionId::new(now, crate::random());
+    store.propose(tenant, None, first, &reload::registry(&project), now).await?;
+    store.activate(tenant, None, first, now).await?;
+    Ok(true)
+}
+
+/// Makes the token with which the first admin signs in, if there is no admin: 0600 at `path`, its digest in the store.
+/// Says whether the token waits there.
+///
+/// # Errors
+///
+/// The store or the file fails.
+pub async fn first_boot_token(store: &Store, tenant: &Tenant, path: &Path, now: Timestamp) -> Result<bool, StartError> {
+    let token = crate::secret_text("wfb_").ok_or(StartError::Random)?;
+    if !store.put_first_boot_token(tenant, &hash(&token), now).await? {
+        return Ok(path.exists());
+    }
+    let failed = |cause| StartError::File { file: path.display().to_string(), cause };
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(format!("{token}\n").as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    Ok(true)
+}
+
+/// The tasks of the store that may still be live.
+///
+/// # Errors
+///
+/// The store fails.
+pub async fn stored_tasks(store: &Store, tenant: &Tenant, now: Timestamp) -> Result<BTreeMap<TaskId, Grant>, StartError> {
+    let mut tasks = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let page = store.live_tasks(tenant, after, now).await?;
+        let Some(last) = page.last() else { return Ok(tasks) };
+        after = Some(last.grant.task);
+        tasks.extend(page.into_iter().map(|stored| (stored.grant.task, stored.grant)));
+    }
+}
+
+/// Rebuilds the ledger of live tasks from the log: it is their write-ahead log, so that no budget goes back up.
+#[derive(Debug)]
+pub struct LedgerRebuild<L> {
+    tenant: Tenant,
+    tasks: BTreeMap<TaskId, Grant>,
+    labels: L,
+    rebuild: Rebuild,
+}
+
+impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
+    /// Begins with the tasks of the store; `labels` says what reading with an action marks a task with.
+    #[must_use]
+    pub fn new(tenant: Tenant, tasks: BTreeMap<TaskId, Grant>, labels: L, limits: &Limits) -> Self {
+        Self { tenant, tasks, labels, rebuild: Rebuild::new(limits) }
+    }
+
+    /// The earliest instant at which a live task was opened: records before it need not be read.
+    #[must_use]
+    pub fn since(&self) -> Option<Timestamp> {
+        self.tasks.values().map(|grant| grant.opened).min()
+    }
+
+    /// Takes the next record. Records of tasks that are over are passed by.
+    ///
+    /// # Errors
+    ///
+    /// The log and the store tell different stories.
+    pub fn take(&mut self, record: &Record) -> Result<(), StartError> {
+        let event = match &record.event {
+            Event::TaskOpened(opened) => self.tasks.get(&opened.task).cloned().map(|grant| writ_task::Event::Opened(Box::new(grant))),
+            Event::Intent(intent) if self.tasks.contains_key(&intent.subject.task) => {
+                let task = intent.subject.task;
+                let labels = (self.labels)(&intent.action);
+                let charge = Charge::of(intent.effects);
+                let spent = writ_task::Event::Intent { task, action: intent.action.clone(), charge };
+                self.rebuild.apply(&self.tenant, spent)?;
+                (!labels.is_empty()).then_some(writ_task::Event::Labelled { task, labels })
+            }
+            Event::TaskClosed(closed) if self.tasks.contains_key(&closed.task) => {
+                let why = match closed.how {
+                    Closing::Closed => Ending::Closed,
+                    Closing::Revoked => Ending::Revoked,
+                    Closing::Expired => Ending::Deadline,
+                };
+                Some(writ_task::Event::Ended { task: closed.task, why })
+            }
+            Event::Intent(_)
+            | Event::TaskClosed(_)
+            | Event::Outcome(_)
+            | Event::Refused(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRefused(_)
+            | Event::Started(_)
+            | Event::RevisionActivated(_)
+            | Event::OperatorAction(_)
+            | Event::KeyRotated(_) => None,
+        };
+        event.map_or(Ok(()), |event| Ok(self.rebuild.apply(&self.tenant, event)?))
+    }
+
+    /// The ledger, with what expired meanwhile ended.
+    #[must_use]
+    pub fn finish(self, now: Timestamp) -> MemoryLedger {
+        self.rebuild.finish(now).ledger
+    }
+}

@@ -1,0 +1,138 @@
+//! Bodies: reading a request whole and bounded, and what a response's body can be.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::header::{self, HeaderMap};
+use writ_contract::{BodyKind, Operation};
+use writ_types::ReasonCode;
+
+use crate::forward::Forwarded;
+
+/// The body of a response of the gateway: its own words, or an upstream's on their way through.
+#[derive(Debug)]
+pub enum Body {
+    /// Bytes at hand; empty once sent.
+    Full(Bytes),
+    /// The upstream's body, watched as it passes.
+    Forwarded(Box<Forwarded>),
+}
+
+/// Why a forwarded body ended early. The client sees its connection or stream reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The task was killed while the body passed.
+    #[error("the task was revoked")]
+    Cut,
+    /// The upstream broke off.
+    #[error("the upstream broke off")]
+    Upstream,
+    /// The upstream was silent for too long.
+    #[error("the upstream fell silent")]
+    Idle,
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Forwarded(body) => Pin::new(&mut **body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Forwarded(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => {
+                SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+            }
+            Self::Forwarded(body) => body.size_hint(),
+        }
+    }
+}
+
+/// Judges the body's type before anything of it is read: a declared media type, and no content coding.
+///
+/// # Errors
+///
+/// `unsupported_media_type` or `unsupported_encoding`.
+pub(crate) fn check_type<'h>(
+    operation: &Operation,
+    headers: &'h HeaderMap,
+) -> Result<Option<&'h str>, ReasonCode> {
+    if headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| coding != "identity")
+    {
+        return Err(ReasonCode::UnsupportedEncoding);
+    }
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(None);
+    };
+    let unsupported = ReasonCode::UnsupportedMediaType;
+    let text = value.to_str().map_err(|_not_ascii| unsupported)?;
+    // Without a body the type says nothing; the contract decides in `parse` whether there may be one.
+    if operation.body() != BodyKind::None {
+        operation
+            .accepts(text)
+            .map_err(|_unsupported| unsupported)?;
+    }
+    Ok(Some(text))
+}
+
+/// Reads a request body whole.
+///
+/// # Errors
+///
+/// `body_too_large` beyond `most` bytes (a declared length is believed before anything is read), `body_timeout` if it
+/// does not arrive within `patience`, `malformed_request` if its framing breaks.
+pub(crate) async fn read(
+    mut body: Incoming,
+    most: usize,
+    patience: Duration,
+) -> Result<Bytes, ReasonCode> {
+    let hint = body.size_hint();
+    let declared = usize::try_from(hint.lower()).unwrap_or(usize::MAX);
+    if declared > most {
+        return Err(ReasonCode::BodyTooLarge);
+    }
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let collect = async {
+        let mut whole = BytesMut::with_capacity(declared);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_broken| ReasonCode::MalformedRequest)?;
+            // Trailers carry nothing that a contract declares.
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if whole.len().saturating_add(data.len()) > most {
+                return Err(ReasonCode::BodyTooLarge);
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole.freeze())
+    };
+    tokio::time::timeout(patience, collect)
+        .await
+        .unwrap_or(Err(ReasonCode::BodyTimeout))
+}

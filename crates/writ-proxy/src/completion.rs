@@ -1,0 +1,191 @@
+//! What must survive a client that hangs up: the outcome of a call is recorded however it ends.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use writ_audit::{Event, Header, Outcome, OutcomeKind, Phases, Receipt, Record};
+use writ_task::{Entered, Reservation};
+use writ_types::{
+    ActionName, AgentId, CallId, Charge, KeyedDigest, KeyedHasher, Monotonic, ReasonCode, TaskId,
+};
+
+use crate::gateway::Gateway;
+
+/// How a call ended, as the forwarding code sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The last byte of the response was forwarded.
+    Completed,
+    /// The upstream did not answer, or broke off.
+    UpstreamError,
+    /// A kill cut it.
+    Cut,
+    /// The response held the upstream's credential, or was larger than the limit.
+    Withheld,
+    /// Nothing was sent.
+    NotSent,
+    /// The client went away.
+    ClientGone,
+}
+
+/// The guard of a call whose intent is recorded. Finishing it, or dropping it, records the outcome.
+pub(crate) struct Completion {
+    gateway: Arc<Gateway>,
+    header: Header,
+    call: CallId,
+    intent: u64,
+    task: TaskId,
+    agent: AgentId,
+    action: ActionName,
+    charge: Charge,
+    arrived: Monotonic,
+    sent: Option<Monotonic>,
+    head: Option<Monotonic>,
+    status: Option<u16>,
+    response: Option<KeyedHasher>,
+    bytes: u64,
+    /// Registered until the last byte, so that a kill can cut the call while it streams.
+    entered: Entered,
+    finished: bool,
+}
+
+/// What a completion is told when it is armed.
+pub(crate) struct Armed {
+    pub(crate) header: Header,
+    pub(crate) action: ActionName,
+    pub(crate) charge: Charge,
+    pub(crate) arrived: Monotonic,
+}
+
+impl Completion {
+    /// Arms the guard. From here on the outcome will be recorded.
+    pub(crate) fn arm(
+        gateway: &Arc<Gateway>,
+        entered: Entered,
+        receipt: &Receipt,
+        armed: Armed,
+    ) -> Self {
+        Self {
+            gateway: Arc::clone(gateway),
+            header: armed.header,
+            call: entered.call(),
+            intent: receipt.index(),
+            task: entered.grant().task,
+            agent: entered.grant().agent,
+            action: armed.action,
+            charge: armed.charge,
+            arrived: armed.arrived,
+            sent: None,
+            head: None,
+            status: None,
+            response: None,
+            bytes: 0,
+            entered,
+            finished: false,
+        }
+    }
+
+    pub(crate) const fn call(&self) -> CallId {
+        self.call
+    }
+
+    pub(crate) const fn entered(&self) -> &Entered {
+        &self.entered
+    }
+
+    /// Nothing will be sent.
+    pub(crate) fn refuse(self, reason: ReasonCode) -> ReasonCode {
+        self.finish(End::NotSent);
+        reason
+    }
+
+    /// The request is about to leave: what was reserved is used up.
+    pub(crate) fn sent(&mut self, reservation: Reservation) {
+        self.sent = Some(self.gateway.parts.clock.monotonic());
+        reservation.settle(writ_task::Outcome::Sent);
+    }
+
+    /// The response's head has arrived.
+    pub(crate) fn head(&mut self, status: StatusCode) {
+        self.head = Some(self.gateway.parts.clock.monotonic());
+        self.status = Some(status.as_u16());
+        self.response = Some(KeyedDigest::begin(
+            &self.gateway.parts.audit_key,
+            "response",
+        ));
+    }
+
+    /// Bytes of the response were forwarded.
+    pub(crate) fn passed(&mut self, bytes: &Bytes) {
+        self.bytes = self
+            .bytes
+            .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        if let Some(hasher) = &mut self.response {
+            hasher.update(bytes);
+        }
+    }
+
+    /// The call has ended.
+    pub(crate) fn finish(mut self, end: End) {
+        self.record(end);
+    }
+
+    fn record(&mut self, end: End) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let now = self.gateway.parts.clock.monotonic();
+        let since = |from: Option<Monotonic>, to: Monotonic| from.map(|from| to.since(from));
+        let result = match end {
+            End::Completed => OutcomeKind::Completed,
+            End::UpstreamError => OutcomeKind::UpstreamError,
+            End::Cut | End::Withheld | End::NotSent => OutcomeKind::Cut,
+            // Cut before the head arrived: whether it had an effect is not known.
+            End::ClientGone if self.sent.is_some() && self.head.is_none() => OutcomeKind::Unknown,
+            End::ClientGone => OutcomeKind::ClientGone,
+        };
+        let outcome = Outcome {
+            call: self.call,
+            intent: self.intent,
+            task: self.task,
+            agent: self.agent,
+            action: self.action.clone(),
+            result,
+            status: self.status,
+            response: self.response.take().map(KeyedHasher::finish),
+            response_bytes: self.bytes,
+            phases: Phases {
+                queue: self.sent.unwrap_or(now).since(self.arrived),
+                head: self.head.and_then(|head| since(self.sent, head)),
+                total: now.since(self.arrived),
+            },
+            settled: self.charge,
+        };
+        let header = Header {
+            id: self.gateway.new_record(),
+            time: self.gateway.parts.clock.now(),
+            ..self.header.clone()
+        };
+        self.gateway
+            .parts
+            .audit
+            .note(Record::new(header, Event::Outcome(outcome)));
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        self.record(End::ClientGone);
+    }
+}
+
+impl fmt::Debug for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Completion")
+            .field("call", &self.call)
+            .field("finished", &self.finished)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! The upstream's credential: in memory only, attached to permitted calls only.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use memchr::memmem::Finder;
+use writ_policy::Permit;
+use writ_types::{Attach, CredentialName, Secret};
+
+use crate::leak::LeakGuard;
+
+/// A credential ready to be attached. Nothing gives its value back.
+pub struct Credential {
+    name: CredentialName,
+    version: u32,
+    field: HeaderName,
+    value: HeaderValue,
+    finder: Option<Finder<'static>>,
+}
+
+/// The credential cannot travel in a header field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the credential holds characters that a header field cannot carry")]
+pub struct CredentialError;
+
+impl Credential {
+    /// Prepares `secret` to be attached as the API's registration says.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`] if it holds control characters, or the field's name is malformed.
+    pub fn new(
+        name: CredentialName,
+        version: u32,
+        attach: &Attach,
+        secret: &Secret<String>,
+    ) -> Result<Self, CredentialError> {
+        let (field, text) = match attach {
+            Attach::Header(field) => (
+                HeaderName::try_from(field.as_str()).map_err(|_malformed| CredentialError)?,
+                secret.expose().clone(),
+            ),
+            Attach::Bearer => (header::AUTHORIZATION, format!("Bearer {}", secret.expose())),
+            Attach::Basic => (
+                header::AUTHORIZATION,
+                format!("Basic {}", STANDARD.encode(secret.expose())),
+            ),
+        };
+        let mut value = HeaderValue::try_from(text).map_err(|_control| CredentialError)?;
+        // Never indexed by HPACK, never printed by `Debug`.
+        value.set_sensitive(true);
+        Ok(Self {
+            name,
+            version,
+            field,
+            value,
+            finder: LeakGuard::finder(secret.expose()),
+        })
+    }
+
+    /// Its name, for the record.
+    #[must_use]
+    pub const fn name(&self) -> &CredentialName {
+        &self.name
+    }
+
+    /// Its version, for the record.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Attaches it to a permitted call, in place of whatever stands in that field.
+    pub(crate) fn attach(&self, _permit: &Permit, headers: &mut HeaderMap) {
+        headers.insert(self.field.clone(), self.value.clone());
+    }
+
+    /// A guard that keeps it out of the response.
+    pub(crate) fn guard(&self) -> LeakGuard {
+        LeakGuard::new(self.finder.as_ref())
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}

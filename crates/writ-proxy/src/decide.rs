@@ -1,0 +1,178 @@
+//! The questions of a call, each one function, in the order they are asked.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::Method;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use writ_contract::{Operation, Parsed, RawCall, Route, RouteError};
+use writ_policy::{InputView, Permit, Question};
+use writ_task::Entered;
+use writ_token::Authenticated;
+use writ_types::{Agent, Attr, Facts, Limits, ReasonCode};
+
+use crate::refusal::Refusal;
+use crate::snapshot::{ApiSnapshot, Snapshot};
+use crate::story::Story;
+use crate::target::Target;
+use crate::upstream::Outgoing;
+
+/// The agent of the task, if it may act and the token is its own.
+pub(crate) fn agent(
+    snapshot: &Snapshot,
+    caller: &Authenticated,
+    entered: &Entered,
+) -> Result<Arc<Agent>, ReasonCode> {
+    let principal = caller.principal();
+    if entered.grant().agent != principal.agent || entered.grant().tenant != principal.tenant {
+        return Err(ReasonCode::Unauthenticated);
+    }
+    let agent = snapshot
+        .agents
+        .get(&principal.agent)
+        .filter(|agent| agent.enabled);
+    agent.cloned().ok_or(ReasonCode::AgentDisabled)
+}
+
+/// The operation at the target.
+pub(crate) fn resolve<'s>(
+    snapshot: &'s Snapshot,
+    target: &Target,
+) -> Result<(&'s ApiSnapshot, Route<'s>), Refusal> {
+    if target.malformed {
+        return Err(ReasonCode::MalformedRequest.into());
+    }
+    let api = target
+        .api
+        .as_ref()
+        .and_then(|api| snapshot.apis.get(api))
+        .ok_or(ReasonCode::UnknownOperation)?;
+    match api.contract.resolve(&target.method, &target.path) {
+        Ok(route) => Ok((api, route)),
+        Err(RouteError::Malformed) => Err(ReasonCode::MalformedRequest.into()),
+        Err(RouteError::NotFound) => Err(ReasonCode::UnknownOperation.into()),
+        Err(RouteError::MethodNotAllowed { allow }) => {
+            let allow = Some(allow.join(", "));
+            Err(Refusal {
+                allow,
+                ..ReasonCode::MethodNotAllowed.into()
+            })
+        }
+    }
+}
+
+/// The typed input. Its faults are kept: the policy may have more to say than the parser.
+pub(crate) fn parse(
+    operation: &Operation,
+    route: &Route<'_>,
+    target: &Target,
+    head: &Parts,
+    content_type: Option<&str>,
+    body: &[u8],
+    limits: &Limits,
+) -> Parsed {
+    let headers: Vec<(&str, &[u8])> = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    let raw = RawCall {
+        query: target.query.as_deref(),
+        headers: &headers,
+        content_type,
+        body,
+        limits,
+    };
+    operation.parse(route, &raw)
+}
+
+/// The decision: the task's bounds, then the policies.
+///
+/// With a faulty input only what reads nothing of it is decided: a forbid there is the answer, otherwise the faults are.
+pub(crate) fn decide(
+    snapshot: &Snapshot,
+    agent: &Agent,
+    entered: &Entered,
+    operation: &Operation,
+    parsed: &Parsed,
+    facts: &Facts,
+    story: &mut Story,
+) -> Result<Permit, Refusal> {
+    let (grant, action) = (entered.grant(), operation.action());
+    if parsed.faults.is_empty()
+        && let Some(place) = grant.violation(action, &parsed.input)
+    {
+        return Err(Refusal {
+            bound: Some(place.to_string()),
+            ..ReasonCode::OutsideBounds.into()
+        });
+    }
+    let projected = operation.project(&parsed.input, snapshot.pdp.projection(action));
+    let input = view(parsed, &projected);
+    let question = Question {
+        tenant: &snapshot.tenant,
+        call: story.call(),
+        agent,
+        grant,
+        action,
+        input,
+        facts,
+        extra: &parsed.input.extra,
+        nulls: &parsed.input.nulls,
+    };
+    let prepared = snapshot.prepared(agent, grant)?;
+    snapshot
+        .pdp
+        .decide_prepared(&prepared, &question)
+        .map_err(|denied| {
+            for error in &denied.errors {
+                tracing::warn!(call.id = %story.call(), error, "a policy could not be evaluated");
+            }
+            story.denied(&denied, snapshot.pdp.digest(), facts.now);
+            let mut refusal = Refusal::from(denied.reason);
+            if denied.reason == ReasonCode::InvalidInput {
+                    refusal.faults = parsed
+                    .faults
+                    .iter()
+                    .map(|fault| (fault.pointer.clone(), fault.kind.to_string()))
+                    .collect();
+            }
+            refusal
+        })
+}
+
+fn view<'a>(
+    parsed: &Parsed,
+    projected: &'a Result<Attr, writ_contract::Unrepresentable>,
+) -> InputView<'a> {
+    match projected {
+        _ if !parsed.faults.is_empty() => InputView::Faulty,
+        Ok(attributes) => InputView::Typed(attributes),
+        Err(_unrepresentable) => InputView::Unrepresentable,
+    }
+}
+
+/// The request that will be sent: path and query as they were parsed, declared header parameters, the very bytes.
+pub(crate) fn outgoing(
+    operation: &Operation,
+    mut headers: HeaderMap,
+    parsed: Parsed,
+    body: Bytes,
+) -> Result<Outgoing, ReasonCode> {
+    let malformed = ReasonCode::MalformedRequest;
+    let method = Method::from_bytes(operation.method().as_bytes()).map_err(|_unknown| malformed)?;
+    for (name, value) in parsed.headers {
+        let name = HeaderName::try_from(name).map_err(|_malformed| malformed)?;
+        headers.append(
+            name,
+            HeaderValue::try_from(value).map_err(|_control| malformed)?,
+        );
+    }
+    Ok(Outgoing {
+        method,
+        target: parsed.target,
+        headers,
+        body,
+    })
+}

@@ -1,0 +1,140 @@
+//! The gateway: what all calls share.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use writ_audit::{Append, NodeName, Seal};
+use writ_task::Ledger;
+use writ_token::{ClientCertificate, NonceIssuer, ReplayCache, TokenCache};
+use writ_types::{CallId, Clock, Limits, ReasonCode, RecordId, Secret, Timeouts, WallGuard};
+
+use crate::snapshot::Snapshot;
+
+/// Where a request came from.
+#[derive(Debug, Clone)]
+pub struct Downstream {
+    /// The address of the peer.
+    pub peer: SocketAddr,
+    /// The client certificate of the connection, if there is one and it verified.
+    pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+/// What the gateway is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The live tasks.
+    pub ledger: Arc<dyn Ledger>,
+    /// The audit log.
+    pub audit: Arc<dyn Append>,
+    /// What encrypts evidence beside the log.
+    pub vault: Arc<dyn Seal>,
+    /// Verified tokens.
+    pub tokens: TokenCache,
+    /// Nonces for proofs of possession.
+    pub nonces: NonceIssuer,
+    /// Proofs of possession that were used.
+    pub replays: ReplayCache,
+    /// Commits to values that could be guessed.
+    pub audit_key: Secret<[u8; 32]>,
+    /// This machine's name in records.
+    pub node: NodeName,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Notices a wall clock that goes back.
+    pub wall: Arc<WallGuard>,
+    /// What bounds what strangers send.
+    pub limits: Limits,
+    /// How long each phase may take.
+    pub timeouts: Timeouts,
+}
+
+/// The data plane. One for a process; every worker and every call shares it.
+pub struct Gateway {
+    pub(crate) parts: Parts,
+    snapshot: ArcSwapOption<Snapshot>,
+    draining: AtomicBool,
+    counters: Counters,
+}
+
+/// Counters of what is not worth a record.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Calls that were let through to an upstream.
+    pub forwarded: AtomicU64,
+    /// Calls of known callers that were refused.
+    pub refused: AtomicU64,
+    /// Requests of strangers.
+    pub strangers: AtomicU64,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// A gateway with no revision in force: it refuses every call until [`Gateway::swap`].
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            snapshot: ArcSwapOption::empty(),
+            draining: AtomicBool::new(false),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Puts a revision in force. Calls in flight finish on the one they began with.
+    pub fn swap(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(Some(snapshot));
+    }
+
+    /// The revision in force.
+    ///
+    /// # Errors
+    ///
+    /// `not_ready` before the first revision and while draining.
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>, ReasonCode> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(ReasonCode::NotReady);
+        }
+        self.snapshot.load_full().ok_or(ReasonCode::NotReady)
+    }
+
+    /// Refuses new calls; those in flight finish.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// An id for a new call.
+    pub(crate) fn new_call(&self) -> CallId {
+        CallId::new(self.parts.clock.now(), random())
+    }
+
+    /// An id for a new record.
+    pub(crate) fn new_record(&self) -> RecordId {
+        RecordId::new(self.parts.clock.now(), random())
+    }
+}
+
+/// Ten bytes of the operating system's random source.
+fn random() -> [u8; 10] {
+    let mut bytes = [0; 10];
+    // Ids need to be unlikely to meet, not secret; a source that fails would fail TLS and signatures long before.
+    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+        tracing::error!("the random source failed");
+    }
+    bytes
+}

@@ -1,0 +1,136 @@
+//! The agent never sees the upstream's credential, not even where the upstream repeats it.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use memchr::memmem::Finder;
+
+/// Shorter credentials are not looked for: they would be found by chance.
+const SHORTEST: usize = 8;
+
+/// Looks for a credential in a body that passes by in parts.
+///
+/// The last bytes of each part are held back until the next one, so that a credential split over two parts is found
+/// before any of it has left.
+pub(crate) struct LeakGuard {
+    finder: Option<Finder<'static>>,
+    held: BytesMut,
+}
+
+impl fmt::Debug for LeakGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LeakGuard([redacted])")
+    }
+}
+
+/// The credential was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leak;
+
+impl LeakGuard {
+    /// A guard for `secret`; without one it lets everything pass.
+    pub(crate) fn new(secret: Option<&Finder<'static>>) -> Self {
+        Self {
+            finder: secret.cloned(),
+            held: BytesMut::new(),
+        }
+    }
+
+    /// A guard that looks for the same and has seen nothing.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::new(self.finder.as_ref())
+    }
+
+    /// What a credential's guard looks for.
+    pub(crate) fn finder(secret: &str) -> Option<Finder<'static>> {
+        (secret.len() >= SHORTEST).then(|| Finder::new(secret.as_bytes()).into_owned())
+    }
+
+    /// Takes a part and gives what may leave.
+    pub(crate) fn pass(&mut self, part: Bytes) -> Result<Bytes, Leak> {
+        let Some(finder) = &self.finder else {
+            return Ok(part);
+        };
+        let keep = finder.needle().len().saturating_sub(1);
+        let whole = if self.held.is_empty() {
+            part
+        } else {
+            self.held.extend_from_slice(&part);
+            std::mem::take(&mut self.held).freeze()
+        };
+        if finder.find(&whole).is_some() {
+            return Err(Leak);
+        }
+        let mut leaving = whole;
+        let rest = leaving.split_off(leaving.len().saturating_sub(keep));
+        self.held = BytesMut::from(&rest[..]);
+        Ok(leaving)
+    }
+
+    /// The end of the body: what was held back.
+    pub(crate) fn end(&mut self) -> Bytes {
+        std::mem::take(&mut self.held).freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECRET: &str = "s3cr3t-k3y";
+
+    fn run(parts: &[&[u8]]) -> Result<Vec<u8>, Leak> {
+        let mut guard = LeakGuard::new(LeakGuard::finder(SECRET).as_ref());
+        let mut out = Vec::new();
+        for part in parts {
+            out.extend_from_slice(&guard.pass(Bytes::copy_from_slice(part))?);
+        }
+        out.extend_from_slice(&guard.end());
+        Ok(out)
+    }
+
+    #[test]
+    fn a_short_credential_is_not_looked_for() {
+        assert!(LeakGuard::finder("abc").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_split_no_byte_of_the_credential_leaves(
+            before in "[a-z]{0,20}", after in "[a-z]{0,20}", cuts in prop::collection::vec(0usize..60, 0..6),
+        ) {
+            let text = format!("{before}{SECRET}{after}").into_bytes();
+            let mut guard = LeakGuard::new(LeakGuard::finder(SECRET).as_ref());
+            let (mut out, mut found) = (Vec::new(), false);
+            for part in split(&text, cuts) {
+                match guard.pass(Bytes::copy_from_slice(part)) {
+                    Ok(bytes) => out.extend_from_slice(&bytes),
+                    Err(Leak) => { found = true; break; }
+                }
+            }
+            prop_assert!(found);
+            prop_assert!(out.len() <= before.len(), "something of the credential left");
+        }
+
+        #[test]
+        fn everything_else_passes_unchanged(text in "[a-z0-9-]{0,80}", cuts in prop::collection::vec(0usize..80, 0..6)) {
+            prop_assume!(!text.contains(SECRET));
+            prop_assert_eq!(run(&split(text.as_bytes(), cuts)), Ok(text.clone().into_bytes()));
+        }
+    }
+
+    fn split(text: &[u8], mut cuts: Vec<usize>) -> Vec<&[u8]> {
+        cuts.retain(|cut| *cut < text.len());
+        cuts.sort_unstable();
+        let mut parts = Vec::new();
+        let mut from = 0;
+        for cut in cuts {
+            parts.push(&text[from..cut]);
+            from = cut;
+        }
+        parts.push(&text[from..]);
+        parts
+    }
+}

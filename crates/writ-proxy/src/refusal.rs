@@ -1,0 +1,117 @@
+//! Refusals, and the one table that turns them into the wire (RFC 9457, RFC 9110 §15, RFC 6750 §3, RFC 9449 §7.1).
+
+use bytes::Bytes;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use writ_types::{CallId, Problem, PublicUrl, ReasonCode, Remedy, RemedyKind};
+
+use crate::body::Body;
+
+/// The header that names the call in every response.
+pub(crate) const CALL_ID: HeaderName = HeaderName::from_static("writ-call-id");
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// A call that is not served.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Why.
+    pub(crate) reason: ReasonCode,
+    /// Places of the contract or of the task's bounds where something is wrong, each with static text.
+    pub(crate) faults: Vec<(String, String)>,
+    /// The methods that a path has, for 405.
+    pub(crate) allow: Option<String>,
+    /// The place of the task's own bounds that was left, if that is why.
+    pub(crate) bound: Option<String>,
+}
+
+impl From<ReasonCode> for Refusal {
+    fn from(reason: ReasonCode) -> Self {
+        Self {
+            reason,
+            faults: Vec::new(),
+            allow: None,
+            bound: None,
+        }
+    }
+}
+
+/// What a challenge says beside the reason.
+pub(crate) struct Challenge {
+    /// Where the gateway is reached.
+    pub(crate) public_url: PublicUrl,
+    /// A fresh nonce.
+    pub(crate) nonce: String,
+}
+
+impl Refusal {
+    /// The response. Nothing of the request is in it.
+    pub(crate) fn into_response(
+        self,
+        call: CallId,
+        challenge: Option<&Challenge>,
+    ) -> Response<Body> {
+        let reason = self.reason;
+        let mut problem = Problem::refusal(reason, call);
+        problem.faults = self.faults;
+        if let Some(place) = self.bound {
+            problem.remedies.push(Remedy {
+                kind: RemedyKind::NarrowArguments,
+                place: Some(place),
+            });
+        }
+        let mut response = Response::new(Body::Full(Bytes::from(problem.to_value().to_string())));
+        *response.status_mut() = status(reason);
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(Problem::MEDIA_TYPE),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = challenge.filter(|_| reason.status() == 401) {
+            let (challenges, nonce) = challenge.fields(reason);
+            for value in challenges
+                .into_iter()
+                .filter_map(|text| HeaderValue::try_from(text).ok())
+            {
+                headers.append(header::WWW_AUTHENTICATE, value);
+            }
+            if let Ok(value) = HeaderValue::try_from(nonce) {
+                headers.insert(DPOP_NONCE, value);
+            }
+        }
+        if let Some(value) = self
+            .allow
+            .and_then(|allow| HeaderValue::try_from(allow).ok())
+        {
+            headers.insert(header::ALLOW, value);
+        }
+        if reason.is_retryable() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl Challenge {
+    /// The `WWW-Authenticate` fields, one for each scheme, and the nonce.
+    fn fields(&self, reason: ReasonCode) -> ([String; 2], String) {
+        let metadata = format!(
+            "resource_metadata=\"{}/.well-known/oauth-protected-resource\"",
+            self.public_url
+        );
+        let error = match reason {
+            ReasonCode::InvalidDpopProof => "error=\"invalid_dpop_proof\", ",
+            ReasonCode::UseDpopNonce => "error=\"use_dpop_nonce\", ",
+            _ => "error=\"invalid_token\", ",
+        };
+        let dpop = format!("DPoP {error}algs=\"ES256 EdDSA\", {metadata}");
+        // The bearer scheme knows no proof errors (RFC 6750 §3.1).
+        let bearer = format!("Bearer error=\"invalid_token\", {metadata}");
+        ([dpop, bearer], self.nonce.clone())
+    }
+}
+
+/// The status of a reason; the registry holds 4xx and 5xx only.
+fn status(reason: ReasonCode) -> StatusCode {
+    StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

@@ -1,0 +1,308 @@
+//! What is known of a call so far, and the records made of it.
+//!
+//! Refused or permitted, a call is recorded with everything that was known by then. The call path tells the story as it
+//! goes; only this file knows the form of records.
+
+use std::sync::Arc;
+
+use writ_audit::{
+    Decision, Durability, Event, EvidenceKind, Header, Intent, Method, Receipt, Record, Refused,
+    Source, Subject,
+};
+use writ_contract::{Operation, Parsed};
+use writ_policy::{Denied, Permit};
+use writ_task::Entered;
+use writ_token::Authenticated;
+use writ_types::{
+    ActionName, CallId, Charge, Digest, Effects, Facts, Grant, KeyedDigest, Monotonic, ReasonCode,
+    Timestamp, Value, Verdict,
+};
+
+use crate::completion::Armed;
+use crate::gateway::{Downstream, Gateway};
+use crate::refusal::Refusal;
+use crate::snapshot::{ApiSnapshot, Snapshot};
+
+/// The story of one call.
+pub(crate) struct Story {
+    gateway: Arc<Gateway>,
+    call: CallId,
+    arrived: Monotonic,
+    source: Source,
+    known: Option<Known>,
+    resolved: Option<Resolved>,
+    request: Option<(KeyedDigest, u64)>,
+    input: Option<Value>,
+    decision: Option<Decision>,
+    errors: u64,
+    recorded: bool,
+}
+
+/// Who calls.
+struct Known {
+    subject: Subject,
+    grant: Arc<Grant>,
+    snapshot: Arc<Snapshot>,
+    now: Timestamp,
+}
+
+/// What is called.
+struct Resolved {
+    action: ActionName,
+    method: Option<Method>,
+    template: String,
+    contract: Digest,
+    effects: Effects,
+    durable: bool,
+}
+
+impl Story {
+    pub(crate) fn begin(gateway: &Arc<Gateway>, call: CallId, from: &Downstream) -> Self {
+        Self {
+            gateway: Arc::clone(gateway),
+            call,
+            arrived: gateway.parts.clock.monotonic(),
+            source: Source::of(from.peer.ip()),
+            known: None,
+            resolved: None,
+            request: None,
+            input: None,
+            decision: None,
+            errors: 0,
+            recorded: false,
+        }
+    }
+
+    pub(crate) const fn call(&self) -> CallId {
+        self.call
+    }
+
+    /// Whether the caller is known, so that a refusal is a record.
+    pub(crate) const fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// Whether the intent is in the log, so that the outcome tells the rest.
+    pub(crate) const fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
+    /// The caller is known and its task lives.
+    pub(crate) fn known(
+        &mut self,
+        caller: &Authenticated,
+        entered: &Entered,
+        snapshot: &Arc<Snapshot>,
+        now: Timestamp,
+    ) {
+        self.known = Some(Known {
+            subject: Subject::from(caller.principal()),
+            grant: Arc::clone(entered.grant()),
+            snapshot: Arc::clone(snapshot),
+            now,
+        });
+    }
+
+    /// The operation is known.
+    pub(crate) fn resolved(&mut self, api: &ApiSnapshot, operation: &Operation) {
+        self.resolved = Some(Resolved {
+            action: operation.action().clone(),
+            method: operation.method().parse().ok(),
+            template: operation.template().to_owned(),
+            contract: api.contract.digest(),
+            effects: operation.effects(),
+            durable: !operation.effects().is_plain_read()
+                || operation
+                    .labels()
+                    .iter()
+                    .any(writ_types::Label::needs_durable_intent),
+        });
+    }
+
+    /// The request was read: what it is committed to, and what it said.
+    pub(crate) fn read(&mut self, parsed: &Parsed, content_type: Option<&str>, body: &[u8]) {
+        let mut hasher = KeyedDigest::begin(&self.gateway.parts.audit_key, "request");
+        let method = self
+            .resolved
+            .as_ref()
+            .and_then(|resolved| resolved.method.as_ref());
+        for part in [
+            method.map_or("", Method::as_str),
+            &parsed.target,
+            content_type.unwrap_or_default(),
+        ] {
+            hasher.update(part.as_bytes());
+            hasher.update(b"\n");
+        }
+        hasher.update(body);
+        self.request = Some((hasher.finish(), length(body)));
+        self.input = Some(parsed.input.to_value());
+        self.errors = u64::try_from(parsed.faults.len()).unwrap_or(u64::MAX);
+    }
+
+    /// A decision that is no yes.
+    pub(crate) fn denied(&mut self, denied: &Denied, policy: Digest, at: Timestamp) {
+        let rules = denied.rules.iter().cloned().collect();
+        self.decision = Some(Decision {
+            verdict: Verdict::Deny,
+            rules,
+            at,
+            policy,
+        });
+        self.errors = self
+            .errors
+            .saturating_add(u64::try_from(denied.errors.len()).unwrap_or(u64::MAX));
+    }
+
+    /// Writes the intent and waits until it has got as far as the call's effects demand (DESIGN §4 step 11).
+    pub(crate) async fn intend(
+        &mut self,
+        permit: &Permit,
+        facts: &Facts,
+        api: &ApiSnapshot,
+        charge: Charge,
+    ) -> Result<(Receipt, Armed), ReasonCode> {
+        let unavailable = ReasonCode::RecordUnavailable;
+        let (Some(known), Some(resolved)) = (&self.known, &self.resolved) else {
+            return Err(unavailable);
+        };
+        let (Some((request, request_bytes)), Some(method)) =
+            (self.request, resolved.method.clone())
+        else {
+            return Err(unavailable);
+        };
+        let header = self.new_header(known);
+        let evidence = self.seal(&header, facts)?;
+        let intent = Intent {
+            call: self.call,
+            subject: known.subject.clone(),
+            purpose: known.grant.purpose.clone(),
+            prompt: known.grant.prompt,
+            action: resolved.action.clone(),
+            method,
+            path: resolved.template.clone(),
+            contract: resolved.contract,
+            effects: resolved.effects,
+            decision: Decision {
+                verdict: Verdict::Allow,
+                rules: permit.rules().iter().cloned().collect(),
+                at: permit.instant(),
+                policy: permit.policy(),
+            },
+            credential: api
+                .credential
+                .as_ref()
+                .map(|credential| credential.name().clone()),
+            request,
+            request_bytes,
+            source: Some(self.source),
+            trace: None,
+            spent: facts.spent,
+            left: facts.left,
+            evidence: Some(evidence.reference()),
+        };
+        let durability = if resolved.durable {
+            Durability::Durable
+        } else {
+            Durability::Handed
+        };
+        let record = Record::new(header.clone(), Event::Intent(Box::new(intent)));
+        let receipt = self
+            .gateway
+            .parts
+            .audit
+            .append(record, Some(evidence), durability)
+            .await;
+        let receipt = receipt.map_err(|fault| self.unrecorded(&fault))?;
+        let armed = Armed {
+            header,
+            action: resolved.action.clone(),
+            charge,
+            arrived: self.arrived,
+        };
+        self.recorded = true;
+        Ok((receipt, armed))
+    }
+
+    /// Writes the refusal.
+    pub(crate) async fn refused(&self, refusal: &Refusal) -> Result<(), ReasonCode> {
+        let Some(known) = &self.known else {
+            return Ok(());
+        };
+        let refused = Refused {
+            call: self.call,
+            subject: known.subject.clone(),
+            reason: refusal.reason,
+            decision: self.decision.clone(),
+            purpose: Some(known.grant.purpose.clone()),
+            action: self
+                .resolved
+                .as_ref()
+                .map(|resolved| resolved.action.clone()),
+            method: self
+                .resolved
+                .as_ref()
+                .and_then(|resolved| resolved.method.clone()),
+            contract: self.resolved.as_ref().map(|resolved| resolved.contract),
+            request: self.request.map(|(digest, _)| digest),
+            request_bytes: self.request.map(|(_, bytes)| bytes),
+            errors: self.errors,
+            source: Some(self.source),
+            trace: None,
+            evidence: None,
+        };
+        let record = Record::new(self.new_header(known), Event::Refused(Box::new(refused)));
+        let appended = self
+            .gateway
+            .parts
+            .audit
+            .append(record, None, Durability::Handed)
+            .await;
+        appended.map(drop).map_err(|fault| self.unrecorded(&fault))
+    }
+
+    fn new_header(&self, known: &Known) -> Header {
+        Header {
+            id: self.gateway.new_record(),
+            tenant: known.snapshot.tenant.clone(),
+            time: known.now,
+            node: self.gateway.parts.node.clone(),
+            revision: Some(known.snapshot.revision),
+        }
+    }
+
+    /// The arguments and the decision's inputs, encrypted for the vault under the record's own id.
+    fn seal(&self, header: &Header, facts: &Facts) -> Result<writ_audit::Evidence, ReasonCode> {
+        let strings = |texts: &mut dyn Iterator<Item = String>| {
+            Value::Array(texts.map(Value::String).collect())
+        };
+        let inputs = Value::object([
+            ("input", self.input.clone().unwrap_or(Value::Null)),
+            ("now", Value::from(facts.now.to_string())),
+            (
+                "labels",
+                strings(&mut facts.labels.iter().map(ToString::to_string)),
+            ),
+            ("seen", strings(&mut facts.seen.iter().cloned())),
+            ("calls", Value::from_u64(facts.spent.calls)),
+            ("writes", Value::from_u64(facts.spent.writes)),
+            ("this_operation", Value::from_u64(facts.this_operation)),
+            ("left", facts.left.to_value()),
+        ]);
+        let text = inputs.to_string();
+        let sealed = self.gateway.parts.vault.seal(header.id, EvidenceKind::Call, text.as_bytes());
+        sealed.map_err(|fault| {
+            tracing::error!(call.id = %self.call, %fault, "the evidence could not be sealed");
+            ReasonCode::RecordUnavailable
+        })
+    }
+
+    fn unrecorded(&self, fault: &writ_audit::AppendError) -> ReasonCode {
+        tracing::error!(call.id = %self.call, %fault, "the call could not be recorded");
+        ReasonCode::RecordUnavailable
+    }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}

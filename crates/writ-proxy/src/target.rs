@@ -1,0 +1,72 @@
+//! The request target and head: what the caller asks for, with nothing in it trusted.
+
+use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::http::request::Parts;
+use writ_types::ApiId;
+
+/// Request fields that travel on as they are. Everything else stays here: an API sees what its contract declares and
+/// these, never the caller's credentials, cookies, forwarding claims or connection options (RFC 9110 §7.6.1).
+const FORWARDED: [HeaderName; 8] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    HeaderName::from_static("prefer"),
+];
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// The first path segment, if it can be an API at all.
+    pub(crate) api: Option<ApiId>,
+    /// The path after it, still percent-encoded; `/` if there is nothing.
+    pub(crate) path: String,
+    /// The query, still percent-encoded.
+    pub(crate) query: Option<String>,
+    /// Method and path as the caller wrote them: what its proof of possession must name.
+    pub(crate) method: String,
+    /// The whole path, still percent-encoded.
+    pub(crate) whole_path: String,
+    /// The fields that travel on.
+    pub(crate) forwarded: HeaderMap,
+    /// Why the request cannot be served whatever it asks for. Answered only after the caller is known.
+    pub(crate) malformed: bool,
+}
+
+/// Reads the target and head. Never refuses: a stranger learns of a malformed request no more than of a good one.
+pub(crate) fn parse(head: &Parts) -> Target {
+    let whole_path = head.uri.path().to_owned();
+    let rest = whole_path.strip_prefix('/').unwrap_or_default();
+    let (api, path) = rest
+        .split_once('/')
+        .map_or((rest, "/".to_owned()), |(api, path)| {
+            (api, format!("/{path}"))
+        });
+    let mut forwarded = HeaderMap::new();
+    for name in FORWARDED {
+        for value in head.headers.get_all(&name) {
+            forwarded.append(name.clone(), value.clone());
+        }
+    }
+    let doubled = |name: &HeaderName| head.headers.get_all(name).iter().count() > 1;
+    let framed_twice = head.headers.contains_key(header::TRANSFER_ENCODING)
+        && head.headers.contains_key(header::CONTENT_LENGTH);
+    let malformed = framed_twice
+        || !whole_path.starts_with('/')
+        || [header::HOST, header::CONTENT_TYPE, header::CONTENT_LENGTH]
+            .iter()
+            .any(doubled)
+        || head.headers.contains_key(header::UPGRADE);
+    Target {
+        api: api.parse().ok(),
+        path,
+        query: head.uri.query().map(str::to_owned),
+        method: head.method.as_str().to_owned(),
+        whole_path,
+        forwarded,
+        malformed,
+    }
+}

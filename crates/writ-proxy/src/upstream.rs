@@ -1,0 +1,172 @@
+//! The only way to an upstream.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, Uri};
+use writ_audit::Receipt;
+use writ_policy::Permit;
+use writ_task::Reservation;
+use writ_types::ReasonCode;
+
+use crate::completion::{Completion, End};
+use crate::pool::{Lease, Pool};
+use crate::snapshot::ApiSnapshot;
+
+/// A request as it will be sent, but for its credential.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// The method, one the contract declares.
+    pub(crate) method: Method,
+    /// Path and query, rebuilt from the typed input.
+    pub(crate) target: String,
+    /// The fields that travel on.
+    pub(crate) headers: HeaderMap,
+    /// The bytes that were decided on.
+    pub(crate) body: Bytes,
+}
+
+/// A response whose head has arrived.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    /// The response.
+    pub(crate) response: Response<Incoming>,
+    /// The connection it came on.
+    pub(crate) lease: Lease,
+    /// What records its end.
+    pub(crate) completion: Completion,
+}
+
+/// Sends a permitted call: the one place where a credential is attached and bytes leave for an upstream.
+///
+/// The three proofs are taken by value, so that none can be skipped and none used twice; all must be of one call. The
+/// kill flag is read after the last wait and before anything is sent. Whatever happens from here on, `completion`
+/// records it, also if this future is dropped.
+///
+/// # Errors
+///
+/// The reason for the caller; the outcome is recorded by then.
+pub(crate) async fn send(
+    pool: &Arc<Pool>,
+    api: &ApiSnapshot,
+    (permit, reservation, receipt): (Permit, Reservation, Receipt),
+    mut completion: Completion,
+    outgoing: Outgoing,
+) -> Result<Arrived, ReasonCode> {
+    let call = permit.call();
+    if reservation.call() != call || receipt.call() != Some(call) || completion.call() != call {
+        tracing::error!(call.id = %call, "proofs of different calls met; nothing was sent");
+        return Err(completion.refuse(ReasonCode::NotReady));
+    }
+    let request = match prepare(api, &permit, outgoing) {
+        Ok(request) => request,
+        Err(reason) => return Err(completion.refuse(reason)),
+    };
+    let mut cut = completion.entered().cut();
+    if cut.is_cut() {
+        return Err(completion.refuse(ReasonCode::TaskEnded));
+    }
+    completion.sent(reservation);
+    let exchange = pool.exchange(&api.api.upstream, request);
+    tokio::select! {
+        biased;
+        () = &mut cut => {
+            completion.finish(End::Cut);
+            Err(ReasonCode::TaskEnded)
+        }
+        outcome = exchange => match outcome {
+            Ok((response, lease)) => {
+                completion.head(response.status());
+                Ok(Arrived { response, lease, completion })
+            }
+            Err(reason) => {
+                completion.finish(End::UpstreamError);
+                Err(reason)
+            }
+        }
+    }
+}
+
+/// The request with its credential.
+fn prepare(
+    api: &ApiSnapshot,
+    permit: &Permit,
+    outgoing: Outgoing,
+) -> Result<Request<Full<Bytes>>, ReasonCode> {
+    let upstream = &api.api.upstream;
+    let has_body = !outgoing.body.is_empty();
+    let mut request = Request::new(Full::new(outgoing.body));
+    *request.method_mut() = outgoing.method;
+    let target = format!("{}{}", upstream.base_path, outgoing.target);
+    *request.uri_mut() = Uri::try_from(target).map_err(|_too_long| ReasonCode::MalformedRequest)?;
+    let headers = request.headers_mut();
+    *headers = outgoing.headers;
+    if !has_body {
+        headers.remove(header::CONTENT_TYPE);
+    }
+    let host =
+        HeaderValue::try_from(upstream.authority()).map_err(|_malformed| ReasonCode::NotReady)?;
+    headers.insert(header::HOST, host);
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("writ/", env!("CARGO_PKG_VERSION"))),
+    );
+    match (&api.credential, &api.api.credential) {
+        (Some(credential), Some(_)) => credential.attach(permit, headers),
+        (None, None) => {}
+        (None, Some(_)) | (Some(_), None) => return Err(ReasonCode::CredentialUnavailable),
+    }
+    Ok(request)
+}
+
+/// Response fields that stay here: of the connection, of the upstream's own sessions and machines, and ours.
+const KEPT: [&str; 20] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "set-cookie",
+    "www-authenticate",
+    "authentication-info",
+    "server",
+    "via",
+    "x-powered-by",
+    "alt-svc",
+    "strict-transport-security",
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "clear-site-data",
+];
+
+/// Removes the response fields that stay here (RFC 9110 §7.6.1), those that `Connection` names included.
+pub(crate) fn strip_response(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|names| names.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in KEPT {
+        headers.remove(name);
+    }
+    let own: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("writ-"))
+        .cloned()
+        .collect();
+    for name in own {
+        headers.remove(name);
+    }
+}

@@ -1,0 +1,254 @@
+//! A running Writ: everything put together, in the order of the start.
+
+mod listener;
+mod recover;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use writ_audit::NodeName;
+use writ_control::records::LogPlace;
+use writ_control::{Compiler, Loaded, Plane, Settings};
+use writ_proxy::{ApiSnapshot, Credential, Gateway, PreparedTasks, Snapshot};
+use writ_store::Store;
+use writ_token::{Issuer, NonceIssuer, ReplayCache, TokenCache, TokenVerifier, TrustBundles};
+use writ_types::{Clock, Secret, Tenant, WallGuard};
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::issuers;
+use crate::keys::KeyRing;
+use crate::tls;
+
+/// What is told at the start beside the settings.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// The project's files, by path relative to it: what an empty store is seeded with.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// Time.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A running Writ.
+#[derive(Debug)]
+pub(crate) struct App {
+    /// Where the gateway listens; port 0 has become a port.
+    pub(crate) gateway: SocketAddr,
+    /// Where the control plane listens.
+    pub(crate) control: SocketAddr,
+    /// Where agents get their identity.
+    pub(crate) socket: PathBuf,
+    /// Where the first-boot token waits, if there is no admin yet.
+    pub(crate) first_boot_token: Option<PathBuf>,
+    /// What was found at the start that a person should know.
+    pub(crate) notices: Vec<String>,
+    plane: Arc<Plane>,
+    data_plane: Arc<Gateway>,
+    log: LogPlace,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    workers: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl App {
+    /// Starts everything, or nothing.
+    pub(crate) async fn start(config: &Config, start: Start) -> Result<Self, Failure> {
+        let Start { files, clock } = start;
+        let tenant = Tenant::default_tenant();
+        let now = clock.now();
+        let ring = KeyRing::open(&config.data, &config.identity.trust_domain, now)?;
+        let store = Store::open(&config.data.join("writ.db")).await?;
+        let seeded = writ_control::seed(&store, &tenant, &files, &config.identity.trust_domain, now).await;
+        seeded.map_err(project_failure)?;
+        let token_path = config.data.join("first-boot-token");
+        let waits = writ_control::first_boot_token(&store, &tenant, &token_path, now).await?;
+
+        let node: NodeName = "node1".parse()?;
+        let opened = recover::open_log(config, &ring, &store, &tenant, &node, Arc::clone(&clock))?;
+        let loaded = load(&store, &tenant, &ring, &*clock).await?;
+        let ledger = recover::ledger(&opened.recovered, &store, &tenant, &loaded, &config.limits, now).await?;
+        let ledger = Arc::new(ledger);
+        let wall = Arc::new(WallGuard::new(opened.recovered.last_time));
+
+        let gateway_parts = writ_proxy::Parts {
+            ledger: Arc::clone(&ledger) as Arc<dyn writ_task::Ledger>,
+            audit: Arc::clone(&opened.place.writer) as Arc<dyn writ_audit::Append>,
+            vault: Arc::clone(&opened.place.vault) as Arc<dyn writ_audit::Seal>,
+            tokens: TokenCache::new(config.limits.token_cache),
+            nonces: nonces()?,
+            replays: ReplayCache::new(config.limits.proof_cache),
+            audit_key: Secret::new(*ring.audit.expose()),
+            node: node.clone(),
+            clock: Arc::clone(&clock),
+            wall: Arc::clone(&wall),
+            limits: config.limits,
+            timeouts: config.timeouts,
+        };
+        let gateway = Arc::new(Gateway::new(gateway_parts));
+        let plane_parts = writ_control::Parts {
+            tenant: tenant.clone(),
+            settings: settings(config, node)?,
+            clock: Arc::clone(&clock),
+            wall,
+            ledger,
+            logs: opened.place.clone(),
+            store,
+            keys: ring.keys,
+            nonces: nonces()?,
+            replays: ReplayCache::new(config.limits.proof_cache),
+            issuers: issuers::load(&config.issuers, &config.timeouts).await?,
+        };
+        let plane = Self::join(plane_parts, loaded, &gateway, config)?;
+        plane.record_start(&opened.recovered).await?;
+        let notices = recover::notices(&opened.recovered, config);
+        let waiting = waits.then_some(token_path);
+        Self::listen(config, plane, gateway, opened.place, notices, waiting)
+    }
+
+    /// Joins the planes: what the control plane loads, the data plane runs on.
+    fn join(
+        parts: writ_control::Parts,
+        loaded: Arc<Loaded>,
+        gateway: &Arc<Gateway>,
+        config: &Config,
+    ) -> Result<Arc<Plane>, Failure> {
+        let verifier = parts.token_verifier()?;
+        let (tenant, public_url) = (parts.tenant.clone(), config.public_url.clone());
+        let target = Arc::clone(gateway);
+        let swap = move |loaded: &Arc<Loaded>| {
+            let snapshot = snapshot(loaded, &tenant, &public_url, &verifier)?;
+            target.swap(Arc::new(snapshot));
+            Ok(())
+        };
+        Ok(Arc::new(Plane::new(parts, loaded, Box::new(swap))?))
+    }
+
+    fn listen(
+        config: &Config,
+        plane: Arc<Plane>,
+        gateway: Arc<Gateway>,
+        log: LogPlace,
+        notices: Vec<String>,
+        first_boot_token: Option<PathBuf>,
+    ) -> Result<Self, Failure> {
+        let (stop, stopped) = watch::channel(false);
+        let bundles = Arc::new(TrustBundles::of([plane.trust_bundle()?]));
+        let tls = config.tls.as_ref().map(|files| tls::server(files, Arc::clone(&bundles))).transpose()?;
+        let front = listener::Front { tls, bundles, clock: plane.clock(), limits: config.limits, timeouts: config.timeouts };
+        let roots = tls::client(&[Path::new("/etc/ssl/certs/ca-certificates.crt")])?;
+        let mut tasks = JoinSet::new();
+        let (address, workers) = listener::gateway(config, &front, &gateway, &roots, &stopped)?;
+        let control = listener::control(config, &front, &plane, &stopped, &mut tasks)?;
+        listener::identity(&config.identity.socket, &plane, &stopped, &mut tasks)?;
+        Ok(Self {
+            gateway: address,
+            control,
+            socket: config.identity.socket.clone(),
+            first_boot_token,
+            notices,
+            plane,
+            data_plane: gateway,
+            log,
+            stop,
+            tasks,
+            workers,
+        })
+    }
+
+    /// The control plane.
+    pub(crate) const fn plane(&self) -> &Arc<Plane> {
+        &self.plane
+    }
+
+    /// Stops: no new calls, those in flight finish within their time, the log is flushed and its checkpoint published.
+    pub(crate) async fn stop(mut self, drain: std::time::Duration) -> Result<(), Failure> {
+        self.data_plane.drain();
+        self.stop.send_replace(true);
+        let workers = std::mem::take(&mut self.workers);
+        let drained = async {
+            while self.tasks.join_next().await.is_some() {}
+            let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
+            drop(joined.await);
+        };
+        // Calls that do not finish in time are cut; their outcomes are recorded as such.
+        drop(tokio::time::timeout(drain, drained).await);
+        self.log.writer.shutdown().await?;
+        Ok(())
+    }
+}
+
+/// Reads the revision in force and compiles it.
+async fn load(store: &Store, tenant: &Tenant, ring: &KeyRing, clock: &dyn Clock) -> Result<Arc<Loaded>, Failure> {
+    let active = store.active_revision(tenant).await?.ok_or_else(|| Failure::new("the store has no revision in force"))?;
+    let registry = store.load(tenant, active.id).await?;
+    let compiler = Compiler { store, tenant, keys: &ring.keys, now: clock.now() };
+    compiler.compile(active.id, registry).await.map_err(|faults| {
+        let failure = Failure::new(format!("revision {} cannot be put in force", active.id));
+        faults.iter().take(20).fold(failure, |failure, fault| failure.detail(fault.to_string()))
+    })
+}
+
+/// What the data plane runs on.
+fn snapshot(
+    loaded: &Arc<Loaded>,
+    tenant: &Tenant,
+    public_url: &writ_types::PublicUrl,
+    verifier: &TokenVerifier,
+) -> Result<Snapshot, String> {
+    let mut apis = BTreeMap::new();
+    for (id, api) in &loaded.apis {
+        let credential = match (&api.api.credential, &api.credential) {
+            (Some((name, attach)), Some(opened)) => {
+                let prepared = Credential::new(name.clone(), opened.version, attach, &opened.secret);
+                Some(prepared.map_err(|fault| format!("`{name}` of `{id}`: {fault}"))?)
+            }
+            _ => None,
+        };
+        let contract = Arc::clone(&api.contract);
+        apis.insert(id.clone(), ApiSnapshot { api: api.api.clone(), contract, credential });
+    }
+    Ok(Snapshot {
+        revision: loaded.revision,
+        tenant: tenant.clone(),
+        public_url: public_url.clone(),
+        verifier: verifier.clone(),
+        apis,
+        agents: loaded.agents.clone(),
+        pdp: Arc::clone(&loaded.pdp),
+        prepared: PreparedTasks::default(),
+    })
+}
+
+fn settings(config: &Config, node: NodeName) -> Result<Settings, Failure> {
+    Ok(Settings {
+        public_url: config.public_url.clone(),
+        issuer: config.control_url.as_str().parse()?,
+        trust_domain: config.identity.trust_domain.clone(),
+        single_user_machine: config.identity.single_user_machine,
+        node,
+        program: concat!("writ ", env!("CARGO_PKG_VERSION")).to_owned(),
+        limits: config.limits,
+        timeouts: config.timeouts,
+    })
+}
+
+/// Nonces of this boot: a proof from before a restart does not fit.
+fn nonces() -> Result<NonceIssuer, Failure> {
+    let mut secret = [0; 32];
+    aws_lc_rs::rand::fill(&mut secret).map_err(|_unspecified| Failure::new("the random source failed"))?;
+    Ok(NonceIssuer::new(Secret::new(secret)))
+}
+
+fn project_failure(fault: writ_control::StartError) -> Failure {
+    let writ_control::StartError::Project(faults) = &fault else { return fault.into() };
+    let failure = Failure::new("the project has faults; nothing was started");
+    let failure = faults.iter().take(20).fold(failure, |failure, fault| failure.detail(fault.to_string()));
+    failure.hint("mend the files and start again; the store is still empty")
+}
+
+/// The issuers of user tokens.
+pub(crate) type Issuers = Vec<Issuer>;

@@ -1,0 +1,277 @@
+//! Listeners: sockets to requests. What a request means is the planes' business.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use writ_control::{Certificate, Connection, Plane, Workload};
+use writ_proxy::{Downstream, Gateway, Pool};
+use writ_token::{ClientCertificate, TrustBundles};
+use writ_types::{Clock, Limits, Timeouts};
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::tls;
+
+/// What both TCP listeners share.
+#[derive(Debug, Clone)]
+pub(super) struct Front {
+    pub(super) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(super) bundles: Arc<TrustBundles>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+}
+
+/// Starts the gateway's workers: one thread, one runtime, one listening socket and one upstream pool for each core, so
+/// that a call never changes cores.
+pub(super) fn gateway(
+    config: &Config,
+    front: &Front,
+    gateway: &Arc<Gateway>,
+    roots: &Arc<rustls::ClientConfig>,
+    stop: &watch::Receiver<bool>,
+) -> Result<(SocketAddr, Vec<std::thread::JoinHandle<()>>), Failure> {
+    let mut address = config.gateway;
+    let mut workers = Vec::new();
+    for number in 0..config.workers {
+        let socket = bind(address)?;
+        // The first socket turns port 0 into a port; the others share it.
+        address = socket.local_addr().map_err(|fault| bind_failure(address, &fault))?;
+        let (front, gateway, stop) = (front.clone(), Arc::clone(gateway), stop.clone());
+        let pool = Pool::new(Arc::clone(roots), front.timeouts, Arc::clone(&front.clock));
+        let run = move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(fault) => {
+                    tracing::error!(%fault, "a gateway worker has no runtime");
+                    return;
+                }
+            };
+            runtime.block_on(async move {
+                let serve = move |front: Front, from: Peer, request| {
+                    let _ = &front;
+                    let downstream = Downstream { peer: from.address, certificate: from.certificate.map(|found| {
+                        Arc::new(ClientCertificate { digest: found.digest, spiffe: found.spiffe })
+                    }) };
+                    writ_proxy::handle(Arc::clone(&gateway), Arc::clone(&pool), downstream, request)
+                };
+                match TcpListener::from_std(socket) {
+                    Ok(listener) => accept(listener, front, stop, serve).await,
+                    Err(fault) => tracing::error!(%fault, "a gateway worker cannot listen"),
+                }
+            });
+        };
+        // Cedar evaluates recursively and wants two megabytes of stack.
+        let thread = std::thread::Builder::new().name(format!("gateway-{number}")).stack_size(4 * 1024 * 1024);
+        workers.push(thread.spawn(run).map_err(|fault| Failure::caused("cannot start a gateway worker", &fault))?);
+    }
+    Ok((address, workers))
+}
+
+/// Starts the control plane's listener.
+pub(super) fn control(
+    config: &Config,
+    front: &Front,
+    plane: &Arc<Plane>,
+    stop: &watch::Receiver<bool>,
+    tasks: &mut JoinSet<()>,
+) -> Result<SocketAddr, Failure> {
+    let socket = bind(config.control)?;
+    let address = socket.local_addr().map_err(|fault| bind_failure(config.control, &fault))?;
+    let listener = TcpListener::from_std(socket).map_err(|fault| bind_failure(config.control, &fault))?;
+    let plane = Arc::clone(plane);
+    let serve = move |_front: Front, from: Peer, request| {
+        let connection = Connection { peer: from.address.ip(), certificate: from.certificate };
+        writ_control::handle(Arc::clone(&plane), connection, request)
+    };
+    tasks.spawn(accept(listener, front.clone(), stop.clone(), serve));
+    Ok(address)
+}
+
+/// Starts the agent socket.
+pub(super) fn identity(
+    path: &Path,
+    plane: &Arc<Plane>,
+    stop: &watch::Receiver<bool>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), Failure> {
+    let failed = |fault: std::io::Error| Failure::caused(format!("cannot listen on {}", path.display()), &fault);
+    if path.exists() {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(Failure::new(format!("another process listens on {}", path.display())).hint("stop the other `writ serve` first"));
+        }
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    // Any process may ask; whether it is an agent, the kernel says.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(failed)?;
+    let (plane, mut stop, path) = (Arc::clone(plane), stop.clone(), path.to_owned());
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stop.changed() => break,
+            };
+            while connections.try_join_next().is_some() {}
+            let Ok((stream, _)) = accepted else { continue };
+            let (plane, workload) = (Arc::clone(&plane), Workload::of(&plane, &stream));
+            connections.spawn(async move {
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let (plane, workload) = (Arc::clone(&plane), workload.clone());
+                    async move { Ok::<_, std::convert::Infallible>(writ_control::serve_identity(plane, workload, request).await) }
+                });
+                let served = hyper::server::conn::http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(std::time::Duration::from_secs(10))
+                    .keep_alive(false)
+                    .serve_connection(TokioIo::new(stream), service);
+                if let Err(fault) = served.await {
+                    tracing::debug!(%fault, "an agent's connection ended");
+                }
+            });
+        }
+        drop(std::fs::remove_file(path));
+    });
+    Ok(())
+}
+
+/// A listening socket that several workers can share.
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
+    let make = || -> std::io::Result<std::net::TcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(1024)?;
+        Ok(socket.into())
+    };
+    make().map_err(|fault| bind_failure(address, &fault))
+}
+
+fn bind_failure(address: SocketAddr, fault: &std::io::Error) -> Failure {
+    Failure::caused(format!("cannot listen on {address}"), fault).hint("stop what listens there, or set another address under [listen] in writ.toml")
+}
+
+/// Who is at the other end.
+struct Peer {
+    address: SocketAddr,
+    certificate: Option<Certificate>,
+}
+
+/// Accepts connections until told to stop, then waits for those that are open.
+async fn accept<S, F, B>(listener: TcpListener, front: Front, mut stop: watch::Receiver<bool>, serve: S)
+where
+    S: Fn(Front, Peer, Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let room = Arc::new(Semaphore::new(front.limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(fault) => {
+                // Out of file descriptors, most likely: give those that are open a moment to end.
+                tracing::warn!(%fault, "a connection could not be accepted");
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        let (front, serve, stop) = (front.clone(), serve.clone(), stop.clone());
+        connections.spawn(async move {
+            connection(stream, address, front, stop, serve).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection<S, F, B>(stream: TcpStream, address: SocketAddr, front: Front, stop: watch::Receiver<bool>, serve: S)
+where
+    S: Fn(Front, Peer, Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    drop(stream.set_nodelay(true));
+    let Some(config) = front.tls.clone() else {
+        let peer = move || Peer { address, certificate: None };
+        return requests(TokioIo::new(stream), front, stop, peer, serve).await;
+    };
+    let handshake = tokio_rustls::TlsAcceptor::from(config).accept(stream);
+    match tokio::time::timeout(front.timeouts.tls_handshake, handshake).await {
+        Ok(Ok(stream)) => {
+            let certificate = tls::peer_certificate(stream.get_ref().1, &front.bundles, &*front.clock);
+            let peer = move || Peer { address, certificate: certificate.clone() };
+            requests(TokioIo::new(stream), front, stop, peer, serve).await;
+        }
+        Ok(Err(fault)) => tracing::debug!(%fault, "a TLS handshake failed"),
+        Err(_elapsed) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+/// Serves the requests of one connection, HTTP/1.1 or HTTP/2.
+async fn requests<I, P, S, F, B>(io: I, front: Front, mut stop: watch::Receiver<bool>, peer: P, serve: S)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    P: Fn() -> Peer + Send + 'static,
+    S: Fn(Front, Peer, Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(front.timeouts.request_head)
+        .max_buf_size(front.limits.head_bytes.max(8192))
+        .max_headers(front.limits.head_fields);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(front.limits.head_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(256)
+        .keep_alive_interval(Some(front.timeouts.keep_alive))
+        .keep_alive_timeout(front.timeouts.request_head);
+    let shared = front.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = serve(shared.clone(), peer(), request);
+        async move { Ok::<_, std::convert::Infallible>(answer.await) }
+    });
+    let connection = builder.serve_connection(io, service);
+    tokio::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        _ = stop.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(fault) = outcome {
+        tracing::debug!(fault = %fault, "a connection ended");
+    }
+}

@@ -1,0 +1,267 @@
+//! The command line, as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The authorization gateway for APIs that AI agents call.
+#[derive(Debug, Parser)]
+#[command(name = "writ", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The settings of this process.
+    #[arg(long, global = true, default_value = "writ.toml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Print JSON, one object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a commented project into a folder
+    Init(InitArgs),
+    /// Play one agent's task against an example API, step by step, then keep serving
+    Demo(DemoArgs),
+    /// Run the gateway and the control plane
+    Serve,
+    /// Say what is configured, what is loose, and what does not work
+    Doctor,
+    /// Sign in as an operator
+    Login(LoginArgs),
+    /// Check the project's files and put them in force
+    Apply(ApplyArgs),
+    /// APIs and their contracts
+    #[command(subcommand)]
+    Api(ApiCommand),
+    /// Registered agents
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Tasks: the unit of authority
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Credentials of upstreams; they are written, never read
+    #[command(subcommand)]
+    Credential(CredentialCommand),
+    /// Ask whether an agent could do something
+    CanI(CanIArgs),
+    /// Show why a call was decided as it was
+    Explain(ExplainArgs),
+    /// Stop a task or everything an agent does, at once
+    #[command(subcommand)]
+    Kill(KillCommand),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The folder; made if it is missing.
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// End after the last step instead of serving on.
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// The file with the first-boot token; default: the one `writ serve` wrote.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The name under which you act.
+    #[arg(long, default_value = "admin")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// Check only; change nothing.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApiCommand {
+    /// Read an OpenAPI document and write `apis/<id>.toml` for review
+    Import(ImportArgs),
+    /// List the APIs in force
+    List,
+    /// Show one API's operations
+    Show {
+        /// The API.
+        api: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The document: JSON or YAML, OpenAPI 3.x or Swagger 2.0.
+    pub(crate) document: PathBuf,
+    /// The API's id, such as `dns`; default: made from the file's name.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Where the API is reached; default: the document's first server.
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Option<String>,
+    /// Who answers for it.
+    #[arg(long, default_value = "unassigned")]
+    pub(crate) owner: String,
+    /// Report what the document holds; write nothing.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Write `agents/<name>.toml`
+    Add(AgentAddArgs),
+    /// List the agents in force
+    List,
+    /// Show one agent
+    Show {
+        /// The agent's SPIFFE id, or the end of it.
+        agent: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentAddArgs {
+    /// A short name; it ends the agent's SPIFFE id.
+    pub(crate) name: String,
+    /// Who answers for it.
+    #[arg(long)]
+    pub(crate) owner: String,
+    /// A purpose it may open tasks for; repeat for more.
+    #[arg(long = "purpose", required = true)]
+    pub(crate) purposes: Vec<String>,
+    /// `autonomous` or `copilot`.
+    #[arg(long, default_value = "autonomous")]
+    pub(crate) mode: String,
+    /// How the built-in issuer recognises its processes, such as `unix:uid:1000`; repeat for more.
+    #[arg(long = "selector", required = true)]
+    pub(crate) selectors: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskCommand {
+    /// Open a task as the agent this process is, and keep its token and key in a file
+    Open(TaskOpenArgs),
+    /// List live tasks
+    List,
+    /// Show what a task may do, has spent and has left
+    Show {
+        /// The task.
+        task: String,
+    },
+    /// Close a task; its tokens die with it
+    Close {
+        /// The task.
+        task: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskOpenArgs {
+    /// The registered reason.
+    #[arg(long)]
+    pub(crate) purpose: String,
+    /// An action, such as `dns:listZones`; repeat for more.
+    #[arg(long = "action", required = true)]
+    pub(crate) actions: Vec<String>,
+    /// What the agent was told.
+    #[arg(long)]
+    pub(crate) prompt: Option<String>,
+    /// Bounds as JSON, such as `{"dns:patchZone":{"/path/zone_id":["example.org."]}}`.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) bounds: Option<String>,
+    /// Life in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) expires_in: Option<u64>,
+    /// Which of its identities, where the process has several.
+    #[arg(long, value_name = "ID")]
+    pub(crate) spiffe_id: Option<String>,
+    /// Where token and key go (0600).
+    #[arg(long, default_value = "task.json", value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CredentialCommand {
+    /// Store a credential; its value is read from standard input
+    Set {
+        /// The name that `apis/*.toml` uses.
+        name: String,
+    },
+    /// List names and versions, never values
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CanIArgs {
+    /// The agent's SPIFFE id, or the end of it.
+    #[arg(long)]
+    pub(crate) agent: String,
+    /// The action, such as `dns:patchZone`.
+    pub(crate) action: String,
+    /// The purpose of the task; default: each the agent has.
+    #[arg(long)]
+    pub(crate) purpose: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The call: `decision_id` of a refusal, or `Writ-Call-Id` of any response.
+    pub(crate) call: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KillCommand {
+    /// Revoke a task and all its children
+    Task {
+        /// The task.
+        task: String,
+    },
+    /// Revoke every task of an agent
+    Agent {
+        /// The agent's SPIFFE id, or the end of it.
+        agent: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// The newest records
+    Tail {
+        /// How many.
+        #[arg(short = 'n', long, default_value_t = 20)]
+        count: usize,
+    },
+    /// One record
+    Show {
+        /// Its index in the log.
+        index: u64,
+    },
+    /// Records of a call, task or agent
+    Search {
+        /// `cal_…`, `tsk_…`, `agt_…` or a word of the record.
+        text: String,
+    },
+    /// Verify a log, or a copy of one, with nothing but its public key
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The log's folder; default: the one of this project.
+    pub(crate) log: Option<PathBuf>,
+    /// The file with the log's public key; default: `log.pub` of the project, never the copy's own.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+}

@@ -1,0 +1,54 @@
+//! The commented default `writ.toml`.
+
+use writ_types::{LIMIT_TABLE, TIMEOUT_TABLE};
+
+const HEAD: &str = r#"# Writ: settings of this process. Every value shown is the default; remove the `#` to change one.
+
+# Under which URL agents reach the gateway. It is the audience of every token and is never taken from a request.
+# public_url = "http://127.0.0.1:8080"
+# Under which URL the control plane is reached. It is the issuer of every token.
+# control_url = "http://127.0.0.1:8081"
+
+# Where state lives: store, keys (0600), log, evidence. Relative to this file.
+# data = ".writ"
+
+# Worker threads of the gateway. Default: one for each core.
+# workers = 2
+
+[listen]
+# gateway = "127.0.0.1:8080"
+# control = "127.0.0.1:8081"
+
+# Without TLS the listeners stay on loopback.
+# [tls]
+# certificate = "tls/chain.pem"
+# key = "tls/key.pem"
+
+[identity]
+# The built-in trust domain: it vouches for registered agents on this machine over a Unix socket.
+# trust_domain = "writ.local"
+# socket = ".writ/agent.sock"
+# On a machine with one user, agents run as the same user as Writ. Such an agent could read Writ's data directory, so
+# this is off unless you say so; it is loud in `writ doctor`.
+# single_user_machine = false
+
+# Who vouches for the users that agents act for.
+# [[issuer]]
+# issuer = "https://login.example.org"
+# audience = "writ"
+# jwks_url = "https://login.example.org/jwks"   # or jwks_file = "issuer.jwks"
+
+"#;
+
+/// The text of a fresh `writ.toml`.
+pub(crate) fn commented() -> String {
+    let mut text = HEAD.to_owned();
+    for (section, rows) in [("limits", LIMIT_TABLE), ("timeouts", TIMEOUT_TABLE)] {
+        text.push_str(&format!("[{section}]\n"));
+        for row in rows {
+            text.push_str(&format!("#{}\n# {} = \"{}\"\n", row.doc, row.name, row.default));
+        }
+        text.push('\n');
+    }
+    text
+}

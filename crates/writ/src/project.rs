@@ -1,0 +1,36 @@
+//! The project's files, as they lie in its folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::failure::Failure;
+
+/// Folders of a project that are read.
+const FOLDERS: [&str; 4] = ["apis", "agents", "purposes", "policies"];
+/// Largest file that is read, in bytes.
+const MOST: u64 = 64 * 1024 * 1024;
+
+/// Reads the files of a project, by path relative to it. Hidden files and examples are left out.
+pub(crate) fn files(project: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut files = BTreeMap::new();
+    for folder in FOLDERS {
+        let path = project.join(folder);
+        if !path.exists() {
+            continue;
+        }
+        let failed = |fault: std::io::Error| Failure::caused(format!("cannot read {}", path.display()), &fault);
+        for entry in std::fs::read_dir(&path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            let metadata = entry.metadata().map_err(failed)?;
+            if !metadata.is_file() || name.starts_with('.') || name.ends_with(".example") || name.ends_with('~') {
+                continue;
+            }
+            if metadata.len() > MOST {
+                return Err(Failure::new(format!("{} is larger than 64 MiB", entry.path().display())));
+            }
+            files.insert(format!("{folder}/{name}"), std::fs::read(entry.path()).map_err(failed)?);
+        }
+    }
+    Ok(files)
+}
