@@ -32,7 +32,10 @@ impl Reviews {
             let effects = review
                 .effects
                 .map_or(Value::Null, |effects| Value::from(effects.to_string()));
-            let labels = review.labels.iter().map(|label| Value::from(label.as_str()));
+            let labels = review
+                .labels
+                .iter()
+                .map(|label| Value::from(label.as_str()));
             let review = Value::object([
                 ("effects", effects),
                 ("labels", Value::Array(labels.collect())),

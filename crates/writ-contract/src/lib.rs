@@ -11,6 +11,8 @@ mod contract;
 mod diagnostic;
 mod document;
 mod fault;
+#[cfg(test)]
+mod fixture;
 mod media;
 mod operation;
 mod parse;

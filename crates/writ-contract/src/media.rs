@@ -104,7 +104,8 @@ impl ContentType {
             }
             if name.trim().eq_ignore_ascii_case("charset") {
                 let value = value.trim().trim_matches('"');
-                let utf8 = value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8");
+                let utf8 =
+                    value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8");
                 if charset_seen || !utf8 {
                     return None;
                 }
@@ -130,22 +131,67 @@ mod tests {
     #[test]
     fn content_types_match_declared_ranges() {
         let table = [
-            ("application/json", "application/json", MediaKind::Json, true),
-            ("application/json", "Application/JSON; charset=UTF-8", MediaKind::Json, true),
-            ("application/json", "application/json; charset=\"utf-8\"", MediaKind::Json, true),
-            ("application/json; version=2", "application/json", MediaKind::Json, true),
-            ("application/json", "application/json; charset=utf-16", MediaKind::Json, false),
-            ("application/json", "application/json; charset=utf-8; charset=utf-8", MediaKind::Json, false),
+            (
+                "application/json",
+                "application/json",
+                MediaKind::Json,
+                true,
+            ),
+            (
+                "application/json",
+                "Application/JSON; charset=UTF-8",
+                MediaKind::Json,
+                true,
+            ),
+            (
+                "application/json",
+                "application/json; charset=\"utf-8\"",
+                MediaKind::Json,
+                true,
+            ),
+            (
+                "application/json; version=2",
+                "application/json",
+                MediaKind::Json,
+                true,
+            ),
+            (
+                "application/json",
+                "application/json; charset=utf-16",
+                MediaKind::Json,
+                false,
+            ),
+            (
+                "application/json",
+                "application/json; charset=utf-8; charset=utf-8",
+                MediaKind::Json,
+                false,
+            ),
             ("application/json", "text/json", MediaKind::Json, false),
-            ("application/json", "application/merge-patch+json", MediaKind::Json, false),
+            (
+                "application/json",
+                "application/merge-patch+json",
+                MediaKind::Json,
+                false,
+            ),
             ("*/*", "application/merge-patch+json", MediaKind::Json, true),
             ("application/*", "application/json", MediaKind::Json, true),
             ("application/*", "application/xml", MediaKind::Json, false),
             ("*/*", "*/*", MediaKind::Json, false),
             ("image/*", "image/png", MediaKind::Opaque, true),
-            ("application/json", "application/json, text/plain", MediaKind::Json, false),
+            (
+                "application/json",
+                "application/json, text/plain",
+                MediaKind::Json,
+                false,
+            ),
             ("application/json", "", MediaKind::Json, false),
-            ("application/json", "application/json; =x", MediaKind::Json, false),
+            (
+                "application/json",
+                "application/json; =x",
+                MediaKind::Json,
+                false,
+            ),
         ];
         for (declared, given, kind, expect) in table {
             let range = MediaRange::parse(declared).unwrap();

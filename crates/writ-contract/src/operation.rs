@@ -245,11 +245,7 @@ impl Operation {
     /// # Errors
     ///
     /// [`Unrepresentable`] if a value that is asked for cannot be seen exactly.
-    pub fn project(
-        &self,
-        input: &Input,
-        projection: &Projection,
-    ) -> Result<Attr, Unrepresentable> {
+    pub fn project(&self, input: &Input, projection: &Projection) -> Result<Attr, Unrepresentable> {
         self.seen().project(input, projection)
     }
 

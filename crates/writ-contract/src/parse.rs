@@ -20,10 +20,11 @@ pub(crate) fn parse(operation: &Operation, route: &Route<'_>, call: &RawCall<'_>
         query: call.query,
         headers: call.headers,
     };
-    let is_another = operation
-        .others
-        .iter()
-        .any(|guards| guards.iter().all(|guard| guard.holds(&route.values, telling)));
+    let is_another = operation.others.iter().any(|guards| {
+        guards
+            .iter()
+            .all(|guard| guard.holds(&route.values, telling))
+    });
     if is_another || !std::ptr::eq(route.operation, operation) {
         faults.push("", FaultKind::Ambiguous);
     }
@@ -160,8 +161,10 @@ fn one(
     let ids = [parameter.schema];
     let read = match parameter.style {
         Style::List(delimiter) => {
-            let trimmed = parameter.place == ParameterPlace::Header;
-            text::list(schemas, &ids, text, delimiter, trimmed, faults)
+            // RFC 9110 §5.6.1: blanks around the items of a field are not data.
+            let in_field = parameter.place == ParameterPlace::Header;
+            let blanks: &[char] = if in_field { &[' ', '\t'] } else { &[] };
+            text::list(schemas, &ids, text, delimiter, blanks, faults)
         }
         Style::Json => Value::parse(text.as_bytes(), &json_limits(&Limits::default()))
             .map_err(|fault| FaultKind::Json(fault.kind, fault.offset)),

@@ -7,9 +7,7 @@ mod parameters;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use writ_types::{
-    ActionName, ApiId, Effect, Effects, OperationId, Pointer, Value,
-};
+use writ_types::{ActionName, ApiId, Effect, Effects, OperationId, Pointer, Value};
 
 use crate::contract::{Read, Refused, Review, Reviews};
 use crate::diagnostic::Sink;
@@ -17,7 +15,6 @@ use crate::document::follow;
 use crate::operation::{Body, Operation, Parameter};
 use crate::router::{Entry, Guard, Place, Router, Template, Told, tell_apart};
 use crate::schema::{Compiler, Dialect, SchemaId, Schemas};
-
 
 /// Most operations of one document.
 const MOST_OPERATIONS: usize = 20_000;
@@ -218,7 +215,7 @@ fn ready<'d>(
     };
     let mut scope = parameters::Scope::new(document, draft, credentials, compiler, sink);
     let mut list = scope.list(&template)?;
-    let body = body::read(&mut scope)?;
+    let body = body::read(&mut scope).ok()?;
     let key = key_guards(fragment, &mut list, compiler);
     let schemas = compiler.schemas();
     let fixed = parameters::fixed(&list, &template, schemas);
@@ -341,14 +338,16 @@ impl Maker<'_> {
                     let other = ids.get(other).map(OperationId::as_str).unwrap_or_default();
                     let message = format!("cannot be told apart from `{other}` on the wire");
                     sink.error(&draft.pointer, Some(id), message);
-                    read.router.add(entry.method, &entry.template, None, Vec::new());
+                    read.router
+                        .add(entry.method, &entry.template, None, Vec::new());
                     read.refused.push(refused(&draft));
                     continue;
                 }
                 Told::TooMany => {
                     let message = "too many paths with parameters inside a segment";
                     sink.error(&draft.pointer, Some(id), message);
-                    read.router.add(entry.method, &entry.template, None, Vec::new());
+                    read.router
+                        .add(entry.method, &entry.template, None, Vec::new());
                     read.refused.push(refused(&draft));
                     continue;
                 }
@@ -442,6 +441,8 @@ fn others(entries: &[Entry], told: &[Told]) -> Vec<Vec<Vec<Guard>>> {
 fn summary(operation: &Value) -> Option<String> {
     let text = |name: &str| operation.member(name).and_then(Value::as_str);
     let first_line = text("description").and_then(|text| text.lines().next());
-    let chosen = text("summary").filter(|text| !text.trim().is_empty()).or(first_line)?;
+    let chosen = text("summary")
+        .filter(|text| !text.trim().is_empty())
+        .or(first_line)?;
     Some(chosen.trim().chars().take(200).collect())
 }

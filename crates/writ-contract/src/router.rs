@@ -6,16 +6,16 @@
 //! place stays taken: a call to it is not routed to a wider template.
 
 mod path;
-mod template;
 mod tell_apart;
+mod template;
 
 use std::collections::BTreeMap;
 
 use crate::operation::Operation;
 
 pub(crate) use path::split;
-pub(crate) use template::{Fit, Partial, Segment, Template};
 pub(crate) use tell_apart::{Entry, Guard, Place, Told, tell_apart};
+pub(crate) use template::{Fit, Partial, Segment, Template};
 
 /// Why a call has no operation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,7 +116,10 @@ impl Router {
         candidates.push(Candidate { operation, guards });
         // A refused operation takes what no other of its path does.
         candidates.sort_by_key(|candidate| {
-            (std::cmp::Reverse(candidate.guards.len()), candidate.operation.is_none())
+            (
+                std::cmp::Reverse(candidate.guards.len()),
+                candidate.operation.is_none(),
+            )
         });
     }
 
@@ -175,9 +178,7 @@ impl Node {
             Segment::Parameter => self.parameter.get_or_insert_default(),
             Segment::Partial(partial) => {
                 // Longer literals first: whatever is within another pattern has more of them.
-                let order = |other: &Partial| {
-                    (std::cmp::Reverse(other.weight()), other.clone())
-                };
+                let order = |other: &Partial| (std::cmp::Reverse(other.weight()), other.clone());
                 let at = self
                     .partials
                     .binary_search_by(|(known, _)| order(known).cmp(&order(partial)));
@@ -214,18 +215,17 @@ impl Node {
             return Some(found);
         }
         for (partial, node) in &self.partials {
-            let (values, crowded) = match partial.fit(first) {
-                Fit::No => continue,
-                Fit::Values(values) => (values, false),
-                Fit::Crowded => (Vec::new(), true),
-            };
+            let fit = partial.fit(first);
+            if fit == Fit::No {
+                continue;
+            }
             if let Some(found) = node.find(rest, method) {
-                return Some(found.behind(values, crowded));
+                return Some(found.behind(fit));
             }
         }
         let node = self.parameter.as_ref().filter(|_| !first.is_empty())?;
         let found = node.find(rest, method)?;
-        Some(found.behind(vec![first.clone()], false))
+        Some(found.behind(Fit::Values(vec![first.clone()])))
     }
 
     /// The methods of every template that matches; a refused operation's are none.
@@ -254,12 +254,17 @@ impl Node {
 }
 
 impl Matched<'_> {
-    fn behind(mut self, mut values: Vec<String>, crowded: bool) -> Self {
-        values.append(&mut self.values);
-        Self {
-            values,
-            crowded: self.crowded || crowded,
-            ..self
+    /// The match with what an earlier segment gave.
+    fn behind(self, fit: Fit) -> Self {
+        match fit {
+            Fit::Values(mut values) => {
+                values.extend(self.values);
+                Self { values, ..self }
+            }
+            Fit::No | Fit::Crowded => Self {
+                crowded: true,
+                ..self
+            },
         }
     }
 }

@@ -156,6 +156,10 @@ pub(crate) enum Format {
 }
 
 /// One compiled schema. Absent keywords cost a word each at most.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent keywords, each read by its name"
+)]
 #[derive(Debug)]
 pub(crate) struct Schema {
     pub(crate) types: Types,

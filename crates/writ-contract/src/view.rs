@@ -75,10 +75,7 @@ impl Coverage {
 
     /// The clearer view does not hide the other.
     fn put(&mut self, pointer: &str, visibility: Visibility) {
-        let place = self
-            .places
-            .entry(pointer.to_owned())
-            .or_insert(visibility);
+        let place = self.places.entry(pointer.to_owned()).or_insert(visibility);
         *place = visibility.max(*place);
     }
 }
@@ -148,7 +145,9 @@ impl Seen {
             places
                 .iter()
                 .map(|place| {
-                    let field = field(place.view.attr_type(), place.required);
+                    let ty = place.view.attr_type();
+                    let required = place.required;
+                    let field = AttrField { ty, required };
                     (place.name.to_owned(), field)
                 })
                 .collect(),
@@ -161,8 +160,9 @@ impl Seen {
     }
 }
 
-fn field(ty: AttrType, required: bool) -> AttrField {
-    AttrField { ty, required }
+/// A field that is always there.
+fn always(name: &str, ty: AttrType) -> (String, AttrField) {
+    (name.to_owned(), AttrField { ty, required: true })
 }
 
 fn set(ty: AttrType) -> AttrType {
@@ -185,17 +185,19 @@ impl View {
                     .iter()
                     .map(|member| {
                         let ty = member.view.attr_type();
-                        (member.attribute.clone(), field(ty, member.required))
+                        let required = member.required;
+                        (member.attribute.clone(), AttrField { ty, required })
                     })
                     .collect(),
             ),
-            Self::Map { .. } | Self::Items(_) | Self::Columns(_) | Self::Opaque => self.column_type(),
+            Self::Map { .. } | Self::Items(_) | Self::Columns(_) | Self::Opaque => {
+                self.column_type()
+            }
         }
     }
 
     /// The type of all values of this view together.
     fn column_type(&self) -> AttrType {
-        let always = |name: &str, ty| (name.to_owned(), field(ty, true));
         match self {
             Self::Bool | Self::Long | Self::Decimal | Self::Text | Self::Mixed => {
                 set(self.attr_type())
@@ -233,12 +235,9 @@ impl View {
 fn columns(members: &[Member]) -> Vec<(String, AttrField)> {
     let mut fields = Vec::new();
     for member in members {
-        fields.push((
-            member.attribute.clone(),
-            field(member.view.column_type(), true),
-        ));
+        fields.push(always(&member.attribute, member.view.column_type()));
         if let Some(missing) = &member.missing {
-            fields.push((missing.clone(), field(AttrType::Bool, true)));
+            fields.push(always(missing, AttrType::Bool));
         }
     }
     fields

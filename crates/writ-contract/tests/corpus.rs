@@ -8,7 +8,10 @@ use writ_types::ApiId;
 
 /// The shared test data; none, loudly, if it is not there and not demanded.
 #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-#[expect(clippy::disallowed_methods, reason = "test data is found through the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "test data is found through the environment"
+)]
 fn shared() -> Option<PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
     let folder = std::env::var("WRIT_SHARED").unwrap_or_else(|_| beside.to_owned());
@@ -27,9 +30,16 @@ fn shared() -> Option<PathBuf> {
 
 /// What is in the folder and is no OpenAPI document.
 fn is_other(name: &str) -> bool {
-    ["oasdiff/", "mcp/", "stripe/fixtures", "recursor-schema", "multifile", "INDEX"]
-        .iter()
-        .any(|part| name.contains(part))
+    [
+        "oasdiff/",
+        "mcp/",
+        "stripe/fixtures",
+        "recursor-schema",
+        "multifile",
+        "INDEX",
+    ]
+    .iter()
+    .any(|part| name.contains(part))
 }
 
 fn documents(folder: &Path) -> Vec<PathBuf> {
@@ -69,9 +79,15 @@ fn every_document_loads_or_names_what_it_refuses() {
         "document", "loaded", "refused", "warns", "visible", "lossy", "opaque"
     );
     for path in documents(&shared.join("specs")) {
-        let name = path.strip_prefix(shared.join("specs")).unwrap().display().to_string();
+        let name = path
+            .strip_prefix(shared.join("specs"))
+            .unwrap()
+            .display()
+            .to_string();
         let (contract, diagnostics) = Contract::compile(&api, &read(&path), &Reviews::default());
-        let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error);
+        let errors = diagnostics
+            .iter()
+            .filter(|found| found.severity == Severity::Error);
         let errors: Vec<String> = errors.map(ToString::to_string).collect();
         let Some(contract) = contract else {
             unloaded.push(format!("{name}: {errors:?}"));
@@ -79,16 +95,24 @@ fn every_document_loads_or_names_what_it_refuses() {
         };
         let loaded = contract.operations().count();
         // Whoever is refused is named, with a reason.
-        assert!(errors.len() >= contract.refused().len(), "{name}: {errors:?}");
+        assert!(
+            errors.len() >= contract.refused().len(),
+            "{name}: {errors:?}"
+        );
         for operation in contract.refused() {
             assert!(
-                errors.iter().any(|error| error.contains(operation.id.as_str())),
+                errors
+                    .iter()
+                    .any(|error| error.contains(operation.id.as_str())),
                 "{name}: {} is refused without a reason",
                 operation.id
             );
         }
         let seen = |visibility| -> usize {
-            contract.operations().map(|one| one.coverage().count(visibility)).sum()
+            contract
+                .operations()
+                .map(|one| one.coverage().count(visibility))
+                .sum()
         };
         eprintln!(
             "{name:<52} {loaded:>6} {:>7} {:>6} {:>7} {:>6} {:>6}",

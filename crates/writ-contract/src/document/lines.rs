@@ -22,7 +22,10 @@ pub(crate) fn locate(bytes: &[u8], diagnostics: &mut [Diagnostic]) {
     if wanted.below.is_empty() {
         return;
     }
-    let found = walk(text, &wanted);
+    let found = match super::yaml::indented(text) {
+        Ok(text) => walk(&text, &wanted),
+        Err(_not_yaml) => return,
+    };
     for diagnostic in diagnostics {
         if diagnostic.line.is_none() {
             diagnostic.line = found.get(diagnostic.pointer.as_str()).copied();
@@ -98,7 +101,8 @@ fn walk(text: &str, wanted: &Wanted) -> BTreeMap<String, u32> {
             },
         };
         if let Some(pointer) = here.and_then(|here| here.pointer.clone()) {
-            found.entry(pointer).or_insert(key_line.max(1));
+            let line = key_line.max(1);
+            found.entry(pointer).or_insert(line);
         }
         if let Some(place) = opens {
             path.push((place, here));

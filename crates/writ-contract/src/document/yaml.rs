@@ -4,10 +4,11 @@
 //! number of values, so that a billion laughs end early. A duplicate key is an error; a merge key (`<<`) adds what the
 //! mapping does not say itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 use writ_types::{JsonLimits, Number, Value};
 
 use super::Unreadable;
@@ -15,16 +16,16 @@ use super::Unreadable;
 /// Most values of a YAML document, copies of anchors included.
 const MOST_VALUES: usize = 2_000_000;
 
+/// Most bytes scanned again for brackets that stand too far to the left.
+const MOST_RESCANNED: usize = 256 * 1024 * 1024;
+
+/// Reads a document, mending what [`indented`] mends.
 pub(super) fn read(text: &str) -> Result<Value, Unreadable> {
+    let text = indented(text)?;
     let mut builder = Builder::default();
-    let mut parser = Parser::new_from_str(text);
+    let mut parser = Parser::new_from_str(&text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|fault| {
-            Unreadable::new(
-                u32::try_from(fault.marker().line()).ok(),
-                format!("not YAML: {}", fault.info()),
-            )
-        })?;
+        let (event, span) = event.map_err(|fault| unreadable(&fault))?;
         let line = u32::try_from(span.start.line()).ok();
         builder
             .event(event)
@@ -33,6 +34,57 @@ pub(super) fn read(text: &str) -> Result<Value, Unreadable> {
     builder
         .root
         .ok_or_else(|| Unreadable::new(None, "the document is empty"))
+}
+
+fn unreadable(fault: &ScanError) -> Unreadable {
+    Unreadable::new(
+        u32::try_from(fault.marker().line()).ok(),
+        format!("not YAML: {}", fault.info()),
+    )
+}
+
+/// The text, with a space before each closing bracket that begins a line no deeper than the key it belongs to.
+///
+/// YAML 1.2 §8.2.3 wants a flow collection deeper than its parent; libyaml and most readers let the closing bracket
+/// stand below the key, and real contracts rely on it. Nothing else is mended.
+pub(super) fn indented(text: &str) -> Result<Cow<'_, str>, Unreadable> {
+    let mut text = Cow::Borrowed(text);
+    let mut scanned = 0usize;
+    loop {
+        let fault = {
+            let mut parser = Parser::new_from_str(&text);
+            loop {
+                match parser.next_event() {
+                    None => break None,
+                    Some(Ok(_)) => {}
+                    Some(Err(fault)) => break Some(fault),
+                }
+            }
+        };
+        let Some(fault) = fault else { return Ok(text) };
+        scanned = scanned.saturating_add(text.len());
+        let bracket = line_start(&text, fault.marker().line()).and_then(|start| {
+            let rest = text.get(start..)?;
+            let spaces = rest.find(|char| char != ' ')?;
+            let at = start.checked_add(spaces)?;
+            text.get(at..)?.starts_with(['}', ']']).then_some(at)
+        });
+        match bracket {
+            Some(at) if fault.info() == "invalid indentation" && scanned < MOST_RESCANNED => {
+                text.to_mut().insert(at, ' ');
+            }
+            Some(_) | None => return Err(unreadable(&fault)),
+        }
+    }
+}
+
+/// The byte at which a line begins; lines count from 1.
+fn line_start(text: &str, line: usize) -> Option<usize> {
+    let Some(breaks) = line.checked_sub(2) else {
+        return Some(0);
+    };
+    let (at, _) = text.match_indices('\n').nth(breaks)?;
+    at.checked_add(1)
 }
 
 /// A value with what it costs to copy it.
@@ -301,7 +353,9 @@ fn plain(text: &str) -> Result<Value, String> {
         "false" | "False" | "FALSE" => Value::Bool(false),
         _ => {
             let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-            if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
+            if matches!(unsigned, ".inf" | ".Inf" | ".INF")
+                || matches!(text, ".nan" | ".NaN" | ".NAN")
+            {
                 return Err(format!("`{text}` is no JSON number"));
             }
             number(text).map_or_else(|| Value::from(text), Value::Number)

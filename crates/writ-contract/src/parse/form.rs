@@ -144,7 +144,13 @@ fn items(
             faults.push(pointer, FaultKind::Form);
             return None;
         };
-        items.push(value(schemas, ids, node, &format!("{pointer}/{index}"), faults)?);
+        items.push(value(
+            schemas,
+            ids,
+            node,
+            &format!("{pointer}/{index}"),
+            faults,
+        )?);
     }
     Some(Value::Array(items))
 }

@@ -2,29 +2,27 @@
 
 /// The text, decoded once; none if an escape is bad or the bytes are not UTF-8.
 pub(crate) fn decode(text: &str) -> Option<String> {
-    decode_with(text, false)
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let high = hex(bytes.next()?)?;
+            let low = hex(bytes.next()?)?;
+            out.push(high << 4 | low);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok()
 }
 
 /// A part of a query or form, decoded once; `+` is a space (WHATWG URL §5.1).
 pub(crate) fn decode_form(text: &str) -> Option<String> {
-    decode_with(text, true)
-}
-
-fn decode_with(text: &str, plus_is_space: bool) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'%' => {
-                let high = hex(bytes.next()?)?;
-                let low = hex(bytes.next()?)?;
-                high << 4 | low
-            }
-            b'+' if plus_is_space => b' ',
-            other => other,
-        });
+    if text.contains('+') {
+        decode(&text.replace('+', " "))
+    } else {
+        decode(text)
     }
-    String::from_utf8(out).ok()
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -34,10 +34,14 @@ pub(super) fn read(
         .collect();
     let mut given: BTreeMap<usize, Given> = BTreeMap::new();
     let query = call.query.unwrap_or_default();
-    if query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+    if query
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    {
         let mut separator = '?';
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            if let Err((pointer, kind)) = one_pair(pair, &declared, &mut given, target, &mut separator)
+            if let Err((pointer, kind)) =
+                one_pair(pair, &declared, &mut given, target, &mut separator)
             {
                 faults.push(pointer, kind);
             }
@@ -55,7 +59,13 @@ pub(super) fn read(
             continue;
         };
         if let Some(value) = typed(operation, call, parameter, given, &pointer, faults) {
-            check(&operation.schemas, parameter.schema, &value, &pointer, faults);
+            check(
+                &operation.schemas,
+                parameter.schema,
+                &value,
+                &pointer,
+                faults,
+            );
             input.query.insert(parameter.name.clone(), value);
         }
     }
@@ -90,8 +100,9 @@ fn one_pair(
         None => (pair, None),
     };
     let decoded = |raw| percent::decode_form(raw).filter(|text| !text.contains('\0'));
-    let name = decoded(raw_name).ok_or(broken(FaultKind::Encoding))?;
-    let value = decoded(raw_value.unwrap_or_default()).ok_or(broken(FaultKind::Encoding))?;
+    let name = decoded(raw_name).ok_or_else(|| broken(FaultKind::Encoding))?;
+    let value =
+        decoded(raw_value.unwrap_or_default()).ok_or_else(|| broken(FaultKind::Encoding))?;
     let own_name = |style: Style| !matches!(style, Style::Spread);
     let exact = declared
         .iter()
@@ -100,15 +111,15 @@ fn one_pair(
     let number = exact
         .or_else(|| declared.iter().position(|one| one.spreads(&name)))
         .or_else(|| {
-            declared.iter().position(|one| {
-                one.parameter.style == Style::Deep && one.parameter.name == root
-            })
+            declared
+                .iter()
+                .position(|one| one.parameter.style == Style::Deep && one.parameter.name == root)
         })
-        .ok_or(broken(FaultKind::Undeclared))?;
+        .ok_or_else(|| broken(FaultKind::Undeclared))?;
     let parameter = declared
         .get(number)
         .map(|one| one.parameter)
-        .ok_or(broken(FaultKind::Undeclared))?;
+        .ok_or_else(|| broken(FaultKind::Undeclared))?;
     target.push(*separator);
     *separator = '&';
     percent::encode(&name, target);
@@ -163,8 +174,9 @@ fn typed(
         Style::Scalar | Style::Opaque => {
             single().and_then(|text| text::scalar(schemas, &ids, text, faults))
         }
-        Style::List(delimiter) => single()
-            .and_then(|text| text::list(schemas, &ids, text, delimiter, false, faults)),
+        Style::List(delimiter) => {
+            single().and_then(|text| text::list(schemas, &ids, text, delimiter, &[], faults))
+        }
         Style::Repeated => text::several(schemas, &ids, &given.texts, faults),
         Style::Json => single().and_then(|text| {
             Value::parse(text.as_bytes(), &json_limits(call.limits))

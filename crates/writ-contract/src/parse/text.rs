@@ -16,18 +16,19 @@ pub(super) fn scalar(
     choose(schemas, ids, scalars(&shape, text), faults)
 }
 
-/// The list a text means, between delimiters; the text itself where it fits better alone.
+/// The list a text means, between delimiters and without `blanks` around items; the text itself where it fits better
+/// alone.
 pub(super) fn list(
     schemas: &Schemas,
     ids: &[SchemaId],
     text: &str,
     delimiter: char,
-    trimmed: bool,
+    blanks: &[char],
     faults: &mut Faults,
 ) -> Result<Value, FaultKind> {
     let texts: Vec<&str> = text
         .split(delimiter)
-        .map(|item| if trimmed { item.trim_matches([' ', '\t']) } else { item })
+        .map(|item| item.trim_matches(blanks))
         .collect();
     let shape = shape(schemas, ids);
     let items = array(schemas, &shape, &texts, faults)?;
@@ -110,9 +111,9 @@ fn choose(
     faults: &mut Faults,
 ) -> Result<Value, FaultKind> {
     if candidates.len() > 1 {
-        let fitting = candidates.iter().find(|candidate| {
-            ids.iter().any(|id| fits(schemas, *id, candidate, faults))
-        });
+        let fitting = candidates
+            .iter()
+            .find(|candidate| ids.iter().any(|id| fits(schemas, *id, candidate, faults)));
         if let Some(fitting) = fitting {
             return Ok(fitting.clone());
         }

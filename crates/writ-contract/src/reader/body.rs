@@ -13,14 +13,18 @@ use crate::schema::{Additional, Dialect, ObjectRules, Schema, SchemaId, Types};
 /// Most media types of one body.
 const MOST_MEDIA: usize = 64;
 
-/// The body; the outer none refuses the operation.
-pub(super) fn read(scope: &mut Scope<'_, '_>) -> Option<Option<Body>> {
+/// The operation was refused, with an error.
+#[derive(Debug)]
+pub(super) struct RefusedHere;
+
+/// The body, if there is one.
+pub(super) fn read(scope: &mut Scope<'_, '_>) -> Result<Option<Body>, RefusedHere> {
     let body = if scope.compiler.dialect() == Dialect::Swagger {
         swagger(scope)
     } else {
         openapi(scope)?
     };
-    Some(body.map(|body| judged(scope, body)))
+    Ok(body.map(|body| judged(scope, body)))
 }
 
 /// Leaves out what is not read where something is: a caller could choose it to hide what the body holds.
@@ -35,22 +39,22 @@ fn judged(scope: &mut Scope<'_, '_>, mut body: Body) -> Body {
     body
 }
 
-fn openapi(scope: &mut Scope<'_, '_>) -> Option<Option<Body>> {
+fn openapi(scope: &mut Scope<'_, '_>) -> Result<Option<Body>, RefusedHere> {
     let Some(value) = scope.draft.value.member("requestBody") else {
-        return Some(None);
+        return Ok(None);
     };
     let pointer = scope.draft.pointer.child("requestBody");
     let (value, pointer) = match follow(scope.document, value, &pointer) {
         Ok(followed) => followed,
         Err(fault) => {
             scope.error(&pointer, fault.to_string());
-            return None;
+            return Err(RefusedHere);
         }
     };
     let pointer = pointer.child("content");
     let Some(content) = value.member("content").and_then(Value::as_object) else {
         scope.error(&pointer, "a request body has no `content`");
-        return None;
+        return Err(RefusedHere);
     };
     let mut media = Vec::new();
     for (name, value) in content.iter().take(MOST_MEDIA) {
@@ -64,12 +68,10 @@ fn openapi(scope: &mut Scope<'_, '_>) -> Option<Option<Body>> {
         if range.is_wild() && raw.is_none_or(|raw| is_text(scope.document, raw)) {
             kind = MediaKind::Opaque;
         }
-        let schema = raw
-            .filter(|_| kind != MediaKind::Opaque)
-            .map(|raw| {
-                let pointer = pointer.child("schema");
-                scope.compiler.schema(raw, &pointer, scope.sink)
-            });
+        let schema = raw.filter(|_| kind != MediaKind::Opaque).map(|raw| {
+            let pointer = pointer.child("schema");
+            scope.compiler.schema(raw, &pointer, scope.sink)
+        });
         media.push(Media {
             range,
             kind,
@@ -77,19 +79,20 @@ fn openapi(scope: &mut Scope<'_, '_>) -> Option<Option<Body>> {
         });
     }
     if media.is_empty() {
-        scope.warning(&pointer, "the request body has no media type: none is accepted");
-        return Some(None);
+        scope.warning(
+            &pointer,
+            "the request body has no media type: none is accepted",
+        );
+        return Ok(None);
     }
     let required = value.member("required").and_then(Value::as_bool) == Some(true);
-    Some(Some(Body { required, media }))
+    Ok(Some(Body { required, media }))
 }
 
 /// Whether a schema is a text: beside a wildcard that is a file, not JSON.
 fn is_text(document: &Value, schema: &Value) -> bool {
     let target = follow(document, schema, &Pointer::root());
-    target.is_ok_and(|(schema, _)| {
-        schema.member("type").and_then(Value::as_str) == Some("string")
-    })
+    target.is_ok_and(|(schema, _)| schema.member("type").and_then(Value::as_str) == Some("string"))
 }
 
 fn swagger(scope: &mut Scope<'_, '_>) -> Option<Body> {
@@ -118,15 +121,11 @@ fn swagger(scope: &mut Scope<'_, '_>) -> Option<Body> {
     let media = ranges
         .into_iter()
         .map(|range| {
-            let kind = match range.media_kind() {
-                MediaKind::Json if range.is_wild() => {
-                    if raw.is_none_or(|raw| is_text(scope.document, raw)) {
-                        MediaKind::Opaque
-                    } else {
-                        MediaKind::Json
-                    }
-                }
-                other => other,
+            let text = || raw.is_none_or(|raw| is_text(scope.document, raw));
+            let kind = if range.is_wild() && text() {
+                MediaKind::Opaque
+            } else {
+                range.media_kind()
             };
             if kind != MediaKind::Opaque && schema.is_none() {
                 schema = raw.map(|raw| scope.compiler.schema(raw, &pointer, scope.sink));
@@ -152,7 +151,12 @@ fn or_default(ranges: Vec<MediaRange>, default: &str) -> Vec<MediaRange> {
 /// Swagger 2.0's form parameters as one object; what is not declared is not allowed, as with query parameters.
 fn swagger_form(scope: &mut Scope<'_, '_>, ranges: &[MediaRange]) -> Body {
     let form = std::mem::take(&mut scope.form);
-    let text = |value: &Value, name: &str| value.member(name).and_then(Value::as_str).map(str::to_owned);
+    let text = |value: &Value, name: &str| {
+        value
+            .member(name)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let flag = |value: &Value| value.member("required").and_then(Value::as_bool) == Some(true);
     let required: Vec<String> = form
         .iter()

@@ -143,7 +143,10 @@ impl<'s, 'd> Scope<'s, 'd> {
                 let (value, place, name, location) = self.identify(item, &pointer)?;
                 let key = (location.to_owned(), name.to_owned());
                 if !here.insert(key.clone()) {
-                    self.warning(&pointer, "the parameter is declared twice; the first counts");
+                    self.warning(
+                        &pointer,
+                        "the parameter is declared twice; the first counts",
+                    );
                     continue;
                 }
                 if level > 0 && seen.contains(&key) {
@@ -190,7 +193,8 @@ impl<'s, 'd> Scope<'s, 'd> {
         let pointer = self.draft.pointer.clone();
         for name in &template.names {
             let parameter = declared.remove(name).unwrap_or_else(|| {
-                let message = format!("the path's parameter `{name}` is not declared; it is a text");
+                let message =
+                    format!("the path's parameter `{name}` is not declared; it is a text");
                 self.warning(&pointer, message);
                 Parameter {
                     name: name.clone(),
@@ -235,7 +239,10 @@ impl<'s, 'd> Scope<'s, 'd> {
                 if credential || never_forwarded(&lower) {
                     return Some(Vec::new());
                 }
-                if !lower.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+                if !lower
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+                {
                     self.error(pointer, "a header parameter's name is no field name");
                     return None;
                 }
@@ -293,7 +300,10 @@ impl<'s, 'd> Scope<'s, 'd> {
                 };
                 return (Style::Json, schema);
             }
-            self.warning(pointer, "the parameter's content is not read: a policy sees its text");
+            self.warning(
+                pointer,
+                "the parameter's content is not read: a policy sees its text",
+            );
             return (Style::Opaque, self.text_schema());
         }
         let schema = match value.member("schema") {
@@ -352,7 +362,9 @@ fn styled(value: &Value, place: ParameterPlace, shape: &crate::schema::Shape) ->
         {
             Style::Scalar
         }
-        ("form" | "spaceDelimited" | "pipeDelimited", ParameterPlace::Query) if explode && array => {
+        ("form" | "spaceDelimited" | "pipeDelimited", ParameterPlace::Query)
+            if explode && array =>
+        {
             Style::Repeated
         }
         ("form", ParameterPlace::Query) if explode && object => Style::Spread,
@@ -371,9 +383,8 @@ pub(super) fn add_fixed_query(
     list: &mut Vec<Parameter>,
     compiler: &mut Compiler<'_>,
 ) {
-    let known = |parameter: &Parameter| {
-        parameter.place == ParameterPlace::Query && parameter.name == name
-    };
+    let known =
+        |parameter: &Parameter| parameter.place == ParameterPlace::Query && parameter.name == name;
     if list.iter().any(known) {
         return;
     }
@@ -421,20 +432,20 @@ fn texts(
 ) -> BTreeMap<Place, String> {
     list.iter()
         .filter_map(|parameter| {
-        let mut schema = schemas.of(parameter.schema);
-        if let Some(target) = schema.reference {
-            schema = schemas.of(target);
-        }
-        let text = text(schema)?.to_owned();
-        let place = match parameter.place {
-            ParameterPlace::Path => {
-                let mut names = template.names.iter();
-                Place::Path(names.position(|name| *name == parameter.name)?)
+            let mut schema = schemas.of(parameter.schema);
+            if let Some(target) = schema.reference {
+                schema = schemas.of(target);
             }
-            ParameterPlace::Query => Place::Query(parameter.name.clone()),
-            ParameterPlace::Header => Place::Header(parameter.name.clone()),
-        };
-        Some((place, text))
-    })
-    .collect()
+            let text = text(schema)?.to_owned();
+            let place = match parameter.place {
+                ParameterPlace::Path => {
+                    let mut names = template.names.iter();
+                    Place::Path(names.position(|name| *name == parameter.name)?)
+                }
+                ParameterPlace::Query => Place::Query(parameter.name.clone()),
+                ParameterPlace::Header => Place::Header(parameter.name.clone()),
+            };
+            Some((place, text))
+        })
+        .collect()
 }

@@ -14,8 +14,7 @@ pub(crate) fn split(raw: &str) -> Result<Vec<String>, RouteError> {
 
 fn segment(raw: &str) -> Result<String, RouteError> {
     // RFC 3986 §3.3 pchar; what else a client sends unescaped, servers read in different ways.
-    let plain =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&byte);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&byte);
     if !raw.bytes().all(plain) {
         return Err(RouteError::Malformed);
     }

@@ -198,7 +198,13 @@ enum Relation {
 }
 
 fn relation(left: &Segment, right: &Segment) -> Relation {
-    let yes = |meet: bool| if meet { Relation::Ordered } else { Relation::Apart };
+    let yes = |meet: bool| {
+        if meet {
+            Relation::Ordered
+        } else {
+            Relation::Apart
+        }
+    };
     match (left, right) {
         (Segment::Literal(left), Segment::Literal(right)) if left == right => Relation::Same,
         (Segment::Literal(_), Segment::Literal(_)) => Relation::Apart,

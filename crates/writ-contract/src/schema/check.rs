@@ -205,7 +205,9 @@ impl Check<'_> {
             return;
         };
         let in_format = match format {
-            Some(Format::Int32) => exact.as_i64().is_some_and(|whole| i32::try_from(whole).is_ok()),
+            Some(Format::Int32) => exact
+                .as_i64()
+                .is_some_and(|whole| i32::try_from(whole).is_ok()),
             Some(Format::Int64) => exact.as_i64().is_some(),
             Some(Format::Date | Format::DateTime) | None => true,
         };

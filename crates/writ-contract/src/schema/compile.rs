@@ -199,10 +199,7 @@ impl<'d> Compiler<'d> {
         if let Some(known) = self.named.get(&pointer) {
             return Ok(*known);
         }
-        let value = self
-            .document
-            .at(&pointer)
-            .ok_or(ReferenceFault::Missing)?;
+        let value = self.document.at(&pointer).ok_or(ReferenceFault::Missing)?;
         let id = self.reserve();
         self.named.insert(pointer.clone(), id);
         self.queue.push((id, pointer, value));
@@ -236,8 +233,8 @@ impl<'d> Scope<'_, 'd> {
 
     fn general(&mut self, schema: &mut Schema) {
         schema.types = self.types();
-        schema.nullable =
-            self.compiler.dialect == Dialect::V30 && self.flag("nullable") || self.flag("x-nullable");
+        schema.nullable = self.compiler.dialect == Dialect::V30 && self.flag("nullable")
+            || self.flag("x-nullable");
         // Documents of 3.1 that still say `nullable` mean it.
         schema.nullable |= self.compiler.dialect == Dialect::V31 && self.flag("nullable");
         schema.read_only = self.flag("readOnly");
@@ -250,7 +247,10 @@ impl<'d> Scope<'_, 'd> {
             }
             (None, None) => None,
         };
-        schema.default = self.get("default").and_then(Value::as_str).map(str::to_owned);
+        schema.default = self
+            .get("default")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         schema.format = match self.get("format").and_then(Value::as_str) {
             Some("int32") => Some(Format::Int32),
             Some("int64") => Some(Format::Int64),
@@ -259,7 +259,10 @@ impl<'d> Scope<'_, 'd> {
             Some(_) | None => None,
         };
         let members = self.members;
-        for keyword in UNENFORCED.iter().filter(|name| members.contains_key(**name)) {
+        for keyword in UNENFORCED
+            .iter()
+            .filter(|name| members.contains_key(**name))
+        {
             schema.unenforced = true;
             let pointer = self.pointer.child(keyword);
             self.sink

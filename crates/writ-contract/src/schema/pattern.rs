@@ -47,7 +47,11 @@ fn translate(pattern: &str) -> String {
         match char {
             '\\' => match chars.next() {
                 Some('d') => out.push_str(if in_class { "0-9" } else { "[0-9]" }),
-                Some('w') => out.push_str(if in_class { "0-9A-Za-z_" } else { "[0-9A-Za-z_]" }),
+                Some('w') => out.push_str(if in_class {
+                    "0-9A-Za-z_"
+                } else {
+                    "[0-9A-Za-z_]"
+                }),
                 Some('D') => out.push_str("[^0-9]"),
                 Some('W') => out.push_str("[^0-9A-Za-z_]"),
                 Some(escaped) => {
@@ -107,7 +111,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_expressed_is_none() {
-        for pattern in ["(?!a)b", r"(a)\1", "(", "[", &"(a{500}){500}", &"a".repeat(5000)] {
+        for pattern in [
+            "(?!a)b",
+            r"(a)\1",
+            "(",
+            "[",
+            "(a{500}){500}",
+            &"a".repeat(5000),
+        ] {
             assert!(Patterns::default().compile(pattern).is_none(), "{pattern}");
         }
     }

@@ -15,6 +15,10 @@ const DEEPEST: usize = 64;
 const MOST_STEPS: usize = 20_000;
 
 /// One or more schemas, seen as what they admit together.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent keywords, each read by its name"
+)]
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
     /// Types but null; meaningless if `untyped`.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Coverage, Member, SeenPlace, View, Visibility};
 use crate::media::MediaKind;
 use crate::operation::{Operation, Parameter, ParameterPlace};
-use crate::schema::{SchemaId, Schemas, Shape, Types, shape};
+use crate::schema::{SchemaId, Schemas, Shape, Types, shape as shape_of};
 
 /// Deepest place that is taken apart.
 const DEEPEST: usize = 6;
@@ -58,17 +58,24 @@ fn body(operation: &Operation, builder: &mut Builder<'_>) -> Option<SeenPlace> {
     // One media type without a schema may hold anything.
     let typed = read().all(|media| media.schema.is_some());
     let view = if typed {
-        builder.view(&ids, "/body", 0, false)
+        builder.view(&ids, "/body", 0, Setting::Alone)
     } else {
         builder.coverage.put("/body", Visibility::Opaque);
         View::Opaque
     };
-    let nullable = shape(builder.schemas, &ids).nullable;
+    let nullable = shape_of(builder.schemas, &ids).nullable;
     Some(SeenPlace {
         name: "body",
         required: body.required && !nullable,
         view,
     })
+}
+
+/// Whether a value stands alone, or in the objects of an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Setting {
+    Alone,
+    Columned,
 }
 
 struct Builder<'b> {
@@ -92,17 +99,17 @@ impl Builder<'_> {
                     attribute: taken.attribute(&parameter.name),
                     missing: None,
                     required: parameter.required,
-                    view: self.view(&[parameter.schema], &pointer, 1, false),
+                    view: self.view(&[parameter.schema], &pointer, 1, Setting::Alone),
                 }
             })
             .collect();
         View::Record(members)
     }
 
-    /// The view of a value that fits any of the schemas. `columned`: it stands in an object of an array.
-    fn view(&mut self, ids: &[SchemaId], pointer: &str, depth: usize, columned: bool) -> View {
+    /// The view of a value that fits any of the schemas.
+    fn view(&mut self, ids: &[SchemaId], pointer: &str, depth: usize, setting: Setting) -> View {
         self.made = self.made.saturating_add(1);
-        let shape = shape(self.schemas, ids);
+        let shape = shape_of(self.schemas, ids);
         let recursive = shape.through.iter().any(|id| self.path.contains(id));
         if recursive || depth > DEEPEST || self.made > MOST {
             self.coverage.put(pointer, Visibility::Opaque);
@@ -110,14 +117,18 @@ impl Builder<'_> {
         }
         let length = self.path.len();
         self.path.extend(&shape.through);
-        let view = self.shaped(&shape, pointer, depth, columned);
+        let view = self.shaped(&shape, pointer, depth, setting);
         self.path.truncate(length);
         view
     }
 
-    fn shaped(&mut self, shape: &Shape, pointer: &str, depth: usize, columned: bool) -> View {
-        let lossy = columned || shape.unenforced;
-        let seen = if lossy { Visibility::Lossy } else { Visibility::Visible };
+    fn shaped(&mut self, shape: &Shape, pointer: &str, depth: usize, setting: Setting) -> View {
+        let lossy = setting == Setting::Columned || shape.unenforced;
+        let seen = if lossy {
+            Visibility::Lossy
+        } else {
+            Visibility::Visible
+        };
         if let Some(view) = scalar(shape) {
             self.coverage.put(pointer, seen);
             return view;
@@ -125,7 +136,7 @@ impl Builder<'_> {
         let only = |types: Types| !shape.untyped && shape.types == types;
         if only(Types::OBJECT) {
             if !shape.properties.is_empty() {
-                return self.record(shape, pointer, depth, columned);
+                return self.record(shape, pointer, depth, setting);
             }
             return self.map(shape, pointer);
         }
@@ -136,12 +147,13 @@ impl Builder<'_> {
         View::Opaque
     }
 
-    fn record(&mut self, shape: &Shape, pointer: &str, depth: usize, columned: bool) -> View {
+    fn record(&mut self, shape: &Shape, pointer: &str, depth: usize, setting: Setting) -> View {
         if !shape.additional.is_empty() || shape.open {
             // Members beside the named ones are not seen, only listed as undeclared.
-            self.coverage.put(&format!("{pointer}/*"), Visibility::Opaque);
+            self.coverage
+                .put(&format!("{pointer}/*"), Visibility::Opaque);
         }
-        View::Record(self.members(shape, pointer, depth, columned, &[]))
+        View::Record(self.members(shape, pointer, depth, setting, &[]))
     }
 
     fn members(
@@ -149,7 +161,7 @@ impl Builder<'_> {
         shape: &Shape,
         pointer: &str,
         depth: usize,
-        columned: bool,
+        setting: Setting,
         reserved: &[&str],
     ) -> Vec<Member> {
         let names: BTreeSet<&str> = shape.properties.keys().map(String::as_str).collect();
@@ -157,14 +169,14 @@ impl Builder<'_> {
         let deeper = depth.saturating_add(1);
         let mut members = Vec::new();
         for (name, property) in &shape.properties {
-            let view = self.view(&property.schemas, &child(pointer, name), deeper, columned);
+            let view = self.view(&property.schemas, &child(pointer, name), deeper, setting);
             let of_members = matches!(view, View::Record(_));
-            let nullable = super::build::shape(self.schemas, &property.schemas).nullable;
+            let nullable = shape_of(self.schemas, &property.schemas).nullable;
             members.push(Member {
                 attribute: taken.attribute(name),
                 name: name.clone(),
                 // The leaves of a nested object say it themselves.
-                missing: (columned && !of_members).then(String::new),
+                missing: (setting == Setting::Columned && !of_members).then(String::new),
                 required: property.required && !nullable,
                 view,
             });
@@ -182,18 +194,22 @@ impl Builder<'_> {
         let inner = format!("{pointer}/*");
         let closed = !shape.open && !shape.additional.is_empty();
         let values = closed
-            .then(|| super::build::shape(self.schemas, &shape.additional))
+            .then(|| shape_of(self.schemas, &shape.additional))
             .filter(|values| !values.nullable)
             .as_ref()
             .and_then(scalar)
             .map(Box::new);
-        let seen = if values.is_some() { Visibility::Lossy } else { Visibility::Opaque };
+        let seen = if values.is_some() {
+            Visibility::Lossy
+        } else {
+            Visibility::Opaque
+        };
         self.coverage.put(&inner, seen);
         View::Map { values }
     }
 
     fn array(&mut self, shape: &Shape, pointer: &str, depth: usize) -> View {
-        let items = super::build::shape(self.schemas, &shape.items);
+        let items = shape_of(self.schemas, &shape.items);
         let recursive = shape
             .through
             .iter()
@@ -208,13 +224,12 @@ impl Builder<'_> {
             let objects = !items.untyped && items.types == Types::OBJECT;
             if objects && !items.properties.is_empty() && depth < DEEPEST {
                 if !items.additional.is_empty() || items.open {
-                    self.coverage
-                        .put(&format!("{inner}/*"), Visibility::Opaque);
+                    self.coverage.put(&format!("{inner}/*"), Visibility::Opaque);
                 }
                 let length = self.path.len();
                 self.path.extend(&items.through);
                 let deeper = depth.saturating_add(1);
-                let members = self.members(&items, &inner, deeper, true, &["count"]);
+                let members = self.members(&items, &inner, deeper, Setting::Columned, &["count"]);
                 self.path.truncate(length);
                 return View::Columns(members);
             }

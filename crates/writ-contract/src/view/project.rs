@@ -66,7 +66,7 @@ fn one(
             record(members, values, wanted, pointer)
         }
         View::Map { .. } | View::Items(_) | View::Columns(_) | View::Opaque => {
-            together(view, &[value], wanted, pointer, false)
+            together(view, &[value], wanted, pointer, Presence::Everywhere)
         }
     }
 }
@@ -96,13 +96,20 @@ fn record(
     Ok(Attr::Record(attributes))
 }
 
-/// All values of one view together. `missing`: some object did not have it, or what holds it.
+/// Whether every object has a member, and what holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Everywhere,
+    Missing,
+}
+
+/// All values of one view together.
 fn together(
     view: &View,
     values: &[&Value],
     wanted: &Projection,
     pointer: &str,
-    missing: bool,
+    presence: Presence,
 ) -> Result<Attr, Unrepresentable> {
     let mut attributes = Attributes::new();
     match view {
@@ -110,12 +117,15 @@ fn together(
             return scalars(view, values, pointer);
         }
         View::Record(members) => {
-            columns(members, values, wanted, pointer, missing, &mut attributes)?;
+            columns(members, values, wanted, pointer, presence, &mut attributes)?;
         }
         View::Map { values: inner } => {
             let maps = all(values, Value::as_object, pointer)?;
             let keys = maps.iter().flat_map(|map| map.keys().cloned());
-            attributes.insert("keys".to_owned(), Attr::Set(keys.map(Attr::String).collect()));
+            attributes.insert(
+                "keys".to_owned(),
+                Attr::Set(keys.map(Attr::String).collect()),
+            );
             attributes.insert("count".to_owned(), total(maps.iter().map(|map| map.len())));
             if let Some(inner) = inner
                 && !wanted.child("values").is_nothing()
@@ -126,7 +136,10 @@ fn together(
         }
         View::Items(item) => {
             let lists = all(values, Value::as_array, pointer)?;
-            attributes.insert("count".to_owned(), total(lists.iter().map(|list| list.len())));
+            attributes.insert(
+                "count".to_owned(),
+                total(lists.iter().map(|list| list.len())),
+            );
             if !wanted.child("items").is_nothing() {
                 let items: Vec<&Value> = lists.iter().copied().flatten().collect();
                 attributes.insert("items".to_owned(), scalars(item, &items, pointer)?);
@@ -134,9 +147,19 @@ fn together(
         }
         View::Columns(members) => {
             let lists = all(values, Value::as_array, pointer)?;
-            attributes.insert("count".to_owned(), total(lists.iter().map(|list| list.len())));
+            attributes.insert(
+                "count".to_owned(),
+                total(lists.iter().map(|list| list.len())),
+            );
             let objects: Vec<&Value> = lists.into_iter().flatten().collect();
-            columns(members, &objects, wanted, pointer, false, &mut attributes)?;
+            columns(
+                members,
+                &objects,
+                wanted,
+                pointer,
+                Presence::Everywhere,
+                &mut attributes,
+            )?;
         }
         View::Opaque => return Ok(opaque(values)),
     }
@@ -148,7 +171,7 @@ fn columns(
     objects: &[&Value],
     wanted: &Projection,
     pointer: &str,
-    missing: bool,
+    presence: Presence,
     attributes: &mut Attributes,
 ) -> Result<(), Unrepresentable> {
     let objects = all(objects, Value::as_object, pointer)?;
@@ -163,13 +186,17 @@ fn columns(
             .filter_map(|object| object.get(&member.name))
             .filter(|value| **value != Value::Null)
             .collect();
-        let missing = missing || present.len() < objects.len();
+        let presence = if present.len() < objects.len() {
+            Presence::Missing
+        } else {
+            presence
+        };
         if let Some(name) = &member.missing {
-            attributes.insert(name.clone(), Attr::Bool(missing));
+            attributes.insert(name.clone(), Attr::Bool(presence == Presence::Missing));
         }
         let wanted = wanted.child(&member.attribute);
         if !wanted.is_nothing() {
-            let column = together(&member.view, &present, wanted, &pointer, missing)?;
+            let column = together(&member.view, &present, wanted, &pointer, presence)?;
             attributes.insert(member.attribute.clone(), column);
         }
     }
@@ -204,9 +231,7 @@ fn scalars(view: &View, values: &[&Value], pointer: &str) -> Result<Attr, Unrepr
 fn scalar(view: &View, value: &Value) -> Option<Attr> {
     match (view, value) {
         (View::Bool, Value::Bool(value)) => Some(Attr::Bool(*value)),
-        (View::Long, Value::Number(number)) => {
-            Some(Attr::Long(number.to_decimal()?.as_i64()?))
-        }
+        (View::Long, Value::Number(number)) => Some(Attr::Long(number.to_decimal()?.as_i64()?)),
         (View::Decimal, Value::Number(number)) => decimal(number.as_str()),
         (View::Text | View::Mixed, Value::String(text)) => Some(Attr::String(text.clone())),
         // One text for one quantity, so that `1`, `1.0` and `"1"` are not three values.
