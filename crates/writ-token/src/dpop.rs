@@ -1,6 +1,7 @@
 //! Demonstrating proof of possession (RFC 9449).
 
 mod nonce;
+mod prove;
 mod replay;
 mod uri;
 
@@ -15,6 +16,7 @@ use crate::{
 };
 
 pub use nonce::{NonceCheck, NonceIssuer};
+pub use prove::ProofKey;
 pub use replay::{ReplayCache, ReplayError};
 pub use uri::{HttpUri, HttpUriError};
 

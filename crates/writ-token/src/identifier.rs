@@ -56,7 +56,7 @@ fn is_loopback(authority: &str) -> bool {
     };
     matches!(host, "localhost" | "[::1]")
         || host
-            .parse::<std::net::Ipv4Addr>()
+            .parse::<core::net::Ipv4Addr>()
             .is_ok_and(|address| address.is_loopback())
 }
 

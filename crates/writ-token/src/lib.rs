@@ -29,7 +29,7 @@ pub use bundle::{BundleError, TrustBundle, TrustBundles};
 pub use claims::{ClaimError, Claims};
 pub use dpop::{
     DpopError, DpopExpectation, DpopProof, HttpUri, HttpUriError, NonceCheck, NonceIssuer,
-    ReplayCache, ReplayError,
+    ProofKey, ReplayCache, ReplayError,
 };
 pub use identifier::{ClientId, IdentifierError, IssuerUrl};
 pub use issuer::{

@@ -156,6 +156,36 @@ fn lives_are_bounded() {
 }
 
 #[test]
+fn a_listener_is_named_beside_its_identity() {
+    let authority = authority();
+    let subject = SubjectKey::of_pkcs8(&generate_signing_key().unwrap()).unwrap();
+    let issue = |hosts: &[&str]| {
+        authority
+            .x509()
+            .issue_server(&agent(), &subject, hosts, now(), secs(60), [1; 16])
+    };
+    let leaf = issue(&["localhost", "127.0.0.1", "::1", "writ.example"]).unwrap();
+    let bundle = authority.trust_bundle().unwrap();
+    assert!(crate::X509Svid::verify(&[&leaf.der], &bundle, now()).is_ok());
+    let holds = |name: &[u8]| leaf.der.windows(name.len()).any(|part| part == name);
+    assert!(holds(b"localhost") && holds(b"writ.example") && holds(&[0x87, 4, 127, 0, 0, 1]));
+    for bad in [
+        "",
+        "a b",
+        "*.example",
+        "A.example",
+        "a..b",
+        "-a",
+        "a-",
+        "a.",
+        "https://a",
+        "127.0.0.1:80",
+    ] {
+        assert_eq!(issue(&[bad]).err(), Some(IssueError::HostName), "{bad}");
+    }
+}
+
+#[test]
 fn a_subject_key_is_a_point_of_p256() {
     let key = generate_signing_key().unwrap();
     let subject = SubjectKey::of_pkcs8(&key).unwrap();

@@ -179,6 +179,13 @@ fn keys_that_are_none_are_refused() {
     }
 }
 
+/// The key of Wycheproof's `json_web_key_test` 7.
+#[test]
+fn a_key_of_a_broken_generator_is_refused() {
+    let key = json(include_str!("../../testdata/wycheproof-roca.json"));
+    assert_eq!(Jwk::parse(&key), Err(JwkError::Weak));
+}
+
 #[test]
 fn every_header_is_one_the_profile_allows() {
     let signer = p256();
