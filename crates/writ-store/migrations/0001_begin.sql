@@ -73,15 +73,16 @@ CREATE TABLE credentials (
 CREATE TABLE tasks (
     tenant TEXT NOT NULL,
     task TEXT NOT NULL,
+    -- The task at the top of its tree: itself, or its parent's.
+    root TEXT NOT NULL,
     granted TEXT NOT NULL,
     deadline INTEGER NOT NULL,
     ended TEXT,
     spent TEXT NOT NULL,
     log_index INTEGER,
-    PRIMARY KEY (tenant, task)
+    PRIMARY KEY (tenant, task),
+    FOREIGN KEY (tenant, root) REFERENCES tasks (tenant, task)
 ) STRICT;
-
-CREATE INDEX tasks_live ON tasks (tenant, task) WHERE ended IS NULL;
 
 CREATE TABLE operators (
     tenant TEXT NOT NULL,

@@ -2,6 +2,7 @@
 //!
 //! The log is the truth about what was spent; the snapshot here says from where in the log to read on.
 
+use sqlx::SqliteConnection;
 use writ_types::{Charge, Grant, TaskId, Tenant, Timestamp};
 
 use crate::database::PAGE;
@@ -23,8 +24,10 @@ pub struct StoredTask {
 
 type Row = (String, Option<String>, String, Option<i64>);
 
-const PUT: &str = "INSERT INTO tasks (tenant, task, granted, deadline, ended, spent, log_index)
-    VALUES (?1, ?2, ?3, ?4, NULL, ?5, ?6)";
+const PUT: &str =
+    "INSERT INTO tasks (tenant, task, root, granted, deadline, ended, spent, log_index)
+    VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6, ?7)";
+const ROOT: &str = "SELECT root FROM tasks WHERE tenant = ?1 AND task = ?2";
 // The first ending stays: what killed a task is not overwritten by its being closed later.
 const END: &str = "UPDATE tasks SET ended = ?3 WHERE tenant = ?1 AND task = ?2 AND ended IS NULL";
 // A snapshot never goes back.
@@ -35,28 +38,36 @@ const BY_ID: &str =
 const EXISTS: &str = "SELECT count(*) FROM tasks WHERE tenant = ?1 AND task = ?2";
 const PAGE_AFTER: &str = "SELECT granted, ended, spent, log_index FROM tasks
     WHERE tenant = ?1 AND task > ?2 ORDER BY task LIMIT ?3";
-const LIVE_AFTER: &str = "SELECT granted, ended, spent, log_index FROM tasks
-    WHERE tenant = ?1 AND task > ?2 AND ended IS NULL AND deadline > ?4 ORDER BY task LIMIT ?3";
+const LIVE_AFTER: &str = "SELECT t.granted, t.ended, t.spent, t.log_index
+    FROM tasks t JOIN tasks r ON r.tenant = t.tenant AND r.task = t.root
+    WHERE t.tenant = ?1 AND t.task > ?2 AND r.ended IS NULL AND r.deadline > ?4 ORDER BY t.task LIMIT ?3";
 
 impl Store {
-    /// Stores a task that was opened, and the log index of its opening where that is known.
+    /// Stores a task that was opened, and the log index of its opening where that is known. Its parent, if it has one,
+    /// is stored already.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Exists`] if the id is taken.
+    /// [`StoreError::Exists`] if the id is taken, [`StoreError::Missing`] if the parent is not there.
     pub async fn put_task(&self, grant: &Grant, log_index: Option<u64>) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        let root = match grant.parent {
+            Some(parent) => root(&mut change, &grant.tenant, parent).await?,
+            None => grant.task.to_string(),
+        };
         let index = log_index.map(|index| column("a log index", index));
         sqlx::query(PUT)
             .bind(grant.tenant.as_str())
             .bind(grant.task.to_string())
+            .bind(root)
             .bind(grants::to_value(grant).to_string())
             .bind(instant_column(grant.deadline)?)
             .bind(grants::charge_to_value(Charge::default()).to_string())
             .bind(index.transpose()?)
-            .execute(self.writer())
+            .execute(&mut *change)
             .await
             .map_err(StoreError::inserting("task"))?;
-        Ok(())
+        Ok(change.commit().await?)
     }
 
     /// Notes that a task is over. The first reason stays.
@@ -147,7 +158,9 @@ impl Store {
         rows.into_iter().map(|row| stored(tenant, row)).collect()
     }
 
-    /// The same for the tasks that are not over and whose deadline has not passed: those to put back after a restart.
+    /// The same for the tasks of live trees, which are those to put back after a restart: the root is not over and its
+    /// deadline has not passed. Sub-tasks that are over are among them, because what they spent is spent in the tasks
+    /// above them; [`StoredTask::ended`] tells.
     ///
     /// # Errors
     ///
@@ -167,6 +180,20 @@ impl Store {
             .await?;
         rows.into_iter().map(|row| stored(tenant, row)).collect()
     }
+}
+
+async fn root(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    parent: TaskId,
+) -> Result<String, StoreError> {
+    let row: Option<(String,)> = sqlx::query_as(ROOT)
+        .bind(tenant.as_str())
+        .bind(parent.to_string())
+        .fetch_optional(connection)
+        .await?;
+    row.map(|(root,)| root)
+        .ok_or(StoreError::Missing("parent task"))
 }
 
 fn key(after: Option<TaskId>) -> String {

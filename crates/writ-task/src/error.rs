@@ -115,12 +115,4 @@ pub enum RebuildError {
     /// The task was never opened, as far as the log that was read says.
     #[error("the log speaks of {0}, but does not say that it was opened")]
     UnknownTask(TaskId),
-    /// The task could not have been opened.
-    #[error("{task} could not have been opened: {why}")]
-    NotOpened {
-        /// The task.
-        task: TaskId,
-        /// What is wrong with it.
-        why: OpenError,
-    },
 }

@@ -72,8 +72,21 @@ pub enum Outcome {
 /// It cannot be forged:
 ///
 /// ```compile_fail,E0451
-/// fn forge(other: writ_task::Reservation) -> writ_task::Reservation {
-///     writ_task::Reservation { committed: false, ..other }
+/// let forged = writ_task::Reservation {
+///     tree: unimplemented!(),
+///     lineage: unimplemented!(),
+///     action: unimplemented!(),
+///     call: unimplemented!(),
+///     charge: unimplemented!(),
+///     committed: true,
+/// };
+/// ```
+///
+/// nor altered:
+///
+/// ```compile_fail,E0616
+/// fn alter(reservation: &mut writ_task::Reservation) {
+///     reservation.committed = true;
 /// }
 /// ```
 ///
@@ -86,8 +99,8 @@ pub enum Outcome {
 /// nor copied:
 ///
 /// ```compile_fail,E0599
-/// fn copy(reservation: &writ_task::Reservation) -> writ_task::Reservation {
-///     reservation.clone()
+/// fn copy(reservation: writ_task::Reservation) -> [writ_task::Reservation; 2] {
+///     [reservation.clone(), reservation]
 /// }
 /// ```
 ///

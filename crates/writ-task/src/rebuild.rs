@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use writ_types::{ActionName, Charge, Grant, Label, Limits, TaskId, Tenant, Timestamp};
 
 use crate::ledger::Ending;
-use crate::{Cut, MemoryLedger, OpenError, RebuildError};
+use crate::tree::Before;
+use crate::{Cut, MemoryLedger, OpenError, RebuildError, Widening};
 
 /// What the log says about tasks. The tenant is the log's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub enum Event {
 pub struct Rebuild {
     ledger: MemoryLedger,
     intents: u64,
+    refused: Vec<(TaskId, OpenError)>,
 }
 
 /// A ledger made again.
@@ -56,6 +58,9 @@ pub struct Restored {
     pub intents: u64,
     /// The tasks that ran out meanwhile.
     pub expired: Cut,
+    /// The tasks that the log opens but that hold no authority now, and why. A few are normal: a parent may be revoked
+    /// between the opening of a sub-task and its record.
+    pub refused: Vec<(TaskId, OpenError)>,
 }
 
 impl Rebuild {
@@ -65,22 +70,26 @@ impl Rebuild {
         Self {
             ledger: MemoryLedger::new(limits),
             intents: 0,
+            refused: Vec::new(),
         }
     }
 
     /// Takes the next event of `tenant`'s log.
     ///
-    /// A task is judged as of the instant it was opened. An intent of a task that has ended counts all the same, against
-    /// the tasks above it.
+    /// A task is judged as of the instant it was opened, a sub-task against its parent's whole budget: what the parent had
+    /// left then was judged when it was opened, and records of calls and of openings may stand in either order. One that is
+    /// refused has no authority, is listed in [`Restored::refused`], and what it spent counts against the tasks above it,
+    /// as does what a task spent that has ended.
     ///
     /// # Errors
     ///
-    /// [`RebuildError`]: the event does not fit the log so far. Its task is left without any authority, and the rest of
-    /// the log can still be read. Opening a recorded task may be refused rightly: the ledger refused it then too, after
-    /// it was recorded. A sub-task refused here is known as ended, so that what it may have spent counts above it.
+    /// [`RebuildError`]: the log speaks of a task that it never opened.
     pub fn apply(&mut self, tenant: &Tenant, event: Event) -> Result<(), RebuildError> {
-        match event {
-            Event::Opened(grant) => self.opened(tenant, *grant),
+        let (task, known) = match event {
+            Event::Opened(grant) => {
+                self.opened(tenant, *grant);
+                return Ok(());
+            }
             Event::Intent {
                 task,
                 action,
@@ -88,16 +97,17 @@ impl Rebuild {
             } => {
                 self.intents = self.intents.saturating_add(1);
                 let known = self.ledger.spend_recorded(tenant, task, &action, charge);
-                known.then_some(()).ok_or(RebuildError::UnknownTask(task))
+                (task, known)
             }
             Event::Labelled { task, labels } => {
-                let known = self.ledger.label_recorded(tenant, task, &labels);
-                known.then_some(()).ok_or(RebuildError::UnknownTask(task))
+                (task, self.ledger.label_recorded(tenant, task, &labels))
             }
-            Event::Ended { task, why } => {
-                let ended = self.ledger.end(tenant, task, why);
-                ended.map_or(Err(RebuildError::UnknownTask(task)), |_cut| Ok(()))
-            }
+            Event::Ended { task, why } => (task, self.ledger.end(tenant, task, why).is_ok()),
+        };
+        if known || self.refused.iter().any(|(refused, _)| *refused == task) {
+            Ok(())
+        } else {
+            Err(RebuildError::UnknownTask(task))
         }
     }
 
@@ -109,21 +119,23 @@ impl Rebuild {
             ledger: self.ledger,
             intents: self.intents,
             expired,
+            refused: self.refused,
         }
     }
 
-    fn opened(&self, tenant: &Tenant, grant: Grant) -> Result<(), RebuildError> {
+    fn opened(&mut self, tenant: &Tenant, grant: Grant) {
         let (task, opened) = (grant.task, grant.opened);
-        let not_opened = |why| RebuildError::NotOpened { task, why };
-        if grant.tenant != *tenant {
-            return Err(not_opened(OpenError::NotWithinParent(
-                crate::Widening::Tenant,
-            )));
+        let inserted = if grant.tenant == *tenant {
+            let before = Some(Before::default());
+            self.ledger.insert(grant.clone(), before, None, opened)
+        } else {
+            Err(OpenError::NotWithinParent(Widening::Tenant))
+        };
+        if let Err(why) = inserted {
+            self.refused.push((task, why));
+            if grant.tenant == *tenant {
+                self.ledger.insert_ended(grant);
+            }
         }
-        let inserted = self.ledger.insert(grant.clone(), None, None, opened);
-        if inserted.is_err() {
-            self.ledger.insert_ended(grant);
-        }
-        inserted.map(drop).map_err(not_opened)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use writ_types::{Charge, CredentialName, Digest, Secret};
+use writ_types::{Charge, CredentialName, Digest, Grant, Secret};
 
-use super::support::{Bench, NOON, bare_grant, grant, operator, other, task, tenant};
+use super::support::{Bench, NOON, bare_grant, grant, grant_below, operator, other, task, tenant};
 use crate::{CredentialSealer, Operator, Role, Sealed, StoreError, StoredTask};
 
 #[tokio::test]
@@ -13,7 +13,11 @@ async fn a_task_comes_back_as_it_was() {
         store,
         folder: _folder,
     } = Bench::new().await;
-    for (grant, index) in [(grant(1), Some(7)), (bare_grant(2), None)] {
+    for (grant, index) in [
+        (grant(1), Some(7)),
+        (bare_grant(2), None),
+        (grant_below(3, 1), None),
+    ] {
         let number = grant.task;
         store.put_task(&grant, index).await.unwrap();
         let stored = StoredTask {
@@ -66,6 +70,47 @@ async fn the_first_ending_stays_and_ended_tasks_are_not_live() {
     );
     let missing = store.end_task(&other(), task(1), "revoked").await;
     assert!(matches!(missing, Err(StoreError::Missing("task"))));
+}
+
+#[tokio::test]
+async fn a_live_tree_is_put_back_whole_and_a_dead_one_not_at_all() {
+    let Bench {
+        store,
+        folder: _folder,
+    } = Bench::new().await;
+    let longer = |mut grant: Grant| {
+        grant.deadline = NOON.plus(Duration::from_secs(600));
+        grant
+    };
+    store.put_task(&longer(grant(1)), None).await.unwrap();
+    store.put_task(&grant_below(2, 1), None).await.unwrap();
+    store.put_task(&grant_below(3, 2), None).await.unwrap();
+    store.put_task(&longer(grant(4)), None).await.unwrap();
+    store
+        .put_task(&longer(grant_below(5, 4)), None)
+        .await
+        .unwrap();
+    store.end_task(&tenant(), task(3), "closed").await.unwrap();
+    store.end_task(&tenant(), task(4), "revoked").await.unwrap();
+    // The deadline of 2 and 3 has passed, that of their root has not: what they spent is the root's.
+    let later = NOON.plus(Duration::from_secs(300));
+    let live = store.live_tasks(&tenant(), None, later).await.unwrap();
+    let live: Vec<_> = live
+        .iter()
+        .map(|found| (found.grant.task, found.ended.as_deref()))
+        .collect();
+    assert_eq!(
+        live,
+        [(task(1), None), (task(2), None), (task(3), Some("closed"))]
+    );
+    let orphan = store.put_task(&grant_below(6, 9), None).await;
+    assert!(matches!(orphan, Err(StoreError::Missing("parent task"))));
+    let foreign = Grant {
+        tenant: other(),
+        ..grant_below(7, 1)
+    };
+    let orphan = store.put_task(&foreign, None).await;
+    assert!(matches!(orphan, Err(StoreError::Missing("parent task"))));
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ pub(super) fn registry() -> Registry {
     }
 }
 
-/// A grant with everything that can be there.
+/// A grant with everything that can be there but a parent.
 pub(super) fn grant(number: u8) -> Grant {
     let bounds = br#"{"dns:patchZone":{"/path/zone":["a."],"/body/amount":{"max":"100.00"},"/body/day":{"from":"2026-01-01"},"/body/b":{"prefix":"x/"}}}"#;
     let bounds = Bounds::parse(&Value::parse(bounds, &JsonLimits::REQUEST).unwrap()).unwrap();
@@ -142,7 +142,7 @@ pub(super) fn grant(number: u8) -> Grant {
         },
         opened: NOON,
         deadline: NOON.plus(Duration::from_secs(60)),
-        parent: Some(task(99)),
+        parent: None,
         prompt: Some(KeyedDigest::of(&Secret::new([1; 32]), "prompt", b"renew")),
     }
 }
@@ -152,8 +152,15 @@ pub(super) fn bare_grant(number: u8) -> Grant {
     Grant {
         requester: None,
         bounds: Bounds::none(),
-        parent: None,
         prompt: None,
+        ..grant(number)
+    }
+}
+
+/// A grant below another.
+pub(super) fn grant_below(number: u8, parent: u8) -> Grant {
+    Grant {
+        parent: Some(task(parent)),
         ..grant(number)
     }
 }

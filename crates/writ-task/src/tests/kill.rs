@@ -1,6 +1,10 @@
 //! A kill reaches everything below the task and every call in flight.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 
 use writ_types::Grant;
 
@@ -30,6 +34,33 @@ fn killing_a_task_kills_what_is_below_and_leaves_what_is_beside() {
     assert_eq!(bench.status(3).state, TaskState::Ended(Ending::WithParent));
     assert_eq!(bench.status(1).state, TaskState::Live);
     assert_eq!(bench.revoke(2), Cut::default(), "twice is once");
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_call_that_waits_is_woken_by_the_kill() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    bench.open(below(2, 1)).unwrap();
+    let entered = bench.enter(2, 1).unwrap();
+    let (mut cut, woken) = (pin!(entered.cut()), Arc::new(Woken::default()));
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    assert!(cut.as_mut().poll(&mut context).is_pending());
+    bench.revoke(1);
+    assert!(
+        woken.0.load(Ordering::SeqCst),
+        "or it would find out at its next byte"
+    );
+    assert!(cut.as_mut().poll(&mut context).is_ready());
 }
 
 #[test]

@@ -17,8 +17,7 @@ use crate::{
 fn rebuild(log: &[Event], at: Timestamp) -> Restored {
     let mut rebuild = Rebuild::new(&Limits::default());
     for event in log {
-        // Refused openings are in the log on purpose.
-        rebuild.apply(&tenant(), event.clone()).unwrap_or_default();
+        rebuild.apply(&tenant(), event.clone()).unwrap();
     }
     rebuild.finish(at)
 }
@@ -161,36 +160,30 @@ fn what_does_not_fit_is_said_and_gives_no_authority() {
     ] {
         assert_eq!(apply(event), Err(RebuildError::UnknownTask(task(7))));
     }
-    apply(opened(grant(1))).unwrap();
-    let not_opened = |number, why| {
-        Err(RebuildError::NotOpened {
-            task: task(number),
-            why,
-        })
-    };
     let wide = Grant {
         budget: budget(99, 0),
         ..below(2, 1)
     };
-    assert_eq!(
-        apply(opened(wide)),
-        not_opened(2, OpenError::NotWithinParent(Widening::Budget))
-    );
-    assert_eq!(
-        apply(opened(below(3, 9))),
-        not_opened(3, OpenError::ParentUnknown)
-    );
     let foreign = Grant {
         tenant: "acme".parse().unwrap(),
         ..grant(4)
     };
-    assert_eq!(
-        apply(opened(foreign)),
-        not_opened(4, OpenError::NotWithinParent(Widening::Tenant))
-    );
+    for grant in [grant(1), wide, below(3, 9), foreign] {
+        apply(opened(grant)).unwrap();
+    }
     // A call of a sub-task that the log cannot vouch for still counts above it.
     apply(intent(2, write())).unwrap();
-    let bench = Bench(rebuild.finish(NOON).ledger);
+    apply(intent(3, write())).unwrap();
+    let restored = rebuild.finish(NOON);
+    assert_eq!(
+        restored.refused,
+        [
+            (task(2), OpenError::NotWithinParent(Widening::Budget)),
+            (task(3), OpenError::ParentUnknown),
+            (task(4), OpenError::NotWithinParent(Widening::Tenant)),
+        ]
+    );
+    let bench = Bench(restored.ledger);
     assert_eq!(bench.status(1).left, budget(9, 4));
     assert_eq!(
         bench.enter(2, 1).map(drop),
@@ -198,6 +191,45 @@ fn what_does_not_fit_is_said_and_gives_no_authority() {
     );
     assert_eq!(bench.enter(3, 1).map(drop), Err(EnterError::Unknown));
     assert_eq!(bench.enter(4, 1).map(drop), Err(EnterError::Unknown));
+}
+
+/// The opening is recorded after the ledger has it, or before: calls and kills of the parent may come in between.
+#[test]
+fn a_record_of_an_opening_may_come_late() {
+    let child = Grant {
+        budget: budget(10, 5),
+        ..below(2, 1)
+    };
+    let log = [
+        opened(grant(1)),
+        intent(1, write()),
+        opened(child.clone()),
+        intent(2, write()),
+    ];
+    let bench = Bench(rebuild(&log, NOON).ledger);
+    assert_eq!(
+        bench.status(2).left,
+        budget(8, 3),
+        "live, and no more than the parent has left"
+    );
+    let ended = Event::Ended {
+        task: task(1),
+        why: Ending::Revoked,
+    };
+    let restored = rebuild(
+        &[opened(grant(1)), ended, opened(child), intent(2, write())],
+        NOON,
+    );
+    assert_eq!(
+        restored.refused,
+        [(task(2), OpenError::ParentEnded(Ending::Revoked))]
+    );
+    let bench = Bench(restored.ledger);
+    assert_eq!(bench.status(1).spent, write());
+    assert_eq!(
+        bench.enter(2, 1).map(drop),
+        Err(EnterError::Ended(Ending::WithParent))
+    );
 }
 
 #[test]
