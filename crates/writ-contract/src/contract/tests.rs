@@ -1,1 +1,225 @@
-//! Tests.
+use writ_types::{Effect, Effects};
+
+use super::{Contract, Review, Reviews};
+use crate::Severity;
+use crate::fixture::{HELPDESK, PETS, SHOP, api, compile, contract, of_paths, operation};
+
+fn messages(document: &str) -> Vec<String> {
+    let (_, diagnostics) = compile(document);
+    diagnostics
+        .iter()
+        .map(|found| format!("{:?} {found}", found.severity))
+        .collect()
+}
+
+#[test]
+fn the_samples_load() {
+    for (document, title, version, operations) in [
+        (HELPDESK, "Help desk", "1.4", 6),
+        (SHOP, "Shop", "2", 4),
+        (PETS, "Pets", "0", 3),
+    ] {
+        let contract = contract(document);
+        assert_eq!((contract.title(), contract.version()), (title, version));
+        assert_eq!(contract.operations().count(), operations);
+        assert!(contract.refused().is_empty());
+    }
+    let helpdesk = contract(HELPDESK);
+    let list = operation(&helpdesk, "listTickets");
+    assert_eq!(list.action().to_string(), "t:listTickets");
+    assert_eq!((list.method(), list.template()), ("GET", "/tickets"));
+    assert_eq!(list.summary(), Some("List tickets"));
+    assert_eq!(operation(&helpdesk, "putFile").method(), "PUT");
+}
+
+#[test]
+fn what_is_no_document_is_refused_with_a_place() {
+    for (document, expect) in [
+        (
+            "{",
+            "Error line 1: not strict JSON: the text ends too early",
+        ),
+        ("a: [", "Error line 2: not YAML: "),
+        (
+            "[]",
+            "Error line 1: not an OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0 document",
+        ),
+        (
+            r#"{"openapi":"4.0.0"}"#,
+            "Error not an OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0 document",
+        ),
+        (
+            r#"{"openapi":"3.00"}"#,
+            "Error not an OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0 document",
+        ),
+        (
+            r#"{"openapi":"3.0.1","paths":[]}"#,
+            "Error line 1: /paths: `paths` is no object",
+        ),
+    ] {
+        let (contract, _) = compile(document);
+        assert!(contract.is_none(), "{document}");
+        let shown = messages(document).join("\n");
+        let expect = expect.replace("line 1: not an", "not an");
+        assert!(shown.starts_with(&expect), "{document}: {shown}");
+    }
+}
+
+#[test]
+fn operation_ids_are_unique_and_stable() {
+    let document = of_paths(
+        r#""/a":{"get":{"operationId":"same"}},"/b":{"get":{"operationId":"same"}},"/c":{"get":{"operationId":"with space"}},
+        "/d":{"get":{}},"/e":{"get":{"operationId":"GET:/d"}},"/f g":{"get":{}}"#,
+    );
+    let contract = contract(&document);
+    let ids: Vec<&str> = contract.operations().map(|one| one.id().as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "GET:/a",
+            "GET:/b",
+            "GET:/c",
+            "GET:/d",
+            "GET:/e",
+            "GET:/f%20g"
+        ]
+    );
+    let warnings = messages(&document);
+    assert_eq!(warnings.len(), 4, "{warnings:#?}");
+    assert!(
+        warnings
+            .iter()
+            .all(|warning| warning.starts_with("Warning line ")),
+        "{warnings:#?}"
+    );
+}
+
+#[test]
+fn an_operation_that_cannot_be_read_is_refused_by_name_and_the_rest_load() {
+    let body = |schema: &str| {
+        format!(r#""requestBody":{{"content":{{"application/json":{{"schema":{schema}}}}}}}"#)
+    };
+    let document = of_paths(&format!(
+        r##""/a":{{"post":{{"operationId":"remote",{}}}}},
+        "/b":{{"post":{{"operationId":"deep",{}}}}},
+        "/c":{{"get":{{"operationId":"lost","parameters":[{{"$ref":"#/nowhere"}}]}}}},
+        "/d{{x}}{{y}}":{{"get":{{"operationId":"crowded"}}}},
+        "/e":{{"get":{{"operationId":"fine"}}}},
+        "/{{any}}":{{"get":{{"operationId":"any"}},"post":{{"operationId":"post"}}}}"##,
+        body(r#"{"$ref":"other.yaml#/x"}"#),
+        body(r##"{"properties":{"a":{"items":{"$ref":"#/gone"}}}}"##),
+    ));
+    let (contract, diagnostics) = compile(&document);
+    let contract = contract.unwrap();
+    let refused: Vec<&str> = contract
+        .refused()
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(refused, ["remote", "deep", "lost", "crowded"]);
+    for id in refused {
+        let named = |found: &&crate::Diagnostic| {
+            found.operation.as_deref() == Some(id) && found.severity == Severity::Error
+        };
+        assert!(
+            diagnostics.iter().any(|found| named(&found)),
+            "{id}: {diagnostics:#?}"
+        );
+    }
+    assert!(contract.resolve("GET", "/e").is_ok());
+    // Their paths are not given to a wider template.
+    for (method, path) in [("POST", "/a"), ("POST", "/b"), ("GET", "/c")] {
+        assert!(contract.resolve(method, path).is_err(), "{method} {path}");
+    }
+    assert!(contract.resolve("GET", "/a").is_ok());
+}
+
+#[test]
+fn reviews_hold_and_unknown_ones_are_errors() {
+    let review = Review {
+        effects: Some(Effects::plain(Effect::Read)),
+        labels: ["pii".parse().unwrap()].into(),
+        stream: true,
+    };
+    let id: writ_types::OperationId = "listTickets".parse().unwrap();
+    let reviews = Reviews([(id.clone(), review)].into());
+    let (contract, _) = Contract::compile(&api(), HELPDESK.as_bytes(), &reviews);
+    let contract = contract.unwrap();
+    let list = contract.operation(&id).unwrap();
+    assert!(list.reviewed() && list.stream() && list.labels().len() == 1);
+    assert_eq!(list.effects(), Effects::plain(Effect::Read));
+    let unreviewed = |id: &str| {
+        let operation = operation(&contract, id);
+        assert!(!operation.reviewed());
+        operation.effects()
+    };
+    assert_eq!(unreviewed("getTicket"), Effects::unreviewed(Effect::Read));
+    assert_eq!(
+        unreviewed("createTicket"),
+        Effects::unreviewed(Effect::Write)
+    );
+    assert_eq!(
+        unreviewed("deleteTicket"),
+        Effects::unreviewed(Effect::Delete)
+    );
+
+    let unknown = Reviews([("gone".parse().unwrap(), Review::default())].into());
+    let (contract, diagnostics) = Contract::compile(&api(), HELPDESK.as_bytes(), &unknown);
+    assert!(contract.is_none());
+    assert_eq!(diagnostics[0].severity, Severity::Error);
+    assert_eq!(diagnostics[0].operation.as_deref(), Some("gone"));
+}
+
+#[test]
+fn the_digest_commits_to_api_bytes_and_reviews() {
+    let digest = |api: &str, document: &str, reviews: &Reviews| {
+        let (contract, _) = Contract::compile(&api.parse().unwrap(), document.as_bytes(), reviews);
+        contract.unwrap().digest()
+    };
+    let none = Reviews::default();
+    let base = digest("a", HELPDESK, &none);
+    assert_eq!(base, digest("a", HELPDESK, &none));
+    assert_ne!(base, digest("b", HELPDESK, &none));
+    assert_ne!(base, digest("a", &format!("{HELPDESK}\n"), &none));
+    let reviewed = |review: Review| Reviews([("getTicket".parse().unwrap(), review)].into());
+    let mut seen = vec![base];
+    for review in [
+        Review::default(),
+        Review {
+            stream: true,
+            ..Review::default()
+        },
+        Review {
+            effects: Some(Effects::plain(Effect::Read)),
+            ..Review::default()
+        },
+        Review {
+            labels: ["pii".parse().unwrap()].into(),
+            ..Review::default()
+        },
+    ] {
+        let next = digest("a", HELPDESK, &reviewed(review));
+        assert!(!seen.contains(&next));
+        seen.push(next);
+    }
+}
+
+#[test]
+fn a_vendor_cannot_review_itself() {
+    let document = of_paths(r#""/a":{"delete":{"x-writ":{"effect":"read"}}}"#);
+    let operation = contract(&document);
+    let operation = operation.operations().next().unwrap();
+    assert_eq!(operation.effects(), Effects::unreviewed(Effect::Delete));
+    assert!(messages(&document)[0].contains("`x-writ`"));
+}
+
+#[test]
+fn diagnostics_have_lines_in_yaml_and_json() {
+    let yaml = "openapi: 3.0.0\npaths:\n  /a/{x}:\n    get:\n      operationId: one two\n";
+    let (_, diagnostics) = compile(yaml);
+    let lines: Vec<Option<u32>> = diagnostics.iter().map(|found| found.line).collect();
+    assert_eq!(lines, [Some(5), Some(4)], "{diagnostics:#?}");
+    let json =
+        "{\"openapi\":\"3.0.0\",\n\"paths\":{\n\"/a\":{\n\"get\":{\"operationId\":\"one two\"}}}}";
+    assert_eq!(compile(json).1[0].line, Some(4));
+}

@@ -19,6 +19,10 @@ pub(super) struct Node {
 }
 
 impl Node {
+    pub(super) fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.below.is_empty()
+    }
+
     /// Adds a text at a path of names.
     pub(super) fn insert(&mut self, path: &[&str], text: String) -> Result<(), FaultKind> {
         if path.len() > DEEPEST {

@@ -182,6 +182,8 @@ fn typed(
             Value::parse(text.as_bytes(), &json_limits(call.limits))
                 .map_err(|fault| FaultKind::Json(fault.kind, fault.offset))
         }),
+        // The fault of what did not get here is known.
+        Style::Deep | Style::Spread if given.tree.is_empty() => return None,
         Style::Deep | Style::Spread => {
             return form::value(schemas, &ids, given.tree, pointer, faults);
         }

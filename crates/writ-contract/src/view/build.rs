@@ -265,17 +265,19 @@ fn child(pointer: &str, name: &str) -> String {
 
 /// Attribute names of one record. Names that begin with `__` are the policy language's own; a name that must give way
 /// gets `_` appended until no other has it, in the order of the names.
-struct Names {
+struct Names<'n> {
     taken: BTreeSet<String>,
+    reserved: &'n [&'n str],
 }
 
-impl Names {
-    fn new(names: &BTreeSet<&str>, reserved: &[&str]) -> Self {
+impl<'n> Names<'n> {
+    fn new(names: &BTreeSet<&str>, reserved: &'n [&'n str]) -> Self {
         let kept = |name: &&&str| !name.starts_with("__") && !reserved.contains(*name);
         let names = names.iter().filter(kept).map(|name| (*name).to_owned());
-        let reserved = reserved.iter().map(|name| (*name).to_owned());
+        let kept_back = reserved.iter().map(|name| (*name).to_owned());
         Self {
-            taken: names.chain(reserved).collect(),
+            taken: names.chain(kept_back).collect(),
+            reserved,
         }
     }
 
@@ -283,6 +285,9 @@ impl Names {
     fn attribute(&mut self, name: &str) -> String {
         if name.starts_with("__") {
             return self.unused(&format!("_{}", name.trim_start_matches('_')));
+        }
+        if self.reserved.contains(&name) {
+            return self.unused(name);
         }
         name.to_owned()
     }
