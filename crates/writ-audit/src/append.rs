@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use writ_types::{Digest, RecordId, Timestamp};
+use writ_types::{Digest, RecordId};
 
 use crate::record::{Day, EvidenceRef, Record, RecordError};
 use crate::sequencer::{Durability, Receipt};
@@ -149,7 +149,7 @@ pub struct SealFault(pub String);
 
 /// Encrypts what lies beside the log.
 pub trait Seal: Send + Sync + fmt::Debug {
-    /// Seals `plaintext` as the evidence of `record`, under the key of the day of `now`.
+    /// Seals `plaintext` as the evidence of `record`, under the key of the day on which its id was made.
     ///
     /// # Errors
     ///
@@ -158,7 +158,6 @@ pub trait Seal: Send + Sync + fmt::Debug {
         &self,
         record: RecordId,
         kind: EvidenceKind,
-        now: Timestamp,
         plaintext: &[u8],
     ) -> Result<Evidence, SealFault>;
 }

@@ -10,7 +10,7 @@ mod part;
 mod read;
 mod write;
 
-use writ_types::{CallId, RecordId, RevisionId, Tenant, Timestamp};
+use writ_types::{AgentId, CallId, RecordId, RevisionId, TaskId, Tenant, Timestamp};
 
 use crate::hash::leaf_hash;
 
@@ -145,6 +145,42 @@ impl Record {
             | Event::TokenIssued(_)
             | Event::TokenRefused(_)
             | Event::Started(_)
+            | Event::RevisionActivated(_)
+            | Event::OperatorAction(_)
+            | Event::KeyRotated(_) => None,
+        }
+    }
+
+    /// The task it is about, if it is about one.
+    #[must_use]
+    pub fn task(&self) -> Option<TaskId> {
+        match &self.event {
+            Event::Intent(intent) => Some(intent.subject.task),
+            Event::Outcome(outcome) => Some(outcome.task),
+            Event::Refused(refused) => Some(refused.subject.task),
+            Event::TaskOpened(opened) => Some(opened.task),
+            Event::TaskClosed(closed) => Some(closed.task),
+            Event::TokenIssued(issued) => Some(issued.task),
+            Event::TokenRefused(_)
+            | Event::Started(_)
+            | Event::RevisionActivated(_)
+            | Event::OperatorAction(_)
+            | Event::KeyRotated(_) => None,
+        }
+    }
+
+    /// The agent it is about, if it is about one.
+    #[must_use]
+    pub fn agent(&self) -> Option<AgentId> {
+        match &self.event {
+            Event::Intent(intent) => Some(intent.subject.agent),
+            Event::Outcome(outcome) => Some(outcome.agent),
+            Event::Refused(refused) => Some(refused.subject.agent),
+            Event::TaskOpened(opened) => Some(opened.agent),
+            Event::TaskClosed(closed) => Some(closed.agent),
+            Event::TokenIssued(issued) => Some(issued.agent),
+            Event::TokenRefused(refused) => Some(refused.agent),
+            Event::Started(_)
             | Event::RevisionActivated(_)
             | Event::OperatorAction(_)
             | Event::KeyRotated(_) => None,

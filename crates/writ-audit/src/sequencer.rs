@@ -118,10 +118,15 @@ impl Sequencer {
     }
 
     /// Gives the leaves their indexes, in order.
-    pub fn stage(&mut self, leaves: impl IntoIterator<Item = (Leaf, Durability)>) -> Staged {
+    pub fn stage(&mut self, leaves: &[(Leaf, Durability)]) -> Staged {
         let mut staged = Staged {
-            bytes: Vec::new(),
-            waiting: Vec::new(),
+            bytes: Vec::with_capacity(
+                leaves
+                    .iter()
+                    .map(|(leaf, _)| leaf.bytes.len().saturating_add(64))
+                    .sum(),
+            ),
+            waiting: Vec::with_capacity(leaves.len()),
         };
         for (leaf, durability) in leaves {
             push_frame(
@@ -136,7 +141,7 @@ impl Sequencer {
                 call: leaf.call,
                 index: self.next,
                 leaf: leaf.hash,
-                durability,
+                durability: *durability,
             });
             self.next = self.next.saturating_add(1);
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use writ_types::{Digest, Timestamp};
+use writ_types::{Digest, RecordId, Timestamp};
 
 /// Why a text is not a part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -199,6 +199,13 @@ impl Day {
         ))
     }
 
+    /// The day on which a record with this id was made: the first 48 bits of a `UUIDv7` are milliseconds.
+    #[must_use]
+    pub fn of_record(record: RecordId) -> Self {
+        let bits = u128::from_be_bytes(record.to_bytes()) >> 80;
+        Self::of(Timestamp::from_millis(u64::try_from(bits).unwrap_or(0)))
+    }
+
     /// Its first instant.
     #[must_use]
     pub const fn begin(self) -> Timestamp {
@@ -281,6 +288,8 @@ mod tests {
         let day = Day::of(Timestamp::from_millis(1_700_000_000_123));
         assert_eq!(day.to_string(), "2023-11-14");
         assert_eq!("2023-11-14".parse(), Ok(day));
+        let made = Timestamp::from_millis(1_700_000_000_123);
+        assert_eq!(Day::of_record(RecordId::new(made, [255; 10])), day);
         for bad in ["2023-11-31", "2023-1-1", "", "2023-11-14T"] {
             assert!(bad.parse::<Day>().is_err(), "{bad}");
         }

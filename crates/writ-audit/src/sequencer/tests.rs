@@ -13,7 +13,7 @@ fn leaves() -> Vec<Leaf> {
 fn receipts_are_given_as_far_as_the_log_has_got() {
     let mut sequencer = Sequencer::new(40);
     let asked = [Durability::Handed, Durability::Durable, Durability::Handed];
-    let staged = sequencer.stage(leaves().into_iter().zip(asked));
+    let staged = sequencer.stage(&leaves().into_iter().zip(asked).collect::<Vec<_>>());
     assert!(staged.needs_sync());
     let (handed, rest) = staged.committed(Durability::Handed);
     assert_eq!(
@@ -39,7 +39,7 @@ fn a_receipt_names_its_record_and_call() {
     let record = samples::intent();
     let leaf = Leaf::of(&record, 16 * 1024).unwrap();
     let (receipts, _) = Sequencer::new(7)
-        .stage([(leaf.clone(), Durability::Handed)])
+        .stage(&[(leaf.clone(), Durability::Handed)])
         .committed(Durability::Handed);
     let [receipt] = &receipts[..] else {
         panic!("one receipt")
@@ -55,7 +55,7 @@ fn what_is_staged_is_what_the_journal_reads() {
     let mut sequencer = Sequencer::new(3);
     let mut bytes = Vec::new();
     for leaf in leaves() {
-        bytes.extend_from_slice(sequencer.stage([(leaf, Durability::Handed)]).bytes());
+        bytes.extend_from_slice(sequencer.stage(&[(leaf, Durability::Handed)]).bytes());
         assert!(sequencer.is_behind());
         sequencer.synced();
         assert!(!sequencer.is_behind());

@@ -162,7 +162,14 @@ fn read_journal(
             Tail::Torn => {
                 tracing::warn!(path = %path.display(), at = segment.end, "cut off a torn write")
             }
-            Tail::Corrupt { index } => return Err(LogError::Corrupt { index, path }),
+            Tail::Corrupt { index } => {
+                // Nothing at all where entries should be: a segment between this one and the next has gone.
+                let rest = bytes.get(segment.end..).unwrap_or_default();
+                return Err(match later.filter(|_| rest.iter().all(|byte| *byte == 0)) {
+                    Some(later) => gap(index, later),
+                    None => LogError::Corrupt { index, path },
+                });
+            }
         }
         for frame in &segment.frames {
             next = frame.index.saturating_add(1);

@@ -31,6 +31,16 @@ const NOON: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 /// A small segment, so that tests cross segments.
 const SEGMENT: u64 = 8 * 1024;
 
+/// A directory in memory where there is one: these tests sync thousands of times.
+fn scratch() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        TempDir::new_in(memory).unwrap()
+    } else {
+        TempDir::new().unwrap()
+    }
+}
+
 fn signer(seed: u8) -> Signer {
     let node = "one".parse().unwrap();
     let origin = origin("writ.example", &Tenant::default_tenant(), &node).unwrap();
@@ -192,7 +202,7 @@ fn flush(writer: &LogWriter) -> writ_audit::Checkpoint {
 
 /// A copy of a directory, as a crash at this moment would leave it to the next process.
 fn copy(from: &Path) -> TempDir {
-    let to = TempDir::new().unwrap();
+    let to = scratch();
     copy_into(from, to.path());
     to
 }
@@ -222,7 +232,7 @@ fn bytes(record: &Record) -> Vec<u8> {
 
 #[test]
 fn what_was_appended_is_read_back_verified_and_found() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, recovered) = open(data.path()).unwrap();
     assert_eq!(
         (
@@ -282,7 +292,7 @@ fn what_was_appended_is_read_back_verified_and_found() {
 
 #[test]
 fn searching_finds_by_call_task_agent_and_time() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append(&writer, (0..300).map(intent));
     flush(&writer);
@@ -349,14 +359,14 @@ fn searching_finds_by_call_task_agent_and_time() {
 
 #[test]
 fn a_copy_verifies_without_the_process_and_a_flipped_byte_is_pinned() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append(&writer, (0..40).map(intent));
     flush(&writer);
     let copied = copy(data.path());
     let path = copied.path().join("log/tile/entries/000.p/40");
     let mut bundle = fs::read(&path).unwrap();
-    let number = format!("\"request_bytes\":17,");
+    let number = "\"request_bytes\":17,";
     let place = bundle
         .windows(number.len())
         .position(|window| window == number.as_bytes())
@@ -374,7 +384,7 @@ fn a_copy_verifies_without_the_process_and_a_flipped_byte_is_pinned() {
 
 #[test]
 fn a_proof_holds_with_the_public_key_alone() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append(&writer, (0..700).map(intent));
     flush(&writer);
@@ -400,7 +410,7 @@ fn a_proof_holds_with_the_public_key_alone() {
 
 #[test]
 fn a_log_goes_on_where_it_ended() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let mut expected = Vec::new();
     for round in 0..5u64 {
         let (writer, recovered) = open(data.path()).unwrap();
@@ -424,7 +434,7 @@ fn a_log_goes_on_where_it_ended() {
 
 #[test]
 fn checkpoints_of_every_size_stay_consistent() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     for number in 0..300 {
         append(&writer, [closed(number)]);
@@ -442,7 +452,7 @@ fn checkpoints_of_every_size_stay_consistent() {
 
 #[test]
 fn covered_segments_go_and_the_last_stays() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append(&writer, (0..100).map(intent));
     let segments = || LogDirectory::new(&data.path().join("log")).segments_for_test();
@@ -459,7 +469,7 @@ fn covered_segments_go_and_the_last_stays() {
 
 #[test]
 fn durable_receipts_come_after_handed_ones_of_a_batch_are_possible_together() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     let receipts = run(async {
         let (handed, durable) = tokio::join!(
@@ -474,7 +484,7 @@ fn durable_receipts_come_after_handed_ones_of_a_batch_are_possible_together() {
 
 #[test]
 fn outcomes_that_are_noted_are_written() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append(&writer, [intent(1)]);
     writer.note(outcome(1));
@@ -491,7 +501,7 @@ fn outcomes_that_are_noted_are_written() {
 
 #[test]
 fn intents_without_outcome_are_orphans_until_a_start_has_said_so() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append(&writer, (0..1500).map(intent));
     for number in (0..1500).filter(|number| ![3, 700, 1499].contains(number)) {
@@ -534,7 +544,7 @@ fn intents_without_outcome_are_orphans_until_a_start_has_said_so() {
 
 #[test]
 fn the_ledger_can_be_rebuilt_from_any_index() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append(&writer, (0..10).map(intent));
     drop(writer);
@@ -555,7 +565,7 @@ fn the_ledger_can_be_rebuilt_from_any_index() {
 
 #[test]
 fn one_process_writes_a_log() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     assert!(matches!(open(data.path()), Err(LogError::Locked(_))));
     run(writer.shutdown()).unwrap();
@@ -569,7 +579,7 @@ fn one_process_writes_a_log() {
 
 #[test]
 fn another_key_does_not_continue_a_log() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     drop(open(data.path()).unwrap());
     let other = || open_with(data.path(), signer(8), &Limits::default());
     assert!(matches!(other(), Err(LogError::OtherKey)));
@@ -579,7 +589,7 @@ fn another_key_does_not_continue_a_log() {
 
 #[test]
 fn a_log_whose_tiles_were_exchanged_does_not_open() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append(&writer, (0..10).map(intent));
     drop(writer);
@@ -609,9 +619,11 @@ fn a_log_whose_tiles_were_exchanged_does_not_open() {
 
 #[test]
 fn a_record_of_another_size_or_with_foreign_evidence_is_refused() {
-    let data = TempDir::new().unwrap();
-    let mut limits = Limits::default();
-    limits.record_bytes = 700;
+    let data = scratch();
+    let limits = Limits {
+        record_bytes: 700,
+        ..Limits::default()
+    };
     let (writer, _) = open_with(data.path(), signer(7), &limits).unwrap();
     let append = |record, evidence| run(writer.append(record, evidence, Durability::Handed));
     assert!(matches!(
@@ -634,7 +646,7 @@ fn a_record_of_another_size_or_with_foreign_evidence_is_refused() {
 
 #[test]
 fn a_closed_log_takes_nothing() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     run(writer.shutdown()).unwrap();
     let late = run(writer.append(intent(1), None, Durability::Handed));
@@ -684,7 +696,7 @@ fn job(
 
 #[test]
 fn a_full_disk_ends_the_log_and_gives_no_receipt() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (thread, queue, poison) = thread_on_a_full_disk(data.path(), 8);
     let mut answers = Vec::new();
     for number in 0..3 {
@@ -705,7 +717,7 @@ fn a_full_disk_ends_the_log_and_gives_no_receipt() {
 
 #[test]
 fn a_log_that_has_failed_refuses_everything_until_it_is_opened_again() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append(&writer, [intent(0)]);
     // The journal's directory vanishes: the next segment cannot be made.
@@ -747,7 +759,7 @@ fn a_full_queue_pushes_back_and_a_withdrawn_record_is_not_written() {
     queue.offer(first).unwrap();
     assert!(queue.offer(job(&intent(2)).0).is_err());
     drop(gone);
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     // On a full disk a write would poison the log; nothing is written, because nobody waits any more.
     let (mut thread, _, poison) = thread_on_a_full_disk(data.path(), 1);
     thread.queue = Arc::new(queue);
@@ -758,7 +770,7 @@ fn a_full_queue_pushes_back_and_a_withdrawn_record_is_not_written() {
 
 #[test]
 fn the_checkpoint_follows_the_clock() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let clock = Arc::new(ManualClock::at(NOON));
     let shared: Arc<dyn writ_types::Clock> = Arc::<ManualClock>::clone(&clock);
     let (writer, _) = LogWriter::open_with(

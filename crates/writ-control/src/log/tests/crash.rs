@@ -5,7 +5,7 @@ use super::*;
 /// A log of `count` intents of which the first `covered` are under a checkpoint, copied while the process still runs: as
 /// `kill -9` leaves it.
 fn killed(count: u64, covered: u64) -> TempDir {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append(&writer, (0..covered).map(intent));
     flush(&writer);
@@ -92,7 +92,7 @@ fn every_prefix_of_the_journal_recovers_a_prefix_of_the_entries() {
 fn stale_frames_behind_a_cut_do_not_come_back() {
     // Entry 3 is torn, entry 4 is whole behind it (pages reach a disk in any order), and the new entry 3 is exactly as long as
     // the old one: without wiping, the old entry 4 would stand in its place again.
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append(&writer, (10..15).map(intent));
     let copied = copy(data.path());
@@ -147,7 +147,7 @@ fn a_changed_entry_that_was_on_disk_stops_the_start() {
 
 #[test]
 fn an_entry_that_was_synced_is_told_from_a_torn_one_without_a_checkpoint() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     run(async {
         for number in 0..4 {
@@ -188,7 +188,7 @@ fn an_entry_that_was_synced_is_told_from_a_torn_one_without_a_checkpoint() {
 #[test]
 fn a_crash_between_tiles_and_checkpoint_is_made_good() {
     let data = killed(300, 0);
-    let done = TempDir::new().unwrap();
+    let done = scratch();
     copy_into(data.path(), done.path());
     drop(open(done.path()).unwrap());
     // The tiles of the finished publication, with the checkpoint and journal of before.

@@ -47,7 +47,7 @@ fn opened(vault: &Vault, record: &Record) -> Result<String, VaultError> {
 
 #[test]
 fn evidence_opens_with_its_record_and_lies_nowhere_in_the_clear() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     let own = vault(data.path(), 1);
     let records = append_all(&writer, &own, 0..3);
@@ -76,7 +76,7 @@ fn evidence_opens_with_its_record_and_lies_nowhere_in_the_clear() {
 
 #[test]
 fn evidence_of_another_record_kind_or_tenant_does_not_open() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     let own = vault(data.path(), 1);
     let records = append_all(&writer, &own, 0..2);
@@ -100,7 +100,7 @@ fn evidence_of_another_record_kind_or_tenant_does_not_open() {
 
 #[test]
 fn every_changed_byte_of_evidence_is_noticed() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     let own = vault(data.path(), 1);
     let record = append_all(&writer, &own, 0..1).pop().unwrap();
@@ -124,7 +124,7 @@ fn every_changed_byte_of_evidence_is_noticed() {
 
 #[test]
 fn a_deleted_day_is_gone_and_the_log_still_verifies() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     let own = vault(data.path(), 1);
     // Three days: a record's day is in its id.
@@ -156,7 +156,7 @@ fn a_deleted_day_is_gone_and_the_log_still_verifies() {
 
 #[test]
 fn a_torn_frame_hides_nothing_that_comes_after_it() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let own = vault(data.path(), 1);
     let (writer, _) = open(data.path()).unwrap();
     let first = append_all(&writer, &own, 0..2);
@@ -187,7 +187,7 @@ fn a_torn_frame_hides_nothing_that_comes_after_it() {
 #[test]
 fn keys_and_evidence_are_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let (writer, _) = open(data.path()).unwrap();
     append_all(&writer, &vault(data.path(), 1), 0..1);
     for file in fs::read_dir(data.path().join("vault")).unwrap() {
@@ -198,7 +198,7 @@ fn keys_and_evidence_are_for_their_owner_alone() {
 
 #[test]
 fn two_seals_of_one_text_differ() {
-    let data = TempDir::new().unwrap();
+    let data = scratch();
     let own = vault(data.path(), 1);
     let seal = || {
         own.seal(header(1).id, EvidenceKind::Task, b"the same prompt")
