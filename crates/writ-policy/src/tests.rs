@@ -2,6 +2,7 @@
 
 mod fixture;
 
+mod corpus;
 mod decisions;
 mod hazards;
 mod lints;
