@@ -158,68 +158,70 @@ fn the_upstreams_own_key_is_no_parameter() {
     assert!(parsed.input.header.is_empty());
 }
 
+/// Content type, body, and the faults.
+const BODIES: &[(&str, &str, &[&str])] = &[
+    ("application/json", r#"{"title":"x"}"#, &[]),
+    (
+        "application/json; charset=utf-8",
+        r#"{"title":"x","due":null,"tags":[]}"#,
+        &[],
+    ),
+    ("application/json", "", &["/body: a body is required"]),
+    (
+        "application/json",
+        r#"{"title":"x","title":"y"}"#,
+        &["/body: not strict JSON: a member name stands twice (byte 13)"],
+    ),
+    (
+        "application/json",
+        r#"{"title":"x"} {}"#,
+        &["/body: not strict JSON: text after the value (byte 14)"],
+    ),
+    (
+        "application/json",
+        r#"{"title":"x","secret_field":1}"#,
+        &["/body: holds something the contract does not declare"],
+    ),
+    (
+        "application/json",
+        r#"{"parent":{"title":""}}"#,
+        &[
+            "/body/title: required and missing",
+            "/body/parent/title: outside the declared length",
+        ],
+    ),
+    (
+        "application/json",
+        r#"{"title":"x","comments":[{"text":"a"},{}]}"#,
+        &["/body/comments/1/text: required and missing"],
+    ),
+    (
+        "application/json",
+        r#"{"title":"x","code":true}"#,
+        &["/body/code: fits none of the declared alternatives, or more than one"],
+    ),
+    (
+        "application/json",
+        "\u{feff}{}",
+        &["/body: not strict JSON: not UTF-8 text (byte 0)"],
+    ),
+    (
+        "text/plain",
+        r#"{"title":"x"}"#,
+        &["/body: not a declared content type"],
+    ),
+    (
+        "application/json; charset=utf-16",
+        r#"{"title":"x"}"#,
+        &["/body: not a declared content type"],
+    ),
+];
+
 #[test]
 fn bodies_are_read_strictly() {
     let contract = contract(HELPDESK);
     let json = "application/json";
-    let table: &[(&str, &str, &[&str])] = &[
-        (json, r#"{"title":"x"}"#, &[]),
-        (
-            "application/json; charset=utf-8",
-            r#"{"title":"x","due":null,"tags":[]}"#,
-            &[],
-        ),
-        (json, "", &["/body: a body is required"]),
-        (
-            json,
-            r#"{"title":"x","title":"y"}"#,
-            &["/body: not strict JSON: a member name stands twice (byte 13)"],
-        ),
-        (
-            json,
-            r#"{"title":"x"} {}"#,
-            &["/body: not strict JSON: text after the value (byte 14)"],
-        ),
-        (
-            json,
-            r#"{"title":"x","secret_field":1}"#,
-            &["/body: holds something the contract does not declare"],
-        ),
-        (
-            json,
-            r#"{"parent":{"title":""}}"#,
-            &[
-                "/body/title: required and missing",
-                "/body/parent/title: outside the declared length",
-            ],
-        ),
-        (
-            json,
-            r#"{"title":"x","comments":[{"text":"a"},{}]}"#,
-            &["/body/comments/1/text: required and missing"],
-        ),
-        (
-            json,
-            r#"{"title":"x","code":true}"#,
-            &["/body/code: fits none of the declared alternatives, or more than one"],
-        ),
-        (
-            json,
-            "\u{feff}{}",
-            &["/body: not strict JSON: not UTF-8 text (byte 0)"],
-        ),
-        (
-            "text/plain",
-            r#"{"title":"x"}"#,
-            &["/body: not a declared content type"],
-        ),
-        (
-            "application/json; charset=utf-16",
-            r#"{"title":"x"}"#,
-            &["/body: not a declared content type"],
-        ),
-    ];
-    for (content_type, body, expect) in table {
+    for (content_type, body, expect) in BODIES {
         let parsed = call(
             &contract,
             "POST",

@@ -264,7 +264,7 @@ fn naive(templates: &[(&'static str, Template)], method: &str, path: &str) -> Op
         segments
             .map(|segment| match segment {
                 Segment::Literal(_) => (0, 0),
-                Segment::Partial(partial) => (1, usize::MAX - partial.weight()),
+                Segment::Partial(partial) => (1, usize::MAX.saturating_sub(partial.weight())),
                 Segment::Parameter => (2, 0),
             })
             .collect()

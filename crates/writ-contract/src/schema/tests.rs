@@ -29,202 +29,204 @@ fn checked(version: &str, schema: &str, body: &str) -> String {
     shown.join("; ")
 }
 
+/// Schema, body, and what is found.
+const KEYWORDS: &[(&str, &str, &str)] = &[
+    (r#"{"type":"integer"}"#, "1.0", ""),
+    (
+        r#"{"type":"integer"}"#,
+        "1.5",
+        "/body: not of the declared type",
+    ),
+    (
+        r#"{"type":"integer"}"#,
+        "\"1\"",
+        "/body: not of the declared type",
+    ),
+    (r#"{"type":["string","null"]}"#, "null", ""),
+    (
+        r#"{"type":"string"}"#,
+        "null",
+        "/body: not of the declared type",
+    ),
+    (
+        r#"{"type":"integer","format":"int32"}"#,
+        "2147483648",
+        "/body: not in the declared format",
+    ),
+    (
+        r#"{"type":"integer","format":"int64"}"#,
+        "9223372036854775807",
+        "",
+    ),
+    (
+        r#"{"type":"integer","format":"int64"}"#,
+        "9223372036854775808",
+        "/body: not in the declared format",
+    ),
+    (r#"{"minimum":0.1,"exclusiveMaximum":1}"#, "0.1", ""),
+    (
+        r#"{"minimum":0.1,"exclusiveMaximum":1}"#,
+        "0.09999999999999999999",
+        "/body: outside the declared range",
+    ),
+    (
+        r#"{"minimum":0.1,"exclusiveMaximum":1}"#,
+        "1.0",
+        "/body: outside the declared range",
+    ),
+    (r#"{"multipleOf":0.01}"#, "19.99", ""),
+    (
+        r#"{"multipleOf":0.01}"#,
+        "19.999",
+        "/body: outside the declared range",
+    ),
+    (
+        r#"{"type":"number"}"#,
+        "1e999999999",
+        "/body: outside the declared range",
+    ),
+    (r#"{"maxLength":2}"#, "\"äö\"", ""),
+    (
+        r#"{"maxLength":2}"#,
+        "\"abc\"",
+        "/body: outside the declared length",
+    ),
+    (
+        r#"{"pattern":"^a+$"}"#,
+        "\"ab\"",
+        "/body: does not follow the declared pattern",
+    ),
+    (r#"{"format":"date"}"#, "\"2024-02-29\"", ""),
+    (
+        r#"{"format":"date"}"#,
+        "\"2023-02-29\"",
+        "/body: not in the declared format",
+    ),
+    (
+        r#"{"format":"date-time"}"#,
+        "\"2026-11-23T04:05:06.7+01:00\"",
+        "",
+    ),
+    (
+        r#"{"format":"date-time"}"#,
+        "\"2026-11-23 04:05:06\"",
+        "/body: not in the declared format",
+    ),
+    (r#"{"enum":[1,"a",null]}"#, "1.0", ""),
+    (
+        r#"{"enum":[1,"a",null]}"#,
+        "\"1\"",
+        "/body: not one of the declared values",
+    ),
+    (r#"{"const":{"a":[1]}}"#, r#"{"a":[1.0]}"#, "extra /body/a"),
+    (
+        r#"{"uniqueItems":true}"#,
+        "[1,1.0]",
+        "/body: items are not unique",
+    ),
+    (r#"{"uniqueItems":true}"#, r#"[1,"1",[1],[1,2]]"#, ""),
+    (
+        r#"{"minItems":1,"maxItems":2}"#,
+        "[]",
+        "/body: outside the declared count",
+    ),
+    (
+        r#"{"prefixItems":[{"type":"integer"}],"items":{"type":"string"}}"#,
+        r#"[1,"a",2]"#,
+        "/body/2: not of the declared type",
+    ),
+    (
+        r#"{"properties":{"a":{"type":"string"}},"additionalProperties":false}"#,
+        r#"{"a":"x","secret":1}"#,
+        "/body: holds something the contract does not declare; extra /body/secret",
+    ),
+    (
+        r#"{"properties":{"a":{"type":"string"}}}"#,
+        r#"{"a":"x","b/c":{"d":1}}"#,
+        "extra /body/b~1c",
+    ),
+    (
+        r#"{"properties":{"a":{"properties":{"b":{}}}}}"#,
+        r#"{"a":{"b":1,"c":2}}"#,
+        "extra /body/a/c",
+    ),
+    (
+        r#"{"additionalProperties":{"type":"integer"}}"#,
+        r#"{"anything":"x"}"#,
+        "/body/*: not of the declared type",
+    ),
+    (
+        r#"{"patternProperties":{"^x-":{"type":"integer"}},"additionalProperties":false}"#,
+        r#"{"x-a":1,"y":2}"#,
+        "/body: holds something the contract does not declare; extra /body/y",
+    ),
+    (
+        r#"{"required":["a"]}"#,
+        "{}",
+        "/body/a: required and missing",
+    ),
+    (
+        r#"{"propertyNames":{"maxLength":1}}"#,
+        r#"{"ab":1}"#,
+        "/body: holds something the contract does not declare; extra /body/ab",
+    ),
+    (
+        r#"{"maxProperties":1}"#,
+        r#"{"a":1,"b":2}"#,
+        "/body: outside the declared count; extra /body/a; extra /body/b",
+    ),
+    (
+        r#"{"properties":{"id":{"readOnly":true,"type":"integer"}}}"#,
+        r#"{"id":1}"#,
+        "extra /body/id",
+    ),
+    (
+        r#"{"properties":{"a":{"type":["string","null"]}}}"#,
+        r#"{"a":null}"#,
+        "null /body/a",
+    ),
+    (
+        r#"{"properties":{"a":false}}"#,
+        r#"{"a":1}"#,
+        "/body/a: not allowed here",
+    ),
+    (
+        r#"{"oneOf":[{"type":"integer"},{"type":"number"}]}"#,
+        "1",
+        "/body: fits none of the declared alternatives, or more than one",
+    ),
+    (
+        r#"{"anyOf":[{"type":"integer"},{"type":"number"}]}"#,
+        "1",
+        "",
+    ),
+    (
+        r#"{"not":{"type":"integer"}}"#,
+        "1",
+        "/body: is what the contract excludes",
+    ),
+    // JSON Schema: `additionalProperties` sees only the `properties` beside it.
+    (
+        r#"{"allOf":[{"properties":{"a":{}},"additionalProperties":false},{"properties":{"b":{}}}]}"#,
+        r#"{"a":1,"b":2}"#,
+        "/body: holds something the contract does not declare",
+    ),
+    // An alternative declares only what it holds if the value fits it.
+    (
+        r#"{"oneOf":[{"properties":{"k":{"const":1},"a":{}}},{"properties":{"k":{"const":2},"b":{}}}]}"#,
+        r#"{"k":1,"b":2}"#,
+        "extra /body/b",
+    ),
+];
+
 #[test]
 fn keywords_are_checked_as_the_table_says() {
-    let kind = "not of the declared type";
-    let range = "outside the declared range";
-    let format = "not in the declared format";
-    let undeclared = "holds something the contract does not declare";
-    let table = [
-        (r#"{"type":"integer"}"#, "1.0", String::new()),
-        (r#"{"type":"integer"}"#, "1.5", format!("/body: {kind}")),
-        (r#"{"type":"integer"}"#, "\"1\"", format!("/body: {kind}")),
-        (r#"{"type":["string","null"]}"#, "null", String::new()),
-        (r#"{"type":"string"}"#, "null", format!("/body: {kind}")),
-        (
-            r#"{"type":"integer","format":"int32"}"#,
-            "2147483648",
-            format!("/body: {format}"),
-        ),
-        (
-            r#"{"type":"integer","format":"int64"}"#,
-            "9223372036854775807",
-            String::new(),
-        ),
-        (
-            r#"{"type":"integer","format":"int64"}"#,
-            "9223372036854775808",
-            format!("/body: {format}"),
-        ),
-        (
-            r#"{"minimum":0.1,"exclusiveMaximum":1}"#,
-            "0.1",
-            String::new(),
-        ),
-        (
-            r#"{"minimum":0.1,"exclusiveMaximum":1}"#,
-            "0.09999999999999999999",
-            format!("/body: {range}"),
-        ),
-        (
-            r#"{"minimum":0.1,"exclusiveMaximum":1}"#,
-            "1.0",
-            format!("/body: {range}"),
-        ),
-        (r#"{"multipleOf":0.01}"#, "19.99", String::new()),
-        (
-            r#"{"multipleOf":0.01}"#,
-            "19.999",
-            format!("/body: {range}"),
-        ),
-        (
-            r#"{"type":"number"}"#,
-            "1e999999999",
-            format!("/body: {range}"),
-        ),
-        (r#"{"maxLength":2}"#, "\"äö\"", String::new()),
-        (
-            r#"{"maxLength":2}"#,
-            "\"abc\"",
-            "/body: outside the declared length".to_owned(),
-        ),
-        (
-            r#"{"pattern":"^a+$"}"#,
-            "\"ab\"",
-            "/body: does not follow the declared pattern".to_owned(),
-        ),
-        (r#"{"format":"date"}"#, "\"2024-02-29\"", String::new()),
-        (
-            r#"{"format":"date"}"#,
-            "\"2023-02-29\"",
-            format!("/body: {format}"),
-        ),
-        (
-            r#"{"format":"date-time"}"#,
-            "\"2026-11-23T04:05:06.7+01:00\"",
-            String::new(),
-        ),
-        (
-            r#"{"format":"date-time"}"#,
-            "\"2026-11-23 04:05:06\"",
-            format!("/body: {format}"),
-        ),
-        (r#"{"enum":[1,"a",null]}"#, "1.0", String::new()),
-        (
-            r#"{"enum":[1,"a",null]}"#,
-            "\"1\"",
-            "/body: not one of the declared values".to_owned(),
-        ),
-        (
-            r#"{"const":{"a":[1]}}"#,
-            r#"{"a":[1.0]}"#,
-            "extra /body/a".to_owned(),
-        ),
-        (
-            r#"{"uniqueItems":true}"#,
-            "[1,1.0]",
-            "/body: items are not unique".to_owned(),
-        ),
-        (
-            r#"{"uniqueItems":true}"#,
-            r#"[1,"1",[1],[1,2]]"#,
-            String::new(),
-        ),
-        (
-            r#"{"minItems":1,"maxItems":2}"#,
-            "[]",
-            "/body: fewer".replace("fewer", "outside the declared count"),
-        ),
-        (
-            r#"{"prefixItems":[{"type":"integer"}],"items":{"type":"string"}}"#,
-            r#"[1,"a",2]"#,
-            format!("/body/2: {kind}"),
-        ),
-        (
-            r#"{"properties":{"a":{"type":"string"}},"additionalProperties":false}"#,
-            r#"{"a":"x","secret":1}"#,
-            format!("/body: {undeclared}"),
-        ),
-        (
-            r#"{"properties":{"a":{"type":"string"}}}"#,
-            r#"{"a":"x","b/c":{"d":1}}"#,
-            "extra /body/b~1c".to_owned(),
-        ),
-        (
-            r#"{"properties":{"a":{"properties":{"b":{}}}}}"#,
-            r#"{"a":{"b":1,"c":2}}"#,
-            "extra /body/a/c".to_owned(),
-        ),
-        (
-            r#"{"additionalProperties":{"type":"integer"}}"#,
-            r#"{"anything":"x"}"#,
-            format!("/body/*: {kind}"),
-        ),
-        (
-            r#"{"patternProperties":{"^x-":{"type":"integer"}},"additionalProperties":false}"#,
-            r#"{"x-a":1,"y":2}"#,
-            format!("/body: {undeclared}"),
-        ),
-        (
-            r#"{"required":["a"]}"#,
-            "{}",
-            "/body/a: required and missing".to_owned(),
-        ),
-        (
-            r#"{"propertyNames":{"maxLength":1}}"#,
-            r#"{"ab":1}"#,
-            format!("/body: {undeclared}; extra /body/ab"),
-        ),
-        (
-            r#"{"maxProperties":1}"#,
-            r#"{"a":1,"b":2}"#,
-            "/body: outside the declared count; extra /body/a; extra /body/b".to_owned(),
-        ),
-        (
-            r#"{"properties":{"id":{"readOnly":true,"type":"integer"}}}"#,
-            r#"{"id":1}"#,
-            "extra /body/id".to_owned(),
-        ),
-        (
-            r#"{"properties":{"a":{"type":["string","null"]}}}"#,
-            r#"{"a":null}"#,
-            "null /body/a".to_owned(),
-        ),
-        (
-            r#"{"properties":{"a":false}}"#,
-            r#"{"a":1}"#,
-            "/body/a: not allowed here".to_owned(),
-        ),
-        (
-            r#"{"oneOf":[{"type":"integer"},{"type":"number"}]}"#,
-            "1",
-            "/body: fits none of the declared alternatives, or more than one".to_owned(),
-        ),
-        (
-            r#"{"anyOf":[{"type":"integer"},{"type":"number"}]}"#,
-            "1",
-            String::new(),
-        ),
-        (
-            r#"{"not":{"type":"integer"}}"#,
-            "1",
-            "/body: is what the contract excludes".to_owned(),
-        ),
-        // JSON Schema: `additionalProperties` sees only the `properties` beside it.
-        (
-            r#"{"allOf":[{"properties":{"a":{}},"additionalProperties":false},{"properties":{"b":{}}}]}"#,
-            r#"{"a":1,"b":2}"#,
-            format!("/body: {undeclared}"),
-        ),
-        // An alternative declares only what it holds if the value fits it.
-        (
-            r#"{"oneOf":[{"properties":{"k":{"const":1},"a":{}}},{"properties":{"k":{"const":2},"b":{}}}]}"#,
-            r#"{"k":1,"b":2}"#,
-            "extra /body/b".to_owned(),
-        ),
-    ];
-    for (schema, body, expect) in table {
-        assert_eq!(checked("3.1.0", schema, body), expect, "{schema} of {body}");
+    for (schema, body, expect) in KEYWORDS {
+        assert_eq!(
+            checked("3.1.0", schema, body),
+            *expect,
+            "{schema} of {body}"
+        );
     }
 }
 

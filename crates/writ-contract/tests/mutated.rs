@@ -1,0 +1,124 @@
+//! No document and no call makes the contract panic.
+
+#[cfg(test)]
+mod mutated {
+    use proptest::prelude::*;
+    use writ_contract::{Contract, RawCall, Reviews};
+    use writ_types::{ApiId, Limits, Projection};
+
+    const SAMPLES: [&str; 3] = [
+        include_str!("../testdata/helpdesk-3.0.yaml"),
+        include_str!("../testdata/shop-3.1.json"),
+        include_str!("../testdata/pets-2.0.json"),
+    ];
+
+    /// What replaces a stretch of a sample.
+    const SPLICES: [&str; 18] = [
+        "",
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        ":",
+        "null",
+        "-1",
+        "1e99",
+        "$ref",
+        "#/paths",
+        "\"#/definitions/Pet\"",
+        "allOf: [{$ref: '#/components/schemas/NewTicket'}]",
+        "&a *a",
+        "<<: ",
+        "{x}{y}",
+        "\u{0}é",
+    ];
+
+    fn mutated() -> impl Strategy<Value = Vec<u8>> {
+        let cuts = prop::collection::vec(
+            (any::<prop::sample::Index>(), 0usize..40, 0..SPLICES.len()),
+            1..6,
+        );
+        (0..SAMPLES.len(), cuts).prop_map(|(sample, cuts)| {
+            let mut bytes = SAMPLES[sample].as_bytes().to_vec();
+            for (at, length, splice) in cuts {
+                let begin = at.index(bytes.len().max(1)).min(bytes.len());
+                let end = begin.saturating_add(length).min(bytes.len());
+                bytes.splice(begin..end, SPLICES[splice].bytes());
+            }
+            bytes
+        })
+    }
+
+    /// Uses everything a contract offers.
+    fn exercise(contract: &Contract) {
+        let limits = Limits::default();
+        let bodies: [(&str, &[u8]); 3] = [
+            (
+                "application/json",
+                br#"{"title":1,"items":[{}],"x-a":null,"name":[[1e400]]}"#,
+            ),
+            (
+                "application/x-www-form-urlencoded",
+                b"title=1&items[0][n]=x&a[]=1&name=%41",
+            ),
+            ("text/plain", b"x"),
+        ];
+        for operation in contract.operations() {
+            let path = operation.template().replace(['{', '}'], "7");
+            let path = path.split(['#', '?']).next().unwrap_or_default();
+            let query = Some("limit=5&ids=1,2&filter[owner]=x&label=a&label=b");
+            let Ok(route) = contract.resolve_call(operation.method(), path, query, &[]) else {
+                continue;
+            };
+            for (content_type, body) in bodies {
+                let call = RawCall {
+                    query,
+                    headers: &[("if-none-match", b"x")],
+                    content_type: Some(content_type),
+                    body,
+                    limits: &limits,
+                };
+                let parsed = route.operation().parse(&route, &call);
+                assert!(parsed.target.starts_with('/') && parsed.target.is_ascii());
+                let _seen = route.operation().project(&parsed.input, &Projection::All);
+            }
+            assert!(
+                operation
+                    .coverage()
+                    .iter()
+                    .all(|(place, _)| place.starts_with('/'))
+            );
+        }
+    }
+
+    #[test]
+    fn the_samples_themselves() {
+        let api: ApiId = "t".parse().unwrap();
+        for sample in SAMPLES {
+            let (contract, _) = Contract::compile(&api, sample.as_bytes(), &Reviews::default());
+            exercise(&contract.unwrap());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_mutated_document_compiles_or_is_refused(document in mutated()) {
+            let api: ApiId = "t".parse().unwrap();
+            let (contract, diagnostics) = Contract::compile(&api, &document, &Reviews::default());
+            match contract {
+                Some(contract) => exercise(&contract),
+                None => prop_assert!(!diagnostics.is_empty()),
+            }
+        }
+
+        #[test]
+        fn random_bytes_are_refused(document in prop::collection::vec(any::<u8>(), 0..200)) {
+            let api: ApiId = "t".parse().unwrap();
+            let (contract, diagnostics) = Contract::compile(&api, &document, &Reviews::default());
+            prop_assert!(contract.is_none() && !diagnostics.is_empty());
+        }
+    }
+}
