@@ -38,13 +38,18 @@ impl fmt::Display for Diagnostic {
             write!(f, "line {line}: ")?;
         }
         if !self.pointer.as_str().is_empty() {
-            write!(f, "{}: ", self.pointer)?;
+            write!(f, "{}: ", plain(self.pointer.as_str()))?;
         }
         if let Some(operation) = &self.operation {
             write!(f, "`{operation}`: ")?;
         }
         f.write_str(&self.message)
     }
+}
+
+/// A text that may quote the document, safe to show in a terminal.
+fn plain(text: &str) -> String {
+    text.replace(char::is_control, "\u{FFFD}")
 }
 
 /// Collects diagnostics, with a bound.
@@ -59,18 +64,18 @@ impl Sink {
         &mut self,
         pointer: &Pointer,
         operation: Option<&str>,
-        message: impl Into<String>,
+        message: impl AsRef<str>,
     ) {
-        self.push(Severity::Error, pointer, operation, message.into());
+        self.push(Severity::Error, pointer, operation, message.as_ref());
     }
 
     pub(crate) fn warning(
         &mut self,
         pointer: &Pointer,
         operation: Option<&str>,
-        message: impl Into<String>,
+        message: impl AsRef<str>,
     ) {
-        self.push(Severity::Warning, pointer, operation, message.into());
+        self.push(Severity::Warning, pointer, operation, message.as_ref());
     }
 
     /// Errors are never left out: an operation that is refused is refused by name.
@@ -79,7 +84,7 @@ impl Sink {
         severity: Severity,
         pointer: &Pointer,
         operation: Option<&str>,
-        message: String,
+        message: &str,
     ) {
         if severity == Severity::Warning && self.found.len() >= MOST {
             self.left_out = self.left_out.saturating_add(1);
@@ -89,8 +94,8 @@ impl Sink {
             severity,
             pointer: pointer.clone(),
             line: None,
-            operation: operation.map(str::to_owned),
-            message,
+            operation: operation.map(plain),
+            message: plain(message),
         });
     }
 

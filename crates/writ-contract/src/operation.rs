@@ -119,7 +119,8 @@ pub struct RawCall<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
     /// The value of `Content-Type`, if there is exactly one.
     pub content_type: Option<&'a str>,
-    /// The whole body; empty if there is none. Bytes of an opaque body need not be given: see [`Operation::body`].
+    /// The whole body; empty if there is none. Bytes of an opaque body need not be given; then whoever forwards them
+    /// must have asked [`Operation::accepts`] with the content type before.
     pub body: &'a [u8],
     /// Bounds of the body.
     pub limits: &'a Limits,

@@ -80,7 +80,7 @@ pub(crate) fn read(
     refuse_broken(&drafts, &mut readied, &schemas, &broken, sink);
     let info = |name: &str| {
         let text = document.member("info").and_then(|info| info.member(name));
-        text.and_then(Value::as_str).unwrap_or_default().to_owned()
+        plain(text.and_then(Value::as_str).unwrap_or_default())
     };
     let mut read = Read {
         title: info("title"),
@@ -344,7 +344,8 @@ impl Maker<'_> {
                     continue;
                 }
                 Told::TooMany => {
-                    let message = "too many paths with parameters inside a segment";
+                    let message =
+                        "too many operations share a path, or have parameters inside a segment";
                     sink.error(&draft.pointer, Some(id), message);
                     read.router
                         .add(entry.method, &entry.template, None, Vec::new());
@@ -444,5 +445,10 @@ fn summary(operation: &Value) -> Option<String> {
     let chosen = text("summary")
         .filter(|text| !text.trim().is_empty())
         .or(first_line)?;
-    Some(chosen.trim().chars().take(200).collect())
+    Some(plain(chosen.trim()).chars().take(200).collect())
+}
+
+/// A vendor's text without control characters: it may be shown in a terminal.
+fn plain(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control()).collect()
 }

@@ -205,6 +205,20 @@ fn the_digest_commits_to_api_bytes_and_reviews() {
 }
 
 #[test]
+fn a_vendors_text_cannot_steer_a_terminal() {
+    let document = of_paths(
+        r#""/a":{"get":{"operationId":"x","summary":"fine\u001b[2Jevil"}},"/b":{"get":{"operationId":"a\u001b b"}}"#,
+    );
+    let (contract, diagnostics) = compile(&document);
+    let contract = contract.unwrap();
+    assert_eq!(operation(&contract, "x").summary(), Some("fine[2Jevil"));
+    assert!(!diagnostics.is_empty());
+    for found in diagnostics {
+        assert!(!found.to_string().contains(char::is_control), "{found:?}");
+    }
+}
+
+#[test]
 fn a_vendor_cannot_review_itself() {
     let document = of_paths(r#""/a":{"delete":{"x-writ":{"effect":"read"}}}"#);
     let operation = contract(&document);

@@ -26,12 +26,15 @@ pub(super) fn read(
     match media {
         // Its bytes are not looked at, and perhaps not here yet.
         Some(media) if media.kind == MediaKind::Opaque => {}
-        _ if call.body.is_empty() => {
-            if body.required {
-                faults.push("/body", FaultKind::BodyMissing);
-            }
+        // Also with a body that is not here yet.
+        None if call.content_type.is_some() || !call.body.is_empty() => {
+            faults.push("/body", FaultKind::MediaType);
         }
-        None => faults.push("/body", FaultKind::MediaType),
+        Some(_) | None if call.body.is_empty() && body.required => {
+            faults.push("/body", FaultKind::BodyMissing);
+        }
+        Some(_) if call.body.is_empty() => {}
+        None => {}
         Some(_) if call.body.len() > call.limits.body_bytes => {
             faults.push("/body", FaultKind::Size);
         }

@@ -78,11 +78,12 @@ struct Declared<'p> {
 }
 
 impl Declared<'_> {
-    /// Whether a name is a member of a spread object.
+    /// Whether a name is a declared member of a spread object. An open object takes no other names: they could be
+    /// anything, a credential too.
     fn spreads(&self, name: &str) -> bool {
-        self.spread.as_ref().is_some_and(|shape| {
-            shape.properties.contains_key(name) || shape.open || !shape.additional.is_empty()
-        })
+        self.spread
+            .as_ref()
+            .is_some_and(|shape| shape.properties.contains_key(name))
     }
 }
 

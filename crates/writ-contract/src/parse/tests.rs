@@ -351,6 +351,26 @@ fn forms_become_the_declared_object() {
 }
 
 #[test]
+fn a_spread_object_takes_only_its_named_members() {
+    let document = of_paths(
+        r#""/x":{"get":{"parameters":[{"name":"page","in":"query","schema":{"type":"object","additionalProperties":true,
+        "properties":{"size":{"type":"integer"},"after":{"type":"string"}}}}]}}"#,
+    );
+    assert_eq!(
+        read(&document, "GET", "/x?after=a&size=2"),
+        r#"/x?after=a&size=2 {} {"page":{"after":"a","size":2}}"#
+    );
+    assert_eq!(
+        read(&document, "GET", "/x?size=2&api_key=k"),
+        r#"/x?size=2 {} {"page":{"size":2}} /query: holds something the contract does not declare"#
+    );
+    assert_eq!(
+        read(&document, "GET", "/x?size=two"),
+        "/x?size=two {} {} /query/page/size: not of the declared type"
+    );
+}
+
+#[test]
 fn swagger_lists_follow_their_collection_format() {
     assert_eq!(
         read(PETS, "GET", "/pets?ids=1,2&tag=a&tag=b"),

@@ -114,12 +114,12 @@ impl<'s, 'd> Scope<'s, 'd> {
     }
 
     /// Refuses the operation.
-    pub(super) fn error(&mut self, pointer: &Pointer, message: impl Into<String>) {
+    pub(super) fn error(&mut self, pointer: &Pointer, message: impl AsRef<str>) {
         self.sink
             .error(pointer, Some(self.draft.id.as_str()), message);
     }
 
-    pub(super) fn warning(&mut self, pointer: &Pointer, message: impl Into<String>) {
+    pub(super) fn warning(&mut self, pointer: &Pointer, message: impl AsRef<str>) {
         self.sink
             .warning(pointer, Some(self.draft.id.as_str()), message);
     }
@@ -313,6 +313,13 @@ impl<'s, 'd> Scope<'s, 'd> {
             None => self.text_schema(),
         };
         let style = styled(value, place, &shape(self.compiler.schemas(), &[schema]));
+        let open = |shape: &crate::schema::Shape| {
+            shape.open || !shape.additional.is_empty() || shape.properties.is_empty()
+        };
+        if style == Style::Spread && open(&shape(self.compiler.schemas(), &[schema])) {
+            let message = "only the named members of the parameter are taken from the query";
+            self.warning(pointer, message);
+        }
         if style == Style::Opaque {
             self.warning(
                 pointer,

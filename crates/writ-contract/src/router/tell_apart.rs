@@ -8,6 +8,8 @@ use crate::parse::percent;
 
 /// Most templates with partial segments; beyond, comparing each with each would take too long.
 const MOST_PARTIAL: usize = 2_000;
+/// Most operations of one path and method, for the same reason.
+const MOST_SHARING: usize = 1_000;
 
 /// Where a fixed value stands in a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +78,7 @@ pub(crate) enum Told {
     Apart { guards: Vec<Guard>, narrowed: bool },
     /// Cannot be told apart from the entry of this number.
     From(usize),
-    /// One of too many templates with partial segments.
+    /// One of too many that would have to be compared.
     TooMany,
 }
 
@@ -135,6 +137,14 @@ fn pair(left: &Entry, right: &Entry) -> Pair {
 }
 
 fn within_group(entries: &[Entry], group: &[usize], told: &mut [Told]) {
+    if group.len() > MOST_SHARING {
+        for number in group {
+            if let Some(place) = told.get_mut(*number) {
+                *place = Told::TooMany;
+            }
+        }
+        return;
+    }
     for (at, number) in group.iter().enumerate() {
         let Some(entry) = entries.get(*number) else {
             continue;

@@ -14,7 +14,7 @@ use super::{
     StringRules, Types,
 };
 use crate::diagnostic::Sink;
-use crate::document::{ReferenceFault, target};
+use crate::document::{ReferenceFault, follow, target};
 
 /// Most schemas of one contract.
 const MOST_SCHEMAS: usize = 1_000_000;
@@ -408,7 +408,7 @@ impl<'d> Scope<'_, 'd> {
     fn object(&mut self, unenforced: &mut bool) -> Option<Box<ObjectRules>> {
         let mut rules = ObjectRules {
             properties: self.named("properties"),
-            required: self.required(),
+            required: self.required_in_requests(),
             patterns: Vec::new(),
             unknown_patterns: false,
             additional: Additional::Unsaid,
@@ -439,6 +439,24 @@ impl<'d> Scope<'_, 'd> {
             || rules.fewest.is_some()
             || rules.most.is_some();
         any.then(|| Box::new(rules))
+    }
+
+    /// What is read-only is required of responses alone (OpenAPI 3.0 §4.7.24.2, `readOnly`).
+    fn required_in_requests(&mut self) -> Vec<String> {
+        let document = self.compiler.document;
+        let read_only =
+            |value: &Value| value.member("readOnly").and_then(Value::as_bool) == Some(true);
+        let properties = self.get("properties");
+        let mut required = self.required();
+        required.retain(|name| {
+            let property = properties.and_then(|properties| properties.member(name));
+            !property.is_some_and(|property| {
+                read_only(property)
+                    || follow(document, property, &Pointer::root())
+                        .is_ok_and(|(target, _)| read_only(target))
+            })
+        });
+        required
     }
 
     fn required(&mut self) -> Vec<String> {

@@ -264,6 +264,16 @@ fn versions_differ_where_the_standards_do() {
 }
 
 #[test]
+fn what_is_read_only_is_not_required_of_a_request() {
+    let schema = r#"{"required":["id","name"],"properties":{"id":{"type":"integer","readOnly":true},"name":{"type":"string"}}}"#;
+    assert_eq!(checked("3.0.0", schema, r#"{"name":"x"}"#), "");
+    assert_eq!(
+        checked("3.0.0", schema, r#"{"id":1}"#),
+        "/body/name: required and missing; extra /body/id"
+    );
+}
+
+#[test]
 fn entangled_schemas_end() {
     // A schema that applies itself to the same value.
     let own = r##"{"openapi":"3.1.0","x":{"allOf":[{"$ref":"#/x"}]},"paths":{"/x":{"post":{"requestBody":{"content":
