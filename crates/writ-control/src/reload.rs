@@ -192,3 +192,25 @@ fn digest(registry: &Registry) -> Digest {
     let contracts: Vec<String> = registry.contracts.iter().map(|(id, contract)| format!("{id} {}\n", contract.digest())).collect();
     Digest::of_parts(&[b"writ revision v1\n", contracts.concat().as_bytes(), text.as_bytes()])
 }
+
+/// Checks a project without a store: its files, its contracts, and its policies against them. Says what it holds.
+///
+/// # Errors
+///
+/// Every fault, with file and line where they are known.
+pub fn check_project(files: &BTreeMap<String, Vec<u8>>, trust_domain: &TrustDomain) -> Result<String, Vec<ProjectFault>> {
+    let epoch = Timestamp::from_millis(0);
+    let project = read_project(files, trust_domain, epoch, |_| None)?;
+    let mut policies = vec![baseline()];
+    policies.extend(project.policies.iter().cloned());
+    let contracts = project.apis.iter().filter_map(|(id, api)| Contract::compile(id, &api.document, &api.reviews).0);
+    let actions: Vec<ApiActions> = contracts.map(|contract| shapes(&contract)).collect();
+    Pdp::compile(&actions, &policies, epoch).map_err(|faults| faults.iter().map(policy_fault).collect::<Vec<_>>())?;
+    Ok(format!(
+        "{} APIs, {} agents, {} purposes, {} policy files; all sound",
+        project.apis.len(),
+        project.agents.len(),
+        project.purposes.len(),
+        project.policies.len()
+    ))
+}

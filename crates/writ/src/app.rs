@@ -164,6 +164,12 @@ impl App {
         &self.plane
     }
 
+    /// Publishes a checkpoint that covers everything recorded so far.
+    pub(crate) async fn flush_log(&self) -> Result<(), Failure> {
+        self.log.writer.flush().await?;
+        Ok(())
+    }
+
     /// Stops: no new calls, those in flight finish within their time, the log is flushed and its checkpoint published.
     pub(crate) async fn stop(mut self, drain: std::time::Duration) -> Result<(), Failure> {
         self.data_plane.drain();

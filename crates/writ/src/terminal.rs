@@ -26,13 +26,19 @@ pub(crate) struct Terminal {
     /// Whether JSON was asked for.
     pub(crate) json: bool,
     colour: bool,
+    quiet: bool,
 }
 
 impl Terminal {
     /// The process's terminal. Colour is off where output is no terminal or `NO_COLOR` is set.
     pub(crate) fn new(json: bool) -> Self {
         let colour = !json && std::io::stdout().is_terminal() && crate::config::colour_wanted();
-        Self { json, colour }
+        Self { json, colour, quiet: false }
+    }
+
+    /// A terminal that prints nothing: for commands that other commands run.
+    pub(crate) const fn quiet() -> Self {
+        Self { json: false, colour: false, quiet: true }
     }
 
     /// A word in its tone.
@@ -52,13 +58,17 @@ impl Terminal {
 
     /// One line of data.
     pub(crate) fn line(self, text: &str) {
-        // Output that nobody reads (a closed pipe) is no reason to fail.
-        drop(writeln!(std::io::stdout().lock(), "{text}"));
+        if !self.quiet {
+            // Output that nobody reads (a closed pipe) is no reason to fail.
+            drop(writeln!(std::io::stdout().lock(), "{text}"));
+        }
     }
 
     /// One line of talk.
     pub(crate) fn talk(self, text: &str) {
-        drop(writeln!(std::io::stderr().lock(), "{text}"));
+        if !self.quiet {
+            drop(writeln!(std::io::stderr().lock(), "{text}"));
+        }
     }
 
     /// One JSON object on one line.

@@ -67,10 +67,12 @@ impl LogFiles for LogDirectory {
     }
 }
 
-/// Files that appear whole or not at all; [`Self::finish`] makes their names durable.
+/// Files that appear whole or not at all, together: written under another name first, made durable in one go (the first
+/// sync of a file system carries most of the others), then renamed by [`Self::finish`].
 #[derive(Debug)]
 pub(super) struct Publication<'a> {
     root: &'a Path,
+    files: Vec<(File, PathBuf, PathBuf)>,
     directories: BTreeSet<PathBuf>,
 }
 
@@ -78,21 +80,21 @@ impl<'a> Publication<'a> {
     pub(super) fn new(root: &'a Path) -> Self {
         Self {
             root,
+            files: Vec::new(),
             directories: BTreeSet::new(),
         }
     }
 
-    /// Writes `bytes`, makes them durable, and gives them the name `path` below the root.
+    /// Writes `bytes`, which will have the name `path` below the root.
     pub(super) fn put(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         let target = self.root.join(path);
         let parent = target.parent().unwrap_or(self.root);
         self.make_directory(parent)?;
+        self.directories.insert(parent.to_owned());
         let temporary = target.with_extension("new");
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&temporary, &target)?;
-        self.directories.insert(parent.to_owned());
+        self.files.push((file, temporary, target));
         Ok(())
     }
 
@@ -111,8 +113,14 @@ impl<'a> Publication<'a> {
         }
     }
 
-    /// Makes the names durable.
+    /// Makes the files and their names durable.
     pub(super) fn finish(self) -> io::Result<()> {
+        for (file, _, _) in &self.files {
+            file.sync_data()?;
+        }
+        for (_, temporary, target) in &self.files {
+            fs::rename(temporary, target)?;
+        }
         self.directories
             .iter()
             .try_for_each(|directory| sync_directory(directory))

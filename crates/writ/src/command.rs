@@ -1,0 +1,40 @@
+//! The commands, one file for each.
+
+mod agents;
+mod apis;
+mod apply;
+mod ask;
+pub(crate) mod audit;
+mod credential;
+mod doctor;
+pub(crate) mod init;
+mod kill;
+pub(crate) mod login;
+pub(crate) mod serve;
+mod task;
+
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+/// Runs the command that was typed.
+pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
+    let config = || Config::load(&cli.config).map_err(Failure::from);
+    match &cli.command {
+        Command::Init(args) => init::run(terminal, args),
+        Command::Demo(args) => crate::demo::run(terminal, args).await,
+        Command::Serve => serve::run(terminal, &config()?).await,
+        Command::Doctor => doctor::run(terminal, &config()?).await,
+        Command::Login(args) => login::run(terminal, &config()?, args).await,
+        Command::Apply(args) => apply::run(terminal, &config()?, args).await,
+        Command::Api(command) => apis::run(terminal, &cli.config, command).await,
+        Command::Agent(command) => agents::run(terminal, &cli.config, command).await,
+        Command::Task(command) => task::run(terminal, &config()?, command).await,
+        Command::Credential(command) => credential::run(terminal, &config()?, command).await,
+        Command::CanI(args) => ask::can_i(terminal, &config()?, args).await,
+        Command::Explain(args) => ask::explain(terminal, &config()?, args).await,
+        Command::Kill(command) => kill::run(terminal, &config()?, command).await,
+        Command::Audit(command) => audit::run(terminal, &config()?, command).await,
+    }
+}
