@@ -3,8 +3,8 @@
 //! OpenAPI 3.0, 3.1 (3.2 is read as 3.1) and Swagger 2.0, as JSON or YAML, become operations, a router and strict
 //! typed input. No I/O: the document is bytes, and a reference out of it is a diagnostic, never a fetch.
 //!
-//! The way of a document: [`document`] (bytes to values) → [`reader`] (values to operations) → [`schema`] (schemas to
-//! one arena) → [`router`]. The way of a call: [`Contract::resolve`] → [`Operation::parse`] (`parse`) →
+//! The way of a document: `document` (bytes to values) → `reader` (values to operations) → `schema` (schemas to
+//! one arena) → `router`. The way of a call: [`Contract::resolve`] → [`Operation::parse`] (`parse`) →
 //! [`Operation::project`] (`view`).
 
 mod contract;

@@ -237,3 +237,9 @@ fn diagnostics_have_lines_in_yaml_and_json() {
         "{\"openapi\":\"3.0.0\",\n\"paths\":{\n\"/a\":{\n\"get\":{\"operationId\":\"one two\"}}}}";
     assert_eq!(compile(json).1[0].line, Some(4));
 }
+
+#[test]
+fn a_contract_is_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&contract(HELPDESK));
+}
