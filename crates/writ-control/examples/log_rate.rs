@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use writ_audit::{
-    Append as _, Decision, Durability, Event, Header, Intent, Leaf, Record, Signer, Source, Subject,
+    Append as _, Decision, Durability, Event, Header, Intent, Leaf, Outcome, OutcomeKind, Phases,
+    Record, Signer, Source, Subject,
 };
 use writ_control::log::{LogReader, LogWriter, origin, verify_directory};
 use writ_types::{
@@ -44,6 +45,44 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// What all threads of this process have had of the processors; other programs on the machine do not count.
+fn processor_time() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let nanos = tasks.filter_map(|task| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
+/// A measurement under way.
+struct Stopwatch(Instant, Duration);
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self(now(), processor_time())
+    }
+
+    fn report(&self, what: &str, count: u64) {
+        let (took, busy) = (self.0.elapsed(), processor_time().saturating_sub(self.1));
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+        let rate = count
+            .saturating_mul(1_000_000)
+            .checked_div(micros)
+            .unwrap_or(0);
+        let nanos = u64::try_from(busy.as_nanos())
+            .unwrap_or(u64::MAX)
+            .checked_div(count)
+            .unwrap_or(0);
+        say(&format!(
+            "{what}: {count} in {took:.2?}, {rate} records/s, {nanos} ns of processor each"
+        ));
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let base = std::env::args()
         .nth(1)
@@ -56,16 +95,19 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn measure(data: &Path) -> Result<(), Box<dyn Error>> {
     let clock = RealClock(now());
-    let sample = intent(&clock, 0)?;
-    let begun = now();
-    for _ in 0..RECORDS {
-        std::hint::black_box(Leaf::of(&sample, 16 * 1024)?);
+    // A call has an intent and an outcome.
+    let samples = [intent(&clock)?, outcome(&clock)?];
+    let begun = Stopwatch::start();
+    for _ in 0..RECORDS / 2 {
+        for sample in &samples {
+            std::hint::black_box(Leaf::of(sample, 16 * 1024)?);
+        }
     }
-    report("encoded and hashed", RECORDS, begun.elapsed());
-    say(&format!(
-        "bytes of a record: {}",
-        Leaf::of(&sample, 16 * 1024)?.bytes().len()
-    ));
+    begun.report("encoded and hashed", RECORDS);
+    for sample in &samples {
+        let bytes = sample.encode(16 * 1024)?.len();
+        say(&format!("bytes of an {}: {bytes}", sample.event.kind()));
+    }
 
     let origin = origin("writ.example", &Tenant::default_tenant(), &"one".parse()?)?;
     let signer = Signer::new(origin, &Secret::new([7; 32]))?;
@@ -85,46 +127,45 @@ fn measure(data: &Path) -> Result<(), Box<dyn Error>> {
         ),
         ("appended, on disk", Durability::Durable, RECORDS / 4),
     ] {
-        let begun = now();
-        runtime.block_on(append(&writer, &sample, durability, count))?;
-        report(what, count, begun.elapsed());
+        let begun = Stopwatch::start();
+        runtime.block_on(append(&writer, &samples, durability, count))?;
+        begun.report(what, count);
     }
-    let begun = now();
+    let begun = Stopwatch::start();
     let checkpoint = runtime.block_on(writer.flush())?;
-    say(&format!(
-        "flushed in {:?} to a checkpoint of {}",
-        begun.elapsed(),
-        checkpoint.size
-    ));
+    begun.report("flushed", checkpoint.size);
     drop(writer);
 
     let path = data.join("log");
-    let begun = now();
+    let begun = Stopwatch::start();
     let verified = verify_directory(&path, &key)?;
-    report("verified", verified.verified, begun.elapsed());
+    begun.report("verified", verified.verified);
     say(&format!("{verified}"));
-    let begun = now();
+    let begun = Stopwatch::start();
     let mut bytes = 0usize;
     LogReader::new(&path).scan(0, |_, entry| {
         bytes = bytes.saturating_add(entry.len());
         ControlFlow::Continue(())
     })?;
-    report("scanned", checkpoint.size, begun.elapsed());
+    begun.report("scanned", checkpoint.size);
     Ok(())
 }
 
 async fn append(
     writer: &Arc<LogWriter>,
-    sample: &Record,
+    samples: &[Record; 2],
     durability: Durability,
     count: u64,
 ) -> Result<(), Box<dyn Error>> {
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..CALLERS {
-        let (writer, sample) = (Arc::clone(writer), sample.clone());
+        let (writer, samples) = (Arc::clone(writer), samples.clone());
         callers.spawn(async move {
-            for _ in 0..count / CALLERS {
-                drop(writer.append(sample.clone(), None, durability).await?);
+            let rounds = count.checked_div(CALLERS.saturating_mul(2)).unwrap_or(0);
+            for _ in 0..rounds {
+                for sample in &samples {
+                    drop(writer.append(sample.clone(), None, durability).await?);
+                }
             }
             Ok::<_, writ_audit::AppendError>(())
         });
@@ -135,12 +176,12 @@ async fn append(
     Ok(())
 }
 
-fn intent(clock: &RealClock, number: u8) -> Result<Record, Box<dyn Error>> {
+fn intent(clock: &RealClock) -> Result<Record, Box<dyn Error>> {
     let now = clock.now();
     let key = Secret::new([3; 32]);
     let effects = Effects::plain(Effect::Write);
     let event = Event::Intent(Box::new(Intent {
-        call: CallId::new(now, [number; 10]),
+        call: CallId::new(now, [0; 10]),
         subject: Subject {
             agent: AgentId::new(now, [1; 10]),
             spiffe: "spiffe://writ.local/agent/dns".parse()?,
@@ -171,20 +212,35 @@ fn intent(clock: &RealClock, number: u8) -> Result<Record, Box<dyn Error>> {
         left: Budget::DEFAULT,
         evidence: None,
     }));
-    let header = Header {
-        id: RecordId::new(now, [number; 10]),
+    Ok(Record::new(header(now)?, event))
+}
+
+fn outcome(clock: &RealClock) -> Result<Record, Box<dyn Error>> {
+    let now = clock.now();
+    let event = Event::Outcome(Outcome {
+        call: CallId::new(now, [0; 10]),
+        intent: 17,
+        task: TaskId::new(now, [2; 10]),
+        agent: AgentId::new(now, [1; 10]),
+        action: "dns:patchZone".parse()?,
+        result: OutcomeKind::Completed,
+        status: Some(204),
+        response: Some(KeyedDigest::of(&Secret::new([3; 32]), "response", b"")),
+        response_bytes: 0,
+        phases: Phases::default(),
+        settled: Charge::default(),
+    });
+    Ok(Record::new(header(now)?, event))
+}
+
+fn header(now: Timestamp) -> Result<Header, Box<dyn Error>> {
+    Ok(Header {
+        id: RecordId::new(now, [0; 10]),
         tenant: Tenant::default_tenant(),
         time: now,
         node: "one".parse()?,
         revision: None,
-    };
-    Ok(Record::new(header, event))
-}
-
-fn report(what: &str, count: u64, took: Duration) {
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
-    let rate = count.saturating_mul(1_000_000) / micros;
-    say(&format!("{what}: {count} in {took:.2?}, {rate} records/s"));
+    })
 }
 
 #[expect(

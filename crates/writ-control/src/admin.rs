@@ -42,7 +42,10 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// One query parameter, as it stands: ids and numbers need no decoding.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
-        let mut pairs = self.query?.split('&').filter_map(|pair| pair.split_once('='));
+        let mut pairs = self
+            .query?
+            .split('&')
+            .filter_map(|pair| pair.split_once('='));
         pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 }
@@ -98,13 +101,18 @@ impl AdminError {
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
         let status = self.status();
         let mut members = vec![
-            ("title", Value::from(status.canonical_reason().unwrap_or("Error"))),
+            (
+                "title",
+                Value::from(status.canonical_reason().unwrap_or("Error")),
+            ),
             ("status", Value::from_u64(u64::from(status.as_u16()))),
             ("detail", Value::from(self.to_string())),
         ];
         if let Self::Project(faults) = &self {
             let fault = |fault: &crate::project::ProjectFault| {
-                let line = fault.line.map_or(Value::Null, |line| Value::from_u64(u64::from(line)));
+                let line = fault
+                    .line
+                    .map_or(Value::Null, |line| Value::from_u64(u64::from(line)));
                 Value::object([
                     ("file", Value::from(fault.file.as_str())),
                     ("line", line),
@@ -113,10 +121,16 @@ impl AdminError {
             };
             members.push(("faults", Value::Array(faults.iter().map(fault).collect())));
         }
-        let mut response = respond(status, "application/problem+json", Value::object(members).to_string());
+        let mut response = respond(
+            status,
+            "application/problem+json",
+            Value::object(members).to_string(),
+        );
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"writ operators\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

@@ -24,7 +24,9 @@ pub(crate) enum AttestError {
     #[error("the process changed while it was looked at")]
     Changed,
     /// It runs as Writ's own user, which could read Writ's keys.
-    #[error("the process runs as Writ's own user: run agents as another user, or set `identity.single_user_machine`")]
+    #[error(
+        "the process runs as Writ's own user: run agents as another user, or set `identity.single_user_machine`"
+    )]
     OwnUser,
 }
 
@@ -38,7 +40,9 @@ impl Peer {
     ///
     /// [`AttestError`].
     pub(crate) fn of(stream: &UnixStream, own_user_allowed: bool) -> Result<Self, AttestError> {
-        let peer = stream.peer_cred().map_err(|_no_credentials| AttestError::Unknown)?;
+        let peer = stream
+            .peer_cred()
+            .map_err(|_no_credentials| AttestError::Unknown)?;
         if !own_user_allowed && peer.uid() == rustix::process::geteuid().as_raw() {
             return Err(AttestError::OwnUser);
         }
@@ -53,14 +57,20 @@ impl Peer {
             }
             None => None,
         };
-        Ok(Self { uid: peer.uid(), path })
+        Ok(Self {
+            uid: peer.uid(),
+            path,
+        })
     }
 
     /// Whether the process is the agent: every one of its selectors holds, and it has one.
     pub(crate) fn is(&self, agent: &Agent) -> bool {
         let holds = |selector: &Selector| match selector {
             Selector::Uid(uid) => *uid == self.uid,
-            Selector::Path(path) => self.path.as_deref().is_some_and(|own| own == std::path::Path::new(path)),
+            Selector::Path(path) => self
+                .path
+                .as_deref()
+                .is_some_and(|own| own == std::path::Path::new(path)),
         };
         agent.enabled && !agent.selectors.is_empty() && agent.selectors.iter().all(holds)
     }
@@ -95,7 +105,10 @@ mod tests {
 
     #[test]
     fn every_selector_must_hold_and_there_must_be_one() {
-        let peer = Peer { uid: 1000, path: Some("/usr/bin/agent".into()) };
+        let peer = Peer {
+            uid: 1000,
+            path: Some("/usr/bin/agent".into()),
+        };
         for (selectors, enabled, is) in [
             (&["unix:uid:1000"][..], true, true),
             (&["unix:uid:1000", "unix:path:/usr/bin/agent"], true, true),
@@ -106,7 +119,10 @@ mod tests {
         ] {
             assert_eq!(peer.is(&agent(selectors, enabled)), is, "{selectors:?}");
         }
-        let hidden = Peer { uid: 1000, path: None };
+        let hidden = Peer {
+            uid: 1000,
+            path: None,
+        };
         assert!(!hidden.is(&agent(&["unix:path:/usr/bin/agent"], true)));
     }
 
@@ -115,7 +131,11 @@ mod tests {
         let (here, _there) = UnixStream::pair().unwrap();
         let peer = Peer::of(&here, true).unwrap();
         assert_eq!(peer.path, std::env::current_exe().ok());
-        assert_eq!(Peer::of(&here, false), Err(AttestError::OwnUser), "Writ's own user is no agent by default");
+        assert_eq!(
+            Peer::of(&here, false),
+            Err(AttestError::OwnUser),
+            "Writ's own user is no agent by default"
+        );
         assert!(start_time(std::process::id()).is_some());
     }
 }

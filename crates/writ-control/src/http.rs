@@ -23,12 +23,21 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Serves one request of the control plane. There is always a response.
-pub async fn handle(plane: Arc<Plane>, from: Connection, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub async fn handle(
+    plane: Arc<Plane>,
+    from: Connection,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let served = serve(&plane, &from, request).await;
     let mut response = served.unwrap_or_else(|fault| fault.into_response());
     let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -39,7 +48,12 @@ async fn serve(
 ) -> Result<Response<Full<Bytes>>, AdminError> {
     let (head, body) = request.into_parts();
     let found = find(head.method.as_str(), head.uri.path());
-    if let Found::Route { endpoint, access: Access::Public, .. } = found {
+    if let Found::Route {
+        endpoint,
+        access: Access::Public,
+        ..
+    } = found
+    {
         let bytes = read(body, MOST_PUBLIC).await?;
         return public(plane, from, endpoint, &head.headers, &bytes).await;
     }
@@ -49,10 +63,21 @@ async fn serve(
         Found::Nothing => Err(AdminError::NotFound("there is no such route")),
         Found::OtherMethods => Err(AdminError::Method),
         Found::Route { access, .. } if !access.admits(operator.role) => Err(AdminError::Forbidden),
-        Found::Route { endpoint, parameter, .. } => {
+        Found::Route {
+            endpoint,
+            parameter,
+            ..
+        } => {
             let bytes = read(body, MOST).await?;
-            let call = admin::Call { operator: &operator, parameter: &parameter, query: head.uri.query(), body: &bytes };
-            admin::serve(plane, from, endpoint, &call).await.map(|value| json(StatusCode::OK, &value))
+            let call = admin::Call {
+                operator: &operator,
+                parameter: &parameter,
+                query: head.uri.query(),
+                body: &bytes,
+            };
+            admin::serve(plane, from, endpoint, &call)
+                .await
+                .map(|value| json(StatusCode::OK, &value))
         }
     }
 }
@@ -72,22 +97,43 @@ async fn public(
         Endpoint::Health => Ok(text(StatusCode::OK, "ok\n")),
         Endpoint::Ready => Ok(match plane.unready() {
             None => text(StatusCode::OK, "ready\n"),
-            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {why}\n")),
+            Some(why) => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &format!("not ready: {why}\n"),
+            ),
         }),
-        Endpoint::Login => admin::login(plane, &object(body)?).await.map(|value| json(StatusCode::OK, &value)),
+        Endpoint::Login => admin::login(plane, &object(body)?)
+            .await
+            .map(|value| json(StatusCode::OK, &value)),
         _ => Err(AdminError::Unauthenticated),
     }
 }
 
-async fn token(plane: &Plane, from: &Connection, headers: &HeaderMap, body: &Bytes) -> Response<Full<Bytes>> {
-    let proofs: Vec<&[u8]> = headers.get_all(DPOP).iter().map(HeaderValue::as_bytes).collect();
+async fn token(
+    plane: &Plane,
+    from: &Connection,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Response<Full<Bytes>> {
+    let proofs: Vec<&[u8]> = headers
+        .get_all(DPOP)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
     let form_type = |value: &HeaderValue| {
         let text = value.to_str().unwrap_or_default();
-        text.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+        text.split(';').next().is_some_and(|kind| {
+            kind.trim()
+                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        })
     };
     // A body that is no form is an empty form, which lacks everything: one error for both (RFC 6749 §5.2).
-    let form = headers.get(header::CONTENT_TYPE).filter(|value| form_type(value));
-    let form = form.and_then(|_| std::str::from_utf8(body).ok()).unwrap_or_default();
+    let form = headers
+        .get(header::CONTENT_TYPE)
+        .filter(|value| form_type(value));
+    let form = form
+        .and_then(|_| std::str::from_utf8(body).ok())
+        .unwrap_or_default();
     let answer = oauth::token(plane, from, &proofs, form).await;
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(status, &answer.body);
@@ -97,20 +143,30 @@ async fn token(plane: &Plane, from: &Connection, headers: &HeaderMap, body: &Byt
         headers.insert(DPOP_NONCE, nonce);
     }
     if answer.status == 401 {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("DPoP error=\"invalid_client\""));
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("DPoP error=\"invalid_client\""),
+        );
     }
     response
 }
 
 async fn read(body: Incoming, most: usize) -> Result<Bytes, AdminError> {
     let collected = Limited::new(body, most).collect().await;
-    collected.map(http_body_util::Collected::to_bytes).map_err(|_too_large| AdminError::TooLarge)
+    collected
+        .map(http_body_util::Collected::to_bytes)
+        .map_err(|_too_large| AdminError::TooLarge)
 }
 
 /// A JSON object, strictly read.
 pub(crate) fn object(body: &Bytes) -> Result<Value, AdminError> {
-    let value = Value::parse(body, &JsonLimits::DOCUMENT).map_err(|fault| AdminError::Invalid(fault.to_string()))?;
-    if value.as_object().is_some() { Ok(value) } else { Err(AdminError::Invalid("the body is a JSON object".to_owned())) }
+    let value = Value::parse(body, &JsonLimits::DOCUMENT)
+        .map_err(|fault| AdminError::Invalid(fault.to_string()))?;
+    if value.as_object().is_some() {
+        Ok(value)
+    } else {
+        Err(AdminError::Invalid("the body is a JSON object".to_owned()))
+    }
 }
 
 /// A JSON response.
@@ -122,9 +178,15 @@ fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
     respond(status, "text/plain; charset=utf-8", text.to_owned())
 }
 
-pub(crate) fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+pub(crate) fn respond(
+    status: StatusCode,
+    kind: &'static str,
+    body: String,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

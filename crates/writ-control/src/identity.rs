@@ -32,7 +32,9 @@ impl Workload {
     /// Asks the kernel who is there.
     #[must_use]
     pub fn of(plane: &Plane, stream: &tokio::net::UnixStream) -> Self {
-        Self(Peer::of(stream, plane.settings.single_user_machine).map_err(|fault| fault.to_string()))
+        Self(
+            Peer::of(stream, plane.settings.single_user_machine).map_err(|fault| fault.to_string()),
+        )
     }
 }
 
@@ -54,7 +56,11 @@ enum Refused {
 }
 
 /// Serves one request of a process.
-pub async fn serve(plane: Arc<Plane>, workload: Workload, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub async fn serve(
+    plane: Arc<Plane>,
+    workload: Workload,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     match answer(&plane, &workload, request).await {
         Ok(value) => json(StatusCode::OK, &value),
         Err(refused) => {
@@ -70,22 +76,42 @@ pub async fn serve(plane: Arc<Plane>, workload: Workload, request: Request<Incom
     }
 }
 
-async fn answer(plane: &Plane, workload: &Workload, request: Request<Incoming>) -> Result<Value, Refused> {
+async fn answer(
+    plane: &Plane,
+    workload: &Workload,
+    request: Request<Incoming>,
+) -> Result<Value, Refused> {
     let (head, body) = request.into_parts();
-    let peer = workload.0.as_ref().map_err(|why| Refused::Unattested(why.clone()))?;
-    let body = Limited::new(body, MOST).collect().await.map_err(|_too_large| Refused::Invalid("the body is too large"))?;
+    let peer = workload
+        .0
+        .as_ref()
+        .map_err(|why| Refused::Unattested(why.clone()))?;
+    let body = Limited::new(body, MOST)
+        .collect()
+        .await
+        .map_err(|_too_large| Refused::Invalid("the body is too large"))?;
     let body = match body.to_bytes() {
         bytes if bytes.is_empty() => Value::object::<String>([]),
-        bytes => Value::parse(&bytes, &JsonLimits::REQUEST).map_err(|_fault| Refused::Invalid("the body is a JSON object"))?,
+        bytes => Value::parse(&bytes, &JsonLimits::REQUEST)
+            .map_err(|_fault| Refused::Invalid("the body is a JSON object"))?,
     };
     let text = |name| body.member(name).and_then(Value::as_str);
-    let now = plane.wall.check(plane.clock.now()).map_err(|_went_back| Refused::Issue)?;
+    let now = plane
+        .wall
+        .check(plane.clock.now())
+        .map_err(|_went_back| Refused::Issue)?;
     match (head.method.as_str(), head.uri.path()) {
         ("GET", "/v1/bundle") => Ok(crate::oauth::spiffe_bundle(plane)),
         ("POST", "/v1/jwt-svid") => {
             let agent = registered(plane, peer, text("spiffe_id"))?;
             let audience = text("audience").ok_or(Refused::Invalid("`audience` is missing"))?;
-            let svid = plane.keys.domain.jwt().sign(&agent.spiffe, audience, JWT_LIFE, now, writ_types::TokenId::new(now, crate::random()));
+            let svid = plane.keys.domain.jwt().sign(
+                &agent.spiffe,
+                audience,
+                JWT_LIFE,
+                now,
+                writ_types::TokenId::new(now, crate::random()),
+            );
             let svid = svid.map_err(|_fault| Refused::Issue)?;
             Ok(Value::object([
                 ("spiffe_id", Value::from(agent.spiffe.as_str())),
@@ -96,15 +122,28 @@ async fn answer(plane: &Plane, workload: &Workload, request: Request<Incoming>) 
         ("POST", "/v1/x509-svid") => {
             let agent = registered(plane, peer, text("spiffe_id"))?;
             let key = text("public_key").and_then(crate::base64_decode);
-            let key = key.ok_or(Refused::Invalid("`public_key` is a base64 SubjectPublicKeyInfo of a P-256 key"))?;
+            let key = key.ok_or(Refused::Invalid(
+                "`public_key` is a base64 SubjectPublicKeyInfo of a P-256 key",
+            ))?;
             let key = SubjectKey::from_spki(&key);
-            let key = key.map_err(|_fault| Refused::Invalid("`public_key` is no P-256 SubjectPublicKeyInfo"))?;
-            let leaf = plane.keys.domain.x509().issue(&agent.spiffe, &key, now, X509_LIFE, crate::random());
+            let key = key.map_err(|_fault| {
+                Refused::Invalid("`public_key` is no P-256 SubjectPublicKeyInfo")
+            })?;
+            let leaf = plane.keys.domain.x509().issue(
+                &agent.spiffe,
+                &key,
+                now,
+                X509_LIFE,
+                crate::random(),
+            );
             let leaf = leaf.map_err(|_fault| Refused::Issue)?;
             Ok(Value::object([
                 ("spiffe_id", Value::from(agent.spiffe.as_str())),
                 ("certificate", Value::from(crate::base64_encode(&leaf.der))),
-                ("authority", Value::from(crate::base64_encode(plane.keys.domain.x509().certificate()))),
+                (
+                    "authority",
+                    Value::from(crate::base64_encode(plane.keys.domain.x509().certificate())),
+                ),
                 ("expires_at", Value::from(leaf.not_after.to_string())),
             ]))
         }
@@ -115,13 +154,28 @@ async fn answer(plane: &Plane, workload: &Workload, request: Request<Incoming>) 
 /// The one agent that a process is.
 fn registered(plane: &Plane, peer: &Peer, wanted: Option<&str>) -> Result<Arc<Agent>, Refused> {
     let wanted: Option<SpiffeId> = match wanted {
-        Some(text) => Some(text.parse().map_err(|_malformed| Refused::Invalid("`spiffe_id` is no SPIFFE id"))?),
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_malformed| Refused::Invalid("`spiffe_id` is no SPIFFE id"))?,
+        ),
         None => None,
     };
     let loaded = plane.loaded();
     let mut matching = loaded.agents.values().filter(|agent| peer.is(agent));
-    let mut matching = matching.by_ref().filter(|agent| wanted.as_ref().is_none_or(|wanted| agent.spiffe == *wanted));
-    let path = peer.path.as_ref().map_or_else(|| "unreadable program".to_owned(), |path| path.display().to_string());
-    let agent = matching.next().ok_or(Refused::Unregistered { uid: peer.uid, path })?;
-    if matching.next().is_some() { Err(Refused::Ambiguous) } else { Ok(Arc::clone(agent)) }
+    let mut matching = matching
+        .by_ref()
+        .filter(|agent| wanted.as_ref().is_none_or(|wanted| agent.spiffe == *wanted));
+    let path = peer.path.as_ref().map_or_else(
+        || "unreadable program".to_owned(),
+        |path| path.display().to_string(),
+    );
+    let agent = matching.next().ok_or(Refused::Unregistered {
+        uid: peer.uid,
+        path,
+    })?;
+    if matching.next().is_some() {
+        Err(Refused::Ambiguous)
+    } else {
+        Ok(Arc::clone(agent))
+    }
 }

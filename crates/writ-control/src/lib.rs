@@ -26,7 +26,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 pub use http::handle;
 pub use identity::{Workload, serve as serve_identity};
 pub use loaded::{Loaded, LoadedApi, LoadedCredential};
-pub use plane::{Certificate, Connection, KeepError, Keys, Parts, Plane, PlaneError, Settings, Swap};
+pub use plane::{
+    Certificate, Connection, KeepError, Keys, Parts, Plane, PlaneError, Settings, Swap,
+};
 pub use reload::{Compiler, check_project, shapes};
 pub use routes::{Access, Endpoint, ROUTES};
 pub use start::{LedgerRebuild, StartError, first_boot_token, seed, stored_tasks};

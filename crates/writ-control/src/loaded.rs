@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use writ_contract::Contract;
 use writ_policy::Pdp;
-use writ_types::{Agent, AgentId, Api, ApiId, Digest, Purpose, PurposeName, RevisionId, Secret, SpiffeId};
+use writ_types::{
+    Agent, AgentId, Api, ApiId, Digest, Purpose, PurposeName, RevisionId, Secret, SpiffeId,
+};
 
 /// A whole revision, compiled.
 #[derive(Debug)]
@@ -46,7 +48,9 @@ pub struct LoadedCredential {
 
 impl fmt::Debug for LoadedCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoadedCredential").field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("LoadedCredential")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,7 +66,9 @@ impl Loaded {
     pub fn agent_named(&self, name: &str) -> Option<&Arc<Agent>> {
         let ending = format!("/{name}");
         let mut meant = self.agents.values().filter(|agent| {
-            agent.id.to_string() == name || agent.spiffe.as_str() == name || agent.spiffe.as_str().ends_with(&ending)
+            agent.id.to_string() == name
+                || agent.spiffe.as_str() == name
+                || agent.spiffe.as_str().ends_with(&ending)
         });
         let agent = meant.next()?;
         meant.next().is_none().then_some(agent)

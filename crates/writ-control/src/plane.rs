@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use writ_audit::{
-    Append, AppendError, CheckpointRef, Closing, Durability, Event, Evidence, EvidenceKind, Header, NodeName, Record, Seal,
-    SealFault, Source, Started,
+    Append, AppendError, CheckpointRef, Closing, Durability, Event, Evidence, EvidenceKind, Header,
+    NodeName, Record, Seal, SealFault, Source, Started,
 };
 use writ_store::{CredentialSealer, Store, StoreError};
 use writ_task::{MemoryLedger, TaskStatus};
 use writ_token::{
-    AccessTokenClaims, Issuer, IssuerUrl, KeySet, NonceIssuer, ReplayCache, SignError, Signer, TokenVerifier,
-    TrustBundle, TrustBundles, TrustDomainAuthority,
+    AccessTokenClaims, Issuer, IssuerUrl, KeySet, NonceIssuer, ReplayCache, SignError, Signer,
+    TokenVerifier, TrustBundle, TrustBundles, TrustDomainAuthority,
 };
 use writ_types::{
-    Clock, Digest, Grant, Limits, PublicUrl, RecordId, RevisionId, Secret, SpiffeId, TaskId, Tenant, Timeouts, Timestamp,
-    TrustDomain, WallGuard,
+    Clock, Digest, Grant, Limits, PublicUrl, RecordId, RevisionId, Secret, SpiffeId, TaskId,
+    Tenant, Timeouts, Timestamp, TrustDomain, WallGuard,
 };
 
 use crate::loaded::Loaded;
@@ -180,7 +180,10 @@ pub enum KeepError {
 
 impl std::fmt::Debug for Plane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plane").field("tenant", &self.tenant).field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Plane")
+            .field("tenant", &self.tenant)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -191,8 +194,13 @@ impl Plane {
     ///
     /// [`PlaneError`].
     pub fn new(parts: Parts, loaded: Arc<Loaded>, swap: Swap) -> Result<Self, PlaneError> {
-        let bundle = parts.keys.domain.trust_bundle().map_err(PlaneError::Bundle)?;
-        let verifier = verifier(&parts.settings, &parts.tenant, &parts.keys.token).map_err(PlaneError::Key)?;
+        let bundle = parts
+            .keys
+            .domain
+            .trust_bundle()
+            .map_err(PlaneError::Bundle)?;
+        let verifier =
+            verifier(&parts.settings, &parts.tenant, &parts.keys.token).map_err(PlaneError::Key)?;
         swap(&loaded).map_err(PlaneError::Swap)?;
         Ok(Self {
             bundles: TrustBundles::of([bundle]),
@@ -227,7 +235,8 @@ impl Plane {
         if outcome.is_ok() {
             self.current.store(loaded);
         }
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = outcome.as_ref().err().cloned();
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) =
+            outcome.as_ref().err().cloned();
         outcome
     }
 
@@ -281,14 +290,23 @@ impl Plane {
     ///
     /// The log refuses.
     pub async fn record_start(&self, recovered: &Recovered) -> Result<(), AppendError> {
-        let previous = recovered.checkpoint.as_ref().map(|found| CheckpointRef { size: found.size, root: found.root });
+        let previous = recovered.checkpoint.as_ref().map(|found| CheckpointRef {
+            size: found.size,
+            root: found.root,
+        });
         let started = Started {
             orphans: u64::try_from(recovered.orphans.len()).unwrap_or(u64::MAX),
             entries: recovered.entries,
             previous,
             program: self.settings.program.clone(),
         };
-        self.record(self.header(self.clock.now()), Event::Started(started), None, Durability::Durable).await
+        self.record(
+            self.header(self.clock.now()),
+            Event::Started(started),
+            None,
+            Durability::Durable,
+        )
+        .await
     }
 
     pub(crate) fn token_endpoint(&self) -> String {
@@ -328,12 +346,23 @@ impl Plane {
         evidence: Option<Evidence>,
         durability: Durability,
     ) -> Result<(), AppendError> {
-        let append = self.logs.writer.append(Record::new(header, event), evidence, durability);
+        let append = self
+            .logs
+            .writer
+            .append(Record::new(header, event), evidence, durability);
         let patience: Duration = self.settings.timeouts.record;
-        tokio::time::timeout(patience, append).await.unwrap_or(Err(AppendError::Late)).map(drop)
+        tokio::time::timeout(patience, append)
+            .await
+            .unwrap_or(Err(AppendError::Late))
+            .map(drop)
     }
 
-    pub(crate) fn seal(&self, header: &Header, kind: EvidenceKind, plaintext: &[u8]) -> Result<Evidence, SealFault> {
+    pub(crate) fn seal(
+        &self,
+        header: &Header,
+        kind: EvidenceKind,
+        plaintext: &[u8],
+    ) -> Result<Evidence, SealFault> {
         Seal::seal(&*self.logs.vault, header.id, kind, plaintext)
     }
 
@@ -348,14 +377,24 @@ impl Plane {
 
     /// Signs claims, and verifies the token with our own verifier before it leaves.
     pub(crate) fn sign(&self, claims: &AccessTokenClaims) -> Result<String, String> {
-        let token = self.keys.token.sign(claims, &self.settings.public_url).map_err(|fault| fault.to_string())?;
-        self.verifier.verify(&token, claims.issued).map_err(|fault| fault.to_string())?;
+        let token = self
+            .keys
+            .token
+            .sign(claims, &self.settings.public_url)
+            .map_err(|fault| fault.to_string())?;
+        self.verifier
+            .verify(&token, claims.issued)
+            .map_err(|fault| fault.to_string())?;
         Ok(token)
     }
 }
 
 /// What verifies our own tokens.
-fn verifier(settings: &Settings, tenant: &Tenant, signer: &Signer) -> Result<TokenVerifier, SignError> {
+fn verifier(
+    settings: &Settings,
+    tenant: &Tenant,
+    signer: &Signer,
+) -> Result<TokenVerifier, SignError> {
     let keys = KeySet::of(vec![signer.verifying_key()?]).map_err(|_one_key| SignError::Key)?;
     Ok(TokenVerifier::new(
         settings.issuer.clone(),

@@ -14,7 +14,8 @@ use toml::Spanned;
 use writ_contract::{Contract, Reviews, Severity};
 use writ_policy::PolicySource;
 use writ_types::{
-    ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, Effect, Effects, Purpose, PurposeName, SpiffeId, TrustDomain,
+    ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, Effect, Effects, Purpose, PurposeName,
+    SpiffeId, TrustDomain,
 };
 
 use raw::{RawAgent, RawApi, RawAttach, RawOperation, RawPurpose};
@@ -78,7 +79,10 @@ impl Project {
         trust_domain: &TrustDomain,
         mut keep: impl FnMut(&SpiffeId) -> AgentId,
     ) -> Result<Self, Vec<ProjectFault>> {
-        let mut reader = Reader { files, faults: Vec::new() };
+        let mut reader = Reader {
+            files,
+            faults: Vec::new(),
+        };
         let mut project = Self::default();
         for (file, stem) in files_in(files, "apis/", ".toml") {
             if let Some(api) = reader.api(file, stem) {
@@ -94,20 +98,33 @@ impl Project {
             if let Some(agent) = reader.agent(file, stem, trust_domain, &mut keep) {
                 let spiffe = agent.spiffe.clone();
                 if project.agents.insert(spiffe.clone(), agent).is_some() {
-                    reader.fault(file, None, format!("another agent has the SPIFFE id `{spiffe}`"));
+                    reader.fault(
+                        file,
+                        None,
+                        format!("another agent has the SPIFFE id `{spiffe}`"),
+                    );
                 }
             }
         }
         for (file, _) in files_in(files, "policies/", ".cedar") {
-            let text = files.get(file).and_then(|bytes| String::from_utf8(bytes.clone()).ok());
+            let text = files
+                .get(file)
+                .and_then(|bytes| String::from_utf8(bytes.clone()).ok());
             match text {
-                Some(text) => project.policies.push(PolicySource { name: file.to_owned(), text }),
+                Some(text) => project.policies.push(PolicySource {
+                    name: file.to_owned(),
+                    text,
+                }),
                 None => reader.fault(file, None, "the file is not UTF-8 text".to_owned()),
             }
         }
         reader.references(&project);
         reader.faults.sort();
-        if reader.faults.is_empty() { Ok(project) } else { Err(reader.faults) }
+        if reader.faults.is_empty() {
+            Ok(project)
+        } else {
+            Err(reader.faults)
+        }
     }
 }
 
@@ -130,12 +147,19 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&mut self, file: &str, line: Option<u32>, message: String) {
-        self.faults.push(ProjectFault { file: file.to_owned(), line, message });
+        self.faults.push(ProjectFault {
+            file: file.to_owned(),
+            line,
+            message,
+        });
     }
 
     /// The file's text and what it says, or a fault with its line.
     fn toml<T: DeserializeOwned>(&mut self, file: &str) -> Option<(String, T)> {
-        let text = self.files.get(file).and_then(|bytes| String::from_utf8(bytes.clone()).ok());
+        let text = self
+            .files
+            .get(file)
+            .and_then(|bytes| String::from_utf8(bytes.clone()).ok());
         let Some(text) = text else {
             self.fault(file, None, "the file is not UTF-8 text".to_owned());
             return None;
@@ -144,7 +168,11 @@ impl Reader<'_> {
             Ok(value) => Some((text, value)),
             Err(fault) => {
                 let line = fault.span().map(|span| line_of(&text, span.start));
-                self.fault(file, line, fault.message().lines().collect::<Vec<_>>().join("; "));
+                self.fault(
+                    file,
+                    line,
+                    fault.message().lines().collect::<Vec<_>>().join("; "),
+                );
                 None
             }
         }
@@ -159,7 +187,11 @@ impl Reader<'_> {
         match raw.get_ref().parse() {
             Ok(value) => Some(value),
             Err(fault) => {
-                self.fault(file, Some(line_of(text, raw.span().start)), fault.to_string());
+                self.fault(
+                    file,
+                    Some(line_of(text, raw.span().start)),
+                    fault.to_string(),
+                );
                 None
             }
         }
@@ -171,7 +203,9 @@ impl Reader<'_> {
         T::Err: fmt::Display,
         C: FromIterator<T>,
     {
-        raw.iter().filter_map(|item| self.parse(file, text, item)).collect()
+        raw.iter()
+            .filter_map(|item| self.parse(file, text, item))
+            .collect()
     }
 
     fn api(&mut self, file: &str, stem: &str) -> Option<ProjectApi> {
@@ -179,7 +213,11 @@ impl Reader<'_> {
         let id: ApiId = match stem.parse() {
             Ok(id) => id,
             Err(fault) => {
-                self.fault(file, None, format!("{fault}; the file's name is the API's id"));
+                self.fault(
+                    file,
+                    None,
+                    format!("{fault}; the file's name is the API's id"),
+                );
                 return None;
             }
         };
@@ -188,14 +226,26 @@ impl Reader<'_> {
         let credential = match raw.credential {
             Some(credential) => {
                 let name = self.parse(file, &text, &credential.name)?;
-                Some((name, self.attach(file, &text, &credential.attach, credential.header.as_deref())?))
+                Some((
+                    name,
+                    self.attach(
+                        file,
+                        &text,
+                        &credential.attach,
+                        credential.header.as_deref(),
+                    )?,
+                ))
             }
             None => None,
         };
         let document_file = format!("apis/{}", raw.contract.get_ref());
         let Some(document) = self.files.get(&document_file).cloned() else {
             let line = line_of(&text, raw.contract.span().start);
-            self.fault(file, Some(line), format!("there is no file `{document_file}`"));
+            self.fault(
+                file,
+                Some(line),
+                format!("there is no file `{document_file}`"),
+            );
             return None;
         };
         let reviews = self.reviews(file, &text, &raw.operations);
@@ -208,18 +258,34 @@ impl Reader<'_> {
             max_token_life: raw.max_token_life.0,
         };
         self.contract(file, &id, &document_file, &document, &reviews);
-        Some(ProjectApi { api, document, document_file, reviews })
+        Some(ProjectApi {
+            api,
+            document,
+            document_file,
+            reviews,
+        })
     }
 
-    fn attach(&mut self, file: &str, text: &str, raw: &Spanned<RawAttach>, header: Option<&str>) -> Option<Attach> {
+    fn attach(
+        &mut self,
+        file: &str,
+        text: &str,
+        raw: &Spanned<RawAttach>,
+        header: Option<&str>,
+    ) -> Option<Attach> {
         let line = Some(line_of(text, raw.span().start));
         match (raw.get_ref(), header) {
             (RawAttach::Bearer, None) => Some(Attach::Bearer),
             (RawAttach::Basic, None) => Some(Attach::Basic),
             (RawAttach::Header, Some(name)) => {
                 let name = name.to_ascii_lowercase();
-                let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-                let taken = matches!(name.as_str(), "host" | "connection" | "content-length" | "transfer-encoding" | "te");
+                let plain = name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+                let taken = matches!(
+                    name.as_str(),
+                    "host" | "connection" | "content-length" | "transfer-encoding" | "te"
+                );
                 if plain && !name.is_empty() && !taken {
                     return Some(Attach::Header(name));
                 }
@@ -227,49 +293,99 @@ impl Reader<'_> {
                 None
             }
             (RawAttach::Header, None) => {
-                self.fault(file, line, "`attach = \"header\"` also needs `header = \"X-API-Key\"`".to_owned());
+                self.fault(
+                    file,
+                    line,
+                    "`attach = \"header\"` also needs `header = \"X-API-Key\"`".to_owned(),
+                );
                 None
             }
             (RawAttach::Bearer | RawAttach::Basic, Some(_)) => {
-                self.fault(file, line, "`header` goes with `attach = \"header\"` only".to_owned());
+                self.fault(
+                    file,
+                    line,
+                    "`header` goes with `attach = \"header\"` only".to_owned(),
+                );
                 None
             }
         }
     }
 
-    fn reviews(&mut self, file: &str, text: &str, raw: &BTreeMap<Spanned<String>, RawOperation>) -> Reviews {
+    fn reviews(
+        &mut self,
+        file: &str,
+        text: &str,
+        raw: &BTreeMap<Spanned<String>, RawOperation>,
+    ) -> Reviews {
         let mut reviews = Reviews::default();
         for (name, operation) in raw {
-            let Some(id) = self.parse(file, text, name) else { continue };
-            let kind: Option<Effect> = operation.effect.as_ref().and_then(|effect| self.parse(file, text, effect));
+            let Some(id) = self.parse(file, text, name) else {
+                continue;
+            };
+            let kind: Option<Effect> = operation
+                .effect
+                .as_ref()
+                .and_then(|effect| self.parse(file, text, effect));
             let effects = kind.map(|kind| Effects {
                 kind,
                 irreversible: operation.irreversible,
                 external_send: operation.external_send,
             });
             let labels = self.parse_all(file, text, &operation.labels);
-            reviews.0.insert(id, writ_contract::Review { effects, labels, stream: operation.stream });
+            reviews.0.insert(
+                id,
+                writ_contract::Review {
+                    effects,
+                    labels,
+                    stream: operation.stream,
+                },
+            );
         }
         reviews
     }
 
     /// Compiles the contract once here, so that a broken document is a fault of its file.
-    fn contract(&mut self, file: &str, id: &ApiId, document_file: &str, document: &[u8], reviews: &Reviews) {
+    fn contract(
+        &mut self,
+        file: &str,
+        id: &ApiId,
+        document_file: &str,
+        document: &[u8],
+        reviews: &Reviews,
+    ) {
         let (contract, diagnostics) = Contract::compile(id, document, reviews);
-        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        let errors = diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Severity::Error);
         let mut named = false;
         for error in errors.filter(|_| contract.is_none()) {
             named = true;
-            self.fault(document_file, error.line, format!("{} (at `{}`)", error.message, error.pointer));
+            self.fault(
+                document_file,
+                error.line,
+                format!("{} (at `{}`)", error.message, error.pointer),
+            );
         }
         let Some(contract) = contract else {
             if !named {
-                self.fault(document_file, None, "the document is no OpenAPI contract".to_owned());
+                self.fault(
+                    document_file,
+                    None,
+                    "the document is no OpenAPI contract".to_owned(),
+                );
             }
             return;
         };
-        for operation in reviews.0.keys().filter(|id| contract.operation(id).is_none()) {
-            self.fault(file, None, format!("the contract has no operation `{operation}`"));
+        for operation in reviews
+            .0
+            .keys()
+            .filter(|id| contract.operation(id).is_none())
+        {
+            self.fault(
+                file,
+                None,
+                format!("the contract has no operation `{operation}`"),
+            );
         }
     }
 
@@ -279,7 +395,11 @@ impl Reader<'_> {
             Ok(name) => name,
             Err(fault) => {
                 let fault: writ_types::NameError = fault;
-                self.fault(file, None, format!("{fault}; the file's name is the purpose's name"));
+                self.fault(
+                    file,
+                    None,
+                    format!("{fault}; the file's name is the purpose's name"),
+                );
                 return None;
             }
         };
@@ -292,7 +412,14 @@ impl Reader<'_> {
             irreversible: raw.budget.irreversible,
         };
         let max_task_life = raw.max_task_life.0;
-        Some(Purpose { name, owner, description: raw.description, actions, budget, max_task_life })
+        Some(Purpose {
+            name,
+            owner,
+            description: raw.description,
+            actions,
+            budget,
+            max_task_life,
+        })
     }
 
     fn agent(
@@ -308,7 +435,11 @@ impl Reader<'_> {
             None => match format!("spiffe://{trust_domain}/agent/{stem}").parse() {
                 Ok(spiffe) => spiffe,
                 Err(fault) => {
-                    self.fault(file, None, format!("{fault}; the file's name ends the agent's SPIFFE id"));
+                    self.fault(
+                        file,
+                        None,
+                        format!("{fault}; the file's name ends the agent's SPIFFE id"),
+                    );
                     return None;
                 }
             },
@@ -334,19 +465,42 @@ impl Reader<'_> {
             let file = format!("purposes/{}.toml", purpose.name);
             for action in &purpose.actions {
                 let Some(api) = project.apis.get(&action.api) else {
-                    self.fault(&file, None, format!("`{action}` names an API that is not registered: add apis/{}.toml", action.api));
+                    self.fault(
+                        &file,
+                        None,
+                        format!(
+                            "`{action}` names an API that is not registered: add apis/{}.toml",
+                            action.api
+                        ),
+                    );
                     continue;
                 };
                 let (contract, _) = Contract::compile(&action.api, &api.document, &api.reviews);
-                if contract.is_some_and(|contract| contract.operation(&action.operation).is_none()) {
-                    self.fault(&file, None, format!("the contract of `{}` has no operation `{}`", action.api, action.operation));
+                if contract.is_some_and(|contract| contract.operation(&action.operation).is_none())
+                {
+                    self.fault(
+                        &file,
+                        None,
+                        format!(
+                            "the contract of `{}` has no operation `{}`",
+                            action.api, action.operation
+                        ),
+                    );
                 }
             }
         }
         for agent in project.agents.values() {
-            for purpose in agent.purposes.iter().filter(|purpose| !project.purposes.contains_key(*purpose)) {
+            for purpose in agent
+                .purposes
+                .iter()
+                .filter(|purpose| !project.purposes.contains_key(*purpose))
+            {
                 let file = format!("agents ({})", agent.spiffe);
-                self.fault(&file, None, format!("there is no purpose `{purpose}`: add purposes/{purpose}.toml"));
+                self.fault(
+                    &file,
+                    None,
+                    format!("there is no purpose `{purpose}`: add purposes/{purpose}.toml"),
+                );
             }
         }
     }
@@ -354,6 +508,10 @@ impl Reader<'_> {
 
 /// The line of a byte offset; the first is 1.
 fn line_of(text: &str, offset: usize) -> u32 {
-    let before = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+    let before = text
+        .bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count();
     u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
 }

@@ -68,13 +68,22 @@ impl LogPlace {
     pub(crate) async fn call(&self, call: CallId) -> Result<Option<Value>, RecordsError> {
         let (reader, vault) = (self.reader.clone(), Arc::clone(&self.vault));
         let read = tokio::task::spawn_blocking(move || {
-            let query = Query { call: Some(call), ..Query::default() };
+            let query = Query {
+                call: Some(call),
+                ..Query::default()
+            };
             let found = reader.search(&query, MOST_FOUND)?;
             if found.is_empty() {
                 return Ok(None);
             }
-            let rows = found.iter().map(|(index, record)| explained(*index, record, &vault)).collect();
-            Ok(Some(Value::object([("call", Value::from(call.to_string())), ("records", Value::Array(rows))])))
+            let rows = found
+                .iter()
+                .map(|(index, record)| explained(*index, record, &vault))
+                .collect();
+            Ok(Some(Value::object([
+                ("call", Value::from(call.to_string())),
+                ("records", Value::Array(rows)),
+            ])))
         });
         read.await.map_err(|_panic| RecordsError::Reader)?
     }
@@ -87,7 +96,12 @@ fn read(reader: &LogReader, wanted: &Wanted) -> Result<Value, RecordsError> {
         Wanted::Search(text) => {
             let query = query(text).ok_or(RecordsError::Search)?;
             let found = reader.search(&query, MOST_FOUND)?;
-            return Ok(Value::Array(found.iter().map(|(index, record)| row(*index, record_value(record))).collect()));
+            return Ok(Value::Array(
+                found
+                    .iter()
+                    .map(|(index, record)| row(*index, record_value(record)))
+                    .collect(),
+            ));
         }
     };
     Ok(Value::Array(entries.iter().map(entry_row).collect()))
@@ -96,7 +110,12 @@ fn read(reader: &LogReader, wanted: &Wanted) -> Result<Value, RecordsError> {
 fn query(text: &str) -> Option<Query> {
     let (call, task, agent) = (text.parse().ok(), text.parse().ok(), text.parse().ok());
     let any = call.is_some() || task.is_some() || agent.is_some();
-    any.then_some(Query { call, task, agent, ..Query::default() })
+    any.then_some(Query {
+        call,
+        task,
+        agent,
+        ..Query::default()
+    })
 }
 
 fn entry_row(entry: &Entry) -> Value {
@@ -119,14 +138,20 @@ fn explained(index: u64, record: &Record, vault: &Vault) -> Value {
         None => Value::Null,
         Some(reference) => open(vault, record.header.id, &reference),
     };
-    Value::object([("index", Value::from_u64(index)), ("record", record_value(record)), ("evidence", evidence)])
+    Value::object([
+        ("index", Value::from_u64(index)),
+        ("record", record_value(record)),
+        ("evidence", evidence),
+    ])
 }
 
 fn open(vault: &Vault, record: RecordId, reference: &EvidenceRef) -> Value {
     match vault.open(record, reference) {
         Ok((_, plaintext)) => {
             let parsed = Value::parse(plaintext.expose(), &JsonLimits::DOCUMENT);
-            parsed.unwrap_or_else(|_no_json| Value::from(String::from_utf8_lossy(plaintext.expose()).into_owned()))
+            parsed.unwrap_or_else(|_no_json| {
+                Value::from(String::from_utf8_lossy(plaintext.expose()).into_owned())
+            })
         }
         Err(fault) => Value::object([("unavailable", Value::from(fault.to_string()))]),
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use writ_contract::{Contract, Severity};
 use writ_policy::{ActionShape, ApiActions, Pdp, PolicySource, baseline};
 use writ_store::{Registry, Store};
-use writ_types::{AgentId, Api, ApiId, Digest, RevisionId, SpiffeId, Tenant, Timestamp, TrustDomain};
+use writ_types::{
+    AgentId, Api, ApiId, Digest, RevisionId, SpiffeId, Tenant, Timestamp, TrustDomain,
+};
 
 use crate::loaded::{Loaded, LoadedApi, LoadedCredential};
 use crate::plane::{Keys, Plane};
@@ -20,7 +22,8 @@ pub(crate) fn read_project(
     now: Timestamp,
     known: impl Fn(&SpiffeId) -> Option<AgentId>,
 ) -> Result<Project, Vec<ProjectFault>> {
-    let keep = |spiffe: &SpiffeId| known(spiffe).unwrap_or_else(|| AgentId::new(now, crate::random()));
+    let keep =
+        |spiffe: &SpiffeId| known(spiffe).unwrap_or_else(|| AgentId::new(now, crate::random()));
     Project::read(files, trust_domain, keep)
 }
 
@@ -32,11 +35,27 @@ pub(crate) fn registry(project: &Project) -> Registry {
         reviews: reviews::write(&api.reviews),
     };
     Registry {
-        apis: project.apis.iter().map(|(id, api)| (id.clone(), api.api.clone())).collect(),
-        contracts: project.apis.iter().map(|(id, api)| (id.clone(), contract(api))).collect(),
-        agents: project.agents.values().map(|agent| (agent.id, agent.clone())).collect(),
+        apis: project
+            .apis
+            .iter()
+            .map(|(id, api)| (id.clone(), api.api.clone()))
+            .collect(),
+        contracts: project
+            .apis
+            .iter()
+            .map(|(id, api)| (id.clone(), contract(api)))
+            .collect(),
+        agents: project
+            .agents
+            .values()
+            .map(|agent| (agent.id, agent.clone()))
+            .collect(),
         purposes: project.purposes.clone(),
-        policies: project.policies.iter().map(|policy| (policy.name.clone(), policy.text.clone())).collect(),
+        policies: project
+            .policies
+            .iter()
+            .map(|policy| (policy.name.clone(), policy.text.clone()))
+            .collect(),
     }
 }
 
@@ -59,22 +78,45 @@ impl Compiler<'_> {
     /// # Errors
     ///
     /// Every fault, by file where one is known.
-    pub async fn compile(&self, revision: RevisionId, registry: Registry) -> Result<Arc<Loaded>, Vec<ProjectFault>> {
+    pub async fn compile(
+        &self,
+        revision: RevisionId,
+        registry: Registry,
+    ) -> Result<Arc<Loaded>, Vec<ProjectFault>> {
         let digest = digest(&registry);
         let mut faults = Vec::new();
         let mut apis = BTreeMap::new();
         for (id, api) in registry.apis {
-            let contract = registry.contracts.get(&id).map(|contract| compile_contract(&id, contract, &mut faults));
+            let contract = registry
+                .contracts
+                .get(&id)
+                .map(|contract| compile_contract(&id, contract, &mut faults));
             if contract.is_none() {
-                faults.push(fault(&format!("apis/{id}.toml"), None, "the API has no contract"));
+                faults.push(fault(
+                    &format!("apis/{id}.toml"),
+                    None,
+                    "the API has no contract",
+                ));
             }
             let credential = self.credential(&api, &mut faults).await;
             if let Some(contract) = contract.flatten() {
-                apis.insert(id, LoadedApi { api, contract: Arc::new(contract), credential });
+                apis.insert(
+                    id,
+                    LoadedApi {
+                        api,
+                        contract: Arc::new(contract),
+                        credential,
+                    },
+                );
             }
         }
         let mut policies = vec![baseline()];
-        policies.extend(registry.policies.into_iter().map(|(name, text)| PolicySource { name, text }));
+        policies.extend(
+            registry
+                .policies
+                .into_iter()
+                .map(|(name, text)| PolicySource { name, text }),
+        );
         let actions: Vec<ApiActions> = apis.values().map(|api| shapes(&api.contract)).collect();
         let pdp = match Pdp::compile(&actions, &policies, self.now) {
             Ok(pdp) => Some(Arc::new(pdp)),
@@ -83,28 +125,51 @@ impl Compiler<'_> {
                 None
             }
         };
-        let agents = registry.agents.into_iter().map(|(id, agent)| (id, Arc::new(agent))).collect();
+        let agents = registry
+            .agents
+            .into_iter()
+            .map(|(id, agent)| (id, Arc::new(agent)))
+            .collect();
         match pdp.filter(|_| faults.is_empty()) {
-            Some(pdp) => Ok(Arc::new(Loaded { revision, digest, apis, agents, purposes: registry.purposes, pdp })),
+            Some(pdp) => Ok(Arc::new(Loaded {
+                revision,
+                digest,
+                apis,
+                agents,
+                purposes: registry.purposes,
+                pdp,
+            })),
             None => Err(faults),
         }
     }
 
     /// The API's credential, if it wants one and it is set. One that is set and cannot be opened is a fault.
-    async fn credential(&self, api: &Api, faults: &mut Vec<ProjectFault>) -> Option<LoadedCredential> {
+    async fn credential(
+        &self,
+        api: &Api,
+        faults: &mut Vec<ProjectFault>,
+    ) -> Option<LoadedCredential> {
         let (name, _) = api.credential.as_ref()?;
         let file = format!("apis/{}.toml", api.id);
         let (version, sealed) = match self.store.sealed(self.tenant, name).await {
             Ok(found) => found?,
             Err(error) => {
-                faults.push(fault(&file, None, &format!("the credential `{name}` cannot be read: {error}")));
+                faults.push(fault(
+                    &file,
+                    None,
+                    &format!("the credential `{name}` cannot be read: {error}"),
+                ));
                 return None;
             }
         };
         match self.keys.sealer.open(self.tenant, name, version, &sealed) {
             Ok(secret) => Some(LoadedCredential { version, secret }),
             Err(error) => {
-                faults.push(fault(&file, None, &format!("the credential `{name}` cannot be opened: {error}")));
+                faults.push(fault(
+                    &file,
+                    None,
+                    &format!("the credential `{name}` cannot be opened: {error}"),
+                ));
                 None
             }
         }
@@ -112,21 +177,42 @@ impl Compiler<'_> {
 }
 
 /// Compiles a registry with what the plane has.
-pub(crate) async fn compile(plane: &Plane, revision: RevisionId, registry: Registry) -> Result<Arc<Loaded>, Vec<ProjectFault>> {
-    let compiler = Compiler { store: &plane.store, tenant: &plane.tenant, keys: &plane.keys, now: plane.clock.now() };
+pub(crate) async fn compile(
+    plane: &Plane,
+    revision: RevisionId,
+    registry: Registry,
+) -> Result<Arc<Loaded>, Vec<ProjectFault>> {
+    let compiler = Compiler {
+        store: &plane.store,
+        tenant: &plane.tenant,
+        keys: &plane.keys,
+        now: plane.clock.now(),
+    };
     compiler.compile(revision, registry).await
 }
 
 /// Reads the revision row and puts what it names in force. The caller holds `plane.changing`.
 pub(crate) async fn reload(plane: &Plane) -> Result<RevisionId, String> {
-    let active = plane.store.active_revision(&plane.tenant).await.map_err(|fault| fault.to_string())?;
+    let active = plane
+        .store
+        .active_revision(&plane.tenant)
+        .await
+        .map_err(|fault| fault.to_string())?;
     let active = active.ok_or_else(|| "the store has no revision in force".to_owned())?;
-    let registry = plane.store.load(&plane.tenant, active.id).await.map_err(|fault| fault.to_string())?;
+    let registry = plane
+        .store
+        .load(&plane.tenant, active.id)
+        .await
+        .map_err(|fault| fault.to_string())?;
     let loaded = match compile(plane, active.id, registry).await {
         Ok(loaded) => loaded,
         Err(faults) => {
             let first = faults.first().map(ToString::to_string).unwrap_or_default();
-            let message = format!("revision {} was not put in force: {first} ({} faults)", active.id, faults.len());
+            let message = format!(
+                "revision {} was not put in force: {first} ({} faults)",
+                active.id,
+                faults.len()
+            );
             plane.note_fault(&message);
             return Err(message);
         }
@@ -147,7 +233,11 @@ impl Plane {
     }
 }
 
-fn compile_contract(id: &ApiId, stored: &writ_store::Contract, faults: &mut Vec<ProjectFault>) -> Option<Contract> {
+fn compile_contract(
+    id: &ApiId,
+    stored: &writ_store::Contract,
+    faults: &mut Vec<ProjectFault>,
+) -> Option<Contract> {
     let file = format!("apis/{id}.toml");
     let reviewed = match reviews::read(&stored.reviews) {
         Ok(reviewed) => reviewed,
@@ -158,7 +248,9 @@ fn compile_contract(id: &ApiId, stored: &writ_store::Contract, faults: &mut Vec<
     };
     let (contract, diagnostics) = Contract::compile(id, &stored.document, &reviewed);
     if contract.is_none() {
-        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        let errors = diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Severity::Error);
         faults.extend(errors.map(|diagnostic| fault(&file, diagnostic.line, &diagnostic.message)));
     }
     contract
@@ -172,25 +264,56 @@ pub fn shapes(contract: &Contract) -> ApiActions {
         effects: operation.effects(),
         attributes: operation.attributes().clone(),
     };
-    ApiActions { api: contract.api().clone(), contract: contract.digest(), operations: contract.operations().map(shape).collect() }
+    ApiActions {
+        api: contract.api().clone(),
+        contract: contract.digest(),
+        operations: contract.operations().map(shape).collect(),
+    }
 }
 
 fn policy_fault(diagnostic: &writ_policy::Diagnostic) -> ProjectFault {
-    let help = diagnostic.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-    let policy = diagnostic.policy.as_ref().map(|policy| format!("`{policy}`: ")).unwrap_or_default();
-    fault(&diagnostic.file, Some(diagnostic.line), &format!("{policy}{}{help}", diagnostic.message))
+    let help = diagnostic
+        .help
+        .as_ref()
+        .map(|help| format!(" ({help})"))
+        .unwrap_or_default();
+    let policy = diagnostic
+        .policy
+        .as_ref()
+        .map(|policy| format!("`{policy}`: "))
+        .unwrap_or_default();
+    fault(
+        &diagnostic.file,
+        Some(diagnostic.line),
+        &format!("{policy}{}{help}", diagnostic.message),
+    )
 }
 
 fn fault(file: &str, line: Option<u32>, message: &str) -> ProjectFault {
-    ProjectFault { file: file.to_owned(), line, message: message.to_owned() }
+    ProjectFault {
+        file: file.to_owned(),
+        line,
+        message: message.to_owned(),
+    }
 }
 
 /// What a registry commits to: every part, in order.
 fn digest(registry: &Registry) -> Digest {
     // The Debug form of these types is complete and deterministic: ordered maps of plain data.
-    let text = format!("{:?}\n{:?}\n{:?}\n{:?}", registry.apis, registry.agents, registry.purposes, registry.policies);
-    let contracts: Vec<String> = registry.contracts.iter().map(|(id, contract)| format!("{id} {}\n", contract.digest())).collect();
-    Digest::of_parts(&[b"writ revision v1\n", contracts.concat().as_bytes(), text.as_bytes()])
+    let text = format!(
+        "{:?}\n{:?}\n{:?}\n{:?}",
+        registry.apis, registry.agents, registry.purposes, registry.policies
+    );
+    let contracts: Vec<String> = registry
+        .contracts
+        .iter()
+        .map(|(id, contract)| format!("{id} {}\n", contract.digest()))
+        .collect();
+    Digest::of_parts(&[
+        b"writ revision v1\n",
+        contracts.concat().as_bytes(),
+        text.as_bytes(),
+    ])
 }
 
 /// Checks a project without a store: its files, its contracts, and its policies against them. Says what it holds.
@@ -198,14 +321,21 @@ fn digest(registry: &Registry) -> Digest {
 /// # Errors
 ///
 /// Every fault, with file and line where they are known.
-pub fn check_project(files: &BTreeMap<String, Vec<u8>>, trust_domain: &TrustDomain) -> Result<String, Vec<ProjectFault>> {
+pub fn check_project(
+    files: &BTreeMap<String, Vec<u8>>,
+    trust_domain: &TrustDomain,
+) -> Result<String, Vec<ProjectFault>> {
     let epoch = Timestamp::from_millis(0);
     let project = read_project(files, trust_domain, epoch, |_| None)?;
     let mut policies = vec![baseline()];
     policies.extend(project.policies.iter().cloned());
-    let contracts = project.apis.iter().filter_map(|(id, api)| Contract::compile(id, &api.document, &api.reviews).0);
+    let contracts = project
+        .apis
+        .iter()
+        .filter_map(|(id, api)| Contract::compile(id, &api.document, &api.reviews).0);
     let actions: Vec<ApiActions> = contracts.map(|contract| shapes(&contract)).collect();
-    Pdp::compile(&actions, &policies, epoch).map_err(|faults| faults.iter().map(policy_fault).collect::<Vec<_>>())?;
+    Pdp::compile(&actions, &policies, epoch)
+        .map_err(|faults| faults.iter().map(policy_fault).collect::<Vec<_>>())?;
     Ok(format!(
         "{} APIs, {} agents, {} purposes, {} policy files; all sound",
         project.apis.len(),

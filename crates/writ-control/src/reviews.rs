@@ -11,8 +11,15 @@ pub(crate) struct ReviewsError;
 /// The canonical text of reviews.
 pub(crate) fn write(reviews: &Reviews) -> String {
     let review = |review: &Review| {
-        let labels = review.labels.iter().map(|label| Value::from(label.as_str())).collect();
-        let mut members = vec![("labels", Value::Array(labels)), ("stream", Value::from(review.stream))];
+        let labels = review
+            .labels
+            .iter()
+            .map(|label| Value::from(label.as_str()))
+            .collect();
+        let mut members = vec![
+            ("labels", Value::Array(labels)),
+            ("stream", Value::from(review.stream)),
+        ];
         if let Some(effects) = review.effects {
             members.push(("effect", Value::from(effects.kind.as_str())));
             members.push(("irreversible", Value::from(effects.irreversible)));
@@ -20,28 +27,59 @@ pub(crate) fn write(reviews: &Reviews) -> String {
         }
         Value::object(members)
     };
-    Value::object(reviews.0.iter().map(|(id, value)| (id.as_str(), review(value)))).canonical()
+    Value::object(
+        reviews
+            .0
+            .iter()
+            .map(|(id, value)| (id.as_str(), review(value))),
+    )
+    .canonical()
 }
 
 /// Reads what [`write`] wrote.
 pub(crate) fn read(text: &str) -> Result<Reviews, ReviewsError> {
-    let value = Value::parse(text.as_bytes(), &JsonLimits::DOCUMENT).map_err(|_fault| ReviewsError)?;
+    let value =
+        Value::parse(text.as_bytes(), &JsonLimits::DOCUMENT).map_err(|_fault| ReviewsError)?;
     let mut reviews = Reviews::default();
     for (id, review) in value.as_object().ok_or(ReviewsError)? {
-        let flag = |name| review.member(name).and_then(Value::as_bool).ok_or(ReviewsError);
+        let flag = |name| {
+            review
+                .member(name)
+                .and_then(Value::as_bool)
+                .ok_or(ReviewsError)
+        };
         let effects = match review.member("effect") {
             None => None,
             Some(kind) => Some(Effects {
-                kind: kind.as_str().ok_or(ReviewsError)?.parse().map_err(|_unknown| ReviewsError)?,
+                kind: kind
+                    .as_str()
+                    .ok_or(ReviewsError)?
+                    .parse()
+                    .map_err(|_unknown| ReviewsError)?,
                 irreversible: flag("irreversible")?,
                 external_send: flag("external_send")?,
             }),
         };
-        let labels = review.member("labels").and_then(Value::as_array).ok_or(ReviewsError)?;
-        let label = |label: &Value| label.as_str().and_then(|text| text.parse().ok()).ok_or(ReviewsError);
+        let labels = review
+            .member("labels")
+            .and_then(Value::as_array)
+            .ok_or(ReviewsError)?;
+        let label = |label: &Value| {
+            label
+                .as_str()
+                .and_then(|text| text.parse().ok())
+                .ok_or(ReviewsError)
+        };
         let labels = labels.iter().map(label).collect::<Result<_, _>>()?;
         let id = id.parse().map_err(|_malformed| ReviewsError)?;
-        reviews.0.insert(id, Review { effects, labels, stream: flag("stream")? });
+        reviews.0.insert(
+            id,
+            Review {
+                effects,
+                labels,
+                stream: flag("stream")?,
+            },
+        );
     }
     Ok(reviews)
 }
@@ -55,9 +93,27 @@ mod tests {
     fn what_is_written_reads_back() {
         let mut reviews = Reviews::default();
         let labels = ["pii".parse().unwrap()].into();
-        let effects = Some(Effects { kind: Effect::Delete, irreversible: true, external_send: false });
-        reviews.0.insert("GET:/a/{b}".parse().unwrap(), Review { effects, labels, stream: true });
-        reviews.0.insert("x".parse().unwrap(), Review { effects: None, labels: std::collections::BTreeSet::new(), stream: false });
+        let effects = Some(Effects {
+            kind: Effect::Delete,
+            irreversible: true,
+            external_send: false,
+        });
+        reviews.0.insert(
+            "GET:/a/{b}".parse().unwrap(),
+            Review {
+                effects,
+                labels,
+                stream: true,
+            },
+        );
+        reviews.0.insert(
+            "x".parse().unwrap(),
+            Review {
+                effects: None,
+                labels: std::collections::BTreeSet::new(),
+                stream: false,
+            },
+        );
         let text = write(&reviews);
         assert_eq!(write(&read(&text).unwrap()), text);
         assert!(read("{\"x\":{}}").is_err() && read("[]").is_err());

@@ -79,7 +79,11 @@ routes! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
     /// A route, and the value of its `{…}` segment.
-    Route { endpoint: Endpoint, access: Access, parameter: String },
+    Route {
+        endpoint: Endpoint,
+        access: Access,
+        parameter: String,
+    },
     /// The path has routes, but none of this method.
     OtherMethods,
     /// Nothing.
@@ -90,13 +94,23 @@ pub(crate) enum Found {
 pub(crate) fn find(method: &str, path: &str) -> Found {
     let mut other = false;
     for (known, pattern, access, endpoint) in ROUTES {
-        let Some(parameter) = matches(pattern, path) else { continue };
+        let Some(parameter) = matches(pattern, path) else {
+            continue;
+        };
         if *known == method {
-            return Found::Route { endpoint: *endpoint, access: *access, parameter };
+            return Found::Route {
+                endpoint: *endpoint,
+                access: *access,
+                parameter,
+            };
         }
         other = true;
     }
-    if other { Found::OtherMethods } else { Found::Nothing }
+    if other {
+        Found::OtherMethods
+    } else {
+        Found::Nothing
+    }
 }
 
 /// The value of the pattern's `{…}` segment, empty if it has none; nothing if the path is another.
@@ -106,7 +120,9 @@ fn matches(pattern: &str, path: &str) -> Option<String> {
     loop {
         match (wanted.next(), given.next()) {
             (None, None) => return Some(parameter),
-            (Some(segment), Some(text)) if segment.starts_with('{') && !text.is_empty() => text.clone_into(&mut parameter),
+            (Some(segment), Some(text)) if segment.starts_with('{') && !text.is_empty() => {
+                text.clone_into(&mut parameter)
+            }
             (Some(segment), Some(text)) if segment == text => {}
             _ => return None,
         }
@@ -126,7 +142,11 @@ mod tests {
         };
         let table: Vec<String> = ROUTES.iter().map(row).collect();
         let golden = include_str!("../testdata/routes.txt");
-        assert_eq!(table.join("\n") + "\n", golden, "update testdata/routes.txt on purpose");
+        assert_eq!(
+            table.join("\n") + "\n",
+            golden,
+            "update testdata/routes.txt on purpose"
+        );
     }
 
     #[test]
@@ -135,10 +155,21 @@ mod tests {
             Found::Route { parameter, .. } => Some(parameter),
             Found::OtherMethods | Found::Nothing => None,
         };
-        assert_eq!(parameter("POST", "/v1/tasks/tsk_1/close").as_deref(), Some("tsk_1"));
+        assert_eq!(
+            parameter("POST", "/v1/tasks/tsk_1/close").as_deref(),
+            Some("tsk_1")
+        );
         assert_eq!(parameter("GET", "/v1/tasks").as_deref(), Some(""));
         assert_eq!(find("DELETE", "/v1/tasks"), Found::OtherMethods);
-        for path in ["/v1/tasks/", "/v1", "/", "//v1/tasks", "/v1/tasks/a/b", "/V1/tasks", "/v1/%74asks"] {
+        for path in [
+            "/v1/tasks/",
+            "/v1",
+            "/",
+            "//v1/tasks",
+            "/v1/tasks/a/b",
+            "/V1/tasks",
+            "/v1/%74asks",
+        ] {
             assert_eq!(find("GET", path), Found::Nothing, "{path}");
         }
     }
@@ -146,6 +177,10 @@ mod tests {
     #[test]
     fn roles_include_those_before_them() {
         assert!(ADMIN.admits(Role::Admin) && !ADMIN.admits(Role::Operator));
-        assert!(VIEWER.admits(Role::Viewer) && OPERATOR.admits(Role::Admin) && !OPERATOR.admits(Role::Viewer));
+        assert!(
+            VIEWER.admits(Role::Viewer)
+                && OPERATOR.admits(Role::Admin)
+                && !OPERATOR.admits(Role::Viewer)
+        );
     }
 }

@@ -31,7 +31,9 @@ pub fn parse_size(text: &str) -> Option<usize> {
 }
 
 fn split(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|char: char| !char.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, unit) = text.split_at_checked(end)?;
     Some((digits.parse().ok()?, unit.strip_prefix(' ').unwrap_or(unit)))
 }

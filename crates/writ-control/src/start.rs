@@ -9,7 +9,9 @@ use std::path::Path;
 use writ_audit::{Closing, Event, Record};
 use writ_store::{Store, StoreError};
 use writ_task::{Ending, MemoryLedger, Rebuild, RebuildError};
-use writ_types::{ActionName, Charge, Grant, Label, Limits, RevisionId, TaskId, Tenant, Timestamp, TrustDomain};
+use writ_types::{
+    ActionName, Charge, Grant, Label, Limits, RevisionId, TaskId, Tenant, Timestamp, TrustDomain,
+};
 
 use crate::admin::hash;
 use crate::project::{Project, ProjectFault};
@@ -56,9 +58,12 @@ pub async fn seed(
     if store.active_revision(tenant).await?.is_some() {
         return Ok(false);
     }
-    let project: Project = reload::read_project(files, trust_domain, now, |_| None).map_err(StartError::Project)?;
+    let project: Project =
+        reload::read_project(files, trust_domain, now, |_| None).map_err(StartError::Project)?;
     let first = RevisionId::new(now, crate::random());
-    store.propose(tenant, None, first, &reload::registry(&project), now).await?;
+    store
+        .propose(tenant, None, first, &reload::registry(&project), now)
+        .await?;
     store.activate(tenant, None, first, now).await?;
     Ok(true)
 }
@@ -69,14 +74,32 @@ pub async fn seed(
 /// # Errors
 ///
 /// The store or the file fails.
-pub async fn first_boot_token(store: &Store, tenant: &Tenant, path: &Path, now: Timestamp) -> Result<bool, StartError> {
+pub async fn first_boot_token(
+    store: &Store,
+    tenant: &Tenant,
+    path: &Path,
+    now: Timestamp,
+) -> Result<bool, StartError> {
     let token = crate::secret_text("wfb_").ok_or(StartError::Random)?;
-    if !store.put_first_boot_token(tenant, &hash(&token), now).await? {
+    if !store
+        .put_first_boot_token(tenant, &hash(&token), now)
+        .await?
+    {
         return Ok(path.exists());
     }
-    let failed = |cause| StartError::File { file: path.display().to_string(), cause };
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(format!("{token}\n").as_bytes()).map_err(failed)?;
+    let failed = |cause| StartError::File {
+        file: path.display().to_string(),
+        cause,
+    };
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(format!("{token}\n").as_bytes())
+        .map_err(failed)?;
     file.sync_all().map_err(failed)?;
     Ok(true)
 }
@@ -86,14 +109,23 @@ pub async fn first_boot_token(store: &Store, tenant: &Tenant, path: &Path, now: 
 /// # Errors
 ///
 /// The store fails.
-pub async fn stored_tasks(store: &Store, tenant: &Tenant, now: Timestamp) -> Result<BTreeMap<TaskId, Grant>, StartError> {
+pub async fn stored_tasks(
+    store: &Store,
+    tenant: &Tenant,
+    now: Timestamp,
+) -> Result<BTreeMap<TaskId, Grant>, StartError> {
     let mut tasks = BTreeMap::new();
     let mut after = None;
     loop {
         let page = store.live_tasks(tenant, after, now).await?;
-        let Some(last) = page.last() else { return Ok(tasks) };
+        let Some(last) = page.last() else {
+            return Ok(tasks);
+        };
         after = Some(last.grant.task);
-        tasks.extend(page.into_iter().map(|stored| (stored.grant.task, stored.grant)));
+        tasks.extend(
+            page.into_iter()
+                .map(|stored| (stored.grant.task, stored.grant)),
+        );
     }
 }
 
@@ -110,7 +142,12 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
     /// Begins with the tasks of the store; `labels` says what reading with an action marks a task with.
     #[must_use]
     pub fn new(tenant: Tenant, tasks: BTreeMap<TaskId, Grant>, labels: L, limits: &Limits) -> Self {
-        Self { tenant, tasks, labels, rebuild: Rebuild::new(limits) }
+        Self {
+            tenant,
+            tasks,
+            labels,
+            rebuild: Rebuild::new(limits),
+        }
     }
 
     /// The earliest instant at which a live task was opened: records before it need not be read.
@@ -126,12 +163,20 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
     /// The log and the store tell different stories.
     pub fn take(&mut self, record: &Record) -> Result<(), StartError> {
         let event = match &record.event {
-            Event::TaskOpened(opened) => self.tasks.get(&opened.task).cloned().map(|grant| writ_task::Event::Opened(Box::new(grant))),
+            Event::TaskOpened(opened) => self
+                .tasks
+                .get(&opened.task)
+                .cloned()
+                .map(|grant| writ_task::Event::Opened(Box::new(grant))),
             Event::Intent(intent) if self.tasks.contains_key(&intent.subject.task) => {
                 let task = intent.subject.task;
                 let labels = (self.labels)(&intent.action);
                 let charge = Charge::of(intent.effects);
-                let spent = writ_task::Event::Intent { task, action: intent.action.clone(), charge };
+                let spent = writ_task::Event::Intent {
+                    task,
+                    action: intent.action.clone(),
+                    charge,
+                };
                 self.rebuild.apply(&self.tenant, spent)?;
                 (!labels.is_empty()).then_some(writ_task::Event::Labelled { task, labels })
             }
@@ -141,7 +186,10 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                     Closing::Revoked => Ending::Revoked,
                     Closing::Expired => Ending::Deadline,
                 };
-                Some(writ_task::Event::Ended { task: closed.task, why })
+                Some(writ_task::Event::Ended {
+                    task: closed.task,
+                    why,
+                })
             }
             Event::Intent(_)
             | Event::TaskClosed(_)
@@ -154,7 +202,9 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             | Event::OperatorAction(_)
             | Event::KeyRotated(_) => None,
         };
-        event.map_or(Ok(()), |event| Ok(self.rebuild.apply(&self.tenant, event)?))
+        event.map_or(Ok(()), |event| {
+            Ok(self.rebuild.apply(&self.tenant, event)?)
+        })
     }
 
     /// The ledger, with what expired meanwhile ended.

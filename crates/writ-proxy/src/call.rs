@@ -81,7 +81,7 @@ async fn call(
     story.known(&caller, &entered, &snapshot, now);
 
     let agent = decide::agent(&snapshot, &caller, &entered)?;
-    let (api, route) = decide::resolve(&snapshot, &target)?;
+    let (api, route) = decide::resolve(&snapshot, &target, &head)?;
     let operation = route.operation();
     story.resolved(api, operation);
     if !entered.grant().holds(operation.action()) {

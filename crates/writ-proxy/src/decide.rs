@@ -39,6 +39,7 @@ pub(crate) fn agent(
 pub(crate) fn resolve<'s>(
     snapshot: &'s Snapshot,
     target: &Target,
+    head: &Parts,
 ) -> Result<(&'s ApiSnapshot, Route<'s>), Refusal> {
     if target.malformed {
         return Err(ReasonCode::MalformedRequest.into());
@@ -48,7 +49,12 @@ pub(crate) fn resolve<'s>(
         .as_ref()
         .and_then(|api| snapshot.apis.get(api))
         .ok_or(ReasonCode::UnknownOperation)?;
-    match api.contract.resolve(&target.method, &target.path) {
+    match api.contract.resolve_call(
+        &target.method,
+        &target.path,
+        target.query.as_deref(),
+        &fields(head),
+    ) {
         Ok(route) => Ok((api, route)),
         Err(RouteError::Malformed) => Err(ReasonCode::MalformedRequest.into()),
         Err(RouteError::NotFound) => Err(ReasonCode::UnknownOperation.into()),
@@ -72,11 +78,7 @@ pub(crate) fn parse(
     body: &[u8],
     limits: &Limits,
 ) -> Parsed {
-    let headers: Vec<(&str, &[u8])> = head
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()))
-        .collect();
+    let headers = fields(head);
     let raw = RawCall {
         query: target.query.as_deref(),
         headers: &headers,
@@ -85,6 +87,14 @@ pub(crate) fn parse(
         limits,
     };
     operation.parse(route, &raw)
+}
+
+/// The fields as the contract reads them, in the order of the wire.
+fn fields(head: &Parts) -> Vec<(&str, &[u8])> {
+    head.headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect()
 }
 
 /// The decision: the task's bounds, then the policies.
@@ -132,7 +142,7 @@ pub(crate) fn decide(
             story.denied(&denied, snapshot.pdp.digest(), facts.now);
             let mut refusal = Refusal::from(denied.reason);
             if denied.reason == ReasonCode::InvalidInput {
-                    refusal.faults = parsed
+                refusal.faults = parsed
                     .faults
                     .iter()
                     .map(|fault| (fault.pointer.clone(), fault.kind.to_string()))

@@ -290,7 +290,11 @@ impl Story {
             ("left", facts.left.to_value()),
         ]);
         let text = inputs.to_string();
-        let sealed = self.gateway.parts.vault.seal(header.id, EvidenceKind::Call, text.as_bytes());
+        let sealed = self
+            .gateway
+            .parts
+            .vault
+            .seal(header.id, EvidenceKind::Call, text.as_bytes());
         sealed.map_err(|fault| {
             tracing::error!(call.id = %self.call, %fault, "the evidence could not be sealed");
             ReasonCode::RecordUnavailable

@@ -359,6 +359,13 @@ impl Bounds {
             })
     }
 
+    /// The bounds of the given actions alone.
+    #[must_use]
+    pub fn only(&self, actions: &BTreeSet<ActionName>) -> Self {
+        let held = self.0.iter().filter(|(action, _)| actions.contains(*action));
+        Self(held.map(|(action, places)| (action.clone(), places.clone())).collect())
+    }
+
     /// The actions that are bounded, with their places.
     pub fn iter(&self) -> impl Iterator<Item = (&ActionName, &BTreeMap<BoundPointer, Bound>)> {
         self.0.iter()

@@ -37,15 +37,15 @@ fn uuid_v7(now: Timestamp, random: [u8; 10]) -> u128 {
     (millis << 80) | (0x7 << 76) | (rand_a << 64) | (0b10 << 62) | rand_b
 }
 
-fn encode(bits: u128) -> String {
-    (0..26u32)
-        .rev()
-        .filter_map(|place| {
-            let shift = place.saturating_mul(5);
-            let index = usize::try_from((bits >> shift) & 0x1F).unwrap_or(0);
-            ALPHABET.get(index).map(|byte| char::from(*byte))
-        })
-        .collect()
+fn encode(bits: u128) -> [u8; 26] {
+    let mut rest = bits;
+    let mut text = [0; 26];
+    for place in text.iter_mut().rev() {
+        let index = usize::try_from(rest & 0x1F).unwrap_or(0);
+        *place = ALPHABET.get(index).copied().unwrap_or(b'0');
+        rest >>= 5;
+    }
+    text
 }
 
 fn decode(text: &str) -> Option<u128> {
@@ -89,7 +89,10 @@ macro_rules! typed_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}_{}", Self::PREFIX, encode(self.0))
+                // Every record has a dozen of these: no formatting machinery, no allocation.
+                f.write_str(Self::PREFIX)?;
+                f.write_str("_")?;
+                f.write_str(std::str::from_utf8(&encode(self.0)).unwrap_or_default())
             }
         }
 

@@ -12,7 +12,7 @@ use crate::http::{Answer, HttpError, Peer};
 
 /// An agent's view of Writ.
 #[derive(Debug)]
-pub(crate) struct AgentClient {
+pub struct AgentClient {
     socket: Peer,
     control: Peer,
     gateway: Peer,
@@ -23,33 +23,33 @@ pub(crate) struct AgentClient {
 
 /// A workload's proven identity.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// Who it is.
-    pub(crate) spiffe: String,
+    pub spiffe: String,
     /// The JWT-SVID that shows it to the control plane.
-    pub(crate) svid: String,
+    pub svid: String,
 }
 
 /// An open task with its token and the key it is bound to.
 #[derive(Debug)]
-pub(crate) struct OpenTask {
+pub struct OpenTask {
     /// The answer of the token endpoint.
-    pub(crate) answer: Value,
+    pub answer: Value,
     /// The task.
-    pub(crate) task: String,
+    pub task: String,
     /// The access token.
-    pub(crate) token: String,
+    pub token: String,
     /// Proves that the token is ours.
-    pub(crate) key: ProofKey,
+    pub key: ProofKey,
     /// The same key, to be kept in a file.
-    pub(crate) pkcs8: Secret<Vec<u8>>,
+    pub pkcs8: Secret<Vec<u8>>,
     /// The gateway's latest nonce.
     nonce: Mutex<Option<String>>,
 }
 
 impl AgentClient {
     /// An agent that reaches Writ at these addresses.
-    pub(crate) fn new(
+    pub fn new(
         socket: &Path,
         (control_url, control): (&PublicUrl, Peer),
         (public_url, gateway): (&PublicUrl, Peer),
@@ -66,11 +66,19 @@ impl AgentClient {
     }
 
     /// Shows what the kernel says of this process, and gets the identity that is registered for it.
-    pub(crate) async fn identity(&self, spiffe: Option<&str>) -> Result<Identity, Failure> {
+    pub async fn identity(&self, spiffe: Option<&str>) -> Result<Identity, Failure> {
         let mut members = vec![("audience", Value::from(self.control_url.as_str()))];
         members.extend(spiffe.map(|spiffe| ("spiffe_id", Value::from(spiffe))));
         let body = Value::object(members).to_string();
-        let answer = self.socket.send(Method::POST, "/v1/jwt-svid", &[("content-type", "application/json")], body).await?;
+        let answer = self
+            .socket
+            .send(
+                Method::POST,
+                "/v1/jwt-svid",
+                &[("content-type", "application/json")],
+                body,
+            )
+            .await?;
         let json = answer.json();
         let text = |name| json.member(name).and_then(Value::as_str).map(str::to_owned);
         match (text("spiffe_id"), text("svid")) {
@@ -83,13 +91,20 @@ impl AgentClient {
     }
 
     /// Opens a task: `details` is the `authorization_details` array. The token is bound to a fresh key.
-    pub(crate) async fn open(&self, identity: &Identity, details: &Value) -> Result<Result<OpenTask, Answer>, Failure> {
+    pub async fn open(
+        &self,
+        identity: &Identity,
+        details: &Value,
+    ) -> Result<Result<OpenTask, Answer>, Failure> {
         let pkcs8 = generate_signing_key()?;
         let key = ProofKey::from_pkcs8(&pkcs8)?;
         let uri = format!("{}/oauth/token", self.control_url);
         let form = form(&[
             ("grant_type", "client_credentials"),
-            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"),
+            (
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
+            ),
             ("client_assertion", &identity.svid),
             ("resource", self.public_url.as_str()),
             ("authorization_details", &details.to_string()),
@@ -97,13 +112,34 @@ impl AgentClient {
         let mut nonce: Option<String> = None;
         // The first proof has no nonce; the refusal brings one (RFC 9449 §8).
         for _ in 0..2 {
-            let proof = key.prove(("POST", &uri), None, nonce.as_deref(), &random_id()?, self.clock.now())?;
-            let headers = [("content-type", "application/x-www-form-urlencoded"), ("dpop", proof.as_str())];
-            let answer = self.control.send(Method::POST, "/oauth/token", &headers, form.clone()).await?;
+            let proof = key.prove(
+                ("POST", &uri),
+                None,
+                nonce.as_deref(),
+                &random_id()?,
+                self.clock.now(),
+            )?;
+            let headers = [
+                ("content-type", "application/x-www-form-urlencoded"),
+                ("dpop", proof.as_str()),
+            ];
+            let answer = self
+                .control
+                .send(Method::POST, "/oauth/token", &headers, form.clone())
+                .await?;
             let json = answer.json();
             let text = |name| json.member(name).and_then(Value::as_str).map(str::to_owned);
-            if let (200, Some(token), Some(task)) = (answer.status, text("access_token"), text("task_id")) {
-                return Ok(Ok(OpenTask { answer: json, task, token, key, pkcs8, nonce: Mutex::new(None) }));
+            if let (200, Some(token), Some(task)) =
+                (answer.status, text("access_token"), text("task_id"))
+            {
+                return Ok(Ok(OpenTask {
+                    answer: json,
+                    task,
+                    token,
+                    key,
+                    pkcs8,
+                    nonce: Mutex::new(None),
+                }));
             }
             let asked = answer.header("dpop-nonce").map(str::to_owned);
             if text("error").as_deref() != Some("use_dpop_nonce") || asked == nonce {
@@ -111,16 +147,24 @@ impl AgentClient {
             }
             nonce = asked;
         }
-        Err(Failure::new("the token endpoint asks for one nonce after another"))
+        Err(Failure::new(
+            "the token endpoint asks for one nonce after another",
+        ))
     }
 
     /// Calls an operation: `path` begins with the API's id, as in `/dns/zones`.
-    pub(crate) async fn call(&self, task: &OpenTask, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Failure> {
+    pub async fn call(
+        &self,
+        task: &OpenTask,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
         self.call_with(&task.key, task, method, path, body).await
     }
 
     /// Calls with a proof made by `key`, which may be another than the token's.
-    pub(crate) async fn call_with(
+    pub async fn call_with(
         &self,
         key: &ProofKey,
         task: &OpenTask,
@@ -133,15 +177,33 @@ impl AgentClient {
         let authorization = format!("DPoP {}", task.token);
         let text = body.map(Value::to_string).unwrap_or_default();
         for _ in 0..2 {
-            let nonce = task.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let proof = key.prove((method.as_str(), &uri), Some(&task.token), nonce.as_deref(), &random_id()?, self.clock.now())?;
-            let mut headers = vec![("authorization", authorization.as_str()), ("dpop", proof.as_str()), ("accept", "application/json")];
+            let nonce = task
+                .nonce
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            let proof = key.prove(
+                (method.as_str(), &uri),
+                Some(&task.token),
+                nonce.as_deref(),
+                &random_id()?,
+                self.clock.now(),
+            )?;
+            let mut headers = vec![
+                ("authorization", authorization.as_str()),
+                ("dpop", proof.as_str()),
+                ("accept", "application/json"),
+            ];
             if body.is_some() {
                 headers.push(("content-type", "application/json"));
             }
-            let answer = self.gateway.send(method.clone(), path, &headers, text.clone()).await?;
+            let answer = self
+                .gateway
+                .send(method.clone(), path, &headers, text.clone())
+                .await?;
             let asked = answer.header("dpop-nonce").map(str::to_owned);
-            let again = answer.json().member("reason_code").and_then(Value::as_str) == Some("use_dpop_nonce");
+            let again = answer.json().member("reason_code").and_then(Value::as_str)
+                == Some("use_dpop_nonce");
             if asked.is_some() {
                 *task.nonce.lock().unwrap_or_else(PoisonError::into_inner) = asked;
             }
@@ -153,28 +215,42 @@ impl AgentClient {
     }
 
     /// Calls with nothing but the token, as somebody who has found it would.
-    pub(crate) async fn replay(&self, token: &str, path: &str) -> Result<Answer, HttpError> {
+    pub async fn replay(&self, token: &str, path: &str) -> Result<Answer, HttpError> {
         let authorization = format!("Bearer {token}");
-        self.gateway.send(Method::GET, path, &[("authorization", &authorization)], Vec::new()).await
+        self.gateway
+            .send(
+                Method::GET,
+                path,
+                &[("authorization", &authorization)],
+                Vec::new(),
+            )
+            .await
     }
 }
 
 /// An `application/x-www-form-urlencoded` text.
-pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
+pub fn form(pairs: &[(&str, &str)]) -> String {
     let encode = |text: &str| -> String {
         text.bytes()
             .map(|byte| match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => char::from(byte).to_string(),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => {
+                    char::from(byte).to_string()
+                }
                 other => format!("%{other:02X}"),
             })
             .collect()
     };
-    pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect::<Vec<_>>().join("&")
+    pairs
+        .iter()
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 /// 128 random bits as text.
-pub(crate) fn random_id() -> Result<String, Failure> {
+pub fn random_id() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_unspecified| Failure::new("the random source failed"))?;
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_unspecified| Failure::new("the random source failed"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

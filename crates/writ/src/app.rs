@@ -62,7 +62,8 @@ impl App {
         let now = clock.now();
         let ring = KeyRing::open(&config.data, &config.identity.trust_domain, now)?;
         let store = Store::open(&config.data.join("writ.db")).await?;
-        let seeded = writ_control::seed(&store, &tenant, &files, &config.identity.trust_domain, now).await;
+        let seeded =
+            writ_control::seed(&store, &tenant, &files, &config.identity.trust_domain, now).await;
         seeded.map_err(project_failure)?;
         let token_path = config.data.join("first-boot-token");
         let waits = writ_control::first_boot_token(&store, &tenant, &token_path, now).await?;
@@ -70,7 +71,15 @@ impl App {
         let node: NodeName = "node1".parse()?;
         let opened = recover::open_log(config, &ring, &store, &tenant, &node, Arc::clone(&clock))?;
         let loaded = load(&store, &tenant, &ring, &*clock).await?;
-        let ledger = recover::ledger(&opened.recovered, &store, &tenant, &loaded, &config.limits, now).await?;
+        let ledger = recover::ledger(
+            &opened.recovered,
+            &store,
+            &tenant,
+            &loaded,
+            &config.limits,
+            now,
+        )
+        .await?;
         let ledger = Arc::new(ledger);
         let wall = Arc::new(WallGuard::new(opened.recovered.last_time));
 
@@ -137,8 +146,18 @@ impl App {
     ) -> Result<Self, Failure> {
         let (stop, stopped) = watch::channel(false);
         let bundles = Arc::new(TrustBundles::of([plane.trust_bundle()?]));
-        let tls = config.tls.as_ref().map(|files| tls::server(files, Arc::clone(&bundles))).transpose()?;
-        let front = listener::Front { tls, bundles, clock: plane.clock(), limits: config.limits, timeouts: config.timeouts };
+        let tls = config
+            .tls
+            .as_ref()
+            .map(|files| tls::server(files, Arc::clone(&bundles)))
+            .transpose()?;
+        let front = listener::Front {
+            tls,
+            bundles,
+            clock: plane.clock(),
+            limits: config.limits,
+            timeouts: config.timeouts,
+        };
         let roots = tls::client(&[Path::new("/etc/ssl/certs/ca-certificates.crt")])?;
         let mut tasks = JoinSet::new();
         let (address, workers) = listener::gateway(config, &front, &gateway, &roots, &stopped)?;
@@ -177,7 +196,9 @@ impl App {
         let workers = std::mem::take(&mut self.workers);
         let drained = async {
             while self.tasks.join_next().await.is_some() {}
-            let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
+            let joined = tokio::task::spawn_blocking(move || {
+                workers.into_iter().for_each(|worker| drop(worker.join()))
+            });
             drop(joined.await);
         };
         // Calls that do not finish in time are cut; their outcomes are recorded as such.
@@ -188,14 +209,33 @@ impl App {
 }
 
 /// Reads the revision in force and compiles it.
-async fn load(store: &Store, tenant: &Tenant, ring: &KeyRing, clock: &dyn Clock) -> Result<Arc<Loaded>, Failure> {
-    let active = store.active_revision(tenant).await?.ok_or_else(|| Failure::new("the store has no revision in force"))?;
+async fn load(
+    store: &Store,
+    tenant: &Tenant,
+    ring: &KeyRing,
+    clock: &dyn Clock,
+) -> Result<Arc<Loaded>, Failure> {
+    let active = store
+        .active_revision(tenant)
+        .await?
+        .ok_or_else(|| Failure::new("the store has no revision in force"))?;
     let registry = store.load(tenant, active.id).await?;
-    let compiler = Compiler { store, tenant, keys: &ring.keys, now: clock.now() };
-    compiler.compile(active.id, registry).await.map_err(|faults| {
-        let failure = Failure::new(format!("revision {} cannot be put in force", active.id));
-        faults.iter().take(20).fold(failure, |failure, fault| failure.detail(fault.to_string()))
-    })
+    let compiler = Compiler {
+        store,
+        tenant,
+        keys: &ring.keys,
+        now: clock.now(),
+    };
+    compiler
+        .compile(active.id, registry)
+        .await
+        .map_err(|faults| {
+            let failure = Failure::new(format!("revision {} cannot be put in force", active.id));
+            faults
+                .iter()
+                .take(20)
+                .fold(failure, |failure, fault| failure.detail(fault.to_string()))
+        })
 }
 
 /// What the data plane runs on.
@@ -209,13 +249,21 @@ fn snapshot(
     for (id, api) in &loaded.apis {
         let credential = match (&api.api.credential, &api.credential) {
             (Some((name, attach)), Some(opened)) => {
-                let prepared = Credential::new(name.clone(), opened.version, attach, &opened.secret);
+                let prepared =
+                    Credential::new(name.clone(), opened.version, attach, &opened.secret);
                 Some(prepared.map_err(|fault| format!("`{name}` of `{id}`: {fault}"))?)
             }
             _ => None,
         };
         let contract = Arc::clone(&api.contract);
-        apis.insert(id.clone(), ApiSnapshot { api: api.api.clone(), contract, credential });
+        apis.insert(
+            id.clone(),
+            ApiSnapshot {
+                api: api.api.clone(),
+                contract,
+                credential,
+            },
+        );
     }
     Ok(Snapshot {
         revision: loaded.revision,
@@ -245,14 +293,20 @@ fn settings(config: &Config, node: NodeName) -> Result<Settings, Failure> {
 /// Nonces of this boot: a proof from before a restart does not fit.
 fn nonces() -> Result<NonceIssuer, Failure> {
     let mut secret = [0; 32];
-    aws_lc_rs::rand::fill(&mut secret).map_err(|_unspecified| Failure::new("the random source failed"))?;
+    aws_lc_rs::rand::fill(&mut secret)
+        .map_err(|_unspecified| Failure::new("the random source failed"))?;
     Ok(NonceIssuer::new(Secret::new(secret)))
 }
 
 fn project_failure(fault: writ_control::StartError) -> Failure {
-    let writ_control::StartError::Project(faults) = &fault else { return fault.into() };
+    let writ_control::StartError::Project(faults) = &fault else {
+        return fault.into();
+    };
     let failure = Failure::new("the project has faults; nothing was started");
-    let failure = faults.iter().take(20).fold(failure, |failure, fault| failure.detail(fault.to_string()));
+    let failure = faults
+        .iter()
+        .take(20)
+        .fold(failure, |failure, fault| failure.detail(fault.to_string()));
     failure.hint("mend the files and start again; the store is still empty")
 }
 

@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand};
 
 /// The authorization gateway for APIs that AI agents call.
 #[derive(Debug, Parser)]
-#[command(name = "writ", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "writ",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub(crate) struct Cli {
     /// The settings of this process.
     #[arg(long, global = true, default_value = "writ.toml", value_name = "FILE")]

@@ -12,17 +12,27 @@ pub(crate) struct SystemClock {
 
 impl SystemClock {
     /// Starts the monotonic clock.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clocks"
+    )]
     pub(crate) fn start() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clocks")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clocks"
+    )]
     fn now(&self) -> Timestamp {
         // A clock before 1970 reads as 1970: every lifetime has then ended, or has not begun.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 

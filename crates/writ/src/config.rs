@@ -18,7 +18,9 @@ pub(crate) use reference::commented;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// There is no file.
-    #[error("there is no `{0}`: run `writ init` to write a project here, or name one with `--config`")]
+    #[error(
+        "there is no `{0}`: run `writ init` to write a project here, or name one with `--config`"
+    )]
     Missing(PathBuf),
     /// The file cannot be read.
     #[error("cannot read `{0}`")]
@@ -173,7 +175,11 @@ impl Config {
         Self::parse(path, &text, |name| environment(name))
     }
 
-    fn parse(path: &Path, text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+    fn parse(
+        path: &Path,
+        text: &str,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
         let mut raw: RawConfig = toml::from_str(text).map_err(|fault| ConfigError::Syntax {
             file: path.to_owned(),
             line: fault.span().map_or(1, |span| line_of(text, span.start)),
@@ -202,14 +208,36 @@ struct Meaning<'a> {
 
 impl Meaning<'_> {
     fn of(&self, raw: RawConfig) -> Result<Config, ConfigError> {
-        let RawConfig { public_url, control_url, data, workers, listen, tls, identity, issuer, limits, timeouts } = raw;
-        let parent = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let RawConfig {
+            public_url,
+            control_url,
+            data,
+            workers,
+            listen,
+            tls,
+            identity,
+            issuer,
+            limits,
+            timeouts,
+        } = raw;
+        let parent = self
+            .file
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
         let project = parent.unwrap_or(Path::new(".")).to_owned();
         let data = project.join(data.unwrap_or_else(|| ".writ".into()));
-        let gateway = self.parse("listen.gateway", listen.gateway.as_deref().unwrap_or("127.0.0.1:8080"))?;
-        let control = self.parse("listen.control", listen.control.as_deref().unwrap_or("127.0.0.1:8081"))?;
+        let gateway = self.parse(
+            "listen.gateway",
+            listen.gateway.as_deref().unwrap_or("127.0.0.1:8080"),
+        )?;
+        let control = self.parse(
+            "listen.control",
+            listen.control.as_deref().unwrap_or("127.0.0.1:8081"),
+        )?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let url = |configured: Option<String>, listen: SocketAddr| configured.unwrap_or_else(|| format!("{scheme}://{listen}"));
+        let url = |configured: Option<String>, listen: SocketAddr| {
+            configured.unwrap_or_else(|| format!("{scheme}://{listen}"))
+        };
         let loopback = |address: SocketAddr| address.ip().is_loopback();
         if tls.is_none() && !(loopback(gateway) && loopback(control)) {
             let message = "without [tls] the listeners stay on loopback: tokens and credentials would travel in the clear";
@@ -221,13 +249,21 @@ impl Meaning<'_> {
             control_url: self.parse("control_url", &url(control_url, control))?,
             gateway,
             control,
-            tls: tls.map(|tls| TlsFiles { certificate: project.join(tls.certificate), key: project.join(tls.key) }),
+            tls: tls.map(|tls| TlsFiles {
+                certificate: project.join(tls.certificate),
+                key: project.join(tls.key),
+            }),
             identity: IdentityConfig {
                 trust_domain: self.parse("identity.trust_domain", trust_domain)?,
-                socket: identity.socket.map_or_else(|| data.join("agent.sock"), |socket| project.join(socket)),
+                socket: identity
+                    .socket
+                    .map_or_else(|| data.join("agent.sock"), |socket| project.join(socket)),
                 single_user_machine: identity.single_user_machine,
             },
-            issuers: issuer.into_iter().map(|issuer| self.issuer(&project, issuer)).collect::<Result<_, _>>()?,
+            issuers: issuer
+                .into_iter()
+                .map(|issuer| self.issuer(&project, issuer))
+                .collect::<Result<_, _>>()?,
             workers: workers.filter(|count| *count > 0).unwrap_or_else(cores),
             limits: self.limits(limits)?,
             timeouts: self.timeouts(timeouts)?,
@@ -239,34 +275,68 @@ impl Meaning<'_> {
     fn issuer(&self, project: &Path, raw: RawIssuer) -> Result<IssuerConfig, ConfigError> {
         let keys = match (raw.jwks_file, raw.jwks_url) {
             (Some(file), None) => KeySource::File(project.join(file)),
-            (None, Some(url)) if url.starts_with("https://") || url.starts_with("http://127.0.0.1:") => KeySource::Url(url),
-            (None, Some(_)) => return Err(self.value("issuer.jwks_url", "keys are fetched over `https://` only (or `http://127.0.0.1:port`)")),
+            (None, Some(url))
+                if url.starts_with("https://") || url.starts_with("http://127.0.0.1:") =>
+            {
+                KeySource::Url(url)
+            }
+            (None, Some(_)) => {
+                return Err(self.value(
+                    "issuer.jwks_url",
+                    "keys are fetched over `https://` only (or `http://127.0.0.1:port`)",
+                ));
+            }
             _ => return Err(self.value("issuer", "name either `jwks_file` or `jwks_url`")),
         };
-        Ok(IssuerConfig { issuer: raw.issuer, audience: raw.audience, keys })
+        Ok(IssuerConfig {
+            issuer: raw.issuer,
+            audience: raw.audience,
+            keys,
+        })
     }
 
-    fn limits(&self, raw: std::collections::BTreeMap<String, String>) -> Result<Limits, ConfigError> {
+    fn limits(
+        &self,
+        raw: std::collections::BTreeMap<String, String>,
+    ) -> Result<Limits, ConfigError> {
         let mut limits = Limits::default();
         for (name, text) in raw {
             let key = format!("limits.{name}");
             let value = span::parse_size(&text).filter(|value| *value > 0);
-            let value = value.ok_or_else(|| self.value(&key, "a limit is a whole number above zero, such as \"64\" or \"1 MiB\""))?;
+            let value = value.ok_or_else(|| {
+                self.value(
+                    &key,
+                    "a limit is a whole number above zero, such as \"64\" or \"1 MiB\"",
+                )
+            })?;
             if !limits.set(&name, value) {
-                return Err(self.value(&key, "there is no such limit: see docs/reference/limits.md"));
+                return Err(
+                    self.value(&key, "there is no such limit: see docs/reference/limits.md")
+                );
             }
         }
         Ok(limits)
     }
 
-    fn timeouts(&self, raw: std::collections::BTreeMap<String, String>) -> Result<Timeouts, ConfigError> {
+    fn timeouts(
+        &self,
+        raw: std::collections::BTreeMap<String, String>,
+    ) -> Result<Timeouts, ConfigError> {
         let mut timeouts = Timeouts::default();
         for (name, text) in raw {
             let key = format!("timeouts.{name}");
             let value = span::parse(&text).filter(|value| *value > Duration::ZERO);
-            let value = value.ok_or_else(|| self.value(&key, "a timeout is a whole number with a unit, such as \"250ms\" or \"30s\""))?;
+            let value = value.ok_or_else(|| {
+                self.value(
+                    &key,
+                    "a timeout is a whole number with a unit, such as \"250ms\" or \"30s\"",
+                )
+            })?;
             if !timeouts.set(&name, value) {
-                return Err(self.value(&key, "there is no such timeout: see docs/reference/limits.md"));
+                return Err(self.value(
+                    &key,
+                    "there is no such timeout: see docs/reference/limits.md",
+                ));
             }
         }
         Ok(timeouts)
@@ -277,23 +347,35 @@ impl Meaning<'_> {
         T: std::str::FromStr,
         T::Err: std::fmt::Display,
     {
-        text.parse().map_err(|fault: T::Err| self.value(key, &fault.to_string()))
+        text.parse()
+            .map_err(|fault: T::Err| self.value(key, &fault.to_string()))
     }
 
     fn value(&self, key: &str, message: &str) -> ConfigError {
-        ConfigError::Value { file: self.file.to_owned(), key: key.to_owned(), message: message.to_owned() }
+        ConfigError::Value {
+            file: self.file.to_owned(),
+            key: key.to_owned(),
+            message: message.to_owned(),
+        }
     }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count().saturating_add(1)
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        .saturating_add(1)
 }
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -334,15 +416,33 @@ mod tests {
     #[test]
     fn faults_name_their_place() {
         for (text, wanted) in [
-            ("public_ur = \"x\"", "project/writ.toml:1: unknown field `public_ur`"),
+            (
+                "public_ur = \"x\"",
+                "project/writ.toml:1: unknown field `public_ur`",
+            ),
             ("\n[limits]\nbody_bytes = 5", "project/writ.toml:3: "),
-            ("public_url = \"http://example.com\"", "`public_url`: `http://example.com` is no public URL"),
-            ("[limits]\nbodybytes = \"1\"", "`limits.bodybytes`: there is no such limit"),
+            (
+                "public_url = \"http://example.com\"",
+                "`public_url`: `http://example.com` is no public URL",
+            ),
+            (
+                "[limits]\nbodybytes = \"1\"",
+                "`limits.bodybytes`: there is no such limit",
+            ),
             ("[limits]\nbody_bytes = \"0\"", "above zero"),
-            ("[timeouts]\nrecord = \"5\"", "a timeout is a whole number with a unit"),
+            (
+                "[timeouts]\nrecord = \"5\"",
+                "a timeout is a whole number with a unit",
+            ),
             ("[listen]\ngateway = \"0.0.0.0:8080\"", "stay on loopback"),
-            ("[[issuer]]\nissuer = \"a\"\naudience = \"b\"", "name either `jwks_file` or `jwks_url`"),
-            ("[[issuer]]\nissuer = \"a\"\naudience = \"b\"\njwks_url = \"http://example.com/jwks\"", "`https://` only"),
+            (
+                "[[issuer]]\nissuer = \"a\"\naudience = \"b\"",
+                "name either `jwks_file` or `jwks_url`",
+            ),
+            (
+                "[[issuer]]\nissuer = \"a\"\naudience = \"b\"\njwks_url = \"http://example.com/jwks\"",
+                "`https://` only",
+            ),
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(wanted), "{text}: {message}");

@@ -14,8 +14,19 @@ use crate::terminal::{Terminal, Tone};
 pub(crate) async fn run(terminal: Terminal, args: &DemoArgs) -> Result<(), Failure> {
     let stage = stage::Stage::set(Arc::new(SystemClock::start())).await?;
     if !terminal.json {
-        terminal.line(&terminal.paint(Tone::Strong, "Writ demo: a support agent, a help desk, and a customer who gives orders"));
-        terminal.line(&terminal.paint(Tone::Faint, &format!("state in {}; gateway {}; control {}", stage.folder.display(), stage.config.public_url, stage.config.control_url)));
+        terminal.line(&terminal.paint(
+            Tone::Strong,
+            "Writ demo: a support agent, a help desk, and a customer who gives orders",
+        ));
+        terminal.line(&terminal.paint(
+            Tone::Faint,
+            &format!(
+                "state in {}; gateway {}; control {}",
+                stage.folder.display(),
+                stage.config.public_url,
+                stage.config.control_url
+            ),
+        ));
         terminal.line("");
     }
     let outcome = play::play(terminal, &stage).await;
@@ -30,14 +41,27 @@ pub(crate) async fn run(terminal: Terminal, args: &DemoArgs) -> Result<(), Failu
 /// The addresses, and three commands to try next.
 fn invite(terminal: Terminal, stage: &stage::Stage) {
     let config = stage.folder.join("writ.toml");
-    let program = std::env::current_exe().map_or_else(|_unknown| "writ".to_owned(), |path| path.display().to_string());
+    let program = std::env::current_exe().map_or_else(
+        |_unknown| "writ".to_owned(),
+        |path| path.display().to_string(),
+    );
     let command = |rest: &str| format!("  {program} --config {} {rest}", config.display());
     terminal.talk("");
     terminal.talk(&terminal.paint(Tone::Strong, "Still serving. Try, in another terminal:"));
     terminal.talk(&command("audit tail"));
     terminal.talk(&command("can-i --agent triage-bot helpdesk:deleteTicket"));
-    terminal.talk(&command("task open --purpose ticket-triage --action helpdesk:listTickets --out /tmp/task.json"));
+    terminal.talk(&command(
+        "task open --purpose ticket-triage --action helpdesk:listTickets --out /tmp/task.json",
+    ));
     terminal.talk("");
-    terminal.talk(&format!("  gateway {}   control {}   agents {}", stage.config.public_url, stage.config.control_url, stage.app.socket.display()));
-    terminal.talk(&terminal.paint(Tone::Faint, "  Ctrl-C stops everything and removes the demo's folder"));
+    terminal.talk(&format!(
+        "  gateway {}   control {}   agents {}",
+        stage.config.public_url,
+        stage.config.control_url,
+        stage.app.socket.display()
+    ));
+    terminal.talk(&terminal.paint(
+        Tone::Faint,
+        "  Ctrl-C stops everything and removes the demo's folder",
+    ));
 }

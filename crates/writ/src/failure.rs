@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A failed command. Exit code 1, or 2 where the command line was wrong.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
@@ -14,12 +14,17 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// What was wrong.
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), hint: None, usage: false }
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+            usage: false,
+        }
     }
 
     /// What was wrong and why, down to the first cause.
-    pub(crate) fn caused(message: impl Into<String>, cause: &dyn Error) -> Self {
+    pub fn caused(message: impl Into<String>, cause: &dyn Error) -> Self {
         let mut failure = Self::new(message);
         let mut next = Some(cause);
         while let Some(cause) = next {
@@ -30,26 +35,29 @@ impl Failure {
     }
 
     /// The command line itself was wrong.
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { usage: true, ..Self::new(message) }
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self {
+            usage: true,
+            ..Self::new(message)
+        }
     }
 
     /// What to do.
     #[must_use]
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// One more line of detail.
     #[must_use]
-    pub(crate) fn detail(mut self, line: impl Into<String>) -> Self {
+    pub fn detail(mut self, line: impl Into<String>) -> Self {
         self.causes.push(line.into());
         self
     }
 
     /// 1 refused or failed, 2 usage.
-    pub(crate) const fn exit_code(&self) -> u8 {
+    pub const fn exit_code(&self) -> u8 {
         if self.usage { 2 } else { 1 }
     }
 }

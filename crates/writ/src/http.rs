@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpError {
+pub enum HttpError {
     /// The text is no URL.
     #[error("`{0}` is no URL of this kind")]
     Url(String),
@@ -43,30 +43,30 @@ pub(crate) enum HttpError {
 
 /// An answer, read whole.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// The status.
-    pub(crate) status: u16,
+    pub status: u16,
     /// The fields.
-    pub(crate) headers: HeaderMap,
+    pub headers: HeaderMap,
     /// The body.
-    pub(crate) body: Bytes,
+    pub body: Bytes,
 }
 
 impl Answer {
     /// The body as JSON; `null` if it is none.
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         Value::parse(&self.body, &JsonLimits::DOCUMENT).unwrap_or(Value::Null)
     }
 
     /// One field, if it is there and plain text.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 
 /// Where requests go.
 #[derive(Debug, Clone)]
-pub(crate) enum Peer {
+pub enum Peer {
     /// A server by its URL; the configuration says whom to believe where it is `https`.
     Url(UpstreamUrl, Option<Arc<rustls::ClientConfig>>),
     /// A Unix socket.
@@ -75,13 +75,15 @@ pub(crate) enum Peer {
 
 impl Peer {
     /// A server by its URL.
-    pub(crate) fn url(url: &str, tls: Option<Arc<rustls::ClientConfig>>) -> Result<Self, HttpError> {
-        let parsed = url.parse().map_err(|_not_a_url| HttpError::Url(url.to_owned()))?;
+    pub fn url(url: &str, tls: Option<Arc<rustls::ClientConfig>>) -> Result<Self, HttpError> {
+        let parsed = url
+            .parse()
+            .map_err(|_not_a_url| HttpError::Url(url.to_owned()))?;
         Ok(Self::Url(parsed, tls))
     }
 
     /// A Unix socket.
-    pub(crate) fn socket(path: &Path) -> Self {
+    pub fn socket(path: &Path) -> Self {
         Self::Socket(path.to_owned())
     }
 
@@ -93,7 +95,7 @@ impl Peer {
     }
 
     /// Sends one request and reads the answer whole. `path` begins with `/`.
-    pub(crate) async fn send(
+    pub async fn send(
         &self,
         method: Method,
         path: &str,
@@ -106,14 +108,20 @@ impl Peer {
         };
         let mut request = Request::new(Full::new(body.into()));
         *request.method_mut() = method;
-        *request.uri_mut() = format!("{base}{path}").parse().map_err(|_not_a_path| HttpError::Url(path.to_owned()))?;
+        *request.uri_mut() = format!("{base}{path}")
+            .parse()
+            .map_err(|_not_a_path| HttpError::Url(path.to_owned()))?;
         let plain = |text: &str| HeaderValue::from_str(text).map_err(|_control| HttpError::Header);
-        request.headers_mut().insert(header::HOST, plain(&authority)?);
+        request
+            .headers_mut()
+            .insert(header::HOST, plain(&authority)?);
         for (name, value) in headers {
             let name: header::HeaderName = name.parse().map_err(|_no_name| HttpError::Header)?;
             request.headers_mut().append(name, plain(value)?);
         }
-        tokio::time::timeout(PATIENCE, self.exchange(request)).await.map_err(|_late| HttpError::Late(self.name()))?
+        tokio::time::timeout(PATIENCE, self.exchange(request))
+            .await
+            .map_err(|_late| HttpError::Late(self.name()))?
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
@@ -124,16 +132,22 @@ impl Peer {
                 self.converse(TokioIo::new(stream), request).await
             }
             Self::Url(url, tls) => {
-                let stream = TcpStream::connect((url.host.as_str(), url.port)).await.map_err(refused)?;
+                let stream = TcpStream::connect((url.host.as_str(), url.port))
+                    .await
+                    .map_err(refused)?;
                 let Some(tls) = tls.as_ref().filter(|_| url.tls) else {
                     if url.tls {
                         return Err(HttpError::Url(url.to_string()));
                     }
                     return self.converse(TokioIo::new(stream), request).await;
                 };
-                let name = ServerName::try_from(url.host.clone()).map_err(|_no_name| HttpError::Url(url.to_string()))?;
+                let name = ServerName::try_from(url.host.clone())
+                    .map_err(|_no_name| HttpError::Url(url.to_string()))?;
                 let connector = tokio_rustls::TlsConnector::from(Arc::clone(tls));
-                let stream = connector.connect(name, stream).await.map_err(|fault| HttpError::Tls(self.name(), fault))?;
+                let stream = connector
+                    .connect(name, stream)
+                    .await
+                    .map_err(|fault| HttpError::Tls(self.name(), fault))?;
                 self.converse(TokioIo::new(stream), request).await
             }
         }
@@ -143,14 +157,28 @@ impl Peer {
     where
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
-        let broke = |fault: Box<dyn std::error::Error + Send + Sync>| HttpError::Exchange(self.name(), fault);
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(io).await.map_err(|fault| broke(fault.into()))?;
+        let broke = |fault: Box<dyn std::error::Error + Send + Sync>| {
+            HttpError::Exchange(self.name(), fault)
+        };
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io)
+            .await
+            .map_err(|fault| broke(fault.into()))?;
         let driver = tokio::spawn(connection);
-        let response = sender.send_request(request).await.map_err(|fault| broke(fault.into()))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|fault| broke(fault.into()))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MOST).collect().await.map_err(broke)?.to_bytes();
+        let body = Limited::new(body, MOST)
+            .collect()
+            .await
+            .map_err(broke)?
+            .to_bytes();
         driver.abort();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+        })
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use writ_control::Keys;
 use writ_store::{CredentialSealer, keyfile};
-use writ_token::{JwtSvidSigner, Signer, TrustDomainAuthority, X509Authority, generate_signing_key};
+use writ_token::{
+    JwtSvidSigner, Signer, TrustDomainAuthority, X509Authority, generate_signing_key,
+};
 use writ_types::{KeyedDigest, Secret, Timestamp, TrustDomain};
 
 use crate::failure::Failure;
@@ -39,14 +41,18 @@ impl KeyRing {
                 let made = generate_signing_key()?;
                 return Ok(keyfile::load_or_create_with(&path, || made)?);
             }
-            Ok(keyfile::load_or_create_with(&path, || Secret::new(Vec::new()))?)
+            Ok(keyfile::load_or_create_with(&path, || {
+                Secret::new(Vec::new())
+            })?)
         };
         let token = Signer::from_pkcs8(&signing("token.p8")?)?;
         let jwt = JwtSvidSigner::from_pkcs8(domain.clone(), &signing("svid.p8")?)?;
         let x509 = authority(&folder, domain, &signing("authority.p8")?, now)?;
         // One root key for what is kept encrypted; each use has a key of its own derived from it.
         let root = keyfile::load_or_create(&folder.join("root.key"))?;
-        let derived = |use_: &str| Secret::new(*KeyedDigest::of(&root, use_, b"writ derived key v1").as_bytes());
+        let derived = |use_: &str| {
+            Secret::new(*KeyedDigest::of(&root, use_, b"writ derived key v1").as_bytes())
+        };
         let audit = Arc::new(derived("audit"));
         let keys = Keys {
             token,
@@ -54,38 +60,63 @@ impl KeyRing {
             audit: Arc::clone(&audit),
             sealer: CredentialSealer::new(&derived("credentials"))?,
         };
-        Ok(Self { keys, audit, log: keyfile::load_or_create(&folder.join("log.key"))?, vault: derived("vault") })
+        Ok(Self {
+            keys,
+            audit,
+            log: keyfile::load_or_create(&folder.join("log.key"))?,
+            vault: derived("vault"),
+        })
     }
 }
 
 /// The X.509 authority; its certificate lies beside its key.
-fn authority(folder: &Path, domain: &TrustDomain, key: &Secret<Vec<u8>>, now: Timestamp) -> Result<X509Authority, Failure> {
+fn authority(
+    folder: &Path,
+    domain: &TrustDomain,
+    key: &Secret<Vec<u8>>,
+    now: Timestamp,
+) -> Result<X509Authority, Failure> {
     let path = folder.join("authority.der");
     if path.exists() {
-        let certificate = std::fs::read(&path).map_err(|fault| Failure::caused(format!("cannot read {}", path.display()), &fault))?;
+        let certificate = std::fs::read(&path)
+            .map_err(|fault| Failure::caused(format!("cannot read {}", path.display()), &fault))?;
         let authority = X509Authority::load(domain.clone(), key, certificate)?;
         if authority.not_after() > now.plus(Duration::from_secs(2 * 3600)) {
             return Ok(authority);
         }
     }
     let mut serial = [0; 16];
-    aws_lc_rs::rand::fill(&mut serial).map_err(|_unspecified| Failure::new("the random source failed"))?;
+    aws_lc_rs::rand::fill(&mut serial)
+        .map_err(|_unspecified| Failure::new("the random source failed"))?;
     let authority = X509Authority::create(domain.clone(), key, now, AUTHORITY_LIFE, serial)?;
-    std::fs::write(&path, authority.certificate()).map_err(|fault| Failure::caused(format!("cannot write {}", path.display()), &fault))?;
+    std::fs::write(&path, authority.certificate())
+        .map_err(|fault| Failure::caused(format!("cannot write {}", path.display()), &fault))?;
     Ok(authority)
 }
 
 /// Makes a folder that only its owner may enter.
 fn private_folder(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-    let failed = |fault: std::io::Error| Failure::caused(format!("cannot use {}", path.display()), &fault);
+    let failed =
+        |fault: std::io::Error| Failure::caused(format!("cannot use {}", path.display()), &fault);
     if !path.exists() {
-        return std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed);
+        return std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed);
     }
-    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
+    let mode = std::fs::metadata(path)
+        .map_err(failed)?
+        .permissions()
+        .mode();
     if mode & 0o077 != 0 {
         let hint = format!("chmod 700 {}", path.display());
-        return Err(Failure::new(format!("{} can be entered by other users, and it holds keys", path.display())).hint(hint));
+        return Err(Failure::new(format!(
+            "{} can be entered by other users, and it holds keys",
+            path.display()
+        ))
+        .hint(hint));
     }
     Ok(())
 }

@@ -1,66 +1,7 @@
-//! Writ: the authorization gateway for APIs that AI agents call.
-
-mod agent;
-mod app;
-mod cli;
-mod clock;
-mod command;
-mod config;
-mod demo;
-mod failure;
-mod http;
-mod issuers;
-mod keys;
-mod operator;
-mod project;
-mod terminal;
-mod tls;
+//! The `writ` program.
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use tracing_subscriber::EnvFilter;
-
-use crate::cli::Cli;
-use crate::failure::Failure;
-use crate::terminal::{Terminal, Tone};
-
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(fault) => {
-            // Help and version are no faults; clap knows where each is printed.
-            drop(fault.print());
-            return if fault.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
-        }
-    };
-    let terminal = Terminal::new(cli.json);
-    log_to_stderr();
-    match run(terminal, cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            terminal.talk(&format!("{} {failure}", terminal.paint(Tone::Bad, "writ:")));
-            ExitCode::from(failure.exit_code())
-        }
-    }
-}
-
-fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
-    let provider = rustls::crypto::CryptoProvider::install_default(rustls::crypto::aws_lc_rs::default_provider());
-    if provider.is_err() {
-        return Err(Failure::new("another cryptography provider is installed in this process"));
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|fault| Failure::caused("cannot start the runtime", &fault))?;
-    runtime.block_on(command::run(terminal, cli))
-}
-
-/// The program's own log: events of calls at `debug`, faults at `warn` and above.
-fn log_to_stderr() {
-    let filter = config::log_filter().and_then(|text| EnvFilter::try_new(text).ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new("warn"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).finish();
-    if tracing::subscriber::set_global_default(subscriber).is_err() {
-        tracing::warn!("another log subscriber is installed");
-    }
+    writ::run()
 }

@@ -20,13 +20,21 @@ pub(crate) struct OperatorClient {
 impl OperatorClient {
     /// A client with the session that `writ login` keeps beside the project's state.
     pub(crate) fn of(config: &Config) -> Result<Self, Failure> {
-        let session = std::fs::read_to_string(session_file(config)).ok().map(|text| text.trim().to_owned());
-        Ok(Self { control: control(config)?, session })
+        let session = std::fs::read_to_string(session_file(config))
+            .ok()
+            .map(|text| text.trim().to_owned());
+        Ok(Self {
+            control: control(config)?,
+            session,
+        })
     }
 
     /// A client with a session of its own.
     pub(crate) const fn with_session(control: Peer, session: String) -> Self {
-        Self { control, session: Some(session) }
+        Self {
+            control,
+            session: Some(session),
+        }
     }
 
     /// Looks.
@@ -40,27 +48,55 @@ impl OperatorClient {
     }
 
     /// Sends one request; a refusal is a failure that says what was wrong.
-    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let authorization = self.session.as_ref().map(|session| format!("Bearer {session}"));
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let authorization = self
+            .session
+            .as_ref()
+            .map(|session| format!("Bearer {session}"));
         let mut headers = vec![("content-type", "application/json")];
-        headers.extend(authorization.as_deref().map(|value| ("authorization", value)));
+        headers.extend(
+            authorization
+                .as_deref()
+                .map(|value| ("authorization", value)),
+        );
         let text = body.map(Value::to_string).unwrap_or_default();
         let answer = self.control.send(method, path, &headers, text).await?;
         let json = answer.json();
         if answer.status == 200 {
             return Ok(json);
         }
-        let detail = json.member("detail").and_then(Value::as_str).unwrap_or("the control plane refused");
+        let detail = json
+            .member("detail")
+            .and_then(Value::as_str)
+            .unwrap_or("the control plane refused");
         let mut failure = Failure::new(detail);
-        for fault in json.member("faults").and_then(Value::as_array).unwrap_or_default() {
+        for fault in json
+            .member("faults")
+            .and_then(Value::as_array)
+            .unwrap_or_default()
+        {
             failure = failure.detail(fault_line(fault));
         }
-        Err(if answer.status == 401 { failure.hint("writ login") } else { failure })
+        Err(if answer.status == 401 {
+            failure.hint("writ login")
+        } else {
+            failure
+        })
     }
 }
 
 fn fault_line(fault: &Value) -> String {
-    let text = |name| fault.member(name).and_then(Value::as_str).unwrap_or_default();
+    let text = |name| {
+        fault
+            .member(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     match fault.member("line").and_then(Value::as_u64) {
         Some(line) => format!("{}:{line}: {}", text("file"), text("message")),
         None => format!("{}: {}", text("file"), text("message")),
@@ -70,8 +106,14 @@ fn fault_line(fault: &Value) -> String {
 /// The control plane of a configuration.
 pub(crate) fn control(config: &Config) -> Result<Peer, Failure> {
     let own = config.tls.as_ref().map(|files| files.certificate.as_path());
-    let roots: Vec<&Path> = own.into_iter().chain([Path::new("/etc/ssl/certs/ca-certificates.crt")]).collect();
-    Ok(Peer::url(config.control_url.as_str(), Some(tls::client(&roots)?))?)
+    let roots: Vec<&Path> = own
+        .into_iter()
+        .chain([Path::new("/etc/ssl/certs/ca-certificates.crt")])
+        .collect();
+    Ok(Peer::url(
+        config.control_url.as_str(),
+        Some(tls::client(&roots)?),
+    )?)
 }
 
 /// Where the operator's session is kept, 0600.

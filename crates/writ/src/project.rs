@@ -18,18 +18,32 @@ pub(crate) fn files(project: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure
         if !path.exists() {
             continue;
         }
-        let failed = |fault: std::io::Error| Failure::caused(format!("cannot read {}", path.display()), &fault);
+        let failed = |fault: std::io::Error| {
+            Failure::caused(format!("cannot read {}", path.display()), &fault)
+        };
         for entry in std::fs::read_dir(&path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+                continue;
+            };
             let metadata = entry.metadata().map_err(failed)?;
-            if !metadata.is_file() || name.starts_with('.') || name.ends_with(".example") || name.ends_with('~') {
+            if !metadata.is_file()
+                || name.starts_with('.')
+                || name.ends_with(".example")
+                || name.ends_with('~')
+            {
                 continue;
             }
             if metadata.len() > MOST {
-                return Err(Failure::new(format!("{} is larger than 64 MiB", entry.path().display())));
+                return Err(Failure::new(format!(
+                    "{} is larger than 64 MiB",
+                    entry.path().display()
+                )));
             }
-            files.insert(format!("{folder}/{name}"), std::fs::read(entry.path()).map_err(failed)?);
+            files.insert(
+                format!("{folder}/{name}"),
+                std::fs::read(entry.path()).map_err(failed)?,
+            );
         }
     }
     Ok(files)

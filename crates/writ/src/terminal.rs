@@ -33,12 +33,20 @@ impl Terminal {
     /// The process's terminal. Colour is off where output is no terminal or `NO_COLOR` is set.
     pub(crate) fn new(json: bool) -> Self {
         let colour = !json && std::io::stdout().is_terminal() && crate::config::colour_wanted();
-        Self { json, colour, quiet: false }
+        Self {
+            json,
+            colour,
+            quiet: false,
+        }
     }
 
     /// A terminal that prints nothing: for commands that other commands run.
     pub(crate) const fn quiet() -> Self {
-        Self { json: false, colour: false, quiet: true }
+        Self {
+            json: false,
+            colour: false,
+            quiet: true,
+        }
     }
 
     /// A word in its tone.
@@ -85,7 +93,10 @@ impl Terminal {
             }
         }
         let render = |cells: &mut dyn Iterator<Item = &str>| {
-            let padded: Vec<String> = cells.zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            let padded: Vec<String> = cells
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:<width$}"))
+                .collect();
             padded.join("  ").trim_end().to_owned()
         };
         self.line(&self.paint(Tone::Faint, &render(&mut headings.into_iter())));

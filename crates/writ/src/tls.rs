@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
+    verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    ServerConfig, SignatureScheme,
 };
 use writ_control::Certificate;
 use writ_token::{TrustBundles, X509Svid};
@@ -46,12 +49,19 @@ impl ClientCertVerifier for SvidVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let chain: Vec<&[u8]> = std::iter::once(end_entity).chain(intermediates).map(AsRef::as_ref).collect();
-        let verified = self.bundles.verify_x509(&chain, Timestamp::from_secs(now.as_secs()));
-        verified.map(|_svid| ClientCertVerified::assertion()).map_err(|fault| {
-            tracing::debug!(%fault, "a client certificate was refused");
-            Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
-        })
+        let chain: Vec<&[u8]> = std::iter::once(end_entity)
+            .chain(intermediates)
+            .map(AsRef::as_ref)
+            .collect();
+        let verified = self
+            .bundles
+            .verify_x509(&chain, Timestamp::from_secs(now.as_secs()));
+        verified
+            .map(|_svid| ClientCertVerified::assertion())
+            .map_err(|fault| {
+                tracing::debug!(%fault, "a client certificate was refused");
+                Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
+            })
     }
 
     fn verify_tls12_signature(
@@ -78,18 +88,41 @@ impl ClientCertVerifier for SvidVerifier {
 }
 
 /// The TLS configuration of the listeners.
-pub(crate) fn server(files: &TlsFiles, bundles: Arc<TrustBundles>) -> Result<Arc<ServerConfig>, Failure> {
+pub(crate) fn server(
+    files: &TlsFiles,
+    bundles: Arc<TrustBundles>,
+) -> Result<Arc<ServerConfig>, Failure> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.certificate)
-        .map_err(|fault| Failure::caused(format!("cannot read {}", files.certificate.display()), &fault))?
+        .map_err(|fault| {
+            Failure::caused(
+                format!("cannot read {}", files.certificate.display()),
+                &fault,
+            )
+        })?
         .collect();
-    let chain = chain.map_err(|fault| Failure::caused(format!("{} is no PEM certificate chain", files.certificate.display()), &fault))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|fault| Failure::caused(format!("cannot read a private key from {}", files.key.display()), &fault))?;
+    let chain = chain.map_err(|fault| {
+        Failure::caused(
+            format!(
+                "{} is no PEM certificate chain",
+                files.certificate.display()
+            ),
+            &fault,
+        )
+    })?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|fault| {
+        Failure::caused(
+            format!("cannot read a private key from {}", files.key.display()),
+            &fault,
+        )
+    })?;
     let provider = provider();
     let algorithms = provider.signature_verification_algorithms;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(Arc::new(SvidVerifier { bundles, algorithms }))
+        .with_client_cert_verifier(Arc::new(SvidVerifier {
+            bundles,
+            algorithms,
+        }))
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // A resumed session would skip the client certificate's verification; each handshake is whole.
@@ -102,7 +135,9 @@ pub(crate) fn server(files: &TlsFiles, bundles: Arc<TrustBundles>) -> Result<Arc
 pub(crate) fn client(roots: &[&std::path::Path]) -> Result<Arc<ClientConfig>, Failure> {
     let mut store = RootCertStore::empty();
     for path in roots.iter().filter(|path| path.exists()) {
-        let failed = |fault: &dyn std::error::Error| Failure::caused(format!("cannot read {}", path.display()), fault);
+        let failed = |fault: &dyn std::error::Error| {
+            Failure::caused(format!("cannot read {}", path.display()), fault)
+        };
         for certificate in CertificateDer::pem_file_iter(path).map_err(|fault| failed(&fault))? {
             let certificate = certificate.map_err(|fault| failed(&fault))?;
             // A certificate that rustls cannot use vouches for nobody; the system's file has some.
@@ -122,7 +157,15 @@ pub(crate) fn peer_certificate(
     bundles: &TrustBundles,
     clock: &dyn Clock,
 ) -> Option<Certificate> {
-    let chain: Vec<&[u8]> = connection.peer_certificates()?.iter().map(AsRef::as_ref).collect();
+    let chain: Vec<&[u8]> = connection
+        .peer_certificates()?
+        .iter()
+        .map(AsRef::as_ref)
+        .collect();
     let svid: X509Svid = bundles.verify_x509(&chain, clock.now()).ok()?;
-    Some(Certificate { digest: svid.leaf_digest(), spiffe: svid.spiffe().clone(), not_after: svid.not_after() })
+    Some(Certificate {
+        digest: svid.leaf_digest(),
+        spiffe: svid.spiffe().clone(),
+        not_after: svid.not_after(),
+    })
 }

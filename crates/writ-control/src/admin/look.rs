@@ -6,7 +6,8 @@ use std::sync::PoisonError;
 use writ_policy::{InputView, Question};
 use writ_task::{Ledger as _, TaskState, TaskStatus};
 use writ_types::{
-    ActionName, Agent, Attr, Budget, CallId, Charge, Facts, Grant, Purpose, PurposeName, TaskId, Value,
+    ActionName, Agent, Attr, Budget, CallId, Charge, Facts, Grant, Purpose, PurposeName, TaskId,
+    Value,
 };
 
 use crate::admin::{AdminError, Call};
@@ -25,19 +26,33 @@ fn count(number: usize) -> Value {
 /// What is in force, and what is loose.
 pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
     let loaded = plane.loaded();
-    let fault = plane.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let active = plane.store.active_revision(&plane.tenant).await.map_err(|fault| unavailable(&fault))?;
+    let fault = plane
+        .fault
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let active = plane
+        .store
+        .active_revision(&plane.tenant)
+        .await
+        .map_err(|fault| unavailable(&fault))?;
     let behind = active.is_some_and(|active| active.id != loaded.revision);
     let loose = loose(plane, &loaded);
     Ok(Value::object([
         ("program", Value::from(plane.settings.program.as_str())),
         ("revision", Value::from(loaded.revision.to_string())),
         ("revision_digest", Value::from(loaded.digest.to_string())),
-        ("policy_digest", Value::from(loaded.pdp.digest().to_string())),
+        (
+            "policy_digest",
+            Value::from(loaded.pdp.digest().to_string()),
+        ),
         ("apis", count(loaded.apis.len())),
         ("agents", count(loaded.agents.len())),
         ("purposes", count(loaded.purposes.len())),
-        ("log_entries", Value::from_u64(plane.logs.entries().map_err(|fault| unavailable(&fault))?)),
+        (
+            "log_entries",
+            Value::from_u64(plane.logs.entries().map_err(|fault| unavailable(&fault))?),
+        ),
         ("ready", Value::from(plane.unready().is_none())),
         ("not_in_force", fault.map_or(Value::Null, Value::String)),
         ("store_is_ahead", Value::from(behind)),
@@ -53,13 +68,23 @@ fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
     }
     for (id, api) in &loaded.apis {
         if api.api.allow_unbound_tokens {
-            loose.push(format!("`{id}` accepts tokens that are bound to no key: a stolen one is good until it ends"));
+            loose.push(format!(
+                "`{id}` accepts tokens that are bound to no key: a stolen one is good until it ends"
+            ));
         }
         if api.api.credential.is_some() && api.credential.is_none() {
-            let name = api.api.credential.as_ref().map_or("", |(name, _)| name.as_str());
+            let name = api
+                .api
+                .credential
+                .as_ref()
+                .map_or("", |(name, _)| name.as_str());
             loose.push(format!("`{id}` has no credential yet, so its calls are refused: `writ credential set {name}`"));
         }
-        let unreviewed = api.contract.operations().filter(|operation| !operation.reviewed()).count();
+        let unreviewed = api
+            .contract
+            .operations()
+            .filter(|operation| !operation.reviewed())
+            .count();
         if unreviewed > 0 {
             let all = api.contract.operations().count();
             loose.push(format!("{unreviewed} of {all} operations of `{id}` are not reviewed and count as irreversible and external"));
@@ -79,7 +104,11 @@ pub(super) fn apis(plane: &Plane) -> Value {
 }
 
 fn api_value(api: &LoadedApi) -> Value {
-    let credential = api.api.credential.as_ref().map_or(Value::Null, |(name, _)| Value::from(name.as_str()));
+    let credential = api
+        .api
+        .credential
+        .as_ref()
+        .map_or(Value::Null, |(name, _)| Value::from(name.as_str()));
     Value::object([
         ("id", Value::from(api.api.id.as_str())),
         ("title", Value::from(api.contract.title())),
@@ -87,7 +116,15 @@ fn api_value(api: &LoadedApi) -> Value {
         ("upstream", Value::from(api.api.upstream.to_string())),
         ("contract", Value::from(api.contract.digest().to_string())),
         ("operations", count(api.contract.operations().count())),
-        ("reviewed", count(api.contract.operations().filter(|operation| operation.reviewed()).count())),
+        (
+            "reviewed",
+            count(
+                api.contract
+                    .operations()
+                    .filter(|operation| operation.reviewed())
+                    .count(),
+            ),
+        ),
         ("credential", credential),
         ("credential_set", Value::from(api.credential.is_some())),
     ])
@@ -97,7 +134,9 @@ fn api_value(api: &LoadedApi) -> Value {
 pub(super) fn api(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let loaded = plane.loaded();
     let named = call.parameter.parse().ok();
-    let api = named.and_then(|id: writ_types::ApiId| loaded.apis.get(&id)).ok_or(AdminError::NotFound("there is no such API"))?;
+    let api = named
+        .and_then(|id: writ_types::ApiId| loaded.apis.get(&id))
+        .ok_or(AdminError::NotFound("there is no such API"))?;
     let operation = |operation: &writ_contract::Operation| {
         Value::object([
             ("action", Value::from(operation.action().to_string())),
@@ -105,17 +144,33 @@ pub(super) fn api(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
             ("path", Value::from(operation.template())),
             ("effects", Value::from(operation.effects().to_string())),
             ("reviewed", Value::from(operation.reviewed())),
-            ("labels", strings(operation.labels().iter().map(ToString::to_string))),
-            ("summary", operation.summary().map_or(Value::Null, Value::from)),
+            (
+                "labels",
+                strings(operation.labels().iter().map(ToString::to_string)),
+            ),
+            (
+                "summary",
+                operation.summary().map_or(Value::Null, Value::from),
+            ),
         ])
     };
     let operations = Value::Array(api.contract.operations().map(operation).collect());
-    Ok(Value::object([("api", api_value(api)), ("operations", operations)]))
+    Ok(Value::object([
+        ("api", api_value(api)),
+        ("operations", operations),
+    ]))
 }
 
 /// The agents.
 pub(super) fn agents(plane: &Plane) -> Value {
-    Value::Array(plane.loaded().agents.values().map(|agent| agent_value(agent)).collect())
+    Value::Array(
+        plane
+            .loaded()
+            .agents
+            .values()
+            .map(|agent| agent_value(agent))
+            .collect(),
+    )
 }
 
 fn agent_value(agent: &Agent) -> Value {
@@ -126,8 +181,14 @@ fn agent_value(agent: &Agent) -> Value {
         ("mode", Value::from(agent.mode.as_str())),
         ("enabled", Value::from(agent.enabled)),
         ("groups", strings(agent.groups.iter().cloned())),
-        ("purposes", strings(agent.purposes.iter().map(ToString::to_string))),
-        ("selectors", strings(agent.selectors.iter().map(ToString::to_string))),
+        (
+            "purposes",
+            strings(agent.purposes.iter().map(ToString::to_string)),
+        ),
+        (
+            "selectors",
+            strings(agent.selectors.iter().map(ToString::to_string)),
+        ),
     ])
 }
 
@@ -138,9 +199,15 @@ pub(super) fn purposes(plane: &Plane) -> Value {
             ("name", Value::from(purpose.name.as_str())),
             ("owner", Value::from(purpose.owner.as_str())),
             ("description", Value::from(purpose.description.as_str())),
-            ("actions", strings(purpose.actions.iter().map(ToString::to_string))),
+            (
+                "actions",
+                strings(purpose.actions.iter().map(ToString::to_string)),
+            ),
             ("budget", purpose.budget.to_value()),
-            ("max_task_life_seconds", Value::from_u64(purpose.max_task_life.as_secs())),
+            (
+                "max_task_life_seconds",
+                Value::from_u64(purpose.max_task_life.as_secs()),
+            ),
         ])
     };
     Value::Array(plane.loaded().purposes.values().map(purpose).collect())
@@ -148,7 +215,11 @@ pub(super) fn purposes(plane: &Plane) -> Value {
 
 /// Names and versions of credentials; there is no way to their values.
 pub(super) async fn credentials(plane: &Plane) -> Result<Value, AdminError> {
-    let versions = plane.store.credentials(&plane.tenant, None).await.map_err(|fault| unavailable(&fault))?;
+    let versions = plane
+        .store
+        .credentials(&plane.tenant, None)
+        .await
+        .map_err(|fault| unavailable(&fault))?;
     let row = |version: &writ_store::CredentialVersion| {
         Value::object([
             ("name", Value::from(version.name.as_str())),
@@ -161,16 +232,31 @@ pub(super) async fn credentials(plane: &Plane) -> Result<Value, AdminError> {
 
 /// Tasks in the order of their ids, one page.
 pub(super) async fn tasks(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
-    let after = call.query("after").map(str::parse::<TaskId>).transpose().map_err(|fault| AdminError::Invalid(fault.to_string()))?;
-    let page = plane.ledger.list(&plane.tenant, after, 200, plane.clock.now()).await;
+    let after = call
+        .query("after")
+        .map(str::parse::<TaskId>)
+        .transpose()
+        .map_err(|fault| AdminError::Invalid(fault.to_string()))?;
+    let page = plane
+        .ledger
+        .list(&plane.tenant, after, 200, plane.clock.now())
+        .await;
     Ok(Value::Array(page.iter().map(task_value).collect()))
 }
 
 /// One task.
 pub(super) async fn task(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
-    let task: TaskId = call.parameter.parse().map_err(|fault: writ_types::IdError| AdminError::Invalid(fault.to_string()))?;
-    let status = plane.ledger.status(&plane.tenant, task, plane.clock.now()).await;
-    status.as_ref().map(task_value).ok_or(AdminError::NotFound("there is no such task, or it ended long ago"))
+    let task: TaskId = call
+        .parameter
+        .parse()
+        .map_err(|fault: writ_types::IdError| AdminError::Invalid(fault.to_string()))?;
+    let status = plane
+        .ledger
+        .status(&plane.tenant, task, plane.clock.now())
+        .await;
+    status.as_ref().map(task_value).ok_or(AdminError::NotFound(
+        "there is no such task, or it ended long ago",
+    ))
 }
 
 fn task_value(status: &TaskStatus) -> Value {
@@ -186,34 +272,69 @@ fn task_value(status: &TaskStatus) -> Value {
         ("state", Value::from(state)),
         ("opened", Value::from(grant.opened.to_string())),
         ("deadline", Value::from(grant.deadline.to_string())),
-        ("parent", grant.parent.map_or(Value::Null, |parent| Value::from(parent.to_string()))),
-        ("requester", grant.requester.as_ref().map_or(Value::Null, |user| Value::from(user.subject.as_str()))),
-        ("actions", strings(grant.actions.iter().map(ToString::to_string))),
+        (
+            "parent",
+            grant
+                .parent
+                .map_or(Value::Null, |parent| Value::from(parent.to_string())),
+        ),
+        (
+            "requester",
+            grant
+                .requester
+                .as_ref()
+                .map_or(Value::Null, |user| Value::from(user.subject.as_str())),
+        ),
+        (
+            "actions",
+            strings(grant.actions.iter().map(ToString::to_string)),
+        ),
         ("bounds", grant.bounds.to_value()),
         ("calls_spent", Value::from_u64(status.spent.calls)),
         ("writes_spent", Value::from_u64(status.spent.writes)),
         ("left", status.left.to_value()),
         ("in_flight", count(status.in_flight)),
-        ("children", strings(status.children.iter().map(ToString::to_string))),
+        (
+            "children",
+            strings(status.children.iter().map(ToString::to_string)),
+        ),
     ])
 }
 
 /// Records: the newest, one by its index, or those that hold a text.
 pub(super) async fn records(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
-    let number = |name| call.query(name).map(str::parse::<u64>).transpose().map_err(|_no_number| AdminError::Invalid(format!("`{name}` is a number")));
+    let number = |name| {
+        call.query(name)
+            .map(str::parse::<u64>)
+            .transpose()
+            .map_err(|_no_number| AdminError::Invalid(format!("`{name}` is a number")))
+    };
     let wanted = match (number("index")?, call.query("search"), number("tail")?) {
         (Some(index), _, _) => crate::records::Wanted::Index(index),
         (None, Some(text), _) => crate::records::Wanted::Search(text.to_owned()),
         (None, None, tail) => crate::records::Wanted::Tail(tail.unwrap_or(20).min(1000)),
     };
-    plane.logs.read(wanted).await.map_err(|fault| unavailable(&fault))
+    plane
+        .logs
+        .read(wanted)
+        .await
+        .map_err(|fault| unavailable(&fault))
 }
 
 /// Everything that is recorded about one call, with the inputs of its decision from the vault.
 pub(super) async fn explain(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
-    let id: CallId = call.parameter.parse().map_err(|fault: writ_types::IdError| AdminError::Invalid(fault.to_string()))?;
-    let found = plane.logs.call(id).await.map_err(|fault| unavailable(&fault))?;
-    found.ok_or(AdminError::NotFound("no record of this call: strangers' calls are counted, not recorded"))
+    let id: CallId = call
+        .parameter
+        .parse()
+        .map_err(|fault: writ_types::IdError| AdminError::Invalid(fault.to_string()))?;
+    let found = plane
+        .logs
+        .call(id)
+        .await
+        .map_err(|fault| unavailable(&fault))?;
+    found.ok_or(AdminError::NotFound(
+        "no record of this call: strangers' calls are counted, not recorded",
+    ))
 }
 
 /// Whether an agent could do something: the gates in order, with the rules that were looked at.
@@ -227,18 +348,33 @@ pub(super) fn can_i(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError>
         .ok_or_else(|| AdminError::Invalid("`action` is missing".to_owned()))?
         .parse()
         .map_err(|fault: writ_types::NameError| AdminError::Invalid(fault.to_string()))?;
-    let operation = loaded.apis.get(&action.api).and_then(|api| api.contract.operation(&action.operation));
+    let operation = loaded
+        .apis
+        .get(&action.api)
+        .and_then(|api| api.contract.operation(&action.operation));
     let operation = operation.ok_or(AdminError::NotFound("the contract has no such operation"))?;
     let only: Option<PurposeName> = text("purpose").and_then(|name| name.parse().ok());
-    let purposes = agent.purposes.iter().filter(|purpose| only.as_ref().is_none_or(|only| *purpose == only));
-    let answers = purposes.filter_map(|name| loaded.purposes.get(name)).map(|purpose| {
-        if !purpose.actions.contains(&action) {
-            return answer(purpose, false, "the purpose does not need this action: ask its owner to add it", Vec::new());
-        }
-        ask(plane, &loaded, agent, purpose, operation, &action)
-    });
+    let purposes = agent
+        .purposes
+        .iter()
+        .filter(|purpose| only.as_ref().is_none_or(|only| *purpose == only));
+    let answers = purposes
+        .filter_map(|name| loaded.purposes.get(name))
+        .map(|purpose| {
+            if !purpose.actions.contains(&action) {
+                return answer(
+                    purpose,
+                    false,
+                    "the purpose does not need this action: ask its owner to add it",
+                    Vec::new(),
+                );
+            }
+            ask(plane, &loaded, agent, purpose, operation, &action)
+        });
     let answers: Vec<Value> = answers.collect();
-    let possible = answers.iter().any(|answer| answer.member("possible").and_then(Value::as_bool) == Some(true));
+    let possible = answers
+        .iter()
+        .any(|answer| answer.member("possible").and_then(Value::as_bool) == Some(true));
     Ok(Value::object([
         ("agent", Value::from(agent.spiffe.as_str())),
         ("action", Value::from(action.to_string())),
@@ -269,7 +405,12 @@ fn ask(
 ) -> Value {
     let charge = Charge::of(operation.effects());
     if !purpose.budget.covers(charge) {
-        return answer(purpose, false, "the purpose's budget does not cover an action with these effects", Vec::new());
+        return answer(
+            purpose,
+            false,
+            "the purpose's budget does not cover an action with these effects",
+            Vec::new(),
+        );
     }
     let now = plane.clock.now();
     let grant = Grant {
@@ -300,13 +441,32 @@ fn ask(
     let nothing = BTreeSet::new();
     let typed = Attr::Record(std::collections::BTreeMap::new());
     let looks_at_input = !loaded.pdp.projection(action).is_nothing();
-    let input = if looks_at_input { InputView::Faulty } else { InputView::Typed(&typed) };
+    let input = if looks_at_input {
+        InputView::Faulty
+    } else {
+        InputView::Typed(&typed)
+    };
     let call = CallId::new(now, crate::random());
-    let question = Question { tenant: &plane.tenant, call, agent, grant: &grant, action, input, facts: &facts, extra: &nothing, nulls: &nothing };
+    let question = Question {
+        tenant: &plane.tenant,
+        call,
+        agent,
+        grant: &grant,
+        action,
+        input,
+        facts: &facts,
+        extra: &nothing,
+        nulls: &nothing,
+    };
     match loaded.pdp.decide(&question) {
         Ok(permit) => answer(purpose, true, "permitted", permit.rules().to_vec()),
         Err(denied) if looks_at_input && denied.reason == writ_types::ReasonCode::InvalidInput => {
-            answer(purpose, true, "depends on the arguments: no rule forbids it whatever they are", denied.rules)
+            answer(
+                purpose,
+                true,
+                "depends on the arguments: no rule forbids it whatever they are",
+                denied.rules,
+            )
         }
         Err(denied) => answer(purpose, false, denied.reason.detail(), denied.rules),
     }

@@ -14,15 +14,30 @@ use crate::plane::Plane;
 const SESSION_LIFE: Duration = Duration::from_secs(12 * 3600);
 
 /// The operator whose session token came with the request.
-pub(crate) async fn authenticate(plane: &Plane, headers: &HeaderMap) -> Result<Operator, AdminError> {
+pub(crate) async fn authenticate(
+    plane: &Plane,
+    headers: &HeaderMap,
+) -> Result<Operator, AdminError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(AdminError::Unauthenticated) };
-    let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).ok_or(AdminError::Unauthenticated)?;
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(AdminError::Unauthenticated);
+    };
+    let token = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.strip_prefix("Bearer "))
+        .ok_or(AdminError::Unauthenticated)?;
     // The store knows only the digest: a copy of the database opens no session.
-    let session = plane.store.session(&plane.tenant, &hash(token), plane.clock.now()).await;
+    let session = plane
+        .store
+        .session(&plane.tenant, &hash(token), plane.clock.now())
+        .await;
     let session = session.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
     let operator = session.ok_or(AdminError::Unauthenticated)?.operator;
-    Ok(Operator { id: operator.id, role: operator.role })
+    Ok(Operator {
+        id: operator.id,
+        role: operator.role,
+    })
 }
 
 /// Redeems the first-boot token: makes the first admin and their session.
@@ -31,23 +46,49 @@ pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminErr
     let token = text("token").ok_or(AdminError::Unauthenticated)?;
     let name = text("name").unwrap_or("admin").trim();
     if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
-        return Err(AdminError::Invalid("`name` is 1 to 64 printable characters".to_owned()));
+        return Err(AdminError::Invalid(
+            "`name` is 1 to 64 printable characters".to_owned(),
+        ));
     }
-    let now = plane.wall.check(plane.clock.now()).map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
+    let now = plane
+        .wall
+        .check(plane.clock.now())
+        .map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
     let id = OperatorId::new(now, crate::random());
-    let admin = writ_store::Operator { id, name: name.to_owned(), role: Role::Admin, created: now };
-    let redeemed = plane.store.redeem_first_boot_token(&plane.tenant, &hash(token), &admin, now).await;
+    let admin = writ_store::Operator {
+        id,
+        name: name.to_owned(),
+        role: Role::Admin,
+        created: now,
+    };
+    let redeemed = plane
+        .store
+        .redeem_first_boot_token(&plane.tenant, &hash(token), &admin, now)
+        .await;
     redeemed.map_err(|fault| match fault {
         StoreError::FirstBoot => AdminError::Unauthenticated,
         other => AdminError::Unavailable(other.to_string()),
     })?;
-    let action = "operator.first_sign_in".parse().map_err(|_never| AdminError::Unauthenticated)?;
-    let event = Event::OperatorAction(OperatorAction { by: id, action, target: id.to_string(), digest: Digest::of(name.as_bytes()) });
-    let recorded = plane.record(plane.header(now), event, None, Durability::Durable).await;
+    let action = "operator.first_sign_in"
+        .parse()
+        .map_err(|_never| AdminError::Unauthenticated)?;
+    let event = Event::OperatorAction(OperatorAction {
+        by: id,
+        action,
+        target: id.to_string(),
+        digest: Digest::of(name.as_bytes()),
+    });
+    let recorded = plane
+        .record(plane.header(now), event, None, Durability::Durable)
+        .await;
     recorded.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
-    let session = crate::secret_text("wos_").ok_or_else(|| AdminError::Unavailable("the random source failed".to_owned()))?;
+    let session = crate::secret_text("wos_")
+        .ok_or_else(|| AdminError::Unavailable("the random source failed".to_owned()))?;
     let expires = now.plus(SESSION_LIFE);
-    let begun = plane.store.put_session(&plane.tenant, &hash(&session), id, expires).await;
+    let begun = plane
+        .store
+        .put_session(&plane.tenant, &hash(&session), id, expires)
+        .await;
     begun.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
     Ok(Value::object([
         ("session", Value::from(session)),

@@ -11,7 +11,11 @@ use crate::plane::Plane;
 /// Closes a task because its work is done.
 pub(super) async fn close(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let task = task_id(call.parameter)?;
-    let cut = plane.ledger.close(&plane.tenant, task).await.map_err(|_unknown| NO_TASK)?;
+    let cut = plane
+        .ledger
+        .close(&plane.tenant, task)
+        .await
+        .map_err(|_unknown| NO_TASK)?;
     settle(plane, call, &cut, Closing::Closed).await
 }
 
@@ -22,14 +26,24 @@ pub(super) async fn kill(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminE
     let cut = match (text("task"), text("agent")) {
         (Some(task), None) => {
             let task = task_id(task)?;
-            plane.ledger.revoke(&plane.tenant, task, Ending::Revoked).await.map_err(|_unknown| NO_TASK)?
+            plane
+                .ledger
+                .revoke(&plane.tenant, task, Ending::Revoked)
+                .await
+                .map_err(|_unknown| NO_TASK)?
         }
         (None, Some(agent)) => {
             let loaded = plane.loaded();
-            let agent = loaded.agent_named(agent).ok_or(AdminError::NotFound("there is no such agent, or several"))?;
+            let agent = loaded
+                .agent_named(agent)
+                .ok_or(AdminError::NotFound("there is no such agent, or several"))?;
             plane.ledger.revoke_agent(&plane.tenant, agent.id).await
         }
-        _ => return Err(AdminError::Invalid("name either `task` or `agent`".to_owned())),
+        _ => {
+            return Err(AdminError::Invalid(
+                "name either `task` or `agent`".to_owned(),
+            ));
+        }
     };
     settle(plane, call, &cut, Closing::Revoked).await
 }
@@ -37,14 +51,22 @@ pub(super) async fn kill(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminE
 const NO_TASK: AdminError = AdminError::NotFound("there is no such task");
 
 fn task_id(text: &str) -> Result<TaskId, AdminError> {
-    text.parse().map_err(|fault: writ_types::IdError| AdminError::Invalid(fault.to_string()))
+    text.parse()
+        .map_err(|fault: writ_types::IdError| AdminError::Invalid(fault.to_string()))
 }
 
 /// Records and stores what has ended, and says what it cut.
-async fn settle(plane: &Plane, call: &Call<'_>, cut: &Cut, how: Closing) -> Result<Value, AdminError> {
+async fn settle(
+    plane: &Plane,
+    call: &Call<'_>,
+    cut: &Cut,
+    how: Closing,
+) -> Result<Value, AdminError> {
     let now = plane.clock.now();
     for task in &cut.tasks {
-        let Some(status) = plane.task(*task, now).await else { continue };
+        let Some(status) = plane.task(*task, now).await else {
+            continue;
+        };
         let event = TaskClosed {
             task: *task,
             agent: status.grant.agent,
@@ -52,13 +74,34 @@ async fn settle(plane: &Plane, call: &Call<'_>, cut: &Cut, how: Closing) -> Resu
             by: Actor::Operator(call.operator.id),
             spent: status.spent,
         };
-        let recorded = plane.record(plane.header(now), Event::TaskClosed(event), None, Durability::Durable).await;
-        recorded.map_err(|fault| AdminError::Unavailable(format!("the task has ended, but that could not be recorded: {fault}")))?;
-        plane.end_task(*task, how).await.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
+        let recorded = plane
+            .record(
+                plane.header(now),
+                Event::TaskClosed(event),
+                None,
+                Durability::Durable,
+            )
+            .await;
+        recorded.map_err(|fault| {
+            AdminError::Unavailable(format!(
+                "the task has ended, but that could not be recorded: {fault}"
+            ))
+        })?;
+        plane
+            .end_task(*task, how)
+            .await
+            .map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
     }
-    let strings = |items: &mut dyn Iterator<Item = String>| Value::Array(items.map(Value::String).collect());
+    let strings =
+        |items: &mut dyn Iterator<Item = String>| Value::Array(items.map(Value::String).collect());
     Ok(Value::object([
-        ("tasks", strings(&mut cut.tasks.iter().map(ToString::to_string))),
-        ("calls_cut", strings(&mut cut.calls.iter().map(ToString::to_string))),
+        (
+            "tasks",
+            strings(&mut cut.tasks.iter().map(ToString::to_string)),
+        ),
+        (
+            "calls_cut",
+            strings(&mut cut.calls.iter().map(ToString::to_string)),
+        ),
     ]))
 }

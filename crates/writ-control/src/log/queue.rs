@@ -17,6 +17,8 @@ pub(super) enum Refused {
 struct State<T> {
     items: VecDeque<T>,
     closed: bool,
+    /// Whether the receiver waits: waking it is a system call, which is not made for nothing.
+    waiting: bool,
 }
 
 /// A queue of many senders and one receiver.
@@ -33,6 +35,7 @@ impl<T> Queue<T> {
             state: Mutex::new(State {
                 items: VecDeque::new(),
                 closed: false,
+                waiting: false,
             }),
             arrived: Condvar::new(),
             room,
@@ -46,35 +49,43 @@ impl<T> Queue<T> {
 
     /// Adds an item if there is room.
     pub(super) fn offer(&self, item: T) -> Result<(), Refused> {
-        let mut state = self.lock();
+        let state = self.lock();
         if state.closed {
             return Err(Refused::Closed);
         }
         if state.items.len() >= self.room {
             return Err(Refused::Full);
         }
-        state.items.push_back(item);
-        drop(state);
-        self.arrived.notify_one();
+        self.add(state, item);
         Ok(())
     }
 
     /// Adds an item however many are waiting; `false` if the writer has ended.
     pub(super) fn push(&self, item: T) -> bool {
-        let mut state = self.lock();
+        let state = self.lock();
         if state.closed {
             return false;
         }
-        state.items.push_back(item);
-        drop(state);
-        self.arrived.notify_one();
+        self.add(state, item);
         true
+    }
+
+    fn add(&self, mut state: MutexGuard<'_, State<T>>, item: T) {
+        state.items.push_back(item);
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        if waiting {
+            self.arrived.notify_one();
+        }
     }
 
     /// Takes up to `most` items, waiting for the first: at most `patience`, if there is any. None if the queue is closed
     /// and empty.
     pub(super) fn take(&self, most: usize, patience: Option<Duration>) -> Option<Vec<T>> {
-        let empty = |state: &mut State<T>| state.items.is_empty() && !state.closed;
+        let empty = |state: &mut State<T>| {
+            state.waiting = state.items.is_empty() && !state.closed;
+            state.waiting
+        };
         let state = self.lock();
         let mut state = match patience {
             None => self
@@ -86,6 +97,7 @@ impl<T> Queue<T> {
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
+        state.waiting = false;
         if state.closed && state.items.is_empty() {
             return None;
         }

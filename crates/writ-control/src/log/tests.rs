@@ -670,6 +670,7 @@ fn thread_on_a_full_disk(data: &Path, room: usize) -> (WriterThread, Arc<Queue<J
         sequencer: Sequencer::new(0),
         evidence: EvidenceFiles::new(data.to_owned()),
         work,
+        sequenced: Vec::new(),
         published_to: 0,
         published_at: writ_types::Monotonic::from_start(Duration::ZERO),
         interval: Duration::from_secs(1),

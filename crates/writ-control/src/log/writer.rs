@@ -128,6 +128,7 @@ impl LogWriter {
             sequencer: Sequencer::new(entries),
             evidence: EvidenceFiles::new(data.join("vault")),
             work,
+            sequenced: Vec::new(),
             published_to: entries,
             published_at: clock.monotonic(),
             interval: timeouts.checkpoint,
@@ -343,6 +344,8 @@ pub(super) struct WriterThread {
     pub(super) sequencer: Sequencer,
     pub(super) evidence: EvidenceFiles,
     pub(super) work: SyncSender<Work>,
+    /// Entries in the journal that the publisher has not been given yet.
+    pub(super) sequenced: Vec<(Leaf, Durability)>,
     /// Entries that the last request for a checkpoint covers.
     pub(super) published_to: u64,
     pub(super) published_at: Monotonic,
@@ -440,10 +443,27 @@ impl WriterThread {
         }
         let (receipts, _none_left) = staged.committed(Durability::Durable);
         answer(&mut batch.replies, first, receipts);
-        let entries = std::mem::take(&mut batch.leaves);
+        self.sequenced.append(&mut batch.leaves);
+        if self.sequenced.len() < BATCH {
+            return Ok(());
+        }
+        self.integrate()
+    }
+
+    /// Hands what was sequenced to the publisher: many at a time, so that it does not wake for each.
+    fn integrate(&mut self) -> io::Result<()> {
+        let entries = std::mem::take(&mut self.sequenced);
         self.work
             .send(Work::Integrate(entries))
             .map_err(io::Error::other)
+    }
+
+    /// Everything that was sequenced is on disk, and given to the publisher.
+    fn complete(&mut self) -> io::Result<()> {
+        if self.sequencer.is_behind() {
+            self.sync()?;
+        }
+        self.integrate()
     }
 
     /// Evidence first: a record on disk never commits to what is not.
@@ -463,8 +483,7 @@ impl WriterThread {
     /// Makes everything durable and asks for a checkpoint over it: a checkpoint never covers what a power loss could take.
     fn publish(&mut self, reply: Option<oneshot::Sender<Result<Checkpoint, String>>>) {
         if self.poison.get().is_none()
-            && self.sequencer.is_behind()
-            && let Err(error) = self.sync()
+            && let Err(error) = self.complete()
         {
             self.fail(&error);
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use writ_token::{OauthError, OauthErrorCode};
 use writ_types::{
-    ActionName, Agent, Budget, Grant, KeyedDigest, Purpose, Requester, Resource, TaskId, TaskRequest, Tenant, Timestamp,
+    ActionName, Agent, Budget, Grant, KeyedDigest, Purpose, Requester, Resource, TaskId,
+    TaskRequest, Tenant, Timestamp,
 };
 
 use crate::loaded::Loaded;
@@ -47,11 +48,20 @@ impl Granting<'_> {
             return Err(refused("the agent is registered with another mode"));
         }
         let actions = self.actions(request, purpose)?;
-        let ceiling = self.parent.map_or(purpose.budget, |parent| parent.budget.narrowed_to(purpose.budget));
-        let budget = request.budget.unwrap_or(Budget::DEFAULT.narrowed_to(ceiling)).narrowed_to(ceiling);
-        let life = request.expires_in.map_or(purpose.max_task_life, |asked| asked.min(purpose.max_task_life));
+        let ceiling = self.parent.map_or(purpose.budget, |parent| {
+            parent.budget.narrowed_to(purpose.budget)
+        });
+        let budget = request
+            .budget
+            .unwrap_or(Budget::DEFAULT.narrowed_to(ceiling))
+            .narrowed_to(ceiling);
+        let life = request.expires_in.map_or(purpose.max_task_life, |asked| {
+            asked.min(purpose.max_task_life)
+        });
         let deadline = self.now.plus(life);
-        let deadline = self.parent.map_or(deadline, |parent| deadline.min(parent.deadline));
+        let deadline = self
+            .parent
+            .map_or(deadline, |parent| deadline.min(parent.deadline));
         Ok(Grant {
             tenant: self.tenant.clone(),
             task: self.task,
@@ -76,23 +86,45 @@ impl Granting<'_> {
         purpose.ok_or_else(|| refused("the agent may not open tasks for this purpose"))
     }
 
-    fn actions(&self, request: &TaskRequest, purpose: &Purpose) -> Result<BTreeSet<ActionName>, OauthError> {
+    fn actions(
+        &self,
+        request: &TaskRequest,
+        purpose: &Purpose,
+    ) -> Result<BTreeSet<ActionName>, OauthError> {
         let known = |action: &&ActionName| {
             let api = self.loaded.apis.get(&action.api);
             api.is_some_and(|api| api.contract.operation(&action.operation).is_some())
         };
-        let granted = request.actions.iter().filter(|action| purpose.actions.contains(*action)).filter(known);
-        let granted: BTreeSet<ActionName> = granted.filter(|action| self.resource.covers(&action.api)).cloned().collect();
+        let granted = request
+            .actions
+            .iter()
+            .filter(|action| purpose.actions.contains(*action))
+            .filter(known);
+        let granted: BTreeSet<ActionName> = granted
+            .filter(|action| self.resource.covers(&action.api))
+            .cloned()
+            .collect();
         if granted.is_empty() {
-            return Err(refused("none of the actions is part of the purpose at this resource"));
+            return Err(refused(
+                "none of the actions is part of the purpose at this resource",
+            ));
         }
         Ok(granted)
     }
 }
 
 /// How long a token for a task may live: the least of the task's deadline, what each API allows, and five minutes.
-pub(crate) fn token_expiry(loaded: &Loaded, grant: &Grant, resource: &Resource, now: Timestamp) -> Timestamp {
-    let apis = grant.actions.iter().map(|action| &action.api).filter(|api| resource.covers(api));
+pub(crate) fn token_expiry(
+    loaded: &Loaded,
+    grant: &Grant,
+    resource: &Resource,
+    now: Timestamp,
+) -> Timestamp {
+    let apis = grant
+        .actions
+        .iter()
+        .map(|action| &action.api)
+        .filter(|api| resource.covers(api));
     let life = apis
         .filter_map(|api| loaded.apis.get(api))
         .map(|api| api.api.max_token_life)

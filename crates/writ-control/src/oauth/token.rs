@@ -6,11 +6,13 @@ use std::time::Duration;
 use writ_audit::{Durability, Event, EvidenceKind, TaskOpened, TokenIssued, TokenRefused};
 use writ_task::{Ending, Ledger as _, TaskState};
 use writ_token::{
-    AccessTokenClaims, Authority, ClientAuthentication, DpopError, DpopExpectation, DpopProof, GrantRequest, HttpUri,
-    NonceCheck, OauthError, OauthErrorCode, OidcToken, PresentedToken, ReplayError, TokenRequest, TokenType,
+    AccessTokenClaims, Authority, ClientAuthentication, DpopError, DpopExpectation, DpopProof,
+    GrantRequest, HttpUri, NonceCheck, OauthError, OauthErrorCode, OidcToken, PresentedToken,
+    ReplayError, TokenRequest, TokenType,
 };
 use writ_types::{
-    Agent, Binding, Digest, Grant, KeyedDigest, Requester, Resource, SpiffeId, TaskId, TaskRequest, Timestamp, Value,
+    Agent, Binding, Digest, Grant, KeyedDigest, Requester, Resource, SpiffeId, TaskId, TaskRequest,
+    Timestamp, Value,
 };
 
 use crate::loaded::Loaded;
@@ -31,16 +33,29 @@ pub(crate) struct TokenAnswer {
 }
 
 /// Serves one token request.
-pub(crate) async fn token(plane: &Plane, from: &Connection, dpop: &[&[u8]], form: &str) -> TokenAnswer {
+pub(crate) async fn token(
+    plane: &Plane,
+    from: &Connection,
+    dpop: &[&[u8]],
+    form: &str,
+) -> TokenAnswer {
     let now = plane.clock.now();
     let nonce = plane.nonces.issue(now);
     match issue(plane, from, dpop, form, now).await {
-        Ok(body) => TokenAnswer { status: 200, body, nonce },
+        Ok(body) => TokenAnswer {
+            status: 200,
+            body,
+            nonce,
+        },
         Err(Refused { error, agent }) => {
             if let Some(agent) = agent {
                 plane.note_refused(from, agent, error.code).await;
             }
-            TokenAnswer { status: error.status(), body: error.to_value(), nonce }
+            TokenAnswer {
+                status: error.status(),
+                body: error.to_value(),
+                nonce,
+            }
         }
     }
 }
@@ -57,27 +72,69 @@ impl From<OauthError> for Refused {
     }
 }
 
-async fn issue(plane: &Plane, from: &Connection, dpop: &[&[u8]], form: &str, now: Timestamp) -> Result<Value, Refused> {
-    let clock = |_went_back| unavailable("the clock went back; nothing is issued until it is right");
+async fn issue(
+    plane: &Plane,
+    from: &Connection,
+    dpop: &[&[u8]],
+    form: &str,
+    now: Timestamp,
+) -> Result<Value, Refused> {
+    let clock =
+        |_went_back| unavailable("the clock went back; nothing is issued until it is right");
     let now = plane.wall.check(now).map_err(clock)?;
     let loaded = plane.loaded();
     let request = TokenRequest::parse(form, &plane.settings.public_url)?;
 
-    let proven = Proof { plane, from, loaded: &loaded, now }.of(&request.grant).await?;
-    let refused = |error: OauthError| Refused { error, agent: Some(proven.agent.id) };
-    let binding = bind(plane, from, &loaded, dpop, &proven, &request.resource, now).map_err(refused)?;
+    let proven = Proof {
+        plane,
+        from,
+        loaded: &loaded,
+        now,
+    }
+    .of(&request.grant)
+    .await?;
+    let refused = |error: OauthError| Refused {
+        error,
+        agent: Some(proven.agent.id),
+    };
+    let binding =
+        bind(plane, from, &loaded, dpop, &proven, &request.resource, now).map_err(refused)?;
     if let Some(parent) = &proven.parent
         && parent.binding != binding
     {
-        return Err(refused(grant_error("a task is narrowed with the key its token is bound to")));
+        return Err(refused(grant_error(
+            "a task is narrowed with the key its token is bound to",
+        )));
     }
 
     let grant = match &request.authority {
         Authority::Renew(task) => renew(plane, &proven, *task, now).await,
-        Authority::Open(wanted) => open(plane, from, &loaded, &proven, &request.resource, wanted, now).await,
+        Authority::Open(wanted) => {
+            open(
+                plane,
+                from,
+                &loaded,
+                &proven,
+                &request.resource,
+                wanted,
+                now,
+            )
+            .await
+        }
     };
     let grant = grant.map_err(refused)?;
-    mint(plane, from, &loaded, &proven, &grant, binding, request.resource, now).await.map_err(refused)
+    mint(
+        plane,
+        from,
+        &loaded,
+        &proven,
+        &grant,
+        binding,
+        request.resource,
+        now,
+    )
+    .await
+    .map_err(refused)
 }
 
 /// Who asks, as proven.
@@ -108,15 +165,32 @@ impl Proof<'_> {
         match request {
             GrantRequest::ClientCredentials(client) => {
                 let (agent, until) = self.client(client)?;
-                Ok(Proven { agent, requester: None, until, parent: None })
+                Ok(Proven {
+                    agent,
+                    requester: None,
+                    until,
+                    parent: None,
+                })
             }
             GrantRequest::TokenExchange(exchange) => {
-                let client = exchange.client.as_ref().map(|client| self.client(client)).transpose()?;
-                let actor = exchange.actor.as_ref().map(|actor| self.svid(actor.token.expose(), grant_error)).transpose()?;
-                let mut proven = self.subject(&exchange.subject, actor.as_ref().or(client.as_ref())).await?;
+                let client = exchange
+                    .client
+                    .as_ref()
+                    .map(|client| self.client(client))
+                    .transpose()?;
+                let actor = exchange
+                    .actor
+                    .as_ref()
+                    .map(|actor| self.svid(actor.token.expose(), grant_error))
+                    .transpose()?;
+                let mut proven = self
+                    .subject(&exchange.subject, actor.as_ref().or(client.as_ref()))
+                    .await?;
                 for (agent, until) in [client, actor].into_iter().flatten() {
                     if agent.id != proven.agent.id {
-                        return Err(grant_error("client, actor and subject are not the same agent"));
+                        return Err(grant_error(
+                            "client, actor and subject are not the same agent",
+                        ));
                     }
                     proven.until = proven.until.min(until);
                 }
@@ -128,21 +202,35 @@ impl Proof<'_> {
     /// The client's own authentication (draft-ietf-oauth-spiffe-client-auth, RFC 8705 §2).
     fn client(&self, client: &ClientAuthentication) -> Result<(Arc<Agent>, Timestamp), OauthError> {
         let (found, client_id) = match client {
-            ClientAuthentication::JwtSpiffe { client_id, assertion } => {
-                (self.svid(assertion.expose(), client_error)?, client_id.as_ref())
-            }
+            ClientAuthentication::JwtSpiffe {
+                client_id,
+                assertion,
+            } => (
+                self.svid(assertion.expose(), client_error)?,
+                client_id.as_ref(),
+            ),
             ClientAuthentication::Certificate { client_id } => {
                 let certificate = self.from.certificate.as_ref();
-                let certificate = certificate.ok_or_else(|| client_error("the connection has no client certificate"))?;
-                let agent = self.agent(&certificate.spiffe).ok_or_else(|| client_error(UNKNOWN))?;
+                let certificate = certificate
+                    .ok_or_else(|| client_error("the connection has no client certificate"))?;
+                let agent = self
+                    .agent(&certificate.spiffe)
+                    .ok_or_else(|| client_error(UNKNOWN))?;
                 ((agent, certificate.not_after), Some(client_id))
             }
-            ClientAuthentication::JwtBearer { client_id: _, assertion: _ } => {
-                return Err(client_error("the client has no registered key: authenticate with a JWT-SVID or by mTLS"));
+            ClientAuthentication::JwtBearer {
+                client_id: _,
+                assertion: _,
+            } => {
+                return Err(client_error(
+                    "the client has no registered key: authenticate with a JWT-SVID or by mTLS",
+                ));
             }
         };
         if client_id.is_some_and(|id| id.as_str() != found.0.spiffe.as_str()) {
-            return Err(client_error("`client_id` is not the identity that was proven"));
+            return Err(client_error(
+                "`client_id` is not the identity that was proven",
+            ));
         }
         Ok(found)
     }
@@ -159,18 +247,35 @@ impl Proof<'_> {
             // With somebody acting the subject is a user; alone it is the agent's own SVID.
             (TokenType::Jwt | TokenType::IdToken, Some((agent, until))) => {
                 if let Ok((own, own_until)) = self.svid(text, grant_error) {
-                    return Ok(Proven { agent: own, requester: None, until: own_until.min(*until), parent: None });
+                    return Ok(Proven {
+                        agent: own,
+                        requester: None,
+                        until: own_until.min(*until),
+                        parent: None,
+                    });
                 }
                 let user = self.user(text)?;
                 if !user.admits_actor(&agent.spiffe) {
-                    return Err(grant_error("the subject token names another actor (`may_act`)"));
+                    return Err(grant_error(
+                        "the subject token names another actor (`may_act`)",
+                    ));
                 }
                 let requester = Some(user.requester().clone());
-                Ok(Proven { agent: Arc::clone(agent), requester, until: user.expires().min(*until), parent: None })
+                Ok(Proven {
+                    agent: Arc::clone(agent),
+                    requester,
+                    until: user.expires().min(*until),
+                    parent: None,
+                })
             }
             (TokenType::Jwt | TokenType::IdToken, None) => {
                 let (agent, until) = self.svid(text, grant_error)?;
-                Ok(Proven { agent, requester: None, until, parent: None })
+                Ok(Proven {
+                    agent,
+                    requester: None,
+                    until,
+                    parent: None,
+                })
             }
         }
     }
@@ -178,14 +283,35 @@ impl Proof<'_> {
     /// One of our own tokens, whose live task is to be narrowed for the same agent.
     async fn narrowed(&self, text: &str) -> Result<Proven, OauthError> {
         let refused = || grant_error("the subject token is refused");
-        let token = self.plane.verifier().verify(text, self.now).map_err(|_any| refused())?;
+        let token = self
+            .plane
+            .verifier()
+            .verify(text, self.now)
+            .map_err(|_any| refused())?;
         let principal = token.principal();
-        let agent = self.agent(&principal.spiffe).filter(|agent| agent.id == principal.agent).ok_or_else(refused)?;
-        let status = self.plane.task(principal.task, self.now).await.filter(|status| status.state == TaskState::Live);
-        let grant = status.ok_or_else(|| grant_error("the task has ended"))?.grant;
-        let parent = Parent { grant, binding: token.binding().clone() };
+        let agent = self
+            .agent(&principal.spiffe)
+            .filter(|agent| agent.id == principal.agent)
+            .ok_or_else(refused)?;
+        let status = self
+            .plane
+            .task(principal.task, self.now)
+            .await
+            .filter(|status| status.state == TaskState::Live);
+        let grant = status
+            .ok_or_else(|| grant_error("the task has ended"))?
+            .grant;
+        let parent = Parent {
+            grant,
+            binding: token.binding().clone(),
+        };
         let requester = principal.requester.clone();
-        Ok(Proven { agent, requester, until: token.expires(), parent: Some(parent) })
+        Ok(Proven {
+            agent,
+            requester,
+            until: token.expires(),
+            parent: Some(parent),
+        })
     }
 
     fn svid(
@@ -204,12 +330,21 @@ impl Proof<'_> {
     }
 
     fn user(&self, text: &str) -> Result<OidcToken, OauthError> {
-        let mut verified = self.plane.issuers.iter().filter_map(|issuer| OidcToken::verify(text, issuer, self.now).ok());
-        verified.next().ok_or_else(|| grant_error("no configured issuer vouches for the subject token"))
+        let mut verified = self
+            .plane
+            .issuers
+            .iter()
+            .filter_map(|issuer| OidcToken::verify(text, issuer, self.now).ok());
+        verified
+            .next()
+            .ok_or_else(|| grant_error("no configured issuer vouches for the subject token"))
     }
 
     fn agent(&self, spiffe: &SpiffeId) -> Option<Arc<Agent>> {
-        self.loaded.agent_of(spiffe).filter(|agent| agent.enabled).cloned()
+        self.loaded
+            .agent_of(spiffe)
+            .filter(|agent| agent.enabled)
+            .cloned()
     }
 }
 
@@ -230,23 +365,34 @@ fn bind(
     }
     if let Some(certificate) = &from.certificate {
         if certificate.spiffe != proven.agent.spiffe {
-            return Err(grant_error("the connection's certificate is another workload's"));
+            return Err(grant_error(
+                "the connection's certificate is another workload's",
+            ));
         }
         return Ok(Binding::Mtls(certificate.digest));
     }
     let allowed = match resource {
-        Resource::Api(api) => loaded.apis.get(api).is_some_and(|api| api.api.allow_unbound_tokens),
+        Resource::Api(api) => loaded
+            .apis
+            .get(api)
+            .is_some_and(|api| api.api.allow_unbound_tokens),
         Resource::All => false,
     };
     if allowed {
         return Ok(Binding::Unbound);
     }
-    Err(OauthError::new(OauthErrorCode::InvalidDpopProof, "prove a key: send a DPoP header, or a client certificate"))
+    Err(OauthError::new(
+        OauthErrorCode::InvalidDpopProof,
+        "prove a key: send a DPoP header, or a client certificate",
+    ))
 }
 
 fn prove_key(plane: &Plane, dpop: &[&[u8]], now: Timestamp) -> Result<Digest, OauthError> {
     let invalid = |description| OauthError::new(OauthErrorCode::InvalidDpopProof, description);
-    let uri: HttpUri = plane.token_endpoint().parse().map_err(|_no_uri| unavailable("the endpoint has no URL"))?;
+    let uri: HttpUri = plane
+        .token_endpoint()
+        .parse()
+        .map_err(|_no_uri| unavailable("the endpoint has no URL"))?;
     let expect = DpopExpectation {
         method: "POST",
         uri: &uri,
@@ -255,18 +401,25 @@ fn prove_key(plane: &Plane, dpop: &[&[u8]], now: Timestamp) -> Result<Digest, Oa
         now,
         max_age: PROOF_AGE,
     };
-    let header = DpopProof::only(dpop).map_err(|_count| invalid("a request has exactly one DPoP header"))?;
+    let header =
+        DpopProof::only(dpop).map_err(|_count| invalid("a request has exactly one DPoP header"))?;
     let proof = DpopProof::verify(header, &expect).map_err(|fault| match fault {
-        DpopError::Nonce => OauthError::new(OauthErrorCode::UseDpopNonce, "put the nonce of the DPoP-Nonce header into the proof"),
+        DpopError::Nonce => OauthError::new(
+            OauthErrorCode::UseDpopNonce,
+            "put the nonce of the DPoP-Nonce header into the proof",
+        ),
         other => {
             tracing::debug!(fault = %other, "a proof of possession was refused");
             invalid("the proof of possession is refused")
         }
     })?;
-    plane.replays.spend(&plane.tenant, &proof, PROOF_AGE, now).map_err(|fault| match fault {
-        ReplayError::Replayed => invalid("the proof of possession was used before"),
-        ReplayError::Full => unavailable("too many proofs at once"),
-    })?;
+    plane
+        .replays
+        .spend(&plane.tenant, &proof, PROOF_AGE, now)
+        .map_err(|fault| match fault {
+            ReplayError::Replayed => invalid("the proof of possession was used before"),
+            ReplayError::Full => unavailable("too many proofs at once"),
+        })?;
     Ok(proof.jkt())
 }
 
@@ -280,9 +433,19 @@ async fn open(
     wanted: &TaskRequest,
     now: Timestamp,
 ) -> Result<Grant, OauthError> {
-    let prompt = wanted.prompt.as_deref().map(|prompt| KeyedDigest::of(&plane.keys.audit, "prompt", prompt.as_bytes()));
-    if wanted.prompt.as_ref().is_some_and(|prompt| prompt.len() > plane.settings.limits.prompt_bytes) {
-        return Err(OauthError::new(OauthErrorCode::InvalidAuthorizationDetails, "`prompt` is too long"));
+    let prompt = wanted
+        .prompt
+        .as_deref()
+        .map(|prompt| KeyedDigest::of(&plane.keys.audit, "prompt", prompt.as_bytes()));
+    if wanted
+        .prompt
+        .as_ref()
+        .is_some_and(|prompt| prompt.len() > plane.settings.limits.prompt_bytes)
+    {
+        return Err(OauthError::new(
+            OauthErrorCode::InvalidAuthorizationDetails,
+            "`prompt` is too long",
+        ));
     }
     let granting = Granting {
         loaded,
@@ -304,7 +467,12 @@ async fn open(
     if let Err(fault) = keep(plane, from, proven, wanted, &grant).await {
         tracing::error!(task = %grant.task, %fault, "a task could not be recorded");
         // What is not recorded did not happen.
-        drop(plane.ledger.revoke(&plane.tenant, grant.task, Ending::Revoked).await);
+        drop(
+            plane
+                .ledger
+                .revoke(&plane.tenant, grant.task, Ending::Revoked)
+                .await,
+        );
         return Err(unavailable("the task could not be recorded"));
     }
     Ok(grant)
@@ -320,20 +488,36 @@ async fn keep(
 ) -> Result<(), crate::plane::KeepError> {
     let header = plane.header(grant.opened);
     let prompt = wanted.prompt.as_deref().map(str::as_bytes);
-    let evidence = prompt.map(|prompt| plane.seal(&header, EvidenceKind::Task, prompt)).transpose()?;
+    let evidence = prompt
+        .map(|prompt| plane.seal(&header, EvidenceKind::Task, prompt))
+        .transpose()?;
     let reference = evidence.as_ref().map(writ_audit::Evidence::reference);
     let opened = TaskOpened::of(grant, &proven.agent.spiffe, from.source(), reference);
     // Stored first: a record of a task that no store knows could not be rebuilt after a crash.
     plane.store_task(grant).await?;
-    plane.record(header, Event::TaskOpened(Box::new(opened)), evidence, Durability::Durable).await?;
+    plane
+        .record(
+            header,
+            Event::TaskOpened(Box::new(opened)),
+            evidence,
+            Durability::Durable,
+        )
+        .await?;
     Ok(())
 }
 
 /// A live task of the same agent gets another token, with fresh proof.
-async fn renew(plane: &Plane, proven: &Proven, task: TaskId, now: Timestamp) -> Result<Grant, OauthError> {
+async fn renew(
+    plane: &Plane,
+    proven: &Proven,
+    task: TaskId,
+    now: Timestamp,
+) -> Result<Grant, OauthError> {
     let status = plane.ledger.status(&plane.tenant, task, now).await;
     let live = status.filter(|status| {
-        status.state == TaskState::Live && status.grant.agent == proven.agent.id && status.grant.requester == proven.requester
+        status.state == TaskState::Live
+            && status.grant.agent == proven.agent.id
+            && status.grant.requester == proven.requester
     });
     let status = live.ok_or_else(|| grant_error("there is no such live task of this agent"))?;
     if status.left.calls == 0 {
@@ -343,7 +527,10 @@ async fn renew(plane: &Plane, proven: &Proven, task: TaskId, now: Timestamp) -> 
 }
 
 /// Builds the claims, records, signs, and verifies with our own verifier before anything leaves.
-#[expect(clippy::too_many_arguments, reason = "the claims of a token have that many independent sources")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the claims of a token have that many independent sources"
+)]
 async fn mint(
     plane: &Plane,
     from: &Connection,
@@ -356,10 +543,16 @@ async fn mint(
 ) -> Result<Value, OauthError> {
     let expires = token_expiry(loaded, grant, &resource, now).min(proven.until);
     if expires.secs_since_epoch() <= now.secs_since_epoch() {
-        return Err(grant_error("what proves the agent, or its task, ends too soon for a token"));
+        return Err(grant_error(
+            "what proves the agent, or its task, ends too soon for a token",
+        ));
     }
     let client_id = grant_client(&proven.agent)?;
-    let token_type = if matches!(binding, Binding::Dpop(_)) { "DPoP" } else { "Bearer" };
+    let token_type = if matches!(binding, Binding::Dpop(_)) {
+        "DPoP"
+    } else {
+        "Bearer"
+    };
     let claims = AccessTokenClaims {
         issuer: plane.settings.issuer.clone(),
         resource: resource.clone(),
@@ -388,7 +581,14 @@ async fn mint(
         expires,
         source: from.source(),
     };
-    let recorded = plane.record(plane.header(now), Event::TokenIssued(issued), None, Durability::Durable).await;
+    let recorded = plane
+        .record(
+            plane.header(now),
+            Event::TokenIssued(issued),
+            None,
+            Durability::Durable,
+        )
+        .await;
     recorded.map_err(|_fault| unavailable("the token could not be recorded"))?;
     let token = plane.sign(&claims).map_err(|fault| {
         tracing::error!(%fault, "a token could not be signed");
@@ -396,17 +596,27 @@ async fn mint(
     })?;
     Ok(Value::object([
         ("access_token", Value::from(token)),
-        ("issued_token_type", Value::from(TokenType::AccessToken.as_str())),
+        (
+            "issued_token_type",
+            Value::from(TokenType::AccessToken.as_str()),
+        ),
         ("token_type", Value::from(token_type)),
         ("expires_in", Value::from_u64(expires.since(now).as_secs())),
         ("authorization_details", claims.details),
         ("task_id", Value::from(grant.task.to_string())),
-        ("task_expires_in", Value::from_u64(grant.deadline.since(now).as_secs())),
+        (
+            "task_expires_in",
+            Value::from_u64(grant.deadline.since(now).as_secs()),
+        ),
     ]))
 }
 
 fn grant_client(agent: &Agent) -> Result<writ_token::ClientId, OauthError> {
-    agent.spiffe.as_str().parse().map_err(|_too_long| client_error("the agent's identity is too long for a client id"))
+    agent
+        .spiffe
+        .as_str()
+        .parse()
+        .map_err(|_too_long| client_error("the agent's identity is too long for a client id"))
 }
 
 fn grant_error(description: &'static str) -> OauthError {
@@ -423,10 +633,29 @@ fn unavailable(description: &'static str) -> OauthError {
 
 impl Plane {
     /// Records that a registered agent was refused a token; a refusal that cannot be recorded is still a refusal.
-    async fn note_refused(&self, from: &Connection, agent: writ_types::AgentId, code: OauthErrorCode) {
-        let Ok(error) = code.as_str().parse() else { return };
-        let event = Event::TokenRefused(TokenRefused { agent, error, source: from.source() });
-        if let Err(fault) = self.record(self.header(self.clock.now()), event, None, Durability::Handed).await {
+    async fn note_refused(
+        &self,
+        from: &Connection,
+        agent: writ_types::AgentId,
+        code: OauthErrorCode,
+    ) {
+        let Ok(error) = code.as_str().parse() else {
+            return;
+        };
+        let event = Event::TokenRefused(TokenRefused {
+            agent,
+            error,
+            source: from.source(),
+        });
+        if let Err(fault) = self
+            .record(
+                self.header(self.clock.now()),
+                event,
+                None,
+                Durability::Handed,
+            )
+            .await
+        {
             tracing::error!(%fault, "a refused token request could not be recorded");
         }
     }

@@ -76,8 +76,18 @@ pub(super) struct RawBudget {
 
 impl Default for RawBudget {
     fn default() -> Self {
-        let Budget { calls, writes, deletes, irreversible } = Budget::DEFAULT;
-        Self { calls, writes, deletes, irreversible }
+        let Budget {
+            calls,
+            writes,
+            deletes,
+            irreversible,
+        } = Budget::DEFAULT;
+        Self {
+            calls,
+            writes,
+            deletes,
+            irreversible,
+        }
     }
 }
 
@@ -115,7 +125,13 @@ pub(super) struct Span(pub(super) Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let refused = || serde::de::Error::custom("a duration is a whole number with a unit, such as \"250ms\", \"30s\", \"5m\" or \"2h\"");
-        super::super::span::parse(&text).map(Span).ok_or_else(refused)
+        let refused = || {
+            serde::de::Error::custom(
+                "a duration is a whole number with a unit, such as \"250ms\", \"30s\", \"5m\" or \"2h\"",
+            )
+        };
+        super::super::span::parse(&text)
+            .map(Span)
+            .ok_or_else(refused)
     }
 }

@@ -49,11 +49,16 @@ pub(super) fn gateway(
     for number in 0..config.workers {
         let socket = bind(address)?;
         // The first socket turns port 0 into a port; the others share it.
-        address = socket.local_addr().map_err(|fault| bind_failure(address, &fault))?;
+        address = socket
+            .local_addr()
+            .map_err(|fault| bind_failure(address, &fault))?;
         let (front, gateway, stop) = (front.clone(), Arc::clone(gateway), stop.clone());
         let pool = Pool::new(Arc::clone(roots), front.timeouts, Arc::clone(&front.clock));
         let run = move || {
-            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            let runtime = match tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+            {
                 Ok(runtime) => runtime,
                 Err(fault) => {
                     tracing::error!(%fault, "a gateway worker has no runtime");
@@ -63,9 +68,15 @@ pub(super) fn gateway(
             runtime.block_on(async move {
                 let serve = move |front: Front, from: Peer, request| {
                     let _ = &front;
-                    let downstream = Downstream { peer: from.address, certificate: from.certificate.map(|found| {
-                        Arc::new(ClientCertificate { digest: found.digest, spiffe: found.spiffe })
-                    }) };
+                    let downstream = Downstream {
+                        peer: from.address,
+                        certificate: from.certificate.map(|found| {
+                            Arc::new(ClientCertificate {
+                                digest: found.digest,
+                                spiffe: found.spiffe,
+                            })
+                        }),
+                    };
                     writ_proxy::handle(Arc::clone(&gateway), Arc::clone(&pool), downstream, request)
                 };
                 match TcpListener::from_std(socket) {
@@ -75,8 +86,14 @@ pub(super) fn gateway(
             });
         };
         // Cedar evaluates recursively and wants two megabytes of stack.
-        let thread = std::thread::Builder::new().name(format!("gateway-{number}")).stack_size(4 * 1024 * 1024);
-        workers.push(thread.spawn(run).map_err(|fault| Failure::caused("cannot start a gateway worker", &fault))?);
+        let thread = std::thread::Builder::new()
+            .name(format!("gateway-{number}"))
+            .stack_size(4 * 1024 * 1024);
+        workers.push(
+            thread
+                .spawn(run)
+                .map_err(|fault| Failure::caused("cannot start a gateway worker", &fault))?,
+        );
     }
     Ok((address, workers))
 }
@@ -90,11 +107,17 @@ pub(super) fn control(
     tasks: &mut JoinSet<()>,
 ) -> Result<SocketAddr, Failure> {
     let socket = bind(config.control)?;
-    let address = socket.local_addr().map_err(|fault| bind_failure(config.control, &fault))?;
-    let listener = TcpListener::from_std(socket).map_err(|fault| bind_failure(config.control, &fault))?;
+    let address = socket
+        .local_addr()
+        .map_err(|fault| bind_failure(config.control, &fault))?;
+    let listener =
+        TcpListener::from_std(socket).map_err(|fault| bind_failure(config.control, &fault))?;
     let plane = Arc::clone(plane);
     let serve = move |_front: Front, from: Peer, request| {
-        let connection = Connection { peer: from.address.ip(), certificate: from.certificate };
+        let connection = Connection {
+            peer: from.address.ip(),
+            certificate: from.certificate,
+        };
         writ_control::handle(Arc::clone(&plane), connection, request)
     };
     tasks.spawn(accept(listener, front.clone(), stop.clone(), serve));
@@ -108,10 +131,15 @@ pub(super) fn identity(
     stop: &watch::Receiver<bool>,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
-    let failed = |fault: std::io::Error| Failure::caused(format!("cannot listen on {}", path.display()), &fault);
+    let failed = |fault: std::io::Error| {
+        Failure::caused(format!("cannot listen on {}", path.display()), &fault)
+    };
     if path.exists() {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(Failure::new(format!("another process listens on {}", path.display())).hint("stop the other `writ serve` first"));
+            return Err(
+                Failure::new(format!("another process listens on {}", path.display()))
+                    .hint("stop the other `writ serve` first"),
+            );
         }
         std::fs::remove_file(path).map_err(failed)?;
     }
@@ -132,7 +160,11 @@ pub(super) fn identity(
             connections.spawn(async move {
                 let service = service_fn(move |request: Request<Incoming>| {
                     let (plane, workload) = (Arc::clone(&plane), workload.clone());
-                    async move { Ok::<_, std::convert::Infallible>(writ_control::serve_identity(plane, workload, request).await) }
+                    async move {
+                        Ok::<_, std::convert::Infallible>(
+                            writ_control::serve_identity(plane, workload, request).await,
+                        )
+                    }
                 });
                 let served = hyper::server::conn::http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -152,7 +184,11 @@ pub(super) fn identity(
 /// A listening socket that several workers can share.
 fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
     let make = || -> std::io::Result<std::net::TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
@@ -164,7 +200,8 @@ fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
 }
 
 fn bind_failure(address: SocketAddr, fault: &std::io::Error) -> Failure {
-    Failure::caused(format!("cannot listen on {address}"), fault).hint("stop what listens there, or set another address under [listen] in writ.toml")
+    Failure::caused(format!("cannot listen on {address}"), fault)
+        .hint("stop what listens there, or set another address under [listen] in writ.toml")
 }
 
 /// Who is at the other end.
@@ -174,8 +211,12 @@ struct Peer {
 }
 
 /// Accepts connections until told to stop, then waits for those that are open.
-async fn accept<S, F, B>(listener: TcpListener, front: Front, mut stop: watch::Receiver<bool>, serve: S)
-where
+async fn accept<S, F, B>(
+    listener: TcpListener,
+    front: Front,
+    mut stop: watch::Receiver<bool>,
+    serve: S,
+) where
     S: Fn(Front, Peer, Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -184,7 +225,9 @@ where
     let room = Arc::new(Semaphore::new(front.limits.connections));
     let mut connections = JoinSet::new();
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+            break;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.changed() => break,
@@ -209,8 +252,13 @@ where
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection<S, F, B>(stream: TcpStream, address: SocketAddr, front: Front, stop: watch::Receiver<bool>, serve: S)
-where
+async fn connection<S, F, B>(
+    stream: TcpStream,
+    address: SocketAddr,
+    front: Front,
+    stop: watch::Receiver<bool>,
+    serve: S,
+) where
     S: Fn(Front, Peer, Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -218,14 +266,21 @@ where
 {
     drop(stream.set_nodelay(true));
     let Some(config) = front.tls.clone() else {
-        let peer = move || Peer { address, certificate: None };
+        let peer = move || Peer {
+            address,
+            certificate: None,
+        };
         return requests(TokioIo::new(stream), front, stop, peer, serve).await;
     };
     let handshake = tokio_rustls::TlsAcceptor::from(config).accept(stream);
     match tokio::time::timeout(front.timeouts.tls_handshake, handshake).await {
         Ok(Ok(stream)) => {
-            let certificate = tls::peer_certificate(stream.get_ref().1, &front.bundles, &*front.clock);
-            let peer = move || Peer { address, certificate: certificate.clone() };
+            let certificate =
+                tls::peer_certificate(stream.get_ref().1, &front.bundles, &*front.clock);
+            let peer = move || Peer {
+                address,
+                certificate: certificate.clone(),
+            };
             requests(TokioIo::new(stream), front, stop, peer, serve).await;
         }
         Ok(Err(fault)) => tracing::debug!(%fault, "a TLS handshake failed"),
@@ -234,8 +289,13 @@ where
 }
 
 /// Serves the requests of one connection, HTTP/1.1 or HTTP/2.
-async fn requests<I, P, S, F, B>(io: I, front: Front, mut stop: watch::Receiver<bool>, peer: P, serve: S)
-where
+async fn requests<I, P, S, F, B>(
+    io: I,
+    front: Front,
+    mut stop: watch::Receiver<bool>,
+    peer: P,
+    serve: S,
+) where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     P: Fn() -> Peer + Send + 'static,
     S: Fn(Front, Peer, Request<Incoming>) -> F + Send + 'static,

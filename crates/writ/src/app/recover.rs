@@ -31,11 +31,21 @@ pub(super) fn open_log(
 ) -> Result<OpenedLog, Failure> {
     let name = origin(store.install_id(), tenant, node)?;
     let signer = Signer::new(name, &ring.log)?;
-    let (writer, recovered) = LogWriter::open(&config.data, signer, clock, &config.limits, &config.timeouts)?;
+    let (writer, recovered) = LogWriter::open(
+        &config.data,
+        signer,
+        clock,
+        &config.limits,
+        &config.timeouts,
+    )?;
     let place = LogPlace {
         writer: Arc::new(writer),
         reader: LogReader::new(&config.data.join("log")),
-        vault: Arc::new(Vault::new(&config.data.join("vault"), tenant.clone(), &ring.vault)?),
+        vault: Arc::new(Vault::new(
+            &config.data.join("vault"),
+            tenant.clone(),
+            &ring.vault,
+        )?),
     };
     Ok(OpenedLog { place, recovered })
 }
@@ -51,8 +61,13 @@ pub(super) async fn ledger(
 ) -> Result<MemoryLedger, Failure> {
     let tasks = stored_tasks(store, tenant, now).await?;
     let labels = |action: &ActionName| {
-        let operation = loaded.apis.get(&action.api).and_then(|api| api.contract.operation(&action.operation));
-        operation.map(|operation| operation.labels().clone()).unwrap_or_default()
+        let operation = loaded
+            .apis
+            .get(&action.api)
+            .and_then(|api| api.contract.operation(&action.operation));
+        operation
+            .map(|operation| operation.labels().clone())
+            .unwrap_or_default()
     };
     let mut rebuild = LedgerRebuild::new(tenant.clone(), tasks, labels, limits);
     if rebuild.since().is_some() {
@@ -73,7 +88,12 @@ pub(super) async fn ledger(
 pub(super) fn notices(recovered: &Recovered, config: &Config) -> Vec<String> {
     let mut notices = Vec::new();
     if !recovered.orphans.is_empty() {
-        let calls: Vec<String> = recovered.orphans.iter().take(5).map(|orphan| orphan.call.to_string()).collect();
+        let calls: Vec<String> = recovered
+            .orphans
+            .iter()
+            .take(5)
+            .map(|orphan| orphan.call.to_string())
+            .collect();
         notices.push(format!(
             "{} calls have an intent and no outcome: the process before ended while they were under way; they count as spent ({}{})",
             recovered.orphans.len(),
@@ -82,7 +102,10 @@ pub(super) fn notices(recovered: &Recovered, config: &Config) -> Vec<String> {
         ));
     }
     if config.identity.single_user_machine {
-        notices.push("single_user_machine: agents that run as Writ's own user could read its keys".to_owned());
+        notices.push(
+            "single_user_machine: agents that run as Writ's own user could read its keys"
+                .to_owned(),
+        );
     }
     notices
 }

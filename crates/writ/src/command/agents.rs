@@ -11,7 +11,11 @@ use crate::failure::Failure;
 use crate::operator::OperatorClient;
 use crate::terminal::{Terminal, Tone};
 
-pub(crate) async fn run(terminal: Terminal, config: &Path, command: &AgentCommand) -> Result<(), Failure> {
+pub(crate) async fn run(
+    terminal: Terminal,
+    config: &Path,
+    command: &AgentCommand,
+) -> Result<(), Failure> {
     let config = Config::load(config)?;
     match command {
         AgentCommand::Add(args) => add(terminal, &config, args),
@@ -21,13 +25,37 @@ pub(crate) async fn run(terminal: Terminal, config: &Path, command: &AgentComman
                 terminal.object(&agents);
                 return Ok(());
             }
-            let text = |row: &Value, name: &str| row.member(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let list = |row: &Value, name: &str| {
-                let items = row.member(name).and_then(Value::as_array).unwrap_or_default();
-                items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+            let text = |row: &Value, name: &str| {
+                row.member(name)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
             };
-            let row = |row: &Value| [text(row, "spiffe_id"), text(row, "mode"), text(row, "owner"), list(row, "purposes")];
-            let rows: Vec<[String; 4]> = agents.as_array().unwrap_or_default().iter().map(row).collect();
+            let list = |row: &Value, name: &str| {
+                let items = row
+                    .member(name)
+                    .and_then(Value::as_array)
+                    .unwrap_or_default();
+                items
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .collect::<Vec<_>>()
+                    .join(",")
+            };
+            let row = |row: &Value| {
+                [
+                    text(row, "spiffe_id"),
+                    text(row, "mode"),
+                    text(row, "owner"),
+                    list(row, "purposes"),
+                ]
+            };
+            let rows: Vec<[String; 4]> = agents
+                .as_array()
+                .unwrap_or_default()
+                .iter()
+                .map(row)
+                .collect();
             terminal.table(["AGENT", "MODE", "OWNER", "PURPOSES"], &rows);
             Ok(())
         }
@@ -35,11 +63,20 @@ pub(crate) async fn run(terminal: Terminal, config: &Path, command: &AgentComman
             let agents = OperatorClient::of(&config)?.get("/v1/agents").await?;
             let ending = format!("/{agent}");
             let meant = |row: &&Value| {
-                let id = |name| row.member(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-                id("id") == *agent || id("spiffe_id") == *agent || id("spiffe_id").ends_with(&ending)
+                let id = |name| {
+                    row.member(name)
+                        .and_then(Value::as_str)
+                        .unwrap_or_default()
+                        .to_owned()
+                };
+                id("id") == *agent
+                    || id("spiffe_id") == *agent
+                    || id("spiffe_id").ends_with(&ending)
             };
             let found = agents.as_array().unwrap_or_default().iter().find(meant);
-            let found = found.ok_or_else(|| Failure::new(format!("no agent `{agent}` is in force")).hint("writ agent list"))?;
+            let found = found.ok_or_else(|| {
+                Failure::new(format!("no agent `{agent}` is in force")).hint("writ agent list")
+            })?;
             if terminal.json {
                 terminal.object(found);
             } else {
@@ -51,17 +88,35 @@ pub(crate) async fn run(terminal: Terminal, config: &Path, command: &AgentComman
 }
 
 fn add(terminal: Terminal, config: &Config, args: &AgentAddArgs) -> Result<(), Failure> {
-    let mode: Mode = args.mode.parse().map_err(|fault: &str| Failure::usage(fault))?;
+    let mode: Mode = args
+        .mode
+        .parse()
+        .map_err(|fault: &str| Failure::usage(fault))?;
     for selector in &args.selectors {
         selector.parse::<Selector>().map_err(Failure::usage)?;
     }
-    let spiffe = format!("spiffe://{}/agent/{}", config.identity.trust_domain, args.name);
-    spiffe.parse::<writ_types::SpiffeId>().map_err(|fault| Failure::usage(format!("`{}` cannot end a SPIFFE id: {fault}", args.name)))?;
-    let path = config.project.join("agents").join(format!("{}.toml", args.name));
+    let spiffe = format!(
+        "spiffe://{}/agent/{}",
+        config.identity.trust_domain, args.name
+    );
+    spiffe.parse::<writ_types::SpiffeId>().map_err(|fault| {
+        Failure::usage(format!("`{}` cannot end a SPIFFE id: {fault}", args.name))
+    })?;
+    let path = config
+        .project
+        .join("agents")
+        .join(format!("{}.toml", args.name));
     if path.exists() {
-        return Err(Failure::new(format!("{} is there already", path.display())).hint("edit it, then `writ apply`"));
+        return Err(Failure::new(format!("{} is there already", path.display()))
+            .hint("edit it, then `writ apply`"));
     }
-    let list = |items: &[String]| items.iter().map(|item| format!("{:?}", item)).collect::<Vec<_>>().join(", ");
+    let list = |items: &[String]| {
+        items
+            .iter()
+            .map(|item| format!("{:?}", item))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let text = format!(
         "# {spiffe}\nowner = {:?}\nmode = \"{mode}\"\npurposes = [{}]\nselectors = [{}]\n",
         args.owner,
@@ -69,6 +124,10 @@ fn add(terminal: Terminal, config: &Config, args: &AgentAddArgs) -> Result<(), F
         list(&args.selectors),
     );
     init::write(&path, &text)?;
-    terminal.line(&format!("{} {} ({spiffe}); `writ apply` puts it in force", terminal.paint(Tone::Good, "wrote"), path.display()));
+    terminal.line(&format!(
+        "{} {} ({spiffe}); `writ apply` puts it in force",
+        terminal.paint(Tone::Good, "wrote"),
+        path.display()
+    ));
     Ok(())
 }

@@ -9,21 +9,32 @@ use crate::operator::OperatorClient;
 use crate::project;
 use crate::terminal::{Terminal, Tone};
 
-pub(crate) async fn run(terminal: Terminal, config: &Config, args: &ApplyArgs) -> Result<(), Failure> {
+pub(crate) async fn run(
+    terminal: Terminal,
+    config: &Config,
+    args: &ApplyArgs,
+) -> Result<(), Failure> {
     let files = project::files(&config.project)?;
     let mut texts = Vec::new();
     for (path, bytes) in files {
-        let text = String::from_utf8(bytes).map_err(|_binary| Failure::new(format!("{path} is not UTF-8 text")))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_binary| Failure::new(format!("{path} is not UTF-8 text")))?;
         texts.push((path, Value::from(text)));
     }
-    let body = Value::object([("files", Value::object(texts)), ("check", Value::from(args.check))]);
+    let body = Value::object([
+        ("files", Value::object(texts)),
+        ("check", Value::from(args.check)),
+    ]);
     let answer = OperatorClient::of(config)?.post("/v1/apply", &body).await?;
     if terminal.json {
         terminal.object(&answer);
         return Ok(());
     }
     let flag = |name| answer.member(name).and_then(Value::as_bool) == Some(true);
-    let revision = answer.member("revision").and_then(Value::as_str).unwrap_or_default();
+    let revision = answer
+        .member("revision")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     terminal.line(&match (flag("changed"), flag("checked_only")) {
         (false, _) => "nothing has changed".to_owned(),
         (true, true) => "the project is sound; `writ apply` puts it in force".to_owned(),

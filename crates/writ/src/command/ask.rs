@@ -8,47 +8,120 @@ use crate::failure::Failure;
 use crate::operator::OperatorClient;
 use crate::terminal::{Terminal, Tone};
 
-pub(crate) async fn can_i(terminal: Terminal, config: &Config, args: &CanIArgs) -> Result<(), Failure> {
-    let mut members = vec![("agent", Value::from(args.agent.as_str())), ("action", Value::from(args.action.as_str()))];
-    members.extend(args.purpose.as_deref().map(|purpose| ("purpose", Value::from(purpose))));
-    let answer = OperatorClient::of(config)?.post("/v1/can-i", &Value::object(members)).await?;
+pub(crate) async fn can_i(
+    terminal: Terminal,
+    config: &Config,
+    args: &CanIArgs,
+) -> Result<(), Failure> {
+    let mut members = vec![
+        ("agent", Value::from(args.agent.as_str())),
+        ("action", Value::from(args.action.as_str())),
+    ];
+    members.extend(
+        args.purpose
+            .as_deref()
+            .map(|purpose| ("purpose", Value::from(purpose))),
+    );
+    let answer = OperatorClient::of(config)?
+        .post("/v1/can-i", &Value::object(members))
+        .await?;
     let possible = answer.member("possible").and_then(Value::as_bool) == Some(true);
     if terminal.json {
         terminal.object(&answer);
     } else {
-        let text = |value: &Value, name: &str| value.member(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        terminal.line(&format!("{} {} ({})", text(&answer, "agent"), text(&answer, "action"), text(&answer, "effects")));
-        let purposes = answer.member("purposes").and_then(Value::as_array).unwrap_or_default();
+        let text = |value: &Value, name: &str| {
+            value
+                .member(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        terminal.line(&format!(
+            "{} {} ({})",
+            text(&answer, "agent"),
+            text(&answer, "action"),
+            text(&answer, "effects")
+        ));
+        let purposes = answer
+            .member("purposes")
+            .and_then(Value::as_array)
+            .unwrap_or_default();
         if purposes.is_empty() {
             terminal.line("  the agent has no such purpose: add it to its `purposes`");
         }
         for purpose in purposes {
             let yes = purpose.member("possible").and_then(Value::as_bool) == Some(true);
-            let word = if yes { terminal.paint(Tone::Good, "yes") } else { terminal.paint(Tone::Bad, "no ") };
-            let rules: Vec<&str> = purpose.member("rules").and_then(Value::as_array).unwrap_or_default().iter().filter_map(Value::as_str).collect();
-            let rules = if rules.is_empty() { String::new() } else { format!(" [{}]", rules.join(", ")) };
-            terminal.line(&format!("  {word} for {}: {}{rules}", text(purpose, "purpose"), text(purpose, "why")));
+            let word = if yes {
+                terminal.paint(Tone::Good, "yes")
+            } else {
+                terminal.paint(Tone::Bad, "no ")
+            };
+            let rules: Vec<&str> = purpose
+                .member("rules")
+                .and_then(Value::as_array)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(Value::as_str)
+                .collect();
+            let rules = if rules.is_empty() {
+                String::new()
+            } else {
+                format!(" [{}]", rules.join(", "))
+            };
+            terminal.line(&format!(
+                "  {word} for {}: {}{rules}",
+                text(purpose, "purpose"),
+                text(purpose, "why")
+            ));
             if !yes {
                 terminal.line(&format!("      ask {}", text(purpose, "owner")));
             }
         }
     }
-    if possible { Ok(()) } else { Err(Failure::new("no")) }
+    if possible {
+        Ok(())
+    } else {
+        Err(Failure::new("no"))
+    }
 }
 
-pub(crate) async fn explain(terminal: Terminal, config: &Config, args: &ExplainArgs) -> Result<(), Failure> {
-    let answer = OperatorClient::of(config)?.get(&format!("/v1/explain/{}", args.call)).await?;
+pub(crate) async fn explain(
+    terminal: Terminal,
+    config: &Config,
+    args: &ExplainArgs,
+) -> Result<(), Failure> {
+    let answer = OperatorClient::of(config)?
+        .get(&format!("/v1/explain/{}", args.call))
+        .await?;
     if terminal.json {
         terminal.object(&answer);
         return Ok(());
     }
-    for row in answer.member("records").and_then(Value::as_array).unwrap_or_default() {
-        let index = row.member("index").map(Value::to_string).unwrap_or_default();
+    for row in answer
+        .member("records")
+        .and_then(Value::as_array)
+        .unwrap_or_default()
+    {
+        let index = row
+            .member("index")
+            .map(Value::to_string)
+            .unwrap_or_default();
         let record = row.member("record").cloned().unwrap_or(Value::Null);
-        let kind = record.member("kind").and_then(Value::as_str).unwrap_or("record").to_owned();
-        terminal.line(&format!("{} {}", terminal.paint(Tone::Strong, &kind), terminal.paint(Tone::Faint, &format!("entry {index}"))));
+        let kind = record
+            .member("kind")
+            .and_then(Value::as_str)
+            .unwrap_or("record")
+            .to_owned();
+        terminal.line(&format!(
+            "{} {}",
+            terminal.paint(Tone::Strong, &kind),
+            terminal.paint(Tone::Faint, &format!("entry {index}"))
+        ));
         print(terminal, &record, 1);
-        if let Some(evidence) = row.member("evidence").filter(|evidence| **evidence != Value::Null) {
+        if let Some(evidence) = row
+            .member("evidence")
+            .filter(|evidence| **evidence != Value::Null)
+        {
             terminal.line(&terminal.paint(Tone::Strong, "  inputs of the decision"));
             print(terminal, evidence, 2);
         }
@@ -68,8 +141,14 @@ pub(super) fn print(terminal: Terminal, value: &Value, depth: usize) {
                 terminal.line(&format!("{indent}{}", terminal.paint(Tone::Faint, name)));
                 print(terminal, member, depth.saturating_add(1));
             }
-            Value::String(text) => terminal.line(&format!("{indent}{} {text}", terminal.paint(Tone::Faint, name))),
-            other => terminal.line(&format!("{indent}{} {other}", terminal.paint(Tone::Faint, name))),
+            Value::String(text) => terminal.line(&format!(
+                "{indent}{} {text}",
+                terminal.paint(Tone::Faint, name)
+            )),
+            other => terminal.line(&format!(
+                "{indent}{} {other}",
+                terminal.paint(Tone::Faint, name)
+            )),
         }
     }
 }

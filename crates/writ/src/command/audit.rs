@@ -12,13 +12,23 @@ use crate::failure::Failure;
 use crate::operator::OperatorClient;
 use crate::terminal::{Terminal, Tone};
 
-pub(crate) async fn run(terminal: Terminal, config: &Config, command: &AuditCommand) -> Result<(), Failure> {
+pub(crate) async fn run(
+    terminal: Terminal,
+    config: &Config,
+    command: &AuditCommand,
+) -> Result<(), Failure> {
     match command {
         AuditCommand::Verify(args) => verify(terminal, config, args),
-        AuditCommand::Tail { count } => rows(terminal, config, &format!("/v1/records?tail={count}")).await,
-        AuditCommand::Search { text } => rows(terminal, config, &format!("/v1/records?search={text}")).await,
+        AuditCommand::Tail { count } => {
+            rows(terminal, config, &format!("/v1/records?tail={count}")).await
+        }
+        AuditCommand::Search { text } => {
+            rows(terminal, config, &format!("/v1/records?search={text}")).await
+        }
         AuditCommand::Show { index } => {
-            let answer = OperatorClient::of(config)?.get(&format!("/v1/records?index={index}")).await?;
+            let answer = OperatorClient::of(config)?
+                .get(&format!("/v1/records?index={index}"))
+                .await?;
             let row = answer.as_array().and_then(<[Value]>::first).cloned();
             let row = row.ok_or_else(|| Failure::new(format!("the log has no entry {index}")))?;
             if terminal.json {
@@ -46,48 +56,95 @@ async fn rows(terminal: Terminal, config: &Config, path: &str) -> Result<(), Fai
 /// A record on one line: when, what, who, which action, how it went.
 fn one_line(terminal: Terminal, row: &Value) -> String {
     let record = row.member("record").cloned().unwrap_or(Value::Null);
-    let text = |name: &str| record.member(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let index = row.member("index").map(Value::to_string).unwrap_or_default();
+    let text = |name: &str| {
+        record
+            .member(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let index = row
+        .member("index")
+        .map(Value::to_string)
+        .unwrap_or_default();
     let kind = text("kind");
     let tone = match kind.as_str() {
         "refused" | "token_refused" | "task_closed" => Tone::Bad,
         "intent" | "outcome" | "task_opened" | "token_issued" => Tone::Good,
         _ => Tone::Faint,
     };
-    let rest: Vec<String> =
-        ["action", "reason", "result", "purpose", "task", "call"].into_iter().map(text).filter(|text| !text.is_empty()).collect();
-    format!("{index:>6}  {}  {}  {}", text("time"), terminal.paint(tone, &format!("{kind:<18}")), rest.join("  "))
+    let rest: Vec<String> = ["action", "reason", "result", "purpose", "task", "call"]
+        .into_iter()
+        .map(text)
+        .filter(|text| !text.is_empty())
+        .collect();
+    format!(
+        "{index:>6}  {}  {}  {}",
+        text("time"),
+        terminal.paint(tone, &format!("{kind:<18}")),
+        rest.join("  ")
+    )
 }
 
 fn verify(terminal: Terminal, config: &Config, args: &VerifyArgs) -> Result<(), Failure> {
     let log: PathBuf = args.log.clone().unwrap_or_else(|| config.data.join("log"));
     // The key of the project, not the one that lies in the copy: who can alter a log can alter a key beside it.
-    let key_file = args.key.clone().unwrap_or_else(|| config.data.join("log").join("log.pub"));
+    let key_file = args
+        .key
+        .clone()
+        .unwrap_or_else(|| config.data.join("log").join("log.pub"));
     let key = read_key(&key_file)?;
     if !log.is_dir() {
-        return Err(Failure::new(format!("there is no log in {}", log.display())));
+        return Err(Failure::new(format!(
+            "there is no log in {}",
+            log.display()
+        )));
     }
-    let report = verify_directory(&log, &key).map_err(|fault| Failure::caused(format!("cannot read {}", log.display()), &fault))?;
+    let report = verify_directory(&log, &key)
+        .map_err(|fault| Failure::caused(format!("cannot read {}", log.display()), &fault))?;
     if terminal.json {
-        let faults = report.faults.iter().map(|fault| Value::from(fault.to_string())).collect();
+        let faults = report
+            .faults
+            .iter()
+            .map(|fault| Value::from(fault.to_string()))
+            .collect();
         terminal.object(&Value::object([
             ("sound", Value::from(report.is_sound())),
             ("entries", Value::from_u64(report.verified)),
-            ("not_yet_under_a_checkpoint", Value::from_u64(report.uncovered)),
+            (
+                "not_yet_under_a_checkpoint",
+                Value::from_u64(report.uncovered),
+            ),
             ("faults", Value::Array(faults)),
         ]));
     } else if report.is_sound() {
-        terminal.line(&format!("{} {} entries lead to the signed checkpoint; {} more are not yet under one", terminal.paint(Tone::Good, "sound:"), report.verified, report.uncovered));
+        terminal.line(&format!(
+            "{} {} entries lead to the signed checkpoint; {} more are not yet under one",
+            terminal.paint(Tone::Good, "sound:"),
+            report.verified,
+            report.uncovered
+        ));
     }
     if report.is_sound() {
         return Ok(());
     }
     let failure = Failure::new(format!("the log in {} was altered", log.display()));
-    Err(report.faults.iter().take(20).fold(failure, |failure, fault| failure.detail(fault.to_string())))
+    Err(report
+        .faults
+        .iter()
+        .take(20)
+        .fold(failure, |failure, fault| failure.detail(fault.to_string())))
 }
 
 /// Reads a log's public key (C2SP signed-note verifier key).
 pub(crate) fn read_key(path: &Path) -> Result<VerifierKey, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|fault| Failure::caused(format!("cannot read the log's public key from {}", path.display()), &fault))?;
-    text.trim().parse().map_err(|fault: writ_audit::NoteError| Failure::caused(format!("{} holds no verifier key", path.display()), &fault))
+    let text = std::fs::read_to_string(path).map_err(|fault| {
+        Failure::caused(
+            format!("cannot read the log's public key from {}", path.display()),
+            &fault,
+        )
+    })?;
+    text.trim().parse().map_err(|fault: writ_audit::NoteError| {
+        Failure::caused(format!("{} holds no verifier key", path.display()), &fault)
+    })
 }

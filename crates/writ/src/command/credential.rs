@@ -11,18 +11,41 @@ use crate::failure::Failure;
 use crate::operator::OperatorClient;
 use crate::terminal::{Terminal, Tone};
 
-pub(crate) async fn run(terminal: Terminal, config: &Config, command: &CredentialCommand) -> Result<(), Failure> {
+pub(crate) async fn run(
+    terminal: Terminal,
+    config: &Config,
+    command: &CredentialCommand,
+) -> Result<(), Failure> {
     let client = OperatorClient::of(config)?;
     match command {
         CredentialCommand::Set { name } => set(terminal, &client, name).await,
         CredentialCommand::List => {
             let answer = client.get("/v1/credentials").await?;
-            let text = |row: &Value, name: &str| row.member(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default();
+            let text = |row: &Value, name: &str| {
+                row.member(name)
+                    .map(|value| {
+                        value
+                            .as_str()
+                            .map_or_else(|| value.to_string(), str::to_owned)
+                    })
+                    .unwrap_or_default()
+            };
             if terminal.json {
                 terminal.object(&answer);
                 return Ok(());
             }
-            let rows: Vec<[String; 3]> = answer.as_array().unwrap_or_default().iter().map(|row| [text(row, "name"), text(row, "version"), text(row, "created")]).collect();
+            let rows: Vec<[String; 3]> = answer
+                .as_array()
+                .unwrap_or_default()
+                .iter()
+                .map(|row| {
+                    [
+                        text(row, "name"),
+                        text(row, "version"),
+                        text(row, "created"),
+                    ]
+                })
+                .collect();
             terminal.table(["NAME", "VERSION", "SET"], &rows);
             Ok(())
         }
@@ -35,18 +58,30 @@ async fn set(terminal: Terminal, client: &OperatorClient, name: &str) -> Result<
         terminal.talk("type the credential, then Enter and Ctrl-D (it is shown as you type; a pipe or a file shows nothing)");
     }
     let mut value = String::new();
-    input.read_to_string(&mut value).map_err(|fault| Failure::caused("cannot read standard input", &fault))?;
+    input
+        .read_to_string(&mut value)
+        .map_err(|fault| Failure::caused("cannot read standard input", &fault))?;
     let value = value.trim_end_matches(['\n', '\r']);
     if value.is_empty() {
-        return Err(Failure::usage("standard input is empty").hint(format!("writ credential set {name} < file-with-the-credential")));
+        return Err(Failure::usage("standard input is empty").hint(format!(
+            "writ credential set {name} < file-with-the-credential"
+        )));
     }
     let body = Value::object([("value", Value::from(value))]);
-    let answer = client.send(Method::PUT, &format!("/v1/credentials/{name}"), Some(&body)).await?;
+    let answer = client
+        .send(Method::PUT, &format!("/v1/credentials/{name}"), Some(&body))
+        .await?;
     if terminal.json {
         terminal.object(&answer);
     } else {
-        let version = answer.member("version").map(Value::to_string).unwrap_or_default();
-        terminal.line(&format!("{} {name}, version {version}, in force", terminal.paint(Tone::Good, "stored")));
+        let version = answer
+            .member("version")
+            .map(Value::to_string)
+            .unwrap_or_default();
+        terminal.line(&format!(
+            "{} {name}, version {version}, in force",
+            terminal.paint(Tone::Good, "stored")
+        ));
     }
     Ok(())
 }

@@ -11,14 +11,29 @@ use crate::project;
 use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failure> {
-    let mut report = Report { terminal, broken: 0, rows: Vec::new() };
-    report.good("settings", &format!("gateway {}, control {}, data {}", config.public_url, config.control_url, config.data.display()));
+    let mut report = Report {
+        terminal,
+        broken: 0,
+        rows: Vec::new(),
+    };
+    report.good(
+        "settings",
+        &format!(
+            "gateway {}, control {}, data {}",
+            config.public_url,
+            config.control_url,
+            config.data.display()
+        ),
+    );
     project_files(&mut report, config)?;
     keys(&mut report, config);
     running(&mut report, config).await;
     if terminal.json {
         let rows = std::mem::take(&mut report.rows);
-        terminal.object(&Value::object([("broken", Value::from_u64(report.broken)), ("findings", Value::Array(rows))]));
+        terminal.object(&Value::object([
+            ("broken", Value::from_u64(report.broken)),
+            ("findings", Value::Array(rows)),
+        ]));
     }
     match report.broken {
         0 => Ok(()),
@@ -36,9 +51,16 @@ struct Report {
 impl Report {
     fn add(&mut self, level: &str, tone: Tone, what: &str, text: &str) {
         if self.terminal.json {
-            self.rows.push(Value::object([("level", Value::from(level)), ("what", Value::from(what)), ("text", Value::from(text))]));
+            self.rows.push(Value::object([
+                ("level", Value::from(level)),
+                ("what", Value::from(what)),
+                ("text", Value::from(text)),
+            ]));
         } else {
-            self.terminal.line(&format!("{}  {what}: {text}", self.terminal.paint(tone, &format!("{level:<6}"))));
+            self.terminal.line(&format!(
+                "{}  {what}: {text}",
+                self.terminal.paint(tone, &format!("{level:<6}"))
+            ));
         }
     }
 
@@ -78,28 +100,52 @@ fn keys(report: &mut Report, config: &Config) {
     };
     let open: Vec<String> = entries
         .flatten()
-        .filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0))
-        .filter(|entry| entry.path().extension().is_none_or(|ending| ending != "der"))
+        .filter(|entry| {
+            entry
+                .metadata()
+                .is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+        })
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_none_or(|ending| ending != "der")
+        })
         .map(|entry| entry.path().display().to_string())
         .collect();
     if open.is_empty() {
-        report.good("keys", &format!("{} is for its owner alone", folder.display()));
+        report.good(
+            "keys",
+            &format!("{} is for its owner alone", folder.display()),
+        );
     } else {
-        report.bad("keys", &format!("others can read {}: chmod 600", open.join(", ")));
+        report.bad(
+            "keys",
+            &format!("others can read {}: chmod 600", open.join(", ")),
+        );
     }
     if config.identity.single_user_machine {
-        report.loose("identity", "single_user_machine is on: agents that run as Writ's own user could read its keys");
+        report.loose(
+            "identity",
+            "single_user_machine is on: agents that run as Writ's own user could read its keys",
+        );
     }
 }
 
 async fn running(report: &mut Report, config: &Config) {
     let ready = match operator::control(config) {
-        Ok(control) => control.send(hyper::Method::GET, "/readyz", &[], Vec::new()).await,
+        Ok(control) => {
+            control
+                .send(hyper::Method::GET, "/readyz", &[], Vec::new())
+                .await
+        }
         Err(failure) => return report.bad("control", &failure.to_string()),
     };
     match ready {
         Err(fault) => return report.loose("process", &fault.to_string()),
-        Ok(answer) if answer.status != 200 => report.bad("process", String::from_utf8_lossy(&answer.body).trim()),
+        Ok(answer) if answer.status != 200 => {
+            report.bad("process", String::from_utf8_lossy(&answer.body).trim())
+        }
         Ok(_) => report.good("process", "running and ready"),
     }
     let status = match OperatorClient::of(config) {
@@ -107,14 +153,21 @@ async fn running(report: &mut Report, config: &Config) {
         Err(failure) => return report.bad("control", &failure.to_string()),
     };
     let Ok(status) = status else {
-        return report.loose("operator", "not signed in, so what is in force cannot be looked at: `writ login`");
+        return report.loose(
+            "operator",
+            "not signed in, so what is in force cannot be looked at: `writ login`",
+        );
     };
     let text = |name| status.member(name).and_then(Value::as_str);
     report.good("revision", text("revision").unwrap_or("none"));
     if let Some(fault) = text("not_in_force") {
         report.bad("revision", fault);
     }
-    for loose in status.member("loose").and_then(Value::as_array).unwrap_or_default() {
+    for loose in status
+        .member("loose")
+        .and_then(Value::as_array)
+        .unwrap_or_default()
+    {
         report.loose("policy", loose.as_str().unwrap_or_default());
     }
 }

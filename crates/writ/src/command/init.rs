@@ -8,11 +8,26 @@ use crate::failure::Failure;
 use crate::terminal::{Terminal, Tone};
 
 const FILES: [(&str, &str); 5] = [
-    ("apis/dns.toml.example", include_str!("../../templates/api.toml.example")),
-    ("purposes/acme-renewal.toml.example", include_str!("../../templates/purpose.toml.example")),
-    ("agents/dns-bot.toml.example", include_str!("../../templates/agent.toml.example")),
-    ("policies/local.cedar", include_str!("../../templates/local.cedar")),
-    (".gitignore", "# State and keys of this installation; never in version control.\n/.writ/\n/task.json\n"),
+    (
+        "apis/dns.toml.example",
+        include_str!("../../templates/api.toml.example"),
+    ),
+    (
+        "purposes/acme-renewal.toml.example",
+        include_str!("../../templates/purpose.toml.example"),
+    ),
+    (
+        "agents/dns-bot.toml.example",
+        include_str!("../../templates/agent.toml.example"),
+    ),
+    (
+        "policies/local.cedar",
+        include_str!("../../templates/local.cedar"),
+    ),
+    (
+        ".gitignore",
+        "# State and keys of this installation; never in version control.\n/.writ/\n/task.json\n",
+    ),
 ];
 
 pub(crate) fn run(terminal: Terminal, args: &InitArgs) -> Result<(), Failure> {
@@ -22,15 +37,27 @@ pub(crate) fn run(terminal: Terminal, args: &InitArgs) -> Result<(), Failure> {
         return Err(Failure::new(format!("{} is there already", settings.display())).hint(hint));
     }
     write(&settings, &config::commented())?;
-    terminal.talk(&format!("{} {}", terminal.paint(Tone::Good, "wrote"), settings.display()));
+    terminal.talk(&format!(
+        "{} {}",
+        terminal.paint(Tone::Good, "wrote"),
+        settings.display()
+    ));
     for (name, text) in FILES {
         let path = args.folder.join(name);
         if path.exists() {
-            terminal.talk(&format!("{}  {} (it is there already)", terminal.paint(Tone::Faint, "kept"), path.display()));
+            terminal.talk(&format!(
+                "{}  {} (it is there already)",
+                terminal.paint(Tone::Faint, "kept"),
+                path.display()
+            ));
             continue;
         }
         write(&path, text)?;
-        terminal.talk(&format!("{} {}", terminal.paint(Tone::Good, "wrote"), path.display()));
+        terminal.talk(&format!(
+            "{} {}",
+            terminal.paint(Tone::Good, "wrote"),
+            path.display()
+        ));
     }
     terminal.talk("");
     terminal.talk("Next:");
@@ -42,7 +69,8 @@ pub(crate) fn run(terminal: Terminal, args: &InitArgs) -> Result<(), Failure> {
 
 /// Writes a new file and the folders above it.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |fault: std::io::Error| Failure::caused(format!("cannot write {}", path.display()), &fault);
+    let failed =
+        |fault: std::io::Error| Failure::caused(format!("cannot write {}", path.display()), &fault);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }

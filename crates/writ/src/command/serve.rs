@@ -13,7 +13,14 @@ use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failure> {
     let files = project::files(&config.project)?;
-    let app = App::start(config, Start { files, clock: Arc::new(SystemClock::start()) }).await?;
+    let app = App::start(
+        config,
+        Start {
+            files,
+            clock: Arc::new(SystemClock::start()),
+        },
+    )
+    .await?;
     announce(terminal, config, &app);
     until_stopped(&app).await?;
     terminal.talk("stopping: calls in flight finish, the log is flushed");
@@ -23,9 +30,20 @@ pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failu
 /// Says where what is.
 fn announce(terminal: Terminal, config: &Config, app: &App) {
     let strong = |text: &str| terminal.paint(Tone::Strong, text);
-    terminal.talk(&format!("{} gateway {}  control {}  agents {}", strong("writ"), config.public_url, config.control_url, app.socket.display()));
+    terminal.talk(&format!(
+        "{} gateway {}  control {}  agents {}",
+        strong("writ"),
+        config.public_url,
+        config.control_url,
+        app.socket.display()
+    ));
     let loaded = app.plane().loaded();
-    terminal.talk(&format!("     {} APIs, {} agents, {} purposes in force", loaded.apis.len(), loaded.agents.len(), loaded.purposes.len()));
+    terminal.talk(&format!(
+        "     {} APIs, {} agents, {} purposes in force",
+        loaded.apis.len(),
+        loaded.agents.len(),
+        loaded.purposes.len()
+    ));
     if loaded.apis.is_empty() {
         terminal.talk("     nothing to call yet: `writ api import DOCUMENT`, then `writ apply`");
     }
@@ -33,15 +51,22 @@ fn announce(terminal: Terminal, config: &Config, app: &App) {
         terminal.talk(&format!("{} {notice}", terminal.paint(Tone::Warn, "note")));
     }
     if let Some(path) = &app.first_boot_token {
-        terminal.talk(&format!("     no operator yet: `writ login` signs in with {}", path.display()));
+        terminal.talk(&format!(
+            "     no operator yet: `writ login` signs in with {}",
+            path.display()
+        ));
     }
 }
 
 /// Waits for SIGINT or SIGTERM; SIGHUP reads the revision again; now and then what has expired is ended.
 pub(crate) async fn until_stopped(app: &App) -> Result<(), Failure> {
-    let listen = |kind| signal(kind).map_err(|fault| Failure::caused("cannot listen for signals", &fault));
-    let (mut interrupt, mut terminate, mut hangup) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+    let listen =
+        |kind| signal(kind).map_err(|fault| Failure::caused("cannot listen for signals", &fault));
+    let (mut interrupt, mut terminate, mut hangup) = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::hangup())?,
+    );
     let mut tick = tokio::time::interval(std::time::Duration::from_secs(5));
     loop {
         tokio::select! {

@@ -17,12 +17,18 @@ use crate::http::Peer;
 use crate::operator::{self, OperatorClient};
 use crate::terminal::{Terminal, Tone};
 
-pub(crate) async fn run(terminal: Terminal, config: &Config, command: &TaskCommand) -> Result<(), Failure> {
+pub(crate) async fn run(
+    terminal: Terminal,
+    config: &Config,
+    command: &TaskCommand,
+) -> Result<(), Failure> {
     match command {
         TaskCommand::Open(args) => open(terminal, config, args).await,
         TaskCommand::List => list(terminal, config).await,
         TaskCommand::Show { task } => {
-            let answer = OperatorClient::of(config)?.get(&format!("/v1/tasks/{task}")).await?;
+            let answer = OperatorClient::of(config)?
+                .get(&format!("/v1/tasks/{task}"))
+                .await?;
             if terminal.json {
                 terminal.object(&answer);
             } else {
@@ -31,7 +37,12 @@ pub(crate) async fn run(terminal: Terminal, config: &Config, command: &TaskComma
             Ok(())
         }
         TaskCommand::Close { task } => {
-            let answer = OperatorClient::of(config)?.post(&format!("/v1/tasks/{task}/close"), &Value::object::<String>([])).await?;
+            let answer = OperatorClient::of(config)?
+                .post(
+                    &format!("/v1/tasks/{task}/close"),
+                    &Value::object::<String>([]),
+                )
+                .await?;
             kill::report(terminal, &answer, "closed");
             Ok(())
         }
@@ -44,9 +55,30 @@ async fn list(terminal: Terminal, config: &Config) -> Result<(), Failure> {
         terminal.object(&answer);
         return Ok(());
     }
-    let text = |row: &Value, name: &str| row.member(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default();
-    let row = |row: &Value| [text(row, "task"), text(row, "state"), text(row, "purpose"), text(row, "calls_spent"), text(row, "deadline")];
-    let rows: Vec<[String; 5]> = answer.as_array().unwrap_or_default().iter().map(row).collect();
+    let text = |row: &Value, name: &str| {
+        row.member(name)
+            .map(|value| {
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned)
+            })
+            .unwrap_or_default()
+    };
+    let row = |row: &Value| {
+        [
+            text(row, "task"),
+            text(row, "state"),
+            text(row, "purpose"),
+            text(row, "calls_spent"),
+            text(row, "deadline"),
+        ]
+    };
+    let rows: Vec<[String; 5]> = answer
+        .as_array()
+        .unwrap_or_default()
+        .iter()
+        .map(row)
+        .collect();
     terminal.table(["TASK", "STATE", "PURPOSE", "CALLS", "DEADLINE"], &rows);
     Ok(())
 }
@@ -55,33 +87,86 @@ async fn open(terminal: Terminal, config: &Config, args: &TaskOpenArgs) -> Resul
     let mut detail = vec![
         ("type", Value::from("writ_task")),
         ("purpose", Value::from(args.purpose.as_str())),
-        ("actions", Value::Array(args.actions.iter().map(|action| Value::from(action.as_str())).collect())),
+        (
+            "actions",
+            Value::Array(
+                args.actions
+                    .iter()
+                    .map(|action| Value::from(action.as_str()))
+                    .collect(),
+            ),
+        ),
     ];
-    detail.extend(args.prompt.as_deref().map(|prompt| ("prompt", Value::from(prompt))));
-    detail.extend(args.expires_in.map(|seconds| ("expires_in", Value::from_u64(seconds))));
+    detail.extend(
+        args.prompt
+            .as_deref()
+            .map(|prompt| ("prompt", Value::from(prompt))),
+    );
+    detail.extend(
+        args.expires_in
+            .map(|seconds| ("expires_in", Value::from_u64(seconds))),
+    );
     if let Some(bounds) = &args.bounds {
         let parsed = Value::parse(bounds.as_bytes(), &JsonLimits::REQUEST);
-        detail.push(("bounds", parsed.map_err(|fault| Failure::usage(format!("--bounds is no JSON: {fault}")))?));
+        detail.push((
+            "bounds",
+            parsed.map_err(|fault| Failure::usage(format!("--bounds is no JSON: {fault}")))?,
+        ));
     }
     let control = operator::control(config)?;
     let gateway = Peer::url(config.public_url.as_str(), None)?;
-    let client = AgentClient::new(&config.identity.socket, (&config.control_url, control), (&config.public_url, gateway), Arc::new(SystemClock::start()));
+    let client = AgentClient::new(
+        &config.identity.socket,
+        (&config.control_url, control),
+        (&config.public_url, gateway),
+        Arc::new(SystemClock::start()),
+    );
     let identity = client.identity(args.spiffe_id.as_deref()).await?;
-    let opened = client.open(&identity, &Value::Array(vec![Value::object(detail)])).await?;
+    let opened = client
+        .open(&identity, &Value::Array(vec![Value::object(detail)]))
+        .await?;
     let opened = opened.map_err(|answer| {
         let json = answer.json();
-        let text = |name| json.member(name).and_then(Value::as_str).unwrap_or("no reason given").to_owned();
-        Failure::new(format!("the task was not opened: {}", text("error"))).detail(text("error_description"))
+        let text = |name| {
+            json.member(name)
+                .and_then(Value::as_str)
+                .unwrap_or("no reason given")
+                .to_owned()
+        };
+        Failure::new(format!("the task was not opened: {}", text("error")))
+            .detail(text("error_description"))
     })?;
     keep(&args.out, &opened, &identity.spiffe)?;
     if terminal.json {
-        let shown = opened.answer.as_object().cloned().unwrap_or_default().into_iter().filter(|(name, _)| name != "access_token");
+        let shown = opened
+            .answer
+            .as_object()
+            .cloned()
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|(name, _)| name != "access_token");
         terminal.object(&Value::object(shown));
         return Ok(());
     }
-    let seconds = |name| opened.answer.member(name).map(Value::to_string).unwrap_or_default();
-    terminal.line(&format!("{} {} as {}", terminal.paint(Tone::Good, "opened"), opened.task, identity.spiffe));
-    terminal.line(&format!("token for {} s, task for {} s; token and key are in {}", seconds("expires_in"), seconds("task_expires_in"), args.out.display()));
+    let seconds = |name| {
+        opened
+            .answer
+            .member(name)
+            .map(Value::to_string)
+            .unwrap_or_default()
+    };
+    terminal.line(&format!(
+        "{} {} as {}",
+        terminal.paint(Tone::Good, "opened"),
+        opened.task,
+        identity.spiffe
+    ));
+    terminal.line(&format!(
+        "token for {} s, task for {} s; token and key are in {}",
+        seconds("expires_in"),
+        seconds("task_expires_in"),
+        args.out.display()
+    ));
     Ok(())
 }
 
@@ -95,9 +180,23 @@ fn keep(path: &Path, opened: &OpenTask, spiffe: &str) -> Result<(), Failure> {
         ("access_token", Value::from(opened.token.as_str())),
         ("token_type", Value::from("DPoP")),
         ("dpop_key_pkcs8", Value::from(key)),
-        ("authorization_details", opened.answer.member("authorization_details").cloned().unwrap_or(Value::Null)),
+        (
+            "authorization_details",
+            opened
+                .answer
+                .member("authorization_details")
+                .cloned()
+                .unwrap_or(Value::Null),
+        ),
     ]);
-    let failed = |fault: std::io::Error| Failure::caused(format!("cannot write {}", path.display()), &fault);
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(failed)?;
+    let failed =
+        |fault: std::io::Error| Failure::caused(format!("cannot write {}", path.display()), &fault);
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
     writeln!(file, "{document}").map_err(failed)
 }

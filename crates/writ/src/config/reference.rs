@@ -46,7 +46,10 @@ pub(crate) fn commented() -> String {
     for (section, rows) in [("limits", LIMIT_TABLE), ("timeouts", TIMEOUT_TABLE)] {
         text.push_str(&format!("[{section}]\n"));
         for row in rows {
-            text.push_str(&format!("#{}\n# {} = \"{}\"\n", row.doc, row.name, row.default));
+            text.push_str(&format!(
+                "#{}\n# {} = \"{}\"\n",
+                row.doc, row.name, row.default
+            ));
         }
         text.push('\n');
     }

@@ -45,8 +45,11 @@ impl Stage {
         let desk = Arc::new(HelpDesk::new(Secret::new(key.clone()), Arc::clone(&clock)));
         let (close_desk, closed) = oneshot::channel::<()>();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-        let listener = listener.map_err(|fault| Failure::caused("the help desk cannot listen", &fault))?;
-        let upstream = listener.local_addr().map_err(|fault| Failure::caused("the help desk cannot listen", &fault))?;
+        let listener =
+            listener.map_err(|fault| Failure::caused("the help desk cannot listen", &fault))?;
+        let upstream = listener
+            .local_addr()
+            .map_err(|fault| Failure::caused("the help desk cannot listen", &fault))?;
         let serving = Arc::clone(&desk);
         tokio::spawn(async move {
             serving
@@ -59,28 +62,62 @@ impl Stage {
         write_project(&folder, upstream)?;
         let config = Config::load(&folder.join("writ.toml"))?;
         let files = project::files(&folder)?;
-        let app = App::start(&config, Start { files, clock: Arc::clone(&clock) }).await?;
+        let app = App::start(
+            &config,
+            Start {
+                files,
+                clock: Arc::clone(&clock),
+            },
+        )
+        .await?;
         let operator = sign_in(&config, &app).await?;
-        operator.send(Method::PUT, "/v1/credentials/helpdesk-key", Some(&Value::object([("value", Value::from(key))]))).await?;
+        operator
+            .send(
+                Method::PUT,
+                "/v1/credentials/helpdesk-key",
+                Some(&Value::object([("value", Value::from(key))])),
+            )
+            .await?;
         let control = operator::control(&config)?;
         let gateway = Peer::url(config.public_url.as_str(), None)?;
-        let agent = AgentClient::new(&app.socket, (&config.control_url, control), (&config.public_url, gateway), clock);
-        Ok(Self { folder, config, app, agent, operator, desk, close_desk })
+        let agent = AgentClient::new(
+            &app.socket,
+            (&config.control_url, control),
+            (&config.public_url, gateway),
+            clock,
+        );
+        Ok(Self {
+            folder,
+            config,
+            app,
+            agent,
+            operator,
+            desk,
+            close_desk,
+        })
     }
 
     /// Stops everything and removes the folder.
     pub(super) async fn strike(self) -> Result<(), Failure> {
         self.app.stop(self.config.timeouts.drain).await?;
         drop(self.close_desk);
-        std::fs::remove_dir_all(&self.folder).map_err(|fault| Failure::caused(format!("cannot remove {}", self.folder.display()), &fault))
+        std::fs::remove_dir_all(&self.folder).map_err(|fault| {
+            Failure::caused(format!("cannot remove {}", self.folder.display()), &fault)
+        })
     }
 }
 
 /// Signs in with the first-boot token, as `writ login` does, and keeps the session so that commands work beside the demo.
 async fn sign_in(config: &Config, app: &App) -> Result<OperatorClient, Failure> {
-    let path = app.first_boot_token.as_ref().ok_or_else(|| Failure::new("there is no first-boot token"))?;
+    let path = app
+        .first_boot_token
+        .as_ref()
+        .ok_or_else(|| Failure::new("there is no first-boot token"))?;
     let quiet = crate::terminal::Terminal::quiet();
-    let args = crate::cli::LoginArgs { token_file: Some(path.clone()), name: "demo".to_owned() };
+    let args = crate::cli::LoginArgs {
+        token_file: Some(path.clone()),
+        name: "demo".to_owned(),
+    };
     crate::command::login::run(quiet, config, &args).await?;
     OperatorClient::of(config)
 }
@@ -101,7 +138,9 @@ fn write_project(folder: &Path, upstream: SocketAddr) -> Result<(), Failure> {
     )?;
     init::write(
         &folder.join("agents/triage-bot.toml"),
-        &format!("owner = \"support-lead@example.org\"\nmode = \"autonomous\"\npurposes = [\"ticket-triage\"]\nselectors = [\"unix:uid:{uid}\"]\n"),
+        &format!(
+            "owner = \"support-lead@example.org\"\nmode = \"autonomous\"\npurposes = [\"ticket-triage\"]\nselectors = [\"unix:uid:{uid}\"]\n"
+        ),
     )
 }
 
@@ -122,5 +161,7 @@ fn free_port(wanted: u16) -> Result<u16, Failure> {
     let any = || StdListener::bind((Ipv4Addr::LOCALHOST, 0));
     let listener = StdListener::bind((Ipv4Addr::LOCALHOST, wanted)).or_else(|_taken| any());
     let address = listener.and_then(|listener| listener.local_addr());
-    address.map(|address| address.port()).map_err(|fault| Failure::caused("no port is free", &fault))
+    address
+        .map(|address| address.port())
+        .map_err(|fault| Failure::caused("no port is free", &fault))
 }

@@ -1,0 +1,5 @@
+//! Whole-program tests: the real binary, its own folder, free loopback ports, real clients, real upstreams.
+//!
+//! One binary, so that the support code compiles once. Each file is one area.
+
+mod smoke;
