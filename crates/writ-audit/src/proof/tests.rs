@@ -92,6 +92,7 @@ fn every_consistency_proof_of_small_trees_holds() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn proofs_over_several_tiles_hold(size in 1u64..1200, at in any::<prop::sample::Index>(), older in any::<prop::sample::Index>()) {
         let (leaves, nodes, roots) = stored(size);

@@ -99,8 +99,10 @@ struct Escaped<'a>(&'a mut String);
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-        if !text.bytes().any(special) {
+        // Looking at every byte is faster than stopping at the first: the processor does many at once.
+        let special =
+            |found: bool, byte: u8| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+        if !text.bytes().fold(false, special) {
             self.0.push_str(text);
             return Ok(());
         }

@@ -108,6 +108,7 @@ fn the_paths_of_a_huge_tree_end() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn a_tree_is_loaded_from_its_partial_tiles(size in 0usize..1500, more in 0usize..300) {
         let leaves = leaves(size + more);
