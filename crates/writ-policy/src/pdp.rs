@@ -92,9 +92,9 @@ impl Pdp {
             (Ok(verdicts), true) => verdicts,
             (verdicts, _) => return Err(first_causes(lints, verdicts.err().unwrap_or_default())),
         };
-        let known: Vec<Arc<Known>> = rules
+        let known: Vec<Arc<Known>> = scoped
             .iter()
-            .map(|rule| Arc::new(known(rule, &models)))
+            .map(|(rule, scope)| known(rule, scope))
             .collect();
         let index = index::build(&scoped, &known, &models)?;
         let policies = digest(policies);
@@ -242,7 +242,7 @@ fn load(policies: &[PolicySource], now: Timestamp) -> Result<Rules<'_>, Vec<Diag
     let mut rules: Vec<Box<Rule<'_>>> = Vec::new();
     let mut notices = Vec::new();
     let mut faults = Vec::new();
-    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    let mut taken: BTreeMap<String, (&str, u32)> = BTreeMap::new();
     for source in policies {
         faults.extend(source.hidden_character());
         let chunks = source.chunks();
@@ -250,10 +250,9 @@ fn load(policies: &[PolicySource], now: Timestamp) -> Result<Rules<'_>, Vec<Diag
         for chunk in &chunks {
             match Rule::load(*chunk, now) {
                 Ok(Loaded::Rule(rule)) => {
-                    let place = chunk.at(0, None, String::new(), None);
-                    let here = format!("{}:{}", place.file, place.line);
-                    if let Some(there) = taken.insert(rule.id.clone(), here) {
-                        let message = format!("the `@id` is taken by the policy at {there}");
+                    let here = (source.name.as_str(), chunk.line);
+                    if let Some((file, line)) = taken.insert(rule.id.clone(), here) {
+                        let message = format!("the `@id` is taken by the policy at {file}:{line}");
                         faults.push(rule.fault(
                             "id",
                             message,
@@ -281,7 +280,7 @@ fn load(policies: &[PolicySource], now: Timestamp) -> Result<Rules<'_>, Vec<Diag
 }
 
 /// Cedar must see as many policies in the file as we do: a text that the two cut differently could hide one.
-fn same_as_cedar(source: &PolicySource, chunks: usize) -> Option<Diagnostic> {
+pub(crate) fn same_as_cedar(source: &PolicySource, chunks: usize) -> Option<Diagnostic> {
     let seen = source
         .text
         .parse::<PolicySet>()
@@ -310,18 +309,17 @@ fn scopes(rules: &[Box<Rule<'_>>], apis: &Apis) -> Result<Vec<Scope>, Vec<Diagno
     }
 }
 
-fn known(rule: &Rule<'_>, apis: &Apis) -> Known {
-    let place = rule.chunk.at(0, None, String::new(), None);
-    Known {
+fn known(rule: &Rule<'_>, scope: &Scope) -> Arc<Known> {
+    Arc::new(Known {
         id: rule.id.clone(),
         effect: rule.effect,
         doc: rule.doc.clone(),
-        file: place.file,
-        line: place.line,
+        file: rule.chunk.source.name.clone(),
+        line: rule.chunk.line,
         reads_input: rule.reads.input(),
-        scope: Scope::of(rule, apis).unwrap_or_default(),
+        scope: scope.clone(),
         policy: rule.evaluated.clone(),
-    }
+    })
 }
 
 fn digest(policies: &[PolicySource]) -> Digest {

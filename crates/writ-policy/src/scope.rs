@@ -16,7 +16,7 @@ use crate::vocabulary::{GROUPS, NAMESPACE};
 pub(crate) type Apis = BTreeMap<ApiId, Arc<ApiModel>>;
 
 /// What a rule's action scope covers.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Scope {
     /// No action is named: everything.
     pub(crate) any: bool,
@@ -112,25 +112,24 @@ impl Scope {
             self.groups.insert(group);
             return Ok(Named::Group);
         }
-        let model = apis
-            .values()
-            .find(|model| namespace(&model.id) == space)
-            .ok_or_else(|| {
-                let spaces: Vec<String> = apis.keys().map(namespace).collect();
-                let names: Vec<&str> = spaces
-                    .iter()
-                    .map(String::as_str)
-                    .chain([NAMESPACE])
-                    .collect();
-                (
-                    format!("there is no API `{space}`"),
-                    suggest::help(space, &names),
-                )
-            })?;
-        let operation = model
-            .operations
-            .keys()
-            .find(|operation| operation.as_str() == action.eid)
+        let api = space
+            .strip_prefix("Api_")
+            .and_then(|api| api.parse::<ApiId>().ok());
+        let model = api.and_then(|api| apis.get(&api)).ok_or_else(|| {
+            let spaces: Vec<String> = apis.keys().map(namespace).collect();
+            let names: Vec<&str> = spaces
+                .iter()
+                .map(String::as_str)
+                .chain([NAMESPACE])
+                .collect();
+            (
+                format!("there is no API `{space}`"),
+                suggest::help(space, &names),
+            )
+        })?;
+        let operation = action.eid.parse::<OperationId>().ok();
+        let operation = operation
+            .filter(|operation| model.operations.contains_key(operation))
             .ok_or_else(|| {
                 let names: Vec<&str> = model.operations.keys().map(OperationId::as_str).collect();
                 (
@@ -141,7 +140,7 @@ impl Scope {
         self.operations
             .entry(model.id.clone())
             .or_default()
-            .insert(operation.clone());
+            .insert(operation);
         Ok(Named::Operation)
     }
 

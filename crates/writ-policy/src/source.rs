@@ -25,6 +25,8 @@ const MOST_JOINTS: usize = 500;
 pub(crate) struct Chunk<'a> {
     pub(crate) source: &'a PolicySource,
     pub(crate) text: &'a str,
+    /// The line it begins at, from 1.
+    pub(crate) line: u32,
     /// Where `text` begins in the file, in bytes.
     offset: usize,
 }
@@ -37,12 +39,13 @@ impl PolicySource {
     pub(crate) fn chunks(&self) -> Vec<Chunk<'_>> {
         let mut chunks = Vec::new();
         let mut scanner = Scanner::default();
-        let mut start = None;
+        let (mut start, mut line) = (None, 1u32);
         for (place, char) in self.text.char_indices() {
             let rest = self.text.get(place..).unwrap_or("");
             let kind = scanner.step(char, rest);
+            line = line.saturating_add(u32::from(char == '\n'));
             if start.is_none() && kind == Kind::Code && !char.is_whitespace() {
-                start = Some(place);
+                start = Some((place, line));
             }
             if kind == Kind::Code && char == ';' {
                 chunks.extend(self.chunk(start.take(), place.saturating_add(1)));
@@ -52,12 +55,13 @@ impl PolicySource {
         chunks
     }
 
-    fn chunk(&self, start: Option<usize>, end: usize) -> Option<Chunk<'_>> {
-        let offset = start?;
+    fn chunk(&self, start: Option<(usize, u32)>, end: usize) -> Option<Chunk<'_>> {
+        let (offset, line) = start?;
         let text = self.text.get(offset..end)?;
         Some(Chunk {
             source: self,
             text,
+            line,
             offset,
         })
     }

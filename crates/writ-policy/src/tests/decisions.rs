@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use writ_types::{AgentId, Attr, Mode, Projection, ReasonCode, Requester, Tenant};
+use writ_types::{AgentId, Attr, AttrType, Mode, Projection, ReasonCode, Requester, Tenant};
 
 use super::fixture::{
-    Call, NOW, action, attrs, bank, compile, dns, patch, source, text, transfer, with_baseline,
+    Call, NOW, action, attrs, bank, compile, dns, patch, record, source, text, transfer,
+    with_baseline,
 };
 use crate::{Pdp, RuleOutcome, Step, baseline};
 
@@ -329,16 +330,18 @@ fn recompiling_gives_the_same_bundle() {
         Pdp::recompile(Some(&first), &[dns(), bank()], &[broken], NOW).is_err(),
         "verdicts are by text, not by id"
     );
-    let mut other = bank();
-    other
-        .operations
-        .retain(|shape| shape.operation.as_str() != "transfer");
+    // The same rule, an optional attribute where a required one was: what was valid is not.
     let rule = source(
-        r#"@id("t.x") forbid(principal, action, resource) when { context has body && context.body has amount };"#,
+        r#"@id("t.x") forbid(principal, action == Api_bank::Action::"note", resource) when { context has body && context.body.text == "x" };"#,
     );
     let with = Pdp::compile(&[bank()], std::slice::from_ref(&rule), NOW).unwrap();
-    assert!(
-        Pdp::recompile(Some(&with), &[other], &[rule], NOW).is_err(),
-        "verdicts are by schema, too"
-    );
+    let mut other = bank();
+    for shape in &mut other.operations {
+        if shape.operation.as_str() == "note" {
+            let body = record(&[("text", AttrType::String, false)]);
+            shape.attributes = record(&[("body", body, false)]);
+        }
+    }
+    let found = Pdp::recompile(Some(&with), &[other], &[rule], NOW);
+    assert!(found.is_err(), "verdicts are by schema, too");
 }

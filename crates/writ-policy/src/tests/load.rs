@@ -5,6 +5,7 @@ use std::time::Duration;
 use writ_types::Timestamp;
 
 use super::fixture::{Call, NOW, attrs, bank, compile, dns, findings, source, transfer};
+use crate::pdp::same_as_cedar;
 use crate::{Pdp, PolicySource, Severity, baseline};
 
 const NEVER: &str = r#"@id("t.no") forbid(principal, action, resource);"#;
@@ -51,6 +52,15 @@ fn ids_are_unique_over_files() {
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].file.as_str(), found[0].line), ("other.cedar", 1));
     assert!(found[0].message.contains("test.cedar:1"), "{found:?}");
+}
+
+#[test]
+fn a_file_that_cedar_cuts_otherwise_is_refused() {
+    let two = source("permit(principal, action, resource); forbid(principal, action, resource);");
+    assert_eq!(same_as_cedar(&two, 2), None);
+    for other in [0, 1, 3] {
+        assert!(same_as_cedar(&two, other).is_some(), "{other}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use writ_types::{Attr, Budget, Mode, ReasonCode};
 
 use super::fixture::{Call, NOW, action, attrs, bank, dns, patch, transfer};
-use crate::{Pdp, baseline};
+use crate::{InputView, Pdp, baseline, decide};
 
 fn pdp() -> Pdp {
     Pdp::compile(&[dns(), bank()], &[baseline()], NOW).unwrap()
@@ -73,6 +73,18 @@ fn what_was_not_declared_is_refused_by_gate_and_by_rule() {
     let mut call = Call::of("bank:transfer", transfer(5, "bob"));
     call.grant.actions = BTreeSet::from([action("bank:account")]);
     assert_eq!(call.word(&pdp()), "action_not_granted");
+    // The gate stands before the rule, so the rule is asked alone: a task that declared something else.
+    let entities = pdp().prepare(&call.agent, &call.grant).unwrap();
+    let index = pdp();
+    let action = action("bank:transfer");
+    let index = index.action(&action).unwrap();
+    let question = call.question();
+    let InputView::Typed(input) = question.input else {
+        panic!("typed")
+    };
+    let request = decide::request(&question, index, &entities, Some(input)).unwrap();
+    let outcome = decide::evaluate(&request, index, &entities.entities, |set| &set.all);
+    assert_eq!(outcome.forbids, ["core.declared"]);
 }
 
 #[test]
