@@ -1,7 +1,7 @@
 //! The small parts of records: each a type of its own, so that two of them cannot be exchanged.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use writ_types::{Digest, RecordId, Timestamp};
