@@ -31,7 +31,7 @@ pub async fn handle(
     let id = gateway.new_call();
     let served = tokio::spawn(async move {
         let mut story = Story::begin(&gateway, id, &from);
-        match call(&gateway, &pool, &from, request, &mut story).await {
+        match Box::pin(call(&gateway, &pool, &from, request, &mut story)).await {
             Ok(response) => {
                 gateway.counters().forwarded.fetch_add(1, Ordering::Relaxed);
                 response

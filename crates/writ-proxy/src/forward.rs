@@ -135,7 +135,7 @@ impl HttpBody for Forwarded {
                         {
                             continue;
                         }
-                        other => other,
+                        other @ (Poll::Ready(_) | Poll::Pending) => other,
                     };
                 }
                 Poll::Ready(Some(Err(_broken))) => {

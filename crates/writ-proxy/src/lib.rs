@@ -24,6 +24,7 @@ mod upstream;
 pub use body::{Body, BodyError};
 pub use call::handle;
 pub use credential::{Credential, CredentialError};
+pub use forward::Forwarded;
 pub use gateway::{Counters, Downstream, Gateway, Parts};
 pub use pool::Pool;
 pub use snapshot::{ApiSnapshot, PreparedTasks, Snapshot};

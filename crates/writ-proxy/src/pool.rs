@@ -95,7 +95,9 @@ impl Pool {
                 Err(Attempt::Failed(reason)) => return Err(reason),
             }
         }
-        let connect = tokio::time::timeout(self.timeouts.upstream_connect, self.connect(upstream));
+        // Boxed: connecting is rare, and its state is large.
+        let connect = Box::pin(self.connect(upstream));
+        let connect = tokio::time::timeout(self.timeouts.upstream_connect, connect);
         let sender = connect.await.unwrap_or(Err(ReasonCode::UpstreamTimeout))?;
         match self.attempt(sender, request).await {
             Ok((response, sender)) => Ok((response, self.lease(key, sender))),
@@ -220,7 +222,7 @@ fn may_connect(address: &SocketAddr) -> bool {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map(IpAddr::V4),
         IpAddr::V4(_) => None,
     };
-    match embedded.unwrap_or(address.ip()) {
+    match embedded.unwrap_or_else(|| address.ip()) {
         IpAddr::V4(v4) => {
             !(v4.is_link_local() || v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast())
         }

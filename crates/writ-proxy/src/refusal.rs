@@ -99,10 +99,13 @@ impl Challenge {
             "resource_metadata=\"{}/.well-known/oauth-protected-resource\"",
             self.public_url
         );
-        let error = match reason {
-            ReasonCode::InvalidDpopProof => "error=\"invalid_dpop_proof\", ",
-            ReasonCode::UseDpopNonce => "error=\"use_dpop_nonce\", ",
-            _ => "error=\"invalid_token\", ",
+        // Strangers learn which part of a proof to mend and nothing else (RFC 9449 §7.1).
+        let error = if reason == ReasonCode::InvalidDpopProof {
+            "error=\"invalid_dpop_proof\", "
+        } else if reason == ReasonCode::UseDpopNonce {
+            "error=\"use_dpop_nonce\", "
+        } else {
+            "error=\"invalid_token\", "
         };
         let dpop = format!("DPoP {error}algs=\"ES256 EdDSA\", {metadata}");
         // The bearer scheme knows no proof errors (RFC 6750 §3.1).

@@ -40,11 +40,10 @@ pub(crate) struct Target {
 pub(crate) fn parse(head: &Parts) -> Target {
     let whole_path = head.uri.path().to_owned();
     let rest = whole_path.strip_prefix('/').unwrap_or_default();
-    let (api, path) = rest
-        .split_once('/')
-        .map_or((rest, "/".to_owned()), |(api, path)| {
-            (api, format!("/{path}"))
-        });
+    let (api, path) = match rest.split_once('/') {
+        Some((api, path)) => (api, format!("/{path}")),
+        None => (rest, "/".to_owned()),
+    };
     let mut forwarded = HeaderMap::new();
     for name in FORWARDED {
         for value in head.headers.get_all(&name) {
