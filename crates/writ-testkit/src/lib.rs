@@ -9,11 +9,14 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod caller;
+
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::Method;
@@ -21,6 +24,8 @@ use tempfile::TempDir;
 use writ::agent::{AgentClient, Identity, OpenTask};
 use writ::http::{Answer, Peer};
 use writ_types::{Clock, JsonLimits, Monotonic, Timestamp, Value};
+
+pub use caller::Caller;
 
 /// The machine's clocks, for clients.
 #[derive(Debug)]
@@ -147,8 +152,12 @@ impl Project {
 
     /// Starts `writ serve`; if it ends instead of listening, its status and what it said.
     pub fn try_start(&self) -> Result<Server, (ExitStatus, String)> {
-        let mut child = self
-            .command(&["serve"])
+        self.serve(self.command(&["serve"]))
+    }
+
+    /// Runs a command that is or becomes `writ serve`, and waits until it listens.
+    pub fn serve(&self, mut command: Command) -> Result<Server, (ExitStatus, String)> {
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -160,11 +169,24 @@ impl Project {
             said.push_str(&line);
             said.push('\n');
             if line.starts_with("writ gateway ") {
-                // The rest is read and thrown away, so that the process never waits for a reader.
-                std::thread::spawn(move || {
-                    lines.for_each(|line| eprintln_line(line.as_deref().unwrap_or_default()))
+                // Somebody always reads, so that the process never waits for a reader.
+                let later = Arc::new(Mutex::new(said.clone()));
+                let kept = Arc::clone(&later);
+                let reader = std::thread::spawn(move || {
+                    for line in lines {
+                        let line = line.unwrap_or_default();
+                        eprintln_line(&line);
+                        let mut kept = kept.lock().unwrap();
+                        kept.push_str(&line);
+                        kept.push('\n');
+                    }
                 });
-                return Ok(Server { child, said });
+                return Ok(Server {
+                    child,
+                    said,
+                    output: later,
+                    reader: Some(reader),
+                });
             }
         }
         Err((child.wait().unwrap(), said))
@@ -269,6 +291,8 @@ pub struct Server {
     child: Child,
     /// What it said before it listened.
     pub said: String,
+    output: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -281,6 +305,16 @@ impl Server {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and everything it ever wrote to standard error.
+    pub fn stop_and_tell(mut self) -> String {
+        let reader = self.reader.take().unwrap();
+        let output = Arc::clone(&self.output);
+        self.stop();
+        reader.join().unwrap();
+        let output = output.lock().unwrap();
+        output.clone()
     }
 
     /// SIGTERM, and its exit status.
