@@ -30,6 +30,15 @@ pub(crate) enum AttestError {
     OwnUser,
 }
 
+/// Whether processes of Writ's own user may be agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnUser {
+    /// They may not: they could read Writ's keys.
+    Refused,
+    /// They may: it is a machine with one user, and its operator has said so.
+    Accepted,
+}
+
 impl Peer {
     /// Looks at the process behind a connection.
     ///
@@ -39,11 +48,11 @@ impl Peer {
     /// # Errors
     ///
     /// [`AttestError`].
-    pub(crate) fn of(stream: &UnixStream, own_user_allowed: bool) -> Result<Self, AttestError> {
+    pub(crate) fn of(stream: &UnixStream, own_user: OwnUser) -> Result<Self, AttestError> {
         let peer = stream
             .peer_cred()
             .map_err(|_no_credentials| AttestError::Unknown)?;
-        if !own_user_allowed && peer.uid() == rustix::process::geteuid().as_raw() {
+        if own_user == OwnUser::Refused && peer.uid() == rustix::process::geteuid().as_raw() {
             return Err(AttestError::OwnUser);
         }
         let path = match peer.pid().and_then(|pid| u32::try_from(pid).ok()) {
@@ -90,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    fn agent(selectors: &[&str], enabled: bool) -> Agent {
+    fn agent(selectors: &[&str]) -> Agent {
         Agent {
             id: writ_types::AgentId::new(writ_types::Timestamp::from_secs(1), [0; 10]),
             spiffe: "spiffe://writ.local/agent/a".parse().unwrap(),
@@ -99,7 +108,7 @@ mod tests {
             mode: writ_types::Mode::Autonomous,
             purposes: BTreeSet::new(),
             selectors: selectors.iter().map(|text| text.parse().unwrap()).collect(),
-            enabled,
+            enabled: true,
         }
     }
 
@@ -109,30 +118,34 @@ mod tests {
             uid: 1000,
             path: Some("/usr/bin/agent".into()),
         };
-        for (selectors, enabled, is) in [
-            (&["unix:uid:1000"][..], true, true),
-            (&["unix:uid:1000", "unix:path:/usr/bin/agent"], true, true),
-            (&["unix:uid:1000", "unix:path:/usr/bin/other"], true, false),
-            (&["unix:uid:1001"], true, false),
-            (&[], true, false),
-            (&["unix:uid:1000"], false, false),
+        for (selectors, is) in [
+            (&["unix:uid:1000"][..], true),
+            (&["unix:uid:1000", "unix:path:/usr/bin/agent"], true),
+            (&["unix:uid:1000", "unix:path:/usr/bin/other"], false),
+            (&["unix:uid:1001"], false),
+            (&[], false),
         ] {
-            assert_eq!(peer.is(&agent(selectors, enabled)), is, "{selectors:?}");
+            assert_eq!(peer.is(&agent(selectors)), is, "{selectors:?}");
         }
+        let disabled = Agent {
+            enabled: false,
+            ..agent(&["unix:uid:1000"])
+        };
+        assert!(!peer.is(&disabled));
         let hidden = Peer {
             uid: 1000,
             path: None,
         };
-        assert!(!hidden.is(&agent(&["unix:path:/usr/bin/agent"], true)));
+        assert!(!hidden.is(&agent(&["unix:path:/usr/bin/agent"])));
     }
 
     #[tokio::test]
     async fn the_kernel_says_who_is_there() {
         let (here, _there) = UnixStream::pair().unwrap();
-        let peer = Peer::of(&here, true).unwrap();
+        let peer = Peer::of(&here, OwnUser::Accepted).unwrap();
         assert_eq!(peer.path, std::env::current_exe().ok());
         assert_eq!(
-            Peer::of(&here, false),
+            Peer::of(&here, OwnUser::Refused),
             Err(AttestError::OwnUser),
             "Writ's own user is no agent by default"
         );

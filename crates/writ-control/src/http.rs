@@ -105,7 +105,23 @@ async fn public(
         Endpoint::Login => admin::login(plane, &object(body)?)
             .await
             .map(|value| json(StatusCode::OK, &value)),
-        _ => Err(AdminError::Unauthenticated),
+        Endpoint::Metrics
+        | Endpoint::Status
+        | Endpoint::Apis
+        | Endpoint::Api
+        | Endpoint::Agents
+        | Endpoint::Purposes
+        | Endpoint::Credentials
+        | Endpoint::SetCredential
+        | Endpoint::Tasks
+        | Endpoint::Task
+        | Endpoint::CloseTask
+        | Endpoint::Kill
+        | Endpoint::Records
+        | Endpoint::Explain
+        | Endpoint::CanI
+        | Endpoint::Apply
+        | Endpoint::Reload => Err(AdminError::Unauthenticated),
     }
 }
 

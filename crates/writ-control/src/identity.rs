@@ -13,7 +13,7 @@ use hyper::{Request, Response, StatusCode};
 use writ_token::SubjectKey;
 use writ_types::{Agent, JsonLimits, SpiffeId, Value};
 
-use crate::attest::Peer;
+use crate::attest::{OwnUser, Peer};
 use crate::http::{json, respond};
 use crate::plane::Plane;
 
@@ -32,9 +32,12 @@ impl Workload {
     /// Asks the kernel who is there.
     #[must_use]
     pub fn of(plane: &Plane, stream: &tokio::net::UnixStream) -> Self {
-        Self(
-            Peer::of(stream, plane.settings.single_user_machine).map_err(|fault| fault.to_string()),
-        )
+        let own_user = if plane.settings.single_user_machine {
+            OwnUser::Accepted
+        } else {
+            OwnUser::Refused
+        };
+        Self(Peer::of(stream, own_user).map_err(|fault| fault.to_string()))
     }
 }
 

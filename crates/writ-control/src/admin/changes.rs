@@ -34,7 +34,7 @@ pub(super) async fn set_credential(plane: &Plane, call: &Call<'_>) -> Result<Val
         .store
         .next_credential_version(&plane.tenant, &name)
         .await
-        .map_err(store)?;
+        .map_err(|fault| store(&fault))?;
     let secret = Secret::new(value.to_owned());
     let sealed = plane
         .keys
@@ -53,7 +53,7 @@ pub(super) async fn set_credential(plane: &Plane, call: &Call<'_>) -> Result<Val
         .store
         .put_credential(&plane.tenant, &name, version, &sealed, plane.clock.now())
         .await
-        .map_err(store)?;
+        .map_err(|fault| store(&fault))?;
     reload::reload(plane)
         .await
         .map_err(AdminError::Unavailable)?;
@@ -66,16 +66,7 @@ pub(super) async fn set_credential(plane: &Plane, call: &Call<'_>) -> Result<Val
 /// Checks a whole project and, unless it is only checked, puts it in force.
 pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let body = object(call.body)?;
-    let files = body.member("files").and_then(Value::as_object);
-    let files = files
-        .ok_or_else(|| AdminError::Invalid("`files` is an object of texts by path".to_owned()))?;
-    let text = |value: &Value| value.as_str().map(|text| text.as_bytes().to_vec());
-    let files: Option<BTreeMap<String, Vec<u8>>> = files
-        .iter()
-        .map(|(path, value)| Some((path.clone(), text(value)?)))
-        .collect();
-    let files = files
-        .ok_or_else(|| AdminError::Invalid("`files` is an object of texts by path".to_owned()))?;
+    let files = project_files(&body)?;
     let check_only = body
         .member("check")
         .and_then(Value::as_bool)
@@ -115,7 +106,7 @@ pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, Admin
             now,
         )
         .await
-        .map_err(store)?;
+        .map_err(|fault| store(&fault))?;
     let event = RevisionActivated {
         from: Some(before.revision),
         to: revision,
@@ -135,11 +126,25 @@ pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, Admin
         .store
         .activate(&plane.tenant, Some(before.revision), revision, now)
         .await
-        .map_err(store)?;
+        .map_err(|fault| store(&fault))?;
     reload::reload(plane)
         .await
         .map_err(AdminError::Unavailable)?;
     Ok(summary)
+}
+
+/// The texts of a project, by path.
+fn project_files(body: &Value) -> Result<BTreeMap<String, Vec<u8>>, AdminError> {
+    let refused = || AdminError::Invalid("`files` is an object of texts by path".to_owned());
+    let files = body
+        .member("files")
+        .and_then(Value::as_object)
+        .ok_or_else(refused)?;
+    let text = |value: &Value| value.as_str().map(|text| text.as_bytes().to_vec());
+    let read = files
+        .iter()
+        .map(|(path, value)| Some((path.clone(), text(value)?)));
+    read.collect::<Option<_>>().ok_or_else(refused)
 }
 
 /// Reads the revision row again.
@@ -182,9 +187,10 @@ async fn record(
     recorded.map_err(|fault| AdminError::Unavailable(fault.to_string()))
 }
 
-fn store(fault: StoreError) -> AdminError {
-    match fault {
-        StoreError::Conflict { .. } => AdminError::Conflict,
-        other => AdminError::Unavailable(other.to_string()),
+fn store(fault: &StoreError) -> AdminError {
+    if matches!(fault, StoreError::Conflict { .. }) {
+        AdminError::Conflict
+    } else {
+        AdminError::Unavailable(fault.to_string())
     }
 }

@@ -364,7 +364,7 @@ pub(super) fn can_i(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError>
             if !purpose.actions.contains(&action) {
                 return answer(
                     purpose,
-                    false,
+                    Possible::No,
                     "the purpose does not need this action: ask its owner to add it",
                     Vec::new(),
                 );
@@ -384,10 +384,17 @@ pub(super) fn can_i(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError>
     ]))
 }
 
-fn answer(purpose: &Purpose, possible: bool, why: &str, rules: Vec<String>) -> Value {
+/// Whether something could be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Possible {
+    Yes,
+    No,
+}
+
+fn answer(purpose: &Purpose, possible: Possible, why: &str, rules: Vec<String>) -> Value {
     Value::object([
         ("purpose", Value::from(purpose.name.as_str())),
-        ("possible", Value::from(possible)),
+        ("possible", Value::from(possible == Possible::Yes)),
         ("why", Value::from(why)),
         ("rules", strings(rules.into_iter())),
         ("owner", Value::from(purpose.owner.as_str())),
@@ -407,7 +414,7 @@ fn ask(
     if !purpose.budget.covers(charge) {
         return answer(
             purpose,
-            false,
+            Possible::No,
             "the purpose's budget does not cover an action with these effects",
             Vec::new(),
         );
@@ -459,16 +466,16 @@ fn ask(
         nulls: &nothing,
     };
     match loaded.pdp.decide(&question) {
-        Ok(permit) => answer(purpose, true, "permitted", permit.rules().to_vec()),
+        Ok(permit) => answer(purpose, Possible::Yes, "permitted", permit.rules().to_vec()),
         Err(denied) if looks_at_input && denied.reason == writ_types::ReasonCode::InvalidInput => {
             answer(
                 purpose,
-                true,
+                Possible::Yes,
                 "depends on the arguments: no rule forbids it whatever they are",
                 denied.rules,
             )
         }
-        Err(denied) => answer(purpose, false, denied.reason.detail(), denied.rules),
+        Err(denied) => answer(purpose, Possible::No, denied.reason.detail(), denied.rules),
     }
 }
 

@@ -65,9 +65,12 @@ pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminErr
         .store
         .redeem_first_boot_token(&plane.tenant, &hash(token), &admin, now)
         .await;
-    redeemed.map_err(|fault| match fault {
-        StoreError::FirstBoot => AdminError::Unauthenticated,
-        other => AdminError::Unavailable(other.to_string()),
+    redeemed.map_err(|fault| {
+        if matches!(fault, StoreError::FirstBoot) {
+            AdminError::Unauthenticated
+        } else {
+            AdminError::Unavailable(fault.to_string())
+        }
     })?;
     let action = "operator.first_sign_in"
         .parse()

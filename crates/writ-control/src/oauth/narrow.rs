@@ -53,7 +53,7 @@ impl Granting<'_> {
         });
         let budget = request
             .budget
-            .unwrap_or(Budget::DEFAULT.narrowed_to(ceiling))
+            .unwrap_or_else(|| Budget::DEFAULT.narrowed_to(ceiling))
             .narrowed_to(ceiling);
         let life = request.expires_in.map_or(purpose.max_task_life, |asked| {
             asked.min(purpose.max_task_life)

@@ -403,15 +403,13 @@ fn prove_key(plane: &Plane, dpop: &[&[u8]], now: Timestamp) -> Result<Digest, Oa
     };
     let header =
         DpopProof::only(dpop).map_err(|_count| invalid("a request has exactly one DPoP header"))?;
-    let proof = DpopProof::verify(header, &expect).map_err(|fault| match fault {
-        DpopError::Nonce => OauthError::new(
-            OauthErrorCode::UseDpopNonce,
-            "put the nonce of the DPoP-Nonce header into the proof",
-        ),
-        other => {
-            tracing::debug!(fault = %other, "a proof of possession was refused");
-            invalid("the proof of possession is refused")
+    let proof = DpopProof::verify(header, &expect).map_err(|fault| {
+        if matches!(fault, DpopError::Nonce) {
+            let description = "put the nonce of the DPoP-Nonce header into the proof";
+            return OauthError::new(OauthErrorCode::UseDpopNonce, description);
         }
+        tracing::debug!(%fault, "a proof of possession was refused");
+        invalid("the proof of possession is refused")
     })?;
     plane
         .replays

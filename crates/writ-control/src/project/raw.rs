@@ -40,6 +40,10 @@ pub(super) enum RawAttach {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key that a person writes"
+)]
 pub(super) struct RawOperation {
     pub(super) effect: Option<Spanned<String>>,
     #[serde(default)]
