@@ -18,21 +18,31 @@ use crate::story::Story;
 use crate::target::Target;
 use crate::upstream::Outgoing;
 
-/// The agent of the task, if it may act and the token is its own.
+/// The agent of the task, if it may act and the token is its own: what the token says of agent, user and grant is what
+/// the ledger and the registry say, so that no member of it can be another's.
 pub(crate) fn agent(
     snapshot: &Snapshot,
     caller: &Authenticated,
     entered: &Entered,
 ) -> Result<Arc<Agent>, ReasonCode> {
-    let principal = caller.principal();
-    if entered.grant().agent != principal.agent || entered.grant().tenant != principal.tenant {
+    let (principal, token, grant) = (caller.principal(), caller.token(), entered.grant());
+    let own = grant.agent == principal.agent
+        && grant.tenant == principal.tenant
+        && grant.requester == principal.requester
+        && grant.is_described_by(token.details());
+    if !own {
         return Err(ReasonCode::Unauthenticated);
     }
     let agent = snapshot
         .agents
         .get(&principal.agent)
-        .filter(|agent| agent.enabled);
-    agent.cloned().ok_or(ReasonCode::AgentDisabled)
+        .filter(|agent| agent.enabled)
+        .ok_or(ReasonCode::AgentDisabled)?;
+    // The agent is the client of its own tokens; an identity it had before is not its own any more.
+    if agent.spiffe != principal.spiffe || token.client().as_str() != agent.spiffe.as_str() {
+        return Err(ReasonCode::Unauthenticated);
+    }
+    Ok(Arc::clone(agent))
 }
 
 /// The operation at the target.

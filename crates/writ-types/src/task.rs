@@ -233,6 +233,41 @@ impl Grant {
         ])])
     }
 
+    /// Whether `details` is what [`Self::to_details`] gives: a token that says of its task something else than the ledger
+    /// does is not one that was issued for it. Asked for every call, so nothing is built that is not there.
+    #[must_use]
+    pub fn is_described_by(&self, details: &Value) -> bool {
+        let Some([detail]) = details.as_array() else {
+            return false;
+        };
+        let text = |name, value: &str| detail.member(name).and_then(Value::as_str) == Some(value);
+        let bounds = detail.member("bounds");
+        let unbounded = self.bounds.is_empty()
+            && bounds
+                .and_then(Value::as_object)
+                .is_some_and(BTreeMap::is_empty);
+        let seconds = self.deadline.since(self.opened).as_secs();
+        text("type", "writ_task")
+            && text("purpose", self.purpose.as_str())
+            && text("mode", self.mode.as_str())
+            && self.describes_actions(detail)
+            && (unbounded || bounds.is_some_and(|bounds| *bounds == self.bounds.to_value()))
+            && detail.member("budget") == Some(&self.budget.to_value())
+            && detail.member("expires_in").and_then(Value::as_u64) == Some(seconds)
+            && detail.as_object().is_some_and(|members| members.len() == 7)
+    }
+
+    fn describes_actions(&self, detail: &Value) -> bool {
+        let listed = detail.member("actions").and_then(Value::as_array);
+        let same = |(action, listed): (&ActionName, &Value)| {
+            let parts = listed.as_str().and_then(|text| text.split_once(':'));
+            parts == Some((action.api.as_str(), action.operation.as_str()))
+        };
+        listed.is_some_and(|listed| {
+            listed.len() == self.actions.len() && self.actions.iter().zip(listed).all(same)
+        })
+    }
+
     /// The digest of everything granted: what a token or an approval can be bound to.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -264,6 +299,67 @@ mod tests {
         assert_eq!(request.budget.unwrap().calls, 3);
         assert_eq!(request.mode, Some(Mode::Autonomous));
         assert_eq!(request.expires_in, Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn a_grant_knows_its_own_description_and_no_other() {
+        let request = parse(
+            r#"[{"type":"writ_task","purpose":"p","actions":["a:b","a:GET:/c"],"bounds":{"a:b":{"/body/x":{"max":"1.50"}}}}]"#,
+        )
+        .unwrap();
+        let opened = Timestamp::from_millis(1_700_000_000_999);
+        let mut grant = Grant {
+            tenant: Tenant::default_tenant(),
+            task: TaskId::new(opened, [1; 10]),
+            agent: AgentId::new(opened, [2; 10]),
+            requester: None,
+            purpose: request.purpose,
+            mode: Mode::Autonomous,
+            actions: request.actions,
+            bounds: request.bounds,
+            budget: Budget::DEFAULT,
+            opened,
+            deadline: opened.plus(Duration::from_millis(60_500)),
+            parent: None,
+            prompt: None,
+        };
+        for bounds in [grant.bounds.clone(), Bounds::none()] {
+            grant.bounds = bounds;
+            // As a token carries it: written, and read again.
+            let text = grant.to_details().to_string();
+            let details = Value::parse(text.as_bytes(), &JsonLimits::REQUEST).unwrap();
+            assert!(grant.is_described_by(&details), "{text}");
+            let members = details.as_array().unwrap()[0].as_object().unwrap();
+            for name in members.keys().map(String::as_str).chain(["more"]) {
+                for value in [
+                    None,
+                    Some(Value::Null),
+                    Some(Value::object([("a:b", Value::from_u64(1))])),
+                ] {
+                    let mut changed = members.clone();
+                    match value {
+                        None if name == "more" => continue,
+                        None => changed.remove(name),
+                        Some(value) => changed.insert(name.to_owned(), value),
+                    };
+                    let changed = Value::Array(vec![Value::Object(changed)]);
+                    assert!(!grant.is_described_by(&changed), "{name}: {changed}");
+                }
+            }
+            for (from, to) in [
+                ("a:b\"]", "a:c\"]"),
+                ("\"a:GET:/c\",", ""),
+                ("calls\":50", "calls\":51"),
+                ("60", "61"),
+            ] {
+                let changed = text.replacen(from, to, 1);
+                assert_ne!(changed, text, "{from}");
+                let changed = Value::parse(changed.as_bytes(), &JsonLimits::REQUEST).unwrap();
+                assert!(!grant.is_described_by(&changed), "{changed}");
+            }
+            let twice = Value::Array(vec![details.as_array().unwrap()[0].clone(); 2]);
+            assert!(!grant.is_described_by(&twice) && !grant.is_described_by(&Value::Null));
+        }
     }
 
     #[test]
