@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
     reason = "a test that cannot be set up has failed"
 )]
 

@@ -66,6 +66,10 @@ impl AgentClient {
     }
 
     /// Shows what the kernel says of this process, and gets the identity that is registered for it.
+    ///
+    /// # Errors
+    ///
+    /// The process is no registered agent, or the socket does not answer.
     pub async fn identity(&self, spiffe: Option<&str>) -> Result<Identity, Failure> {
         let mut members = vec![("audience", Value::from(self.control_url.as_str()))];
         members.extend(spiffe.map(|spiffe| ("spiffe_id", Value::from(spiffe))));
@@ -91,6 +95,10 @@ impl AgentClient {
     }
 
     /// Opens a task: `details` is the `authorization_details` array. The token is bound to a fresh key.
+    ///
+    /// # Errors
+    ///
+    /// Nobody answers. A refusal is the inner `Err`, with the answer.
     pub async fn open(
         &self,
         identity: &Identity,
@@ -153,6 +161,10 @@ impl AgentClient {
     }
 
     /// Calls an operation: `path` begins with the API's id, as in `/dns/zones`.
+    ///
+    /// # Errors
+    ///
+    /// Nobody answers. A refusal is an answer.
     pub async fn call(
         &self,
         task: &OpenTask,
@@ -164,6 +176,10 @@ impl AgentClient {
     }
 
     /// Calls with a proof made by `key`, which may be another than the token's.
+    ///
+    /// # Errors
+    ///
+    /// Nobody answers. A refusal is an answer.
     pub async fn call_with(
         &self,
         key: &ProofKey,
@@ -215,6 +231,10 @@ impl AgentClient {
     }
 
     /// Calls with nothing but the token, as somebody who has found it would.
+    ///
+    /// # Errors
+    ///
+    /// Nobody answers. A refusal is an answer.
     pub async fn replay(&self, token: &str, path: &str) -> Result<Answer, HttpError> {
         let authorization = format!("Bearer {token}");
         self.gateway
@@ -248,6 +268,10 @@ pub fn form(pairs: &[(&str, &str)]) -> String {
 }
 
 /// 128 random bits as text.
+///
+/// # Errors
+///
+/// The operating system gives none.
 pub fn random_id() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes)

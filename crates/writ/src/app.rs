@@ -4,17 +4,18 @@ mod listener;
 mod recover;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use writ_audit::NodeName;
+use writ_control::log::{LogWriter, Vault};
 use writ_control::records::LogPlace;
 use writ_control::{Compiler, Loaded, Plane, Settings};
 use writ_proxy::{ApiSnapshot, Credential, Gateway, PreparedTasks, Snapshot};
 use writ_store::Store;
+use writ_task::MemoryLedger;
 use writ_token::{Issuer, NonceIssuer, ReplayCache, TokenCache, TokenVerifier, TrustBundles};
 use writ_types::{Clock, Secret, Tenant, WallGuard};
 
@@ -36,10 +37,6 @@ pub(crate) struct Start {
 /// A running Writ.
 #[derive(Debug)]
 pub(crate) struct App {
-    /// Where the gateway listens; port 0 has become a port.
-    pub(crate) gateway: SocketAddr,
-    /// Where the control plane listens.
-    pub(crate) control: SocketAddr,
     /// Where agents get their identity.
     pub(crate) socket: PathBuf,
     /// Where the first-boot token waits, if there is no admin yet.
@@ -83,10 +80,13 @@ impl App {
         let ledger = Arc::new(ledger);
         let wall = Arc::new(WallGuard::new(opened.recovered.last_time));
 
+        let shared_ledger: Arc<dyn writ_task::Ledger> = Arc::<MemoryLedger>::clone(&ledger);
+        let audit: Arc<dyn writ_audit::Append> = Arc::<LogWriter>::clone(&opened.place.writer);
+        let vault: Arc<dyn writ_audit::Seal> = Arc::<Vault>::clone(&opened.place.vault);
         let gateway_parts = writ_proxy::Parts {
-            ledger: Arc::clone(&ledger) as Arc<dyn writ_task::Ledger>,
-            audit: Arc::clone(&opened.place.writer) as Arc<dyn writ_audit::Append>,
-            vault: Arc::clone(&opened.place.vault) as Arc<dyn writ_audit::Seal>,
+            ledger: shared_ledger,
+            audit,
+            vault,
             tokens: TokenCache::new(config.limits.token_cache),
             nonces: nonces()?,
             replays: ReplayCache::new(config.limits.proof_cache),
@@ -160,12 +160,10 @@ impl App {
         };
         let roots = tls::client(&[Path::new("/etc/ssl/certs/ca-certificates.crt")])?;
         let mut tasks = JoinSet::new();
-        let (address, workers) = listener::gateway(config, &front, &gateway, &roots, &stopped)?;
-        let control = listener::control(config, &front, &plane, &stopped, &mut tasks)?;
+        let workers = listener::gateway(config, &front, &gateway, &roots, &stopped)?;
+        listener::control(config, &front, &plane, &stopped, &mut tasks)?;
         listener::identity(&config.identity.socket, &plane, &stopped, &mut tasks)?;
         Ok(Self {
-            gateway: address,
-            control,
             socket: config.identity.socket.clone(),
             first_boot_token,
             notices,

@@ -23,8 +23,8 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
     let config = || Config::load(&cli.config).map_err(Failure::from);
     match &cli.command {
         Command::Init(args) => init::run(terminal, args),
-        Command::Demo(args) => crate::demo::run(terminal, args).await,
-        Command::Serve => serve::run(terminal, &config()?).await,
+        Command::Demo(args) => Box::pin(crate::demo::run(terminal, args)).await,
+        Command::Serve => Box::pin(serve::run(terminal, &config()?)).await,
         Command::Doctor => doctor::run(terminal, &config()?).await,
         Command::Login(args) => login::run(terminal, &config()?, args).await,
         Command::Apply(args) => apply::run(terminal, &config()?, args).await,

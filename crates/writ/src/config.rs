@@ -172,7 +172,7 @@ impl Config {
             }
             Err(fault) => return Err(ConfigError::Read(path.to_owned(), fault)),
         };
-        Self::parse(path, &text, |name| environment(name))
+        Self::parse(path, &text, environment)
     }
 
     fn parse(
@@ -224,7 +224,7 @@ impl Meaning<'_> {
             .file
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
-        let project = parent.unwrap_or(Path::new(".")).to_owned();
+        let project = parent.unwrap_or_else(|| Path::new(".")).to_owned();
         let data = project.join(data.unwrap_or_else(|| ".writ".into()));
         let gateway = self.parse(
             "listen.gateway",

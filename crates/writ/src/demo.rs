@@ -13,7 +13,7 @@ use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(terminal: Terminal, args: &DemoArgs) -> Result<(), Failure> {
     let stage = stage::Stage::set(Arc::new(SystemClock::start())).await?;
-    if !terminal.json {
+    if !terminal.is_json() {
         terminal.line(&terminal.paint(
             Tone::Strong,
             "Writ demo: a support agent, a help desk, and a customer who gives orders",

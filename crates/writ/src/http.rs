@@ -75,6 +75,10 @@ pub enum Peer {
 
 impl Peer {
     /// A server by its URL.
+    ///
+    /// # Errors
+    ///
+    /// The text is no `http` or `https` URL.
     pub fn url(url: &str, tls: Option<Arc<rustls::ClientConfig>>) -> Result<Self, HttpError> {
         let parsed = url
             .parse()
@@ -95,6 +99,10 @@ impl Peer {
     }
 
     /// Sends one request and reads the answer whole. `path` begins with `/`.
+    ///
+    /// # Errors
+    ///
+    /// Nobody answers, the exchange breaks, or a header is malformed. A status is no error.
     pub async fn send(
         &self,
         method: Method,

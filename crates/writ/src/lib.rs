@@ -42,7 +42,11 @@ pub fn run() -> ExitCode {
             };
         }
     };
-    let terminal = Terminal::new(cli.json);
+    let terminal = if cli.json {
+        Terminal::for_program()
+    } else {
+        Terminal::for_person()
+    };
     log_to_stderr();
     match execute(terminal, cli) {
         Ok(()) => ExitCode::SUCCESS,

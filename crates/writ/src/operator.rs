@@ -29,14 +29,6 @@ impl OperatorClient {
         })
     }
 
-    /// A client with a session of its own.
-    pub(crate) const fn with_session(control: Peer, session: String) -> Self {
-        Self {
-            control,
-            session: Some(session),
-        }
-    }
-
     /// Looks.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.send(Method::GET, path, None).await

@@ -20,38 +20,52 @@ pub(crate) enum Tone {
     Faint,
 }
 
-/// Standard output and error of this process.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Terminal {
-    /// Whether JSON was asked for.
-    pub(crate) json: bool,
-    colour: bool,
-    quiet: bool,
+/// How a process talks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// To a person, in plain text.
+    Plain,
+    /// To a person, in colour.
+    Colour,
+    /// To a program, in JSON.
+    Json,
+    /// Not at all.
+    Quiet,
 }
 
+/// Standard output and error of this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terminal(Manner);
+
 impl Terminal {
-    /// The process's terminal. Colour is off where output is no terminal or `NO_COLOR` is set.
-    pub(crate) fn new(json: bool) -> Self {
-        let colour = !json && std::io::stdout().is_terminal() && crate::config::colour_wanted();
-        Self {
-            json,
-            colour,
-            quiet: false,
-        }
+    /// For a person. Colour is off where output is no terminal or `NO_COLOR` is set.
+    pub(crate) fn for_person() -> Self {
+        let colour = std::io::stdout().is_terminal() && crate::config::colour_wanted();
+        Self(if colour {
+            Manner::Colour
+        } else {
+            Manner::Plain
+        })
     }
 
-    /// A terminal that prints nothing: for commands that other commands run.
+    /// For a program.
+    pub(crate) const fn for_program() -> Self {
+        Self(Manner::Json)
+    }
+
+    /// For commands that other commands run.
     pub(crate) const fn quiet() -> Self {
-        Self {
-            json: false,
-            colour: false,
-            quiet: true,
-        }
+        Self(Manner::Quiet)
+    }
+
+    /// Whether JSON was asked for.
+    pub(crate) fn is_json(self) -> bool {
+        self.0 == Manner::Json
     }
 
     /// A word in its tone.
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
-        if !self.colour {
+        if self.0 != Manner::Colour {
             return text.to_owned();
         }
         let style = match tone {
@@ -66,7 +80,7 @@ impl Terminal {
 
     /// One line of data.
     pub(crate) fn line(self, text: &str) {
-        if !self.quiet {
+        if self.0 != Manner::Quiet {
             // Output that nobody reads (a closed pipe) is no reason to fail.
             drop(writeln!(std::io::stdout().lock(), "{text}"));
         }
@@ -74,7 +88,7 @@ impl Terminal {
 
     /// One line of talk.
     pub(crate) fn talk(self, text: &str) {
-        if !self.quiet {
+        if self.0 != Manner::Quiet {
             drop(writeln!(std::io::stderr().lock(), "{text}"));
         }
     }

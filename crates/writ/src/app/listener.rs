@@ -43,7 +43,7 @@ pub(super) fn gateway(
     gateway: &Arc<Gateway>,
     roots: &Arc<rustls::ClientConfig>,
     stop: &watch::Receiver<bool>,
-) -> Result<(SocketAddr, Vec<std::thread::JoinHandle<()>>), Failure> {
+) -> Result<Vec<std::thread::JoinHandle<()>>, Failure> {
     let mut address = config.gateway;
     let mut workers = Vec::new();
     for number in 0..config.workers {
@@ -95,7 +95,7 @@ pub(super) fn gateway(
                 .map_err(|fault| Failure::caused("cannot start a gateway worker", &fault))?,
         );
     }
-    Ok((address, workers))
+    Ok(workers)
 }
 
 /// Starts the control plane's listener.
@@ -105,11 +105,8 @@ pub(super) fn control(
     plane: &Arc<Plane>,
     stop: &watch::Receiver<bool>,
     tasks: &mut JoinSet<()>,
-) -> Result<SocketAddr, Failure> {
+) -> Result<(), Failure> {
     let socket = bind(config.control)?;
-    let address = socket
-        .local_addr()
-        .map_err(|fault| bind_failure(config.control, &fault))?;
     let listener =
         TcpListener::from_std(socket).map_err(|fault| bind_failure(config.control, &fault))?;
     let plane = Arc::clone(plane);
@@ -121,7 +118,7 @@ pub(super) fn control(
         writ_control::handle(Arc::clone(&plane), connection, request)
     };
     tasks.spawn(accept(listener, front.clone(), stop.clone(), serve));
-    Ok(address)
+    Ok(())
 }
 
 /// Starts the agent socket.

@@ -21,7 +21,7 @@ pub(crate) async fn run(
         AgentCommand::Add(args) => add(terminal, &config, args),
         AgentCommand::List => {
             let agents = OperatorClient::of(&config)?.get("/v1/agents").await?;
-            if terminal.json {
+            if terminal.is_json() {
                 terminal.object(&agents);
                 return Ok(());
             }
@@ -59,32 +59,32 @@ pub(crate) async fn run(
             terminal.table(["AGENT", "MODE", "OWNER", "PURPOSES"], &rows);
             Ok(())
         }
-        AgentCommand::Show { agent } => {
-            let agents = OperatorClient::of(&config)?.get("/v1/agents").await?;
-            let ending = format!("/{agent}");
-            let meant = |row: &&Value| {
-                let id = |name| {
-                    row.member(name)
-                        .and_then(Value::as_str)
-                        .unwrap_or_default()
-                        .to_owned()
-                };
-                id("id") == *agent
-                    || id("spiffe_id") == *agent
-                    || id("spiffe_id").ends_with(&ending)
-            };
-            let found = agents.as_array().unwrap_or_default().iter().find(meant);
-            let found = found.ok_or_else(|| {
-                Failure::new(format!("no agent `{agent}` is in force")).hint("writ agent list")
-            })?;
-            if terminal.json {
-                terminal.object(found);
-            } else {
-                super::ask::print(terminal, found, 0);
-            }
-            Ok(())
-        }
+        AgentCommand::Show { agent } => show(terminal, &config, agent).await,
     }
+}
+
+async fn show(terminal: Terminal, config: &Config, agent: &str) -> Result<(), Failure> {
+    let agents = OperatorClient::of(config)?.get("/v1/agents").await?;
+    let ending = format!("/{agent}");
+    let meant = |row: &&Value| {
+        let id = |name| {
+            row.member(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        id("id") == agent || id("spiffe_id") == agent || id("spiffe_id").ends_with(&ending)
+    };
+    let found = agents.as_array().unwrap_or_default().iter().find(meant);
+    let missing =
+        || Failure::new(format!("no agent `{agent}` is in force")).hint("writ agent list");
+    let found = found.ok_or_else(missing)?;
+    if terminal.is_json() {
+        terminal.object(found);
+    } else {
+        super::ask::print(terminal, found, 0);
+    }
+    Ok(())
 }
 
 fn add(terminal: Terminal, config: &Config, args: &AgentAddArgs) -> Result<(), Failure> {

@@ -25,7 +25,7 @@ pub(crate) async fn run(
             let apis = OperatorClient::of(&Config::load(config)?)?
                 .get("/v1/apis")
                 .await?;
-            if terminal.json {
+            if terminal.is_json() {
                 terminal.object(&apis);
                 return Ok(());
             }
@@ -59,7 +59,7 @@ pub(crate) async fn run(
             let answer = OperatorClient::of(&Config::load(config)?)?
                 .get(&format!("/v1/apis/{api}"))
                 .await?;
-            if terminal.json {
+            if terminal.is_json() {
                 terminal.object(&answer);
                 return Ok(());
             }
@@ -121,7 +121,7 @@ fn import(terminal: Terminal, config: &Path, args: &ImportArgs) -> Result<(), Fa
         .iter()
         .filter(|diagnostic| diagnostic.severity == Severity::Warning)
         .count();
-    if terminal.json {
+    if terminal.is_json() {
         terminal.object(&Value::object([
             ("id", Value::from(id.as_str())),
             ("title", Value::from(contract.title())),

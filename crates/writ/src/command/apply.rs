@@ -26,7 +26,7 @@ pub(crate) async fn run(
         ("check", Value::from(args.check)),
     ]);
     let answer = OperatorClient::of(config)?.post("/v1/apply", &body).await?;
-    if terminal.json {
+    if terminal.is_json() {
         terminal.object(&answer);
         return Ok(());
     }

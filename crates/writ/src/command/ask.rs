@@ -26,62 +26,65 @@ pub(crate) async fn can_i(
         .post("/v1/can-i", &Value::object(members))
         .await?;
     let possible = answer.member("possible").and_then(Value::as_bool) == Some(true);
-    if terminal.json {
+    if terminal.is_json() {
         terminal.object(&answer);
     } else {
-        let text = |value: &Value, name: &str| {
-            value
-                .member(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        terminal.line(&format!(
-            "{} {} ({})",
-            text(&answer, "agent"),
-            text(&answer, "action"),
-            text(&answer, "effects")
-        ));
-        let purposes = answer
-            .member("purposes")
-            .and_then(Value::as_array)
-            .unwrap_or_default();
-        if purposes.is_empty() {
-            terminal.line("  the agent has no such purpose: add it to its `purposes`");
-        }
-        for purpose in purposes {
-            let yes = purpose.member("possible").and_then(Value::as_bool) == Some(true);
-            let word = if yes {
-                terminal.paint(Tone::Good, "yes")
-            } else {
-                terminal.paint(Tone::Bad, "no ")
-            };
-            let rules: Vec<&str> = purpose
-                .member("rules")
-                .and_then(Value::as_array)
-                .unwrap_or_default()
-                .iter()
-                .filter_map(Value::as_str)
-                .collect();
-            let rules = if rules.is_empty() {
-                String::new()
-            } else {
-                format!(" [{}]", rules.join(", "))
-            };
-            terminal.line(&format!(
-                "  {word} for {}: {}{rules}",
-                text(purpose, "purpose"),
-                text(purpose, "why")
-            ));
-            if !yes {
-                terminal.line(&format!("      ask {}", text(purpose, "owner")));
-            }
-        }
+        tell(terminal, &answer);
     }
     if possible {
         Ok(())
     } else {
         Err(Failure::new("no"))
+    }
+}
+
+/// The answer for people: one line for each purpose, with the rules and whom to ask.
+fn tell(terminal: Terminal, answer: &Value) {
+    let text = |value: &Value, name: &str| {
+        value
+            .member(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    terminal.line(&format!(
+        "{} {} ({})",
+        text(answer, "agent"),
+        text(answer, "action"),
+        text(answer, "effects")
+    ));
+    let purposes = answer
+        .member("purposes")
+        .and_then(Value::as_array)
+        .unwrap_or_default();
+    if purposes.is_empty() {
+        terminal.line("  the agent has no such purpose: add it to its `purposes`");
+    }
+    for purpose in purposes {
+        let yes = purpose.member("possible").and_then(Value::as_bool) == Some(true);
+        let word = if yes {
+            terminal.paint(Tone::Good, "yes")
+        } else {
+            terminal.paint(Tone::Bad, "no ")
+        };
+        let rules = purpose
+            .member("rules")
+            .and_then(Value::as_array)
+            .unwrap_or_default();
+        let rules: Vec<&str> = rules.iter().filter_map(Value::as_str).collect();
+        let rules = if rules.is_empty() {
+            String::new()
+        } else {
+            format!(" [{}]", rules.join(", "))
+        };
+        terminal.line(&format!(
+            "  {word} for {}: {}{rules}",
+            text(purpose, "purpose"),
+            text(purpose, "why")
+        ));
+        if !yes {
+            terminal.line(&format!("      ask {}", text(purpose, "owner")));
+        }
     }
 }
 
@@ -93,7 +96,7 @@ pub(crate) async fn explain(
     let answer = OperatorClient::of(config)?
         .get(&format!("/v1/explain/{}", args.call))
         .await?;
-    if terminal.json {
+    if terminal.is_json() {
         terminal.object(&answer);
         return Ok(());
     }
@@ -145,7 +148,11 @@ pub(super) fn print(terminal: Terminal, value: &Value, depth: usize) {
                 "{indent}{} {text}",
                 terminal.paint(Tone::Faint, name)
             )),
-            other => terminal.line(&format!(
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_)) => terminal.line(&format!(
                 "{indent}{} {other}",
                 terminal.paint(Tone::Faint, name)
             )),

@@ -31,7 +31,7 @@ pub(crate) async fn run(
                 .await?;
             let row = answer.as_array().and_then(<[Value]>::first).cloned();
             let row = row.ok_or_else(|| Failure::new(format!("the log has no entry {index}")))?;
-            if terminal.json {
+            if terminal.is_json() {
                 terminal.object(&row);
             } else {
                 super::ask::print(terminal, row.member("record").unwrap_or(&Value::Null), 0);
@@ -44,7 +44,7 @@ pub(crate) async fn run(
 async fn rows(terminal: Terminal, config: &Config, path: &str) -> Result<(), Failure> {
     let answer = OperatorClient::of(config)?.get(path).await?;
     for row in answer.as_array().unwrap_or_default() {
-        if terminal.json {
+        if terminal.is_json() {
             terminal.object(row);
         } else {
             terminal.line(&one_line(terminal, row));
@@ -67,6 +67,12 @@ fn one_line(terminal: Terminal, row: &Value) -> String {
         .member("index")
         .map(Value::to_string)
         .unwrap_or_default();
+    let detail = |name: &str| {
+        let value = record
+            .member("detail")
+            .and_then(|detail| detail.member(name));
+        value.and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let kind = text("kind");
     let tone = match kind.as_str() {
         "refused" | "token_refused" | "task_closed" => Tone::Bad,
@@ -75,7 +81,7 @@ fn one_line(terminal: Terminal, row: &Value) -> String {
     };
     let rest: Vec<String> = ["action", "reason", "result", "purpose", "task", "call"]
         .into_iter()
-        .map(text)
+        .map(detail)
         .filter(|text| !text.is_empty())
         .collect();
     format!(
@@ -102,7 +108,7 @@ fn verify(terminal: Terminal, config: &Config, args: &VerifyArgs) -> Result<(), 
     }
     let report = verify_directory(&log, &key)
         .map_err(|fault| Failure::caused(format!("cannot read {}", log.display()), &fault))?;
-    if terminal.json {
+    if terminal.is_json() {
         let faults = report
             .faults
             .iter()

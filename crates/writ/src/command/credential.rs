@@ -30,7 +30,7 @@ pub(crate) async fn run(
                     })
                     .unwrap_or_default()
             };
-            if terminal.json {
+            if terminal.is_json() {
                 terminal.object(&answer);
                 return Ok(());
             }
@@ -71,7 +71,7 @@ async fn set(terminal: Terminal, client: &OperatorClient, name: &str) -> Result<
     let answer = client
         .send(Method::PUT, &format!("/v1/credentials/{name}"), Some(&body))
         .await?;
-    if terminal.json {
+    if terminal.is_json() {
         terminal.object(&answer);
     } else {
         let version = answer

@@ -28,7 +28,7 @@ pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failu
     project_files(&mut report, config)?;
     keys(&mut report, config);
     running(&mut report, config).await;
-    if terminal.json {
+    if terminal.is_json() {
         let rows = std::mem::take(&mut report.rows);
         terminal.object(&Value::object([
             ("broken", Value::from_u64(report.broken)),
@@ -50,7 +50,7 @@ struct Report {
 
 impl Report {
     fn add(&mut self, level: &str, tone: Tone, what: &str, text: &str) {
-        if self.terminal.json {
+        if self.terminal.is_json() {
             self.rows.push(Value::object([
                 ("level", Value::from(level)),
                 ("what", Value::from(what)),

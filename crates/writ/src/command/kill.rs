@@ -24,7 +24,7 @@ pub(crate) async fn run(
 
 /// Says what has ended and what was cut.
 pub(super) fn report(terminal: Terminal, answer: &Value, word: &str) {
-    if terminal.json {
+    if terminal.is_json() {
         return terminal.object(answer);
     }
     let list = |name| {

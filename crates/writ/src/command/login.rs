@@ -55,7 +55,7 @@ pub(crate) async fn run(
     if args.token_file.is_none() {
         drop(std::fs::remove_file(&path));
     }
-    if terminal.json {
+    if terminal.is_json() {
         let shown = json
             .as_object()
             .cloned()

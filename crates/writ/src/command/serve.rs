@@ -13,13 +13,13 @@ use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failure> {
     let files = project::files(&config.project)?;
-    let app = App::start(
+    let app = Box::pin(App::start(
         config,
         Start {
             files,
             clock: Arc::new(SystemClock::start()),
         },
-    )
+    ))
     .await?;
     announce(terminal, config, &app);
     until_stopped(&app).await?;

@@ -29,7 +29,7 @@ pub(crate) async fn run(
             let answer = OperatorClient::of(config)?
                 .get(&format!("/v1/tasks/{task}"))
                 .await?;
-            if terminal.json {
+            if terminal.is_json() {
                 terminal.object(&answer);
             } else {
                 super::ask::print(terminal, &answer, 0);
@@ -51,7 +51,7 @@ pub(crate) async fn run(
 
 async fn list(terminal: Terminal, config: &Config) -> Result<(), Failure> {
     let answer = OperatorClient::of(config)?.get("/v1/tasks").await?;
-    if terminal.json {
+    if terminal.is_json() {
         terminal.object(&answer);
         return Ok(());
     }
@@ -83,7 +83,8 @@ async fn list(terminal: Terminal, config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn open(terminal: Terminal, config: &Config, args: &TaskOpenArgs) -> Result<(), Failure> {
+/// What is asked for: the `authorization_details` array.
+fn details(args: &TaskOpenArgs) -> Result<Value, Failure> {
     let mut detail = vec![
         ("type", Value::from("writ_task")),
         ("purpose", Value::from(args.purpose.as_str())),
@@ -113,6 +114,11 @@ async fn open(terminal: Terminal, config: &Config, args: &TaskOpenArgs) -> Resul
             parsed.map_err(|fault| Failure::usage(format!("--bounds is no JSON: {fault}")))?,
         ));
     }
+    Ok(Value::Array(vec![Value::object(detail)]))
+}
+
+async fn open(terminal: Terminal, config: &Config, args: &TaskOpenArgs) -> Result<(), Failure> {
+    let details = details(args)?;
     let control = operator::control(config)?;
     let gateway = Peer::url(config.public_url.as_str(), None)?;
     let client = AgentClient::new(
@@ -122,9 +128,7 @@ async fn open(terminal: Terminal, config: &Config, args: &TaskOpenArgs) -> Resul
         Arc::new(SystemClock::start()),
     );
     let identity = client.identity(args.spiffe_id.as_deref()).await?;
-    let opened = client
-        .open(&identity, &Value::Array(vec![Value::object(detail)]))
-        .await?;
+    let opened = client.open(&identity, &details).await?;
     let opened = opened.map_err(|answer| {
         let json = answer.json();
         let text = |name| {
@@ -137,7 +141,7 @@ async fn open(terminal: Terminal, config: &Config, args: &TaskOpenArgs) -> Resul
             .detail(text("error_description"))
     })?;
     keep(&args.out, &opened, &identity.spiffe)?;
-    if terminal.json {
+    if terminal.is_json() {
         let shown = opened
             .answer
             .as_object()

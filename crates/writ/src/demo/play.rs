@@ -38,7 +38,7 @@ impl Teller {
     fn tell(&mut self, step: Step) {
         self.number = self.number.saturating_add(1);
         let terminal = self.terminal;
-        if terminal.json {
+        if terminal.is_json() {
             let mut members = vec![
                 ("step", Value::from_u64(self.number)),
                 ("name", Value::from(step.name)),
@@ -206,11 +206,9 @@ async fn refusals(teller: &mut Teller, stage: &Stage, task: &OpenTask) -> Result
 async fn stolen(teller: &mut Teller, stage: &Stage, task: &OpenTask) -> Result<(), Failure> {
     let answer = stage.agent.replay(&task.token, "/helpdesk/tickets").await?;
     let reason = reason(&answer);
-    expect(
-        answer.status == 401 && reason == "unauthenticated",
-        "token_without_key",
-        &answer,
-    )?;
+    if answer.status != 401 || reason != "unauthenticated" {
+        return Err(unexpected("token_without_key", &answer));
+    }
     teller.tell(Step {
         name: "token_without_key",
         tried: "Somebody who found the token uses it, without the key it is bound to".to_owned(),
@@ -270,11 +268,9 @@ async fn killed(teller: &mut Teller, stage: &Stage, task: &OpenTask) -> Result<(
         .call(task, Method::GET, "/helpdesk/tickets", None)
         .await?;
     let reason = reason(&call);
-    expect(
-        ended == 1 && call.status == 401 && reason == "task_ended",
-        "task_killed",
-        &call,
-    )?;
+    if ended != 1 || call.status != 401 || reason != "task_ended" {
+        return Err(unexpected("task_killed", &call));
+    }
     let records = stage
         .operator
         .get(&format!("/v1/records?search={}", task.task))
@@ -426,7 +422,9 @@ async fn allowed(
     answer: &Answer,
     why: &str,
 ) -> Result<(), Failure> {
-    expect(answer.status == 200, name, answer)?;
+    if answer.status != 200 {
+        return Err(unexpected(name, answer));
+    }
     let (recorded, verdict) = lookup(stage, answer).await?;
     teller.tell(Step {
         name,
@@ -456,7 +454,9 @@ async fn refused(
             .to_owned()
     };
     let reason = reason(answer);
-    expect(answer.status == 403 && reason == wanted, name, answer)?;
+    if answer.status != 403 || reason != wanted {
+        return Err(unexpected(name, answer));
+    }
     let (recorded, _) = lookup(stage, answer).await?;
     teller.tell(Step {
         name,
@@ -485,7 +485,7 @@ async fn lookup(stage: &Stage, answer: &Answer) -> Result<(String, String), Fail
         .iter()
         .find_map(|row| {
             row.member("record")?
-                .member("decision")?
+                .member("detail")?
                 .member("verdict")?
                 .as_str()
                 .map(str::to_owned)
@@ -527,15 +527,12 @@ fn entries(records: &Value) -> String {
     }
 }
 
-fn expect(as_wanted: bool, name: &str, answer: &Answer) -> Result<(), Failure> {
-    if as_wanted {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
+fn unexpected(name: &str, answer: &Answer) -> Failure {
+    let failure = Failure::new(format!(
         "step `{name}` did not go as it should: status {}",
         answer.status
-    ))
-    .detail(answer.json().to_string()))
+    ));
+    failure.detail(answer.json().to_string())
 }
 
 fn reason(answer: &Answer) -> String {

@@ -62,13 +62,13 @@ impl Stage {
         write_project(&folder, upstream)?;
         let config = Config::load(&folder.join("writ.toml"))?;
         let files = project::files(&folder)?;
-        let app = App::start(
+        let app = Box::pin(App::start(
             &config,
             Start {
                 files,
                 clock: Arc::clone(&clock),
             },
-        )
+        ))
         .await?;
         let operator = sign_in(&config, &app).await?;
         operator
