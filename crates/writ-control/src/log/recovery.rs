@@ -106,14 +106,29 @@ pub(super) fn find(
 }
 
 /// The tree and the last bundle as they were when the checkpoint was signed.
+///
+/// A full tile takes the place of the partial one that the checkpoint needs before the next checkpoint is signed. A process
+/// that ends between the two leaves only the full one, which begins with the same hashes (C2SP tlog-tiles, "Partial Tiles").
 fn stored_tree(
     directory: &LogDirectory,
     checkpoint: &Checkpoint,
 ) -> Result<(Tree, Vec<u8>), LogError> {
     let size = checkpoint.size;
     let broken = || LogError::Tree { size };
-    let read = |path: TilePath| directory.read(&path.to_string()).ok().flatten();
-    let tree = Tree::load(size, |path| parse_tile(&read(path)?, path.width)).ok_or_else(broken)?;
+    let read = |path: TilePath| {
+        let exact = directory.read(&path.to_string()).ok()?;
+        match exact {
+            Some(bytes) => Some((bytes, path)),
+            None => Some((directory.read(&path.full().to_string()).ok()??, path.full())),
+        }
+    };
+    let tile = |path: TilePath| {
+        let (bytes, found) = read(path)?;
+        let mut hashes = parse_tile(&bytes, found.width)?;
+        hashes.truncate(usize::from(path.width));
+        Some(hashes)
+    };
+    let tree = Tree::load(size, tile).ok_or_else(broken)?;
     if tree.root() != checkpoint.root {
         return Err(broken());
     }
@@ -121,17 +136,20 @@ fn stored_tree(
     let Some(width) = u16::try_from(leaves.len()).ok().filter(|width| *width > 0) else {
         return Ok((tree, Vec::new()));
     };
-    let bundle = read(TilePath::entries(size / 256, width)).ok_or_else(broken)?;
+    let path = TilePath::entries(size / 256, width);
+    let (mut bundle, found) = read(path).ok_or_else(broken)?;
     let mut entries = Entries::of(&bundle);
     let same = entries
         .by_ref()
+        .take(leaves.len())
         .map(writ_audit::leaf_hash)
         .eq(leaves.iter().copied());
-    if same && entries.rest().is_empty() {
-        Ok((tree, bundle))
-    } else {
-        Err(broken())
+    let rest = entries.rest().len();
+    if !same || found == path && rest > 0 {
+        return Err(broken());
     }
+    bundle.truncate(bundle.len().saturating_sub(rest));
+    Ok((tree, bundle))
 }
 
 fn read_journal(

@@ -47,6 +47,41 @@ fn every_record_with_a_receipt_outlives_the_process() {
 }
 
 #[test]
+fn a_full_tile_stands_in_for_the_partial_one_of_the_last_checkpoint() {
+    // The publisher writes a tile that has become full, removes the partial one, and signs the next checkpoint: in this
+    // order, and the process may end after each.
+    let data = scratch();
+    let (writer, _) = open(data.path()).unwrap();
+    append(&writer, (0..200).map(intent));
+    flush(&writer);
+    append(&writer, (200..300).map(intent));
+    let crashed = copy(data.path());
+    flush(&writer);
+    for name in ["tile/0/000", "tile/entries/000"] {
+        let (from, to) = (data.path().join("log"), crashed.path().join("log"));
+        fs::copy(from.join(name), to.join(name)).unwrap();
+        fs::remove_dir_all(to.join(format!("{name}.p"))).unwrap();
+    }
+    let between = copy(crashed.path());
+    let (writer, recovered) = open(crashed.path()).unwrap();
+    assert_eq!((recovered.entries, recovered.orphans.len()), (300, 300));
+    append(&writer, [closed(300)]);
+    drop(writer);
+    assert!(verify(crashed.path()).is_sound());
+    assert_eq!(entries(crashed.path()).len(), 301);
+
+    // It stands in for nothing if it says something else.
+    let path = between.path().join("log/tile/entries/000");
+    let mut altered = fs::read(&path).unwrap();
+    altered[40] ^= 1;
+    fs::write(&path, altered).unwrap();
+    assert!(matches!(
+        open(between.path()),
+        Err(LogError::Tree { size: 200 })
+    ));
+}
+
+#[test]
 fn every_prefix_of_the_journal_recovers_a_prefix_of_the_entries() {
     let data = killed(6, 2);
     let segment = last_segment(data.path());
