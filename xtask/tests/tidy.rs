@@ -144,7 +144,7 @@ fn the_help_desk_is_an_example_and_no_part_of_the_product() {
     let workspace = Workspace::load();
     let found: Vec<String> = workspace
         .packages()
-        .filter(|package| **package.name != *"writ")
+        .filter(|package| **package.name != *"writ" && **package.name != *"writ-testkit")
         .filter(|package| {
             package.dependencies.iter().any(|dependency| {
                 dependency.name == "writ-helpdesk" && dependency.kind != DependencyKind::Development
@@ -153,6 +153,21 @@ fn the_help_desk_is_an_example_and_no_part_of_the_product() {
         .map(|package| package.name.to_string())
         .collect();
     none(&found, "only `writ demo` and tests may use writ-helpdesk:");
+}
+
+#[test]
+fn the_test_kit_is_for_tests() {
+    let workspace = Workspace::load();
+    let found: Vec<String> = workspace
+        .packages()
+        .filter(|package| {
+            package.dependencies.iter().any(|dependency| {
+                dependency.name == "writ-testkit" && dependency.kind != DependencyKind::Development
+            })
+        })
+        .map(|package| package.name.to_string())
+        .collect();
+    none(&found, "writ-testkit panics where a test cannot be set up; nothing that runs may use it:");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use writ_audit::{
-    Append, AppendError, CheckpointRef, Closing, Durability, Event, Evidence, EvidenceKind, Header,
-    NodeName, Record, Seal, SealFault, Source, Started,
+    Append, AppendError, CheckpointRef, Closing, Day, Durability, Event, Evidence, EvidenceKind,
+    Header, NodeName, Record, Seal, SealFault, Source, Started,
 };
 use writ_store::{CredentialSealer, Store, StoreError};
 use writ_task::{MemoryLedger, TaskStatus};
@@ -23,6 +23,9 @@ use writ_types::{
 use crate::loaded::Loaded;
 use crate::log::Recovered;
 use crate::records::LogPlace;
+
+/// How long evidence is kept.
+const EVIDENCE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What the control plane is told at the start.
 #[derive(Debug, Clone)]
@@ -247,6 +250,24 @@ impl Plane {
             return Some(fault.to_string());
         }
         self.logs.fault()
+    }
+
+    /// Deletes the evidence of days that are over for longer than it is kept, keys first.
+    ///
+    /// # Errors
+    ///
+    /// A day could not be deleted; it is tried again the next time.
+    pub async fn expire_evidence(&self) -> Result<(), String> {
+        let before = Day::of(self.clock.now().minus(EVIDENCE_LIFE));
+        let vault = Arc::clone(&self.logs.vault);
+        let expired = tokio::task::spawn_blocking(move || vault.expire(before)).await;
+        let days = expired
+            .map_err(|fault| fault.to_string())?
+            .map_err(|fault| fault.to_string())?;
+        for day in days {
+            tracing::info!(%day, "evidence has expired and was deleted");
+        }
+        Ok(())
     }
 
     /// Ends what has reached its deadline. Called now and then; no authority depends on it.

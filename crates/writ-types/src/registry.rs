@@ -74,7 +74,7 @@ impl FromStr for UpstreamUrl {
         {
             Some((address, rest)) => {
                 address
-                    .parse::<std::net::Ipv6Addr>()
+                    .parse::<core::net::Ipv6Addr>()
                     .map_err(|_not_an_address| refused())?;
                 (
                     address,

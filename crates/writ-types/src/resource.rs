@@ -43,7 +43,7 @@ impl FromStr for PublicUrl {
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
         {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            Some(address) => address.parse::<core::net::Ipv6Addr>().is_ok(),
             None => {
                 !host.is_empty()
                     && host.bytes().all(|byte| {
@@ -55,7 +55,7 @@ impl FromStr for PublicUrl {
         };
         let loopback = matches!(host, "localhost" | "[::1]")
             || host
-                .parse::<std::net::Ipv4Addr>()
+                .parse::<core::net::Ipv4Addr>()
                 .is_ok_and(|address| address.is_loopback());
         let port_is_good = port.is_none_or(|port| {
             port.parse::<u16>().is_ok_and(|number| number > 0) && !port.starts_with(['0', '+'])

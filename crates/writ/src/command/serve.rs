@@ -68,6 +68,7 @@ pub(crate) async fn until_stopped(app: &App) -> Result<(), Failure> {
         listen(SignalKind::hangup())?,
     );
     let mut tick = tokio::time::interval(std::time::Duration::from_secs(5));
+    let mut hour = tokio::time::interval(std::time::Duration::from_secs(3600));
     loop {
         tokio::select! {
             _ = interrupt.recv() => return Ok(()),
@@ -79,6 +80,11 @@ pub(crate) async fn until_stopped(app: &App) -> Result<(), Failure> {
                 }
             }
             _ = tick.tick() => app.plane().sweep().await,
+            _ = hour.tick() => {
+                if let Err(fault) = app.plane().expire_evidence().await {
+                    tracing::error!(fault, "expired evidence could not be deleted");
+                }
+            }
         }
     }
 }
