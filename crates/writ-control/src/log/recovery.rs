@@ -37,7 +37,8 @@ pub struct Recovered {
     /// Intents without outcome since the last record of a start, in order of their index. The caller writes a `Started` record,
     /// which says how many they were, and from then on they are history.
     pub orphans: Vec<Orphan>,
-    /// The time of the last record: the clock must not be behind it.
+    /// The latest time of the records since the last start, that start included: the clock must not be behind it. A start
+    /// is dated no earlier than what was before it, so this is the latest time of the whole log.
     pub last_time: Option<Timestamp>,
     pub(super) reader: LogReader,
 }
@@ -209,7 +210,7 @@ fn read_journal(
     ))
 }
 
-/// Intents without outcome since the last start, and the time of the last record.
+/// Intents without outcome since the last start, and the latest time of the records since then.
 pub(super) fn orphans(
     reader: &LogReader,
     entries: u64,
@@ -224,9 +225,7 @@ pub(super) fn orphans(
         let begin = end.saturating_sub(1024);
         for (index, bytes) in reader.range(begin, end)?.iter().rev() {
             let text = std::str::from_utf8(bytes).unwrap_or_default();
-            if last_time.is_none() {
-                last_time = text_member(text, "time").and_then(Timestamp::parse);
-            }
+            last_time = last_time.max(text_member(text, "time").and_then(Timestamp::parse));
             let call = || text_member(text, "call").unwrap_or_default();
             match text_member(text, "kind") {
                 Some("started") => {

@@ -82,6 +82,17 @@ fn a_full_tile_stands_in_for_the_partial_one_of_the_last_checkpoint() {
 }
 
 #[test]
+fn the_latest_time_is_found_behind_records_of_a_clock_that_went_back() {
+    let data = scratch();
+    let (writer, recovered) = open(data.path()).unwrap();
+    let begin = started(0, &recovered);
+    append(&writer, [begin, closed(900), closed(3), closed(4)]);
+    drop(writer);
+    let (_writer, recovered) = open(data.path()).unwrap();
+    assert_eq!(recovered.last_time, Some(at(900)));
+}
+
+#[test]
 fn every_prefix_of_the_journal_recovers_a_prefix_of_the_entries() {
     let data = killed(6, 2);
     let segment = last_segment(data.path());
