@@ -321,8 +321,11 @@ impl Plane {
             previous,
             program: self.settings.program.clone(),
         };
+        // A clock that is behind the log must stay noticed by the next start too, which looks no further back than this one.
+        let now = self.clock.now();
+        let time = recovered.last_time.map_or(now, |last| last.max(now));
         self.record(
-            self.header(self.clock.now()),
+            self.header(time),
             Event::Started(started),
             None,
             Durability::Durable,
