@@ -6,9 +6,7 @@ use std::sync::Arc;
 use writ_contract::{Contract, Severity};
 use writ_policy::{ActionShape, ApiActions, Pdp, PolicySource, baseline};
 use writ_store::{Registry, Store};
-use writ_types::{
-    AgentId, Api, ApiId, Digest, RevisionId, SpiffeId, Tenant, Timestamp, TrustDomain,
-};
+use writ_types::{AgentId, Api, ApiId, RevisionId, SpiffeId, Tenant, Timestamp, TrustDomain};
 
 use crate::loaded::{Loaded, LoadedApi, LoadedCredential};
 use crate::plane::{Keys, Plane};
@@ -83,7 +81,7 @@ impl Compiler<'_> {
         revision: RevisionId,
         registry: Registry,
     ) -> Result<Arc<Loaded>, Vec<ProjectFault>> {
-        let digest = digest(&registry);
+        let digest = registry.digest();
         let mut faults = Vec::new();
         let mut apis = BTreeMap::new();
         for (id, api) in registry.apis {
@@ -191,34 +189,41 @@ pub(crate) async fn compile(
     compiler.compile(revision, registry).await
 }
 
-/// Reads the revision row and puts what it names in force. The caller holds `plane.changing`.
+/// Reads the revision row and puts what it names in force. The caller holds `plane.changing`. On any fault the revision before
+/// stays, and the fault is kept for whoever looks.
 pub(crate) async fn reload(plane: &Plane) -> Result<RevisionId, String> {
+    match read_active(plane).await {
+        Ok(loaded) => {
+            let revision = loaded.revision;
+            plane.put_in_force(loaded)?;
+            Ok(revision)
+        }
+        Err(message) => {
+            plane.note_fault(&message);
+            Err(message)
+        }
+    }
+}
+
+/// The revision that the row names, compiled.
+async fn read_active(plane: &Plane) -> Result<Arc<Loaded>, String> {
     let active = plane
         .store
         .active_revision(&plane.tenant)
         .await
         .map_err(|fault| fault.to_string())?;
     let active = active.ok_or_else(|| "the store has no revision in force".to_owned())?;
-    let registry = plane
-        .store
-        .load(&plane.tenant, active.id)
-        .await
-        .map_err(|fault| fault.to_string())?;
-    let loaded = match compile(plane, active.id, registry).await {
-        Ok(loaded) => loaded,
-        Err(faults) => {
-            let first = faults.first().map(ToString::to_string).unwrap_or_default();
-            let message = format!(
-                "revision {} was not put in force: {first} ({} faults)",
-                active.id,
-                faults.len()
-            );
-            plane.note_fault(&message);
-            return Err(message);
-        }
-    };
-    plane.put_in_force(loaded)?;
-    Ok(active.id)
+    let registry = plane.store.load(&plane.tenant, active.id).await;
+    let registry =
+        registry.map_err(|fault| format!("revision {} was not put in force: {fault}", active.id))?;
+    compile(plane, active.id, registry).await.map_err(|faults| {
+        let first = faults.first().map(ToString::to_string).unwrap_or_default();
+        format!(
+            "revision {} was not put in force: {first} ({} faults)",
+            active.id,
+            faults.len()
+        )
+    })
 }
 
 impl Plane {
@@ -295,25 +300,6 @@ fn fault(file: &str, line: Option<u32>, message: &str) -> ProjectFault {
         line,
         message: message.to_owned(),
     }
-}
-
-/// What a registry commits to: every part, in order.
-fn digest(registry: &Registry) -> Digest {
-    // The Debug form of these types is complete and deterministic: ordered maps of plain data.
-    let text = format!(
-        "{:?}\n{:?}\n{:?}\n{:?}",
-        registry.apis, registry.agents, registry.purposes, registry.policies
-    );
-    let contracts: Vec<String> = registry
-        .contracts
-        .iter()
-        .map(|(id, contract)| format!("{id} {}\n", contract.digest()))
-        .collect();
-    Digest::of_parts(&[
-        b"writ revision v1\n",
-        contracts.concat().as_bytes(),
-        text.as_bytes(),
-    ])
 }
 
 /// Checks a project without a store: its files, its contracts, and its policies against them. Says what it holds.

@@ -245,6 +245,67 @@ impl Registry {
         Ok(())
     }
 
+    /// The digest of everything it holds: the same parts have the same digest in every store.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_parts(&[
+            b"writ registry v1\n",
+            self.manifest().canonical().as_bytes(),
+        ])
+    }
+
+    /// The manifest: every part by the digest it is stored under.
+    fn manifest(&self) -> Value {
+        fn part<'a, K: ToString + 'a>(named: impl Iterator<Item = (K, Digest)> + 'a) -> Value {
+            Value::object(
+                named.map(|(name, digest)| (name.to_string(), Value::from(digest.to_string()))),
+            )
+        }
+        let of = |text: String| Digest::of(text.as_bytes());
+        Value::object([
+            (
+                "apis",
+                part(
+                    self.apis
+                        .iter()
+                        .map(|(id, api)| (id, of(apis::to_value(api).to_string()))),
+                ),
+            ),
+            (
+                "contracts",
+                part(
+                    self.contracts
+                        .iter()
+                        .map(|(id, contract)| (id, contract.digest())),
+                ),
+            ),
+            (
+                "agents",
+                part(
+                    self.agents
+                        .iter()
+                        .map(|(id, agent)| (id, of(agents::to_value(agent).to_string()))),
+                ),
+            ),
+            (
+                "purposes",
+                part(
+                    self.purposes
+                        .iter()
+                        .map(|(name, purpose)| (name, of(purposes::to_value(purpose).to_string()))),
+                ),
+            ),
+            (
+                "policies",
+                part(
+                    self.policies
+                        .iter()
+                        .map(|(name, text)| (name, Digest::of(text.as_bytes()))),
+                ),
+            ),
+        ])
+    }
+
     /// Stores every part under its digest, and returns the manifest that names them.
     async fn put(
         &self,
@@ -252,35 +313,28 @@ impl Registry {
         tenant: &Tenant,
     ) -> Result<Value, StoreError> {
         let mut writer = Writer { connection, tenant };
-        let (mut apis, mut contracts) = (BTreeMap::new(), BTreeMap::new());
-        for (id, api) in &self.apis {
-            let text = apis::to_value(api).to_string();
-            apis.insert(id.to_string(), writer.put(apis::PUT, &text).await?);
+        for api in self.apis.values() {
+            writer
+                .put(apis::PUT, &apis::to_value(api).to_string())
+                .await?;
         }
-        for (id, contract) in &self.contracts {
-            let digest = contracts::put(writer.connection, tenant, contract).await?;
-            contracts.insert(id.to_string(), Value::from(digest.to_string()));
+        for contract in self.contracts.values() {
+            contracts::put(writer.connection, tenant, contract).await?;
         }
-        let (mut agents, mut purposes) = (BTreeMap::new(), BTreeMap::new());
-        for (id, agent) in &self.agents {
-            let text = agents::to_value(agent).to_string();
-            agents.insert(id.to_string(), writer.put(agents::PUT, &text).await?);
+        for agent in self.agents.values() {
+            writer
+                .put(agents::PUT, &agents::to_value(agent).to_string())
+                .await?;
         }
-        for (name, purpose) in &self.purposes {
-            let text = purposes::to_value(purpose).to_string();
-            purposes.insert(name.to_string(), writer.put(purposes::PUT, &text).await?);
+        for purpose in self.purposes.values() {
+            writer
+                .put(purposes::PUT, &purposes::to_value(purpose).to_string())
+                .await?;
         }
-        let mut policies = BTreeMap::new();
-        for (name, text) in &self.policies {
-            policies.insert(name.clone(), writer.put(policies::PUT, text).await?);
+        for text in self.policies.values() {
+            writer.put(policies::PUT, text).await?;
         }
-        Ok(Value::object([
-            ("apis", Value::Object(apis)),
-            ("contracts", Value::Object(contracts)),
-            ("agents", Value::Object(agents)),
-            ("purposes", Value::Object(purposes)),
-            ("policies", Value::Object(policies)),
-        ]))
+        Ok(self.manifest())
     }
 
     async fn get(
@@ -344,7 +398,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    async fn put(&mut self, statement: &'static str, text: &str) -> Result<Value, StoreError> {
+    async fn put(&mut self, statement: &'static str, text: &str) -> Result<(), StoreError> {
         let digest = Digest::of(text.as_bytes()).to_string();
         sqlx::query(statement)
             .bind(self.tenant.as_str())
@@ -352,7 +406,7 @@ impl Writer<'_> {
             .bind(text)
             .execute(&mut *self.connection)
             .await?;
-        Ok(Value::from(digest))
+        Ok(())
     }
 }
 
