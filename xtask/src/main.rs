@@ -1,6 +1,7 @@
 //! `cargo xtask`: what the repository does with itself. It sets up and runs the tests and writes the generated
 //! references. It knows nothing of the product but `writ-types`, and it is no build system.
 
+mod bench;
 mod error;
 mod http;
 mod keeper;
@@ -20,6 +21,7 @@ usage: cargo xtask <command>
 
 commands:
   test [--filter <text>]  run every test, with real servers on free loopback ports
+  bench [<options>]       measure Writ beside nginx and haproxy; `bench --help` lists the options
   reference               write the generated pages under docs/reference
 
 environment of `test`:
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["test", rest @ ..] => testing::run(rest),
+        ["bench", rest @ ..] => bench::run(rest),
         ["reference"] => reference::write(root()),
         ["help" | "--help" | "-h", ..] => {
             say::out(USAGE);

@@ -115,7 +115,8 @@ fn finish(command: &mut Command, server: &mut PowerDns) -> Result<ExitStatus, Xt
     status.tried(|| "wait for cargo".to_owned())
 }
 
-fn cargo() -> Command {
+/// The cargo that runs us.
+pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
 }
 
@@ -130,7 +131,7 @@ fn has_nextest() -> bool {
 }
 
 /// The same code, or 1 for a runner that a signal ended.
-fn code(status: ExitStatus) -> ExitCode {
+pub(crate) fn code(status: ExitStatus) -> ExitCode {
     match status.code().map(u8::try_from) {
         Some(Ok(code)) => ExitCode::from(code),
         Some(Err(_)) | None => ExitCode::FAILURE,
