@@ -23,8 +23,8 @@ pub(crate) struct Granting<'a> {
     pub(crate) requester: Option<Requester>,
     /// What the token is for.
     pub(crate) resource: &'a Resource,
-    /// The task that is narrowed, if there is one.
-    pub(crate) parent: Option<&'a Grant>,
+    /// The task that is narrowed, if there is one, and what it has left.
+    pub(crate) parent: Option<(&'a Grant, Budget)>,
     /// The id of the new task.
     pub(crate) task: TaskId,
     /// The commitment to the prompt.
@@ -48,9 +48,9 @@ impl Granting<'_> {
             return Err(refused("the agent is registered with another mode"));
         }
         let actions = self.actions(request, purpose)?;
-        let ceiling = self.parent.map_or(purpose.budget, |parent| {
-            parent.budget.narrowed_to(purpose.budget)
-        });
+        let ceiling = self
+            .parent
+            .map_or(purpose.budget, |(_, left)| left.narrowed_to(purpose.budget));
         let budget = request
             .budget
             .unwrap_or_else(|| Budget::DEFAULT.narrowed_to(ceiling))
@@ -61,7 +61,7 @@ impl Granting<'_> {
         let deadline = self.now.plus(life);
         let deadline = self
             .parent
-            .map_or(deadline, |parent| deadline.min(parent.deadline));
+            .map_or(deadline, |(parent, _)| deadline.min(parent.deadline));
         Ok(Grant {
             tenant: self.tenant.clone(),
             task: self.task,
@@ -74,7 +74,7 @@ impl Granting<'_> {
             budget,
             opened: self.now,
             deadline,
-            parent: self.parent.map(|parent| parent.task),
+            parent: self.parent.map(|(parent, _)| parent.task),
             prompt: self.prompt,
         })
     }

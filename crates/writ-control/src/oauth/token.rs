@@ -11,8 +11,8 @@ use writ_token::{
     ReplayError, TokenRequest, TokenType,
 };
 use writ_types::{
-    Agent, Binding, Digest, Grant, KeyedDigest, Requester, Resource, SpiffeId, TaskId, TaskRequest,
-    Timestamp, Value,
+    Agent, Binding, Budget, Digest, Grant, KeyedDigest, Requester, Resource, SpiffeId, TaskId,
+    TaskRequest, Timestamp, Value,
 };
 
 use crate::loaded::Loaded;
@@ -85,7 +85,7 @@ async fn issue(
     let loaded = plane.loaded();
     let request = TokenRequest::parse(form, &plane.settings.public_url)?;
 
-    let proven = Proof {
+    let mut proven = Proof {
         plane,
         from,
         loaded: &loaded,
@@ -93,22 +93,23 @@ async fn issue(
     }
     .of(&request.grant)
     .await?;
-    let refused = |error: OauthError| Refused {
-        error,
-        agent: Some(proven.agent.id),
-    };
-    let binding =
+    let agent = Some(proven.agent.id);
+    let refused = |error: OauthError| Refused { error, agent };
+    let (binding, key_until) =
         bind(plane, from, &loaded, dpop, &proven, &request.resource, now).map_err(refused)?;
-    if let Some(parent) = &proven.parent
-        && parent.binding != binding
-    {
-        return Err(refused(grant_error(
-            "a task is narrowed with the key its token is bound to",
-        )));
+    proven.until = proven.until.min(key_until);
+    if let Some(parent) = &proven.parent {
+        parent
+            .admits(&binding, &request.resource)
+            .map_err(refused)?;
     }
 
     let grant = match &request.authority {
-        Authority::Renew(task) => renew(plane, &proven, *task, now).await,
+        // A token of one task is no authority over another: renewing takes the agent's own identity.
+        Authority::Renew(_) if proven.parent.is_some() => Err(grant_error(
+            "a task is renewed with the agent's own identity, not with a token",
+        )),
+        Authority::Renew(task) => renew(plane, &loaded, &proven, *task, now).await,
         Authority::Open(wanted) => {
             open(
                 plane,
@@ -149,7 +150,25 @@ struct Proven {
 /// The task that is narrowed.
 struct Parent {
     grant: Arc<Grant>,
+    left: Budget,
     binding: Binding,
+    resource: Resource,
+}
+
+impl Parent {
+    /// Narrowing takes the key of the token that is shown, and reaches no API that this token does not.
+    fn admits(&self, binding: &Binding, resource: &Resource) -> Result<(), OauthError> {
+        if self.binding != *binding {
+            return Err(grant_error(
+                "a task is narrowed with the key its token is bound to",
+            ));
+        }
+        if self.resource != Resource::All && self.resource != *resource {
+            let description = "the subject token is for another resource";
+            return Err(OauthError::new(OauthErrorCode::InvalidTarget, description));
+        }
+        Ok(())
+    }
 }
 
 /// Proves who asks.
@@ -298,12 +317,12 @@ impl Proof<'_> {
             .task(principal.task, self.now)
             .await
             .filter(|status| status.state == TaskState::Live);
-        let grant = status
-            .ok_or_else(|| grant_error("the task has ended"))?
-            .grant;
+        let status = status.ok_or_else(|| grant_error("the task has ended"))?;
         let parent = Parent {
-            grant,
+            grant: status.grant,
+            left: status.left,
             binding: token.binding().clone(),
+            resource: token.resource().clone(),
         };
         let requester = principal.requester.clone();
         Ok(Proven {
@@ -350,7 +369,7 @@ impl Proof<'_> {
 
 const UNKNOWN: &str = "no enabled agent has this identity";
 
-/// The key the token will be bound to (RFC 9449 §5, RFC 8705 §3).
+/// The key the token will be bound to (RFC 9449 §5, RFC 8705 §3), and until when that key is good.
 fn bind(
     plane: &Plane,
     from: &Connection,
@@ -359,9 +378,9 @@ fn bind(
     proven: &Proven,
     resource: &Resource,
     now: Timestamp,
-) -> Result<Binding, OauthError> {
+) -> Result<(Binding, Timestamp), OauthError> {
     if !dpop.is_empty() {
-        return prove_key(plane, dpop, now).map(Binding::Dpop);
+        return prove_key(plane, dpop, now).map(|key| (Binding::Dpop(key), proven.until));
     }
     if let Some(certificate) = &from.certificate {
         if certificate.spiffe != proven.agent.spiffe {
@@ -369,7 +388,7 @@ fn bind(
                 "the connection's certificate is another workload's",
             ));
         }
-        return Ok(Binding::Mtls(certificate.digest));
+        return Ok((Binding::Mtls(certificate.digest), certificate.not_after));
     }
     let allowed = match resource {
         Resource::Api(api) => loaded
@@ -379,7 +398,7 @@ fn bind(
         Resource::All => false,
     };
     if allowed {
-        return Ok(Binding::Unbound);
+        return Ok((Binding::Unbound, proven.until));
     }
     Err(OauthError::new(
         OauthErrorCode::InvalidDpopProof,
@@ -451,7 +470,10 @@ async fn open(
         agent: &proven.agent,
         requester: proven.requester.clone(),
         resource,
-        parent: proven.parent.as_ref().map(|parent| &*parent.grant),
+        parent: proven
+            .parent
+            .as_ref()
+            .map(|parent| (&*parent.grant, parent.left)),
         task: TaskId::new(now, crate::random()),
         prompt,
         now,
@@ -507,6 +529,7 @@ async fn keep(
 /// A live task of the same agent gets another token, with fresh proof.
 async fn renew(
     plane: &Plane,
+    loaded: &Loaded,
     proven: &Proven,
     task: TaskId,
     now: Timestamp,
@@ -520,6 +543,14 @@ async fn renew(
     let status = live.ok_or_else(|| grant_error("there is no such live task of this agent"))?;
     if status.left.calls == 0 {
         return Err(grant_error("the task has spent its budget"));
+    }
+    // What was taken from the agent or from the purpose since the task was opened is not renewed.
+    let purpose = loaded.purposes.get(&status.grant.purpose);
+    let purpose = purpose.filter(|purpose| proven.agent.purposes.contains(&purpose.name));
+    if !purpose.is_some_and(|purpose| status.grant.actions.is_subset(&purpose.actions)) {
+        return Err(grant_error(
+            "the purpose no longer covers the task: open a new one",
+        ));
     }
     Ok(Grant::clone(&status.grant))
 }
