@@ -69,7 +69,7 @@ async fn call(
         .map_err(|_clock_went_back| ReasonCode::NotReady)?;
     let snapshot = gateway.snapshot()?;
     let (head, body) = request.into_parts();
-    let target = target::parse(&head);
+    let target = target::parse(&head, parts.limits.target_bytes);
 
     let caller =
         authenticate::authenticate(gateway, &snapshot, from, &head, &target, story.call(), now)?;

@@ -1,6 +1,7 @@
 //! The upstream's credential: in memory only, attached to permitted calls only.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +18,7 @@ pub struct Credential {
     version: u32,
     field: HeaderName,
     value: HeaderValue,
-    finder: Option<Finder<'static>>,
+    finders: Arc<[Finder<'static>]>,
 }
 
 /// The credential cannot travel in a header field.
@@ -37,16 +38,22 @@ impl Credential {
         attach: &Attach,
         secret: &Secret<String>,
     ) -> Result<Self, CredentialError> {
+        let secret = secret.expose();
+        let mut finders: Vec<_> = LeakGuard::finder(secret).into_iter().collect();
         let (field, text) = match attach {
             Attach::Header(field) => (
                 HeaderName::try_from(field.as_str()).map_err(|_malformed| CredentialError)?,
-                secret.expose().clone(),
+                secret.clone(),
             ),
-            Attach::Bearer => (header::AUTHORIZATION, format!("Bearer {}", secret.expose())),
-            Attach::Basic => (
-                header::AUTHORIZATION,
-                format!("Basic {}", STANDARD.encode(secret.expose())),
-            ),
+            Attach::Bearer => (header::AUTHORIZATION, format!("Bearer {secret}")),
+            Attach::Basic => {
+                let sent = STANDARD.encode(secret);
+                // An upstream that repeats what it was sent repeats this; one that decodes it may repeat the password.
+                finders.extend(LeakGuard::finder(&sent));
+                let password = secret.split_once(':').map(|(_, password)| password);
+                finders.extend(password.and_then(LeakGuard::finder));
+                (header::AUTHORIZATION, format!("Basic {sent}"))
+            }
         };
         let mut value = HeaderValue::try_from(text).map_err(|_control| CredentialError)?;
         // Never indexed by HPACK, never printed by `Debug`.
@@ -56,7 +63,7 @@ impl Credential {
             version,
             field,
             value,
-            finder: LeakGuard::finder(secret.expose()),
+            finders: finders.into(),
         })
     }
 
@@ -79,7 +86,7 @@ impl Credential {
 
     /// A guard that keeps it out of the response.
     pub(crate) fn guard(&self) -> LeakGuard {
-        LeakGuard::new(self.finder.as_ref())
+        LeakGuard::new(&self.finders)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The agent never sees the upstream's credential, not even where the upstream repeats it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
@@ -13,7 +14,8 @@ const SHORTEST: usize = 8;
 /// The last bytes of each part are held back until the next one, so that a credential split over two parts is found
 /// before any of it has left.
 pub(crate) struct LeakGuard {
-    finder: Option<Finder<'static>>,
+    /// The spellings of the credential: as it is, and as it is sent.
+    finders: Arc<[Finder<'static>]>,
     held: BytesMut,
 }
 
@@ -28,17 +30,17 @@ impl fmt::Debug for LeakGuard {
 pub(crate) struct Leak;
 
 impl LeakGuard {
-    /// A guard for `secret`; without one it lets everything pass.
-    pub(crate) fn new(secret: Option<&Finder<'static>>) -> Self {
+    /// A guard for these spellings of a secret; without one it lets everything pass.
+    pub(crate) fn new(finders: &Arc<[Finder<'static>]>) -> Self {
         Self {
-            finder: secret.cloned(),
+            finders: Arc::clone(finders),
             held: BytesMut::new(),
         }
     }
 
     /// A guard that looks for the same and has seen nothing.
     pub(crate) fn fresh(&self) -> Self {
-        Self::new(self.finder.as_ref())
+        Self::new(&self.finders)
     }
 
     /// What a credential's guard looks for.
@@ -48,17 +50,26 @@ impl LeakGuard {
 
     /// Takes a part and gives what may leave.
     pub(crate) fn pass(&mut self, part: Bytes) -> Result<Bytes, Leak> {
-        let Some(finder) = &self.finder else {
+        let longest = self
+            .finders
+            .iter()
+            .map(|finder| finder.needle().len())
+            .max();
+        let Some(longest) = longest else {
             return Ok(part);
         };
-        let keep = finder.needle().len().saturating_sub(1);
+        let keep = longest.saturating_sub(1);
         let whole = if self.held.is_empty() {
             part
         } else {
             self.held.extend_from_slice(&part);
             std::mem::take(&mut self.held).freeze()
         };
-        if finder.find(&whole).is_some() {
+        if self
+            .finders
+            .iter()
+            .any(|finder| finder.find(&whole).is_some())
+        {
             return Err(Leak);
         }
         let mut leaving = whole;
@@ -81,8 +92,17 @@ mod tests {
 
     const SECRET: &str = "s3cr3t-k3y";
 
+    /// Two spellings of different lengths: the longer one is held back for, the shorter one is found as well.
+    fn guard() -> LeakGuard {
+        let finders: Vec<_> = [SECRET, "a longer spelling of it"]
+            .into_iter()
+            .filter_map(LeakGuard::finder)
+            .collect();
+        LeakGuard::new(&finders.into())
+    }
+
     fn run(parts: &[&[u8]]) -> Result<Vec<u8>, Leak> {
-        let mut guard = LeakGuard::new(LeakGuard::finder(SECRET).as_ref());
+        let mut guard = guard();
         let mut out = Vec::new();
         for part in parts {
             out.extend_from_slice(&guard.pass(Bytes::copy_from_slice(part))?);
@@ -102,7 +122,7 @@ mod tests {
             before in "[a-z]{0,20}", after in "[a-z]{0,20}", cuts in prop::collection::vec(0usize..60, 0..6),
         ) {
             let text = format!("{before}{SECRET}{after}").into_bytes();
-            let mut guard = LeakGuard::new(LeakGuard::finder(SECRET).as_ref());
+            let mut guard = guard();
             let (mut out, mut found) = (Vec::new(), false);
             for part in split(&text, cuts) {
                 match guard.pass(Bytes::copy_from_slice(part)) {

@@ -39,8 +39,22 @@ pub(crate) async fn forward(
     } = arrived;
     let (mut head, incoming) = response.into_parts();
     strip_response(&mut head.headers);
+    // `identity` was asked for: in any other coding the guard below would look at noise.
+    if head
+        .headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| coding != "identity")
+    {
+        return Err(fail(
+            completion,
+            lease,
+            End::Withheld,
+            ReasonCode::UpstreamInvalid,
+        ));
+    }
     let guard = api.credential.as_ref().map_or_else(
-        || LeakGuard::new(None),
+        || LeakGuard::new(&Arc::from([])),
         crate::credential::Credential::guard,
     );
     for value in head.headers.values() {

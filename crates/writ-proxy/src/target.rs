@@ -37,8 +37,11 @@ pub(crate) struct Target {
 }
 
 /// Reads the target and head. Never refuses: a stranger learns of a malformed request no more than of a good one.
-pub(crate) fn parse(head: &Parts) -> Target {
+/// A target beyond `most` bytes is malformed.
+pub(crate) fn parse(head: &Parts, most: usize) -> Target {
     let whole_path = head.uri.path().to_owned();
+    let length = head.uri.query().map_or(0, str::len);
+    let length = length.saturating_add(whole_path.len());
     let rest = whole_path.strip_prefix('/').unwrap_or_default();
     let (api, path) = match rest.split_once('/') {
         Some((api, path)) => (api, format!("/{path}")),
@@ -54,6 +57,7 @@ pub(crate) fn parse(head: &Parts) -> Target {
     let framed_twice = head.headers.contains_key(header::TRANSFER_ENCODING)
         && head.headers.contains_key(header::CONTENT_LENGTH);
     let malformed = framed_twice
+        || length > most
         || !whole_path.starts_with('/')
         || [header::HOST, header::CONTENT_TYPE, header::CONTENT_LENGTH]
             .iter()

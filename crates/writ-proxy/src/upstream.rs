@@ -114,6 +114,11 @@ fn prepare(
         header::USER_AGENT,
         HeaderValue::from_static(concat!("writ/", env!("CARGO_PKG_VERSION"))),
     );
+    // What cannot be read cannot be checked on its way back.
+    headers.insert(
+        header::ACCEPT_ENCODING,
+        HeaderValue::from_static("identity"),
+    );
     match (&api.credential, &api.api.credential) {
         (Some(credential), Some(_)) => credential.attach(permit, headers),
         (None, None) => {}

@@ -52,7 +52,7 @@ table!(
         head_bytes = "32 KiB" => 32 * 1024,
         /// Most request header fields (431 beyond).
         head_fields = "64" => 64,
-        /// Longest request target, in bytes (414 beyond).
+        /// Longest request target, in bytes (400 beyond).
         target_bytes = "8 KiB" => 8 * 1024,
         /// Largest request body that is read whole, in bytes (413 beyond).
         body_bytes = "1 MiB" => 1024 * 1024,
