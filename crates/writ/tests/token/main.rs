@@ -1,0 +1,19 @@
+//! Identity and tokens, against the real binary: every field of the token, proofs of possession, client certificates,
+//! the token endpoint's refusals, what a task may become, the agent socket, and who may use the control plane.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod dpop;
+mod endpoint;
+mod fields;
+mod identity;
+mod kit;
+mod mtls;
+mod routes;
+mod tasks;
+mod users;
