@@ -87,6 +87,9 @@ pub(crate) struct LoginArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArgs {
+    /// Let an agent that was killed act again; repeat for more.
+    #[arg(long = "resume", value_name = "AGENT")]
+    pub(crate) resume: Vec<String>,
     /// Check only; change nothing.
     #[arg(long)]
     pub(crate) check: bool,

@@ -1,13 +1,15 @@
 //! Changing: recorded first, then in force.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use writ_audit::{Actor, Durability, Event, OperatorAction, RevisionActivated};
-use writ_store::StoreError;
-use writ_types::{CredentialName, Digest, RevisionId, Secret, Value};
+use writ_store::{Registry, StoreError};
+use writ_types::{AgentId, CredentialName, Digest, RevisionId, Secret, Timestamp, Value};
 
 use crate::admin::{AdminError, Call};
 use crate::http::object;
+use crate::loaded::Loaded;
 use crate::plane::Plane;
 use crate::reload;
 
@@ -64,9 +66,19 @@ pub(super) async fn set_credential(plane: &Plane, call: &Call<'_>) -> Result<Val
 }
 
 /// Checks a whole project and, unless it is only checked, puts it in force.
+///
+/// An agent that was stopped stays stopped, whatever its file says, until it is named in `resume`: a change of something
+/// else must not set it free.
 pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let body = object(call.body)?;
     let files = project_files(&body)?;
+    let resumed: Vec<&str> = body
+        .member("resume")
+        .and_then(Value::as_array)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     let check_only = body
         .member("check")
         .and_then(Value::as_bool)
@@ -81,56 +93,131 @@ pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, Admin
     let known = |spiffe: &writ_types::SpiffeId| before.agent_of(spiffe).map(|agent| agent.id);
     let project = reload::read_project(&files, &plane.settings.trust_domain, now, known)
         .map_err(AdminError::Project)?;
-    let registry = reload::registry(&project);
-    let revision = RevisionId::new(now, crate::random());
-    // Whatever could keep it from coming into force shows here, before anything is written.
-    let next = reload::compile(plane, revision, registry.clone())
-        .await
-        .map_err(AdminError::Project)?;
-    let summary = Value::object([
-        ("revision", Value::from(revision.to_string())),
-        ("digest", Value::from(next.digest.to_string())),
-        ("changed", Value::from(next.digest != before.digest)),
-        ("checked_only", Value::from(check_only)),
-    ]);
-    if check_only || next.digest == before.digest {
-        return Ok(summary);
+    let mut registry = reload::registry(&project);
+    let resumed: Vec<AgentId> = resumed
+        .iter()
+        .filter_map(|name| before.agent_named(name))
+        .map(|agent| agent.id)
+        .collect();
+    let mut stopped = Vec::new();
+    for agent in registry
+        .agents
+        .values_mut()
+        .filter(|agent| agent.enabled && !resumed.contains(&agent.id))
+    {
+        if before
+            .agents
+            .get(&agent.id)
+            .is_some_and(|known| !known.enabled)
+        {
+            agent.enabled = false;
+            stopped.push(Value::from(agent.spiffe.as_str()));
+        }
     }
-    plane
-        .store
-        .propose(
-            &plane.tenant,
-            Some(before.revision),
-            revision,
-            &registry,
-            now,
-        )
-        .await
-        .map_err(|fault| store(&fault))?;
-    let event = RevisionActivated {
-        from: Some(before.revision),
-        to: revision,
-        digest: next.digest,
-        by: Actor::Operator(call.operator.id),
+    let change = Change {
+        plane,
+        call,
+        before: before.revision,
+        registry,
     };
-    let recorded = plane
-        .record(
-            plane.header(now),
-            Event::RevisionActivated(event),
-            None,
-            Durability::Durable,
-        )
-        .await;
-    recorded.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
-    plane
+    let next = change.compile(now).await?;
+    let changed = next.digest != before.digest;
+    if changed && !check_only {
+        change.put_in_force(&next, now).await?;
+    }
+    Ok(Value::object([
+        ("revision", Value::from(next.revision.to_string())),
+        ("digest", Value::from(next.digest.to_string())),
+        ("changed", Value::from(changed)),
+        ("checked_only", Value::from(check_only)),
+        ("still_stopped", Value::Array(stopped)),
+    ]))
+}
+
+/// Disables an agent: a revision of its own, so that it is durable and in force on the next call.
+pub(super) async fn disable(
+    plane: &Plane,
+    call: &Call<'_>,
+    agent: AgentId,
+) -> Result<(), AdminError> {
+    let _one_at_a_time = plane.changing.lock().await;
+    let before = plane.loaded();
+    let now = plane.clock.now();
+    let mut registry = plane
         .store
-        .activate(&plane.tenant, Some(before.revision), revision, now)
+        .load(&plane.tenant, before.revision)
         .await
         .map_err(|fault| store(&fault))?;
-    reload::reload(plane)
-        .await
-        .map_err(AdminError::Unavailable)?;
-    Ok(summary)
+    match registry.agents.get_mut(&agent) {
+        Some(found) if found.enabled => found.enabled = false,
+        Some(_) | None => return Ok(()),
+    }
+    let change = Change {
+        plane,
+        call,
+        before: before.revision,
+        registry,
+    };
+    let next = change.compile(now).await?;
+    change.put_in_force(&next, now).await
+}
+
+/// A registry on its way into force.
+struct Change<'a> {
+    plane: &'a Plane,
+    call: &'a Call<'a>,
+    before: RevisionId,
+    registry: Registry,
+}
+
+impl Change<'_> {
+    /// Compiles it: whatever could keep it from coming into force shows here, before anything is written.
+    async fn compile(&self, now: Timestamp) -> Result<Arc<Loaded>, AdminError> {
+        let revision = RevisionId::new(now, crate::random());
+        reload::compile(self.plane, revision, self.registry.clone())
+            .await
+            .map_err(AdminError::Project)
+    }
+
+    /// Stores and records it, moves the revision row, and reloads.
+    async fn put_in_force(&self, next: &Loaded, now: Timestamp) -> Result<(), AdminError> {
+        let Self {
+            plane,
+            call,
+            before,
+            registry,
+        } = self;
+        let tenant = &plane.tenant;
+        plane
+            .store
+            .propose(tenant, Some(*before), next.revision, registry, now)
+            .await
+            .map_err(|fault| store(&fault))?;
+        let event = RevisionActivated {
+            from: Some(*before),
+            to: next.revision,
+            digest: next.digest,
+            by: Actor::Operator(call.operator.id),
+        };
+        let recorded = plane
+            .record(
+                plane.header(now),
+                Event::RevisionActivated(event),
+                None,
+                Durability::Durable,
+            )
+            .await;
+        recorded.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
+        plane
+            .store
+            .activate(tenant, Some(*before), next.revision, now)
+            .await
+            .map_err(|fault| store(&fault))?;
+        reload::reload(plane)
+            .await
+            .map(drop)
+            .map_err(AdminError::Unavailable)
+    }
 }
 
 /// The texts of a project, by path.

@@ -21,9 +21,15 @@ pub(crate) async fn run(
             .map_err(|_binary| Failure::new(format!("{path} is not UTF-8 text")))?;
         texts.push((path, Value::from(text)));
     }
+    let resume = args
+        .resume
+        .iter()
+        .map(|name| Value::from(name.as_str()))
+        .collect();
     let body = Value::object([
         ("files", Value::object(texts)),
         ("check", Value::from(args.check)),
+        ("resume", Value::Array(resume)),
     ]);
     let answer = OperatorClient::of(config)?.post("/v1/apply", &body).await?;
     if terminal.is_json() {
@@ -40,5 +46,16 @@ pub(crate) async fn run(
         (true, true) => "the project is sound; `writ apply` puts it in force".to_owned(),
         (true, false) => format!("{} {revision}", terminal.paint(Tone::Good, "in force:")),
     });
+    for agent in answer
+        .member("still_stopped")
+        .and_then(Value::as_array)
+        .unwrap_or_default()
+    {
+        let name = agent.as_str().unwrap_or_default();
+        terminal.line(&format!(
+            "{} {name} was killed and stays stopped: `writ apply --resume {name}`",
+            terminal.paint(Tone::Warn, "note")
+        ));
+    }
     Ok(())
 }
