@@ -325,6 +325,19 @@ impl Server {
         self.child.wait().unwrap()
     }
 
+    /// From now on no write makes a file of its longer (`RLIMIT_FSIZE`). A process that does not ignore SIGXFSZ dies of it.
+    pub fn let_no_file_grow(&self) {
+        rustix::process::prlimit(
+            Some(rustix::process::Pid::from_child(&self.child)),
+            rustix::process::Resource::Fsize,
+            rustix::process::Rlimit {
+                current: Some(0),
+                maximum: None,
+            },
+        )
+        .unwrap();
+    }
+
     /// SIGHUP.
     pub fn hang_up(&self) {
         rustix::process::kill_process(

@@ -1,0 +1,13 @@
+//! What the gateway says when it does not serve, what it lets through when it does, and how it reads the wire.
+//!
+//! Upstreams are the help desk, which behaves, and [`odd::Odd`], which does not.
+
+mod hygiene;
+mod installation;
+mod odd;
+mod refusals;
+mod smuggling;
+mod strangers;
+mod streaming;
+mod unrecorded;
+mod wire;
