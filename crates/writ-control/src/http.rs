@@ -19,17 +19,30 @@ const MOST: usize = 96 * 1024 * 1024;
 /// Largest body of a request without identity, in bytes.
 const MOST_PUBLIC: usize = 256 * 1024;
 
+/// What a process says that is ready, on a revision that is not the newest. Strangers are not told why.
+const BEHIND: &str =
+    "ready, but the last change is not in force; the revision before is: see `writ doctor`\n";
+
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Serves one request of the control plane. There is always a response.
+///
+/// The request runs on a task of its own: a client that hangs up does not stop a kill before it is recorded, or a change
+/// between its record and its coming into force, and a panic ends one request, not the connection's others.
 pub async fn handle(
     plane: Arc<Plane>,
     from: Connection,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
-    let served = serve(&plane, &from, request).await;
-    let mut response = served.unwrap_or_else(|fault| fault.into_response());
+    let served = tokio::spawn(async move { serve(&plane, &from, request).await }).await;
+    let served = served.unwrap_or_else(|fault| {
+        tracing::error!(%fault, "a request of the control plane ended in a panic");
+        Err(AdminError::Unavailable(
+            "the request ended unexpectedly".to_owned(),
+        ))
+    });
+    let mut response = served.unwrap_or_else(AdminError::into_response);
     let headers = response.headers_mut();
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
@@ -96,6 +109,7 @@ async fn public(
         Endpoint::Metadata => Ok(json(StatusCode::OK, &oauth::server_metadata(plane))),
         Endpoint::Health => Ok(text(StatusCode::OK, "ok\n")),
         Endpoint::Ready => Ok(match plane.unready() {
+            None if plane.is_behind() => text(StatusCode::OK, BEHIND),
             None => text(StatusCode::OK, "ready\n"),
             Some(why) => text(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -252,6 +252,13 @@ impl Plane {
         self.logs.fault()
     }
 
+    /// Whether the last change, or the last reload, did not come into force.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.is_some()
+    }
+
     /// Deletes the evidence of days that are over for longer than it is kept, keys first.
     ///
     /// # Errors

@@ -69,7 +69,8 @@ pub async fn seed(
 }
 
 /// Makes the token with which the first admin signs in, if there is no admin: 0600 at `path`, its digest in the store.
-/// Says whether the token waits there.
+/// Says whether the token waits there. Each start makes another until one is used: a start that was cut short between
+/// store and file must not leave a token that nobody holds.
 ///
 /// # Errors
 ///
@@ -81,20 +82,24 @@ pub async fn first_boot_token(
     now: Timestamp,
 ) -> Result<bool, StartError> {
     let token = crate::secret_text("wfb_").ok_or(StartError::Random)?;
-    if !store
+    let waits = store
         .put_first_boot_token(tenant, &hash(&token), now)
-        .await?
-    {
-        return Ok(path.exists());
-    }
+        .await?;
     let failed = |cause| StartError::File {
         file: path.display().to_string(),
         cause,
     };
+    // One that was used opens nothing and only invites questions; and a mode counts only for a file that is made anew.
+    match std::fs::remove_file(path) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => return Err(failed(fault)),
+        Ok(()) | Err(_) => {}
+    }
+    if !waits {
+        return Ok(false);
+    }
     let mut file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(path)
         .map_err(failed)?;

@@ -92,7 +92,10 @@ const END_SESSION: &str = "DELETE FROM operator_sessions WHERE tenant = ?1 AND t
 const EXPIRE_SESSIONS: &str = "DELETE FROM operator_sessions WHERE tenant = ?1 AND expires <= ?2";
 const PUT_FIRST_BOOT: &str =
     "INSERT INTO first_boot_token (tenant, token_hash, created) VALUES (?1, ?2, ?3)
-    ON CONFLICT (tenant) DO NOTHING";
+    ON CONFLICT (tenant) DO UPDATE SET token_hash = excluded.token_hash, created = excluded.created
+    WHERE consumed IS NULL";
+const FIRST_BOOT: &str = "SELECT count(*) FROM first_boot_token
+    WHERE tenant = ?1 AND token_hash = ?2 AND consumed IS NULL";
 const CONSUME_FIRST_BOOT: &str = "UPDATE first_boot_token SET consumed = ?3
     WHERE tenant = ?1 AND token_hash = ?2 AND consumed IS NULL";
 const ADMINS: &str = "SELECT count(*) FROM operators WHERE tenant = ?1 AND role = 'admin'";
@@ -162,19 +165,9 @@ impl Store {
         operator: OperatorId,
         expires: Timestamp,
     ) -> Result<(), StoreError> {
-        let begun = sqlx::query(PUT_SESSION)
-            .bind(tenant.as_str())
-            .bind(token.to_string())
-            .bind(operator.to_string())
-            .bind(instant_column(expires)?)
-            .execute(self.writer())
-            .await
-            .map_err(StoreError::inserting("session"))?;
-        if begun.rows_affected() == 0 {
-            Err(StoreError::Missing("operator"))
-        } else {
-            Ok(())
-        }
+        let mut change = self.change().await?;
+        begin_session(&mut change, tenant, token, operator, expires).await?;
+        Ok(change.commit().await?)
     }
 
     /// The session of a token's digest, if it has not expired.
@@ -231,7 +224,11 @@ impl Store {
         Ok(())
     }
 
-    /// Notes the digest of the first-boot token, unless one was ever noted or there is an admin: `true` if it was.
+    /// Notes the digest of the first-boot token, in place of one that nobody has used; unless one was used or there is an
+    /// admin. `true` if it was noted.
+    ///
+    /// It is replaced because the token itself is written after this: a process that ended between the two would have left a
+    /// digest of what nobody holds.
     ///
     /// # Errors
     ///
@@ -260,7 +257,26 @@ impl Store {
         Ok(noted.rows_affected() == 1)
     }
 
-    /// Uses up the first-boot token and registers the first admin, both or neither.
+    /// Whether this is the digest of a first-boot token that nobody has used.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub async fn is_first_boot_token(
+        &self,
+        tenant: &Tenant,
+        token: &Digest,
+    ) -> Result<bool, StoreError> {
+        let (count,): (i64,) = sqlx::query_as(FIRST_BOOT)
+            .bind(tenant.as_str())
+            .bind(token.to_string())
+            .fetch_one(self.readers())
+            .await?;
+        Ok(count == 1)
+    }
+
+    /// Uses up the first-boot token, registers the first admin and begins their session: all of it or nothing, because an
+    /// admin without a session could never sign in again. `session` is the digest of what the admin keeps, and its end.
     ///
     /// # Errors
     ///
@@ -271,6 +287,7 @@ impl Store {
         tenant: &Tenant,
         token: &Digest,
         admin: &Operator,
+        (session, expires): (&Digest, Timestamp),
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut change = self.change().await?;
@@ -284,7 +301,30 @@ impl Store {
             return Err(StoreError::FirstBoot);
         }
         put(&mut change, tenant, admin).await?;
+        begin_session(&mut change, tenant, session, admin.id, expires).await?;
         Ok(change.commit().await?)
+    }
+}
+
+async fn begin_session(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    token: &Digest,
+    operator: OperatorId,
+    expires: Timestamp,
+) -> Result<(), StoreError> {
+    let begun = sqlx::query(PUT_SESSION)
+        .bind(tenant.as_str())
+        .bind(token.to_string())
+        .bind(operator.to_string())
+        .bind(instant_column(expires)?)
+        .execute(connection)
+        .await
+        .map_err(StoreError::inserting("session"))?;
+    if begun.rows_affected() == 0 {
+        Err(StoreError::Missing("operator"))
+    } else {
+        Ok(())
     }
 }
 

@@ -61,17 +61,13 @@ pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminErr
         role: Role::Admin,
         created: now,
     };
-    let redeemed = plane
-        .store
-        .redeem_first_boot_token(&plane.tenant, &hash(token), &admin, now)
-        .await;
-    redeemed.map_err(|fault| {
-        if matches!(fault, StoreError::FirstBoot) {
-            AdminError::Unauthenticated
-        } else {
-            AdminError::Unavailable(fault.to_string())
-        }
-    })?;
+    // Looked up before it is used, so that strangers write no records; recorded before it counts; and then used, with the
+    // session begun, in one step: an admin without a session could never sign in again.
+    let token = hash(token);
+    let known = plane.store.is_first_boot_token(&plane.tenant, &token).await;
+    if !known.map_err(|fault| AdminError::Unavailable(fault.to_string()))? {
+        return Err(AdminError::Unauthenticated);
+    }
     let action = "operator.first_sign_in"
         .parse()
         .map_err(|_never| AdminError::Unauthenticated)?;
@@ -88,11 +84,23 @@ pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminErr
     let session = crate::secret_text("wos_")
         .ok_or_else(|| AdminError::Unavailable("the random source failed".to_owned()))?;
     let expires = now.plus(SESSION_LIFE);
-    let begun = plane
+    let redeemed = plane
         .store
-        .put_session(&plane.tenant, &hash(&session), id, expires)
+        .redeem_first_boot_token(
+            &plane.tenant,
+            &token,
+            &admin,
+            (&hash(&session), expires),
+            now,
+        )
         .await;
-    begun.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
+    redeemed.map_err(|fault| {
+        if matches!(fault, StoreError::FirstBoot) {
+            AdminError::Unauthenticated
+        } else {
+            AdminError::Unavailable(fault.to_string())
+        }
+    })?;
     Ok(Value::object([
         ("session", Value::from(session)),
         ("operator", Value::from(id.to_string())),

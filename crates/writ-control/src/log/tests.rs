@@ -517,8 +517,8 @@ fn intents_without_outcome_are_orphans_until_a_start_has_said_so() {
     assert_eq!(recovered.orphans[0].task, task(3));
     assert_eq!(
         recovered.last_time,
-        Some(at(1498)),
-        "the time of the last record"
+        Some(at(1499)),
+        "the latest time, which is not the last record's"
     );
     assert_eq!(
         recovered

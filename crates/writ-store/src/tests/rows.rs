@@ -359,6 +359,41 @@ async fn sessions_end_when_they_are_told_to_or_with_their_operator() {
     );
 }
 
+/// A process may end after it has noted the digest and before it has written the token down.
+#[tokio::test]
+async fn a_first_boot_token_that_nobody_used_is_replaced_and_one_that_was_used_is_not() {
+    let Bench {
+        store,
+        folder: _folder,
+    } = Bench::new().await;
+    let (lost, kept, late) = (
+        Digest::of(b"lost"),
+        Digest::of(b"kept"),
+        Digest::of(b"late"),
+    );
+    let put = async |token| {
+        store
+            .put_first_boot_token(&tenant(), token, NOON)
+            .await
+            .unwrap()
+    };
+    let good = async |token| store.is_first_boot_token(&tenant(), token).await.unwrap();
+    assert!(put(&lost).await && good(&lost).await);
+    assert!(put(&kept).await && good(&kept).await && !good(&lost).await);
+    let admin = person(1, "alice", Role::Admin);
+    let session = (
+        &Digest::of(b"session"),
+        NOON.plus(Duration::from_secs(60)),
+    );
+    store
+        .redeem_first_boot_token(&tenant(), &kept, &admin, session, NOON)
+        .await
+        .unwrap();
+    assert!(!good(&kept).await && !put(&late).await && !good(&late).await);
+    store.remove_operator(&tenant(), admin.id).await.unwrap();
+    assert!(!put(&late).await, "one was used, admin or not");
+}
+
 #[tokio::test]
 async fn the_first_boot_token_lets_one_admin_in_once() {
     let Bench {
@@ -368,8 +403,10 @@ async fn the_first_boot_token_lets_one_admin_in_once() {
     let (token, wrong) = (Digest::of(b"right"), Digest::of(b"wrong"));
     let admin = person(1, "alice", Role::Admin);
     let redeem = async |token: &Digest, who: &Operator| {
+        let session = Digest::of(who.name.as_bytes());
+        let later = NOON.plus(Duration::from_secs(3600));
         store
-            .redeem_first_boot_token(&tenant(), token, who, NOON)
+            .redeem_first_boot_token(&tenant(), token, who, (&session, later), NOON)
             .await
     };
     assert!(
@@ -381,13 +418,6 @@ async fn the_first_boot_token_lets_one_admin_in_once() {
             .put_first_boot_token(&tenant(), &token, NOON)
             .await
             .unwrap()
-    );
-    assert!(
-        !store
-            .put_first_boot_token(&tenant(), &wrong, NOON)
-            .await
-            .unwrap(),
-        "it is made once"
     );
     assert!(matches!(
         redeem(&wrong, &admin).await,
@@ -408,6 +438,11 @@ async fn the_first_boot_token_lets_one_admin_in_once() {
     ));
     let carol = person(4, "carol", Role::Admin);
     redeem(&token, &carol).await.unwrap();
+    let session = store
+        .session(&tenant(), &Digest::of(b"carol"), NOON)
+        .await
+        .unwrap();
+    assert_eq!(session.unwrap().operator, carol, "who is let in is in");
     let dave = person(5, "dave", Role::Admin);
     assert!(
         matches!(redeem(&token, &dave).await, Err(StoreError::FirstBoot)),
