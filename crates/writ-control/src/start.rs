@@ -29,6 +29,9 @@ pub enum StartError {
     /// The log and the store tell different stories.
     #[error("the ledger cannot be rebuilt from the log")]
     Rebuild(#[from] RebuildError),
+    /// A task's row in the store is not what the log says was granted.
+    #[error("the store's row of {0} is not what the log says was granted: restore the store")]
+    Altered(TaskId),
     /// A file cannot be written.
     #[error("cannot write `{file}`")]
     File {
@@ -141,6 +144,8 @@ pub struct LedgerRebuild<L> {
     tasks: BTreeMap<TaskId, Grant>,
     labels: L,
     rebuild: Rebuild,
+    opened: BTreeSet<TaskId>,
+    ended_early: BTreeMap<TaskId, Ending>,
 }
 
 impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
@@ -152,6 +157,8 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             tasks,
             labels,
             rebuild: Rebuild::new(limits),
+            opened: BTreeSet::new(),
+            ended_early: BTreeMap::new(),
         }
     }
 
@@ -168,11 +175,23 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
     /// The log and the store tell different stories.
     pub fn take(&mut self, record: &Record) -> Result<(), StartError> {
         let event = match &record.event {
-            Event::TaskOpened(opened) => self
-                .tasks
-                .get(&opened.task)
-                .cloned()
-                .map(|grant| writ_task::Event::Opened(Box::new(grant))),
+            Event::TaskOpened(opened) => match self.tasks.get(&opened.task) {
+                None => None,
+                Some(grant) if grant.digest() != opened.grant => {
+                    return Err(StartError::Altered(opened.task));
+                }
+                Some(grant) => {
+                    let opening = writ_task::Event::Opened(Box::new(grant.clone()));
+                    self.rebuild.apply(&self.tenant, opening)?;
+                    self.opened.insert(opened.task);
+                    // A kill that overtook the opening's record: the task was over before it began.
+                    let ended = self.ended_early.remove(&opened.task);
+                    ended.map(|why| writ_task::Event::Ended {
+                        task: opened.task,
+                        why,
+                    })
+                }
+            },
             Event::Intent(intent) if self.tasks.contains_key(&intent.subject.task) => {
                 let task = intent.subject.task;
                 let labels = (self.labels)(&intent.action);
@@ -191,10 +210,15 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                     Closing::Revoked => Ending::Revoked,
                     Closing::Expired => Ending::Deadline,
                 };
-                Some(writ_task::Event::Ended {
-                    task: closed.task,
-                    why,
-                })
+                if self.opened.contains(&closed.task) {
+                    Some(writ_task::Event::Ended {
+                        task: closed.task,
+                        why,
+                    })
+                } else {
+                    self.ended_early.insert(closed.task, why);
+                    None
+                }
             }
             Event::Intent(_)
             | Event::TaskClosed(_)
@@ -218,3 +242,6 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
         self.rebuild.finish(now).ledger
     }
 }
+
+#[cfg(test)]
+mod tests;

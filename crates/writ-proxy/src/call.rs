@@ -87,6 +87,7 @@ async fn call(
     if !entered.grant().holds(operation.action()) {
         return Err(ReasonCode::ActionNotGranted.into());
     }
+    decide::purpose(&snapshot, &agent, &entered, operation.action())?;
 
     let content_type = body::check_type(operation, &head.headers)?;
     let bytes = body::read(body, parts.limits.body_bytes, parts.timeouts.request_body).await?;

@@ -10,7 +10,7 @@ use writ_contract::{Operation, Parsed, RawCall, Route, RouteError};
 use writ_policy::{InputView, Permit, Question};
 use writ_task::Entered;
 use writ_token::Authenticated;
-use writ_types::{Agent, Attr, Facts, Limits, ReasonCode};
+use writ_types::{ActionName, Agent, Attr, Facts, Limits, ReasonCode};
 
 use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
@@ -43,6 +43,26 @@ pub(crate) fn agent(
         return Err(ReasonCode::Unauthenticated);
     }
     Ok(Arc::clone(agent))
+}
+
+/// Whether the purpose still covers the action. What was taken from a purpose or an agent is taken from live tasks too.
+pub(crate) fn purpose(
+    snapshot: &Snapshot,
+    agent: &Agent,
+    entered: &Entered,
+    action: &ActionName,
+) -> Result<(), ReasonCode> {
+    let name = &entered.grant().purpose;
+    let purpose = snapshot
+        .purposes
+        .get(name)
+        .filter(|_| agent.purposes.contains(name));
+    let covered = purpose.is_some_and(|purpose| purpose.actions.contains(action));
+    if covered {
+        Ok(())
+    } else {
+        Err(ReasonCode::ActionNotGranted)
+    }
 }
 
 /// The operation at the target.
@@ -184,7 +204,8 @@ pub(crate) fn outgoing(
     let method = Method::from_bytes(operation.method().as_bytes()).map_err(|_unknown| malformed)?;
     for (name, value) in parsed.headers {
         let name = HeaderName::try_from(name).map_err(|_malformed| malformed)?;
-        headers.append(
+        // A declared field stands in place of what would have travelled on by itself.
+        headers.insert(
             name,
             HeaderValue::try_from(value).map_err(|_control| malformed)?,
         );

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -17,6 +18,9 @@ use writ_types::{Clock, Monotonic, ReasonCode, Timeouts, UpstreamUrl};
 
 /// Idle connections kept for each upstream and worker.
 const MOST_IDLE: usize = 256;
+
+/// How long a connection from the pool may take to be ready: it has nothing to do but notice its last response's end.
+const READY: Duration = Duration::from_millis(100);
 
 /// An exchange that is under way: giving it back returns the connection to the pool.
 #[derive(Debug)]
@@ -135,7 +139,8 @@ impl Pool {
         request: Request<Full<Bytes>>,
     ) -> Result<(Response<Incoming>, SendRequest<Full<Bytes>>), Attempt> {
         // The connection is ready as soon as its task has seen the end of the response before.
-        if sender.ready().await.is_err() {
+        let ready = tokio::time::timeout(READY, sender.ready()).await;
+        if !matches!(ready, Ok(Ok(()))) {
             return Err(Attempt::NotSent(Box::new(request)));
         }
         let head = tokio::time::timeout(

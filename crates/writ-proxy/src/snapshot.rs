@@ -8,7 +8,8 @@ use writ_contract::Contract;
 use writ_policy::{Pdp, Prepared};
 use writ_token::TokenVerifier;
 use writ_types::{
-    Agent, AgentId, Api, ApiId, Grant, PublicUrl, ReasonCode, RevisionId, TaskId, Tenant,
+    Agent, AgentId, Api, ApiId, Grant, PublicUrl, Purpose, PurposeName, ReasonCode, RevisionId,
+    TaskId, Tenant,
 };
 
 use crate::credential::Credential;
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub apis: BTreeMap<ApiId, ApiSnapshot>,
     /// The agents.
     pub agents: BTreeMap<AgentId, Arc<Agent>>,
+    /// The purposes.
+    pub purposes: BTreeMap<PurposeName, Purpose>,
     /// The policies.
     pub pdp: Arc<Pdp>,
     /// The entities of tasks that have called.

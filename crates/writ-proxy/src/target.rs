@@ -6,7 +6,7 @@ use writ_types::ApiId;
 
 /// Request fields that travel on as they are. Everything else stays here: an API sees what its contract declares and
 /// these, never the caller's credentials, cookies, forwarding claims or connection options (RFC 9110 §7.6.1).
-const FORWARDED: [HeaderName; 8] = [
+const FORWARDED: [HeaderName; 7] = [
     header::ACCEPT,
     header::ACCEPT_LANGUAGE,
     header::CONTENT_TYPE,
@@ -14,7 +14,6 @@ const FORWARDED: [HeaderName; 8] = [
     header::IF_NONE_MATCH,
     header::IF_MODIFIED_SINCE,
     header::IF_UNMODIFIED_SINCE,
-    HeaderName::from_static("prefer"),
 ];
 
 /// What a request asks for.

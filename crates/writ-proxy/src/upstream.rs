@@ -127,8 +127,9 @@ fn prepare(
     Ok(request)
 }
 
-/// Response fields that stay here: of the connection, of the upstream's own sessions and machines, and ours.
-const KEPT: [&str; 20] = [
+/// Response fields that stay here: of the connection, of the upstream's own sessions, machines and addresses, and ours. An
+/// address of the upstream would lead a client around the gateway.
+const KEPT: [&str; 25] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -139,6 +140,11 @@ const KEPT: [&str; 20] = [
     "transfer-encoding",
     "upgrade",
     "set-cookie",
+    "dpop-nonce",
+    "location",
+    "content-location",
+    "link",
+    "refresh",
     "www-authenticate",
     "authentication-info",
     "server",

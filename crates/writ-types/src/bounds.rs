@@ -192,7 +192,7 @@ impl Bound {
             }),
             Self::Prefix(prefix) => value
                 .as_str()
-                .is_some_and(|text| text.starts_with(prefix.as_str())),
+                .is_some_and(|text| text.starts_with(prefix.as_str()) && !climbs_out(prefix, text)),
             Self::Dates { from, to } => {
                 value
                     .as_str()
@@ -276,6 +276,14 @@ fn amount(value: &Value) -> Option<Decimal> {
         Value::String(text) => text.parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// Whether a path that begins with a prefix leaves it again by a dot segment.
+fn climbs_out(prefix: &str, text: &str) -> bool {
+    prefix.contains('/')
+        && text
+            .split(['/', '\\'])
+            .any(|segment| matches!(segment, "." | ".."))
 }
 
 /// `YYYY-MM-DD` with a month and a day that can be; such texts order as the days do.
@@ -362,8 +370,14 @@ impl Bounds {
     /// The bounds of the given actions alone.
     #[must_use]
     pub fn only(&self, actions: &BTreeSet<ActionName>) -> Self {
-        let held = self.0.iter().filter(|(action, _)| actions.contains(*action));
-        Self(held.map(|(action, places)| (action.clone(), places.clone())).collect())
+        let held = self
+            .0
+            .iter()
+            .filter(|(action, _)| actions.contains(*action));
+        Self(
+            held.map(|(action, places)| (action.clone(), places.clone()))
+                .collect(),
+        )
     }
 
     /// The actions that are bounded, with their places.

@@ -268,15 +268,29 @@ impl Grant {
         })
     }
 
-    /// The digest of everything granted: what a token or an approval can be bound to.
+    /// The digest of everything granted: what the log commits to, and a restart compares the store with.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let header = format!("{}\n{}\n{}\n", self.tenant, self.task, self.agent);
-        Digest::of_parts(&[
-            b"writ grant v1\n",
-            header.as_bytes(),
-            self.to_details().canonical().as_bytes(),
-        ])
+        let text = |text: Option<String>| text.map_or(Value::Null, Value::String);
+        let whole = Value::object([
+            ("tenant", Value::from(self.tenant.as_str())),
+            ("task", Value::from(self.task.to_string())),
+            ("agent", Value::from(self.agent.to_string())),
+            (
+                "requester",
+                text(
+                    self.requester
+                        .as_ref()
+                        .map(|user| format!("{} {}", user.issuer, user.subject)),
+                ),
+            ),
+            ("details", self.to_details()),
+            ("opened", Value::from(self.opened.to_string())),
+            ("deadline", Value::from(self.deadline.to_string())),
+            ("parent", text(self.parent.map(|parent| parent.to_string()))),
+            ("prompt", text(self.prompt.map(|prompt| prompt.to_string()))),
+        ]);
+        Digest::of_parts(&[b"writ grant v1\n", whole.canonical().as_bytes()])
     }
 }
 

@@ -19,6 +19,7 @@ use writ_task::MemoryLedger;
 use writ_token::{Issuer, NonceIssuer, ReplayCache, TokenCache, TokenVerifier, TrustBundles};
 use writ_types::{Clock, Secret, Tenant, WallGuard};
 
+use crate::app::listener::Stop;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::issuers;
@@ -46,7 +47,7 @@ pub(crate) struct App {
     plane: Arc<Plane>,
     data_plane: Arc<Gateway>,
     log: LogPlace,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
     tasks: JoinSet<()>,
     workers: Vec<std::thread::JoinHandle<()>>,
 }
@@ -144,7 +145,7 @@ impl App {
         notices: Vec<String>,
         first_boot_token: Option<PathBuf>,
     ) -> Result<Self, Failure> {
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(Stop::Serving);
         let bundles = Arc::new(TrustBundles::of([plane.trust_bundle()?]));
         let tls = config
             .tls
@@ -190,17 +191,20 @@ impl App {
     /// Stops: no new calls, those in flight finish within their time, the log is flushed and its checkpoint published.
     pub(crate) async fn stop(mut self, drain: std::time::Duration) -> Result<(), Failure> {
         self.data_plane.drain();
-        self.stop.send_replace(true);
+        self.stop.send_replace(Stop::Draining);
         let workers = std::mem::take(&mut self.workers);
-        let drained = async {
+        let mut drained = std::pin::pin!(async {
             while self.tasks.join_next().await.is_some() {}
             let joined = tokio::task::spawn_blocking(move || {
                 workers.into_iter().for_each(|worker| drop(worker.join()))
             });
             drop(joined.await);
-        };
-        // Calls that do not finish in time are cut; their outcomes are recorded as such.
-        drop(tokio::time::timeout(drain, drained).await);
+        });
+        // Calls that do not finish in time are cut, and the log stays open until their outcomes are in it.
+        if tokio::time::timeout(drain, &mut drained).await.is_err() {
+            self.stop.send_replace(Stop::Now);
+            drained.await;
+        }
         self.log.writer.shutdown().await?;
         Ok(())
     }
@@ -270,6 +274,7 @@ fn snapshot(
         verifier: verifier.clone(),
         apis,
         agents: loaded.agents.clone(),
+        purposes: loaded.purposes.clone(),
         pdp: Arc::clone(&loaded.pdp),
         prepared: PreparedTasks::default(),
     })

@@ -25,6 +25,9 @@ fn bound_table() {
         (r#"{"min":0}"#, r#""abc""#, false),
         (r#"{"prefix":"agent/"}"#, r#""agent/x""#, true),
         (r#"{"prefix":"agent/"}"#, r#""main""#, false),
+        (r#"{"prefix":"agent/"}"#, r#""agent/../main""#, false),
+        (r#"{"prefix":"agent/"}"#, r#""agent/a..b""#, true),
+        (r#"{"prefix":"v1."}"#, r#""v1../x""#, true),
         (
             r#"{"from":"2026-01-01","to":"2026-12-31"}"#,
             r#""2026-11-23""#,

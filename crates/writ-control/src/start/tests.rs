@@ -1,0 +1,121 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use writ_audit::{Actor, Closing, Event, Header, Record, TaskClosed, TaskOpened};
+use writ_task::Ledger as _;
+use writ_types::{
+    AgentId, Bounds, Budget, Charge, Grant, Limits, Mode, RecordId, TaskId, Tenant, Timestamp,
+};
+
+use super::{LedgerRebuild, StartError};
+
+const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+fn grant() -> Grant {
+    Grant {
+        tenant: Tenant::default_tenant(),
+        task: TaskId::new(NOW, [1; 10]),
+        agent: AgentId::new(NOW, [2; 10]),
+        requester: None,
+        purpose: "triage".parse().unwrap(),
+        mode: Mode::Autonomous,
+        actions: BTreeSet::from(["desk:read".parse().unwrap()]),
+        bounds: Bounds::none(),
+        budget: Budget {
+            calls: 5,
+            ..Budget::DEFAULT
+        },
+        opened: NOW,
+        deadline: NOW.plus(Duration::from_secs(600)),
+        parent: None,
+        prompt: None,
+    }
+}
+
+fn record(event: Event) -> Record {
+    let header = Header {
+        id: RecordId::new(NOW, [3; 10]),
+        tenant: Tenant::default_tenant(),
+        time: NOW,
+        node: "node1".parse().unwrap(),
+        revision: None,
+    };
+    Record::new(header, event)
+}
+
+fn opened(grant: &Grant) -> Record {
+    let spiffe = "spiffe://writ.local/agent/a".parse().unwrap();
+    record(Event::TaskOpened(Box::new(TaskOpened::of(
+        grant, &spiffe, None, None,
+    ))))
+}
+
+fn closed(grant: &Grant) -> Record {
+    let (task, agent) = (grant.task, grant.agent);
+    record(Event::TaskClosed(TaskClosed {
+        task,
+        agent,
+        how: Closing::Revoked,
+        by: Actor::System,
+        spent: Charge::default(),
+    }))
+}
+
+/// Rebuilds from a store with `stored` and a log of `records`; whether the task lives then.
+async fn lives(stored: Grant, records: &[Record]) -> Result<bool, StartError> {
+    let (tenant, task) = (stored.tenant.clone(), stored.task);
+    let tasks = BTreeMap::from([(task, stored)]);
+    let mut rebuild = LedgerRebuild::new(
+        tenant.clone(),
+        tasks,
+        |_| BTreeSet::new(),
+        &Limits::default(),
+    );
+    for record in records {
+        rebuild.take(record)?;
+    }
+    let status = rebuild.finish(NOW).status(&tenant, task, NOW).await;
+    Ok(status.is_some_and(|status| status.state == writ_task::TaskState::Live))
+}
+
+#[tokio::test]
+async fn a_task_lives_on_if_the_log_opened_it_and_did_not_end_it() {
+    let grant = grant();
+    assert!(lives(grant.clone(), &[opened(&grant)]).await.unwrap());
+    assert!(
+        !lives(grant.clone(), &[opened(&grant), closed(&grant)])
+            .await
+            .unwrap()
+    );
+    assert!(
+        !lives(grant, &[]).await.unwrap(),
+        "what was stored and never recorded did not happen"
+    );
+}
+
+#[tokio::test]
+async fn a_kill_that_overtakes_the_record_of_the_opening_still_counts() {
+    let grant = grant();
+    assert!(
+        !lives(grant.clone(), &[closed(&grant), opened(&grant)])
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_was_widened_in_the_store_stops_the_start() {
+    let grant = grant();
+    let log = [opened(&grant)];
+    let mut wider = vec![grant.clone(); 4];
+    wider[0].budget.calls = 500;
+    wider[1].actions.insert("desk:delete".parse().unwrap());
+    wider[2].deadline = grant.deadline.plus(Duration::from_secs(1));
+    wider[3].mode = Mode::Copilot;
+    for row in wider {
+        assert!(matches!(
+            lives(row, &log).await,
+            Err(StartError::Altered(_))
+        ));
+    }
+}
