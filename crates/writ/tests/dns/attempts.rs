@@ -168,100 +168,26 @@ fn attempt(
 fn other_operations(zones: &Zones) -> Vec<Attempt> {
     let Zones { own, other, none } = zones;
     let new_zone = format!(r#"{{"name":"{none}","kind":"Native","nameservers":["ns1.{none}"]}}"#);
+    #[rustfmt::skip]
     let rows = [
         ("delete the zone", "DELETE", zone(own), String::new()),
         ("delete another zone", "DELETE", zone(other), String::new()),
-        (
-            "make a zone",
-            "POST",
-            zone("").trim_end_matches('/').to_owned(),
-            new_zone,
-        ),
-        (
-            "turn the zone into a slave",
-            "PUT",
-            zone(own),
-            r#"{"kind":"Slave","masters":["192.0.2.66"]}"#.to_owned(),
-        ),
-        (
-            "list the zones",
-            "GET",
-            "/servers/localhost/zones".to_owned(),
-            String::new(),
-        ),
+        ("make a zone", "POST", zone("").trim_end_matches('/').to_owned(), new_zone),
+        ("turn the zone into a slave", "PUT", zone(own), r#"{"kind":"Slave","masters":["192.0.2.66"]}"#.to_owned()),
+        ("list the zones", "GET", "/servers/localhost/zones".to_owned(), String::new()),
         ("read the zone", "GET", zone(own), String::new()),
-        (
-            "export the zone",
-            "GET",
-            format!("{}/export", zone(own)),
-            String::new(),
-        ),
-        (
-            "notify the slaves",
-            "PUT",
-            format!("{}/notify", zone(own)),
-            String::new(),
-        ),
-        (
-            "read the server's configuration",
-            "GET",
-            "/servers/localhost/config".to_owned(),
-            String::new(),
-        ),
-        (
-            "read the key among the settings",
-            "GET",
-            "/servers/localhost/config/api-key".to_owned(),
-            String::new(),
-        ),
-        (
-            "read the statistics",
-            "GET",
-            "/servers/localhost/statistics".to_owned(),
-            String::new(),
-        ),
-        (
-            "search all zones",
-            "GET",
-            "/servers/localhost/search-data?q=*&max=100".to_owned(),
-            String::new(),
-        ),
-        (
-            "read the signing keys",
-            "GET",
-            format!("{}/cryptokeys", zone(own)),
-            String::new(),
-        ),
-        (
-            "make a signing key",
-            "POST",
-            format!("{}/cryptokeys", zone(own)),
-            r#"{"keytype":"csk","active":true}"#.to_owned(),
-        ),
-        (
-            "allow transfers to anyone",
-            "PUT",
-            format!("{}/metadata/ALLOW-AXFR-FROM", zone(own)),
-            r#"{"kind":"ALLOW-AXFR-FROM","metadata":["0.0.0.0/0"]}"#.to_owned(),
-        ),
-        (
-            "list the transfer keys",
-            "GET",
-            "/servers/localhost/tsigkeys".to_owned(),
-            String::new(),
-        ),
-        (
-            "flush the cache",
-            "PUT",
-            format!("/servers/localhost/cache/flush?domain={own}"),
-            String::new(),
-        ),
-        (
-            "list the servers",
-            "GET",
-            "/servers".to_owned(),
-            String::new(),
-        ),
+        ("export the zone", "GET", format!("{}/export", zone(own)), String::new()),
+        ("notify the slaves", "PUT", format!("{}/notify", zone(own)), String::new()),
+        ("read the server's configuration", "GET", "/servers/localhost/config".to_owned(), String::new()),
+        ("read the key among the settings", "GET", "/servers/localhost/config/api-key".to_owned(), String::new()),
+        ("read the statistics", "GET", "/servers/localhost/statistics".to_owned(), String::new()),
+        ("search all zones", "GET", "/servers/localhost/search-data?q=*&max=100".to_owned(), String::new()),
+        ("read the signing keys", "GET", format!("{}/cryptokeys", zone(own)), String::new()),
+        ("make a signing key", "POST", format!("{}/cryptokeys", zone(own)), r#"{"keytype":"csk","active":true}"#.to_owned()),
+        ("allow transfers to anyone", "PUT", format!("{}/metadata/ALLOW-AXFR-FROM", zone(own)), r#"{"kind":"ALLOW-AXFR-FROM","metadata":["0.0.0.0/0"]}"#.to_owned()),
+        ("list the transfer keys", "GET", "/servers/localhost/tsigkeys".to_owned(), String::new()),
+        ("flush the cache", "PUT", format!("/servers/localhost/cache/flush?domain={own}"), String::new()),
+        ("list the servers", "GET", "/servers".to_owned(), String::new()),
     ];
     rows.into_iter()
         .map(|(what, method, path, body)| {
@@ -277,66 +203,28 @@ fn other_records(zones: &Zones) -> Vec<Attempt> {
     let bad = || good().named(&format!("www.{own}"));
     let refused = ["outside_bounds", "forbidden"];
     let own_name = format!("_acme-challenge.{own}");
+    #[rustfmt::skip]
     let rows = [
         ("another name", vec![bad()]),
         ("the zone's own name", vec![good().named(own)]),
-        (
-            "a name below the challenge",
-            vec![good().named(&format!("x.{own_name}"))],
-        ),
-        (
-            "a name that only begins like it",
-            vec![good().named(&format!("_acme-challenge2.{own}"))],
-        ),
-        (
-            "the name in upper case",
-            vec![good().named(&own_name.to_uppercase())],
-        ),
-        (
-            "the name without its last dot",
-            vec![good().named(own_name.trim_end_matches('.'))],
-        ),
-        (
-            "the name of another zone",
-            vec![good().named(&format!("_acme-challenge.{other}"))],
-        ),
+        ("a name below the challenge", vec![good().named(&format!("x.{own_name}"))]),
+        ("a name that only begins like it", vec![good().named(&format!("_acme-challenge2.{own}"))]),
+        ("the name in upper case", vec![good().named(&own_name.to_uppercase())]),
+        ("the name without its last dot", vec![good().named(own_name.trim_end_matches('.'))]),
+        ("the name of another zone", vec![good().named(&format!("_acme-challenge.{other}"))]),
         ("an address", vec![good().of_type("A", "192.0.2.66")]),
         ("an alias", vec![good().of_type("CNAME", "evil.example.")]),
-        (
-            "a delegation",
-            vec![good().of_type("NS", "ns.evil.example.")],
-        ),
-        (
-            "the type in lower case",
-            vec![good().of_type("txt", "\\\"token\\\"")],
-        ),
-        (
-            "the type by its number",
-            vec![good().of_type("TYPE16", "\\\"token\\\"")],
-        ),
-        (
-            "deleting the challenge",
-            vec![good().changed_by("DELETE").without_records()],
-        ),
-        (
-            "deleting another name",
-            vec![bad().changed_by("DELETE").without_records()],
-        ),
-        (
-            "deleting, in lower case",
-            vec![good().changed_by("delete").without_records()],
-        ),
+        ("a delegation", vec![good().of_type("NS", "ns.evil.example.")]),
+        ("the type in lower case", vec![good().of_type("txt", "\\\"token\\\"")]),
+        ("the type by its number", vec![good().of_type("TYPE16", "\\\"token\\\"")]),
+        ("deleting the challenge", vec![good().changed_by("DELETE").without_records()]),
+        ("deleting another name", vec![bad().changed_by("DELETE").without_records()]),
+        ("deleting, in lower case", vec![good().changed_by("delete").without_records()]),
         ("a change that is none", vec![good().changed_by("EXTEND")]),
-        (
-            "replacing by nothing, which deletes",
-            vec![good().without_records()],
-        ),
+        ("replacing by nothing, which deletes", vec![good().without_records()]),
         ("one good and one bad", vec![good(), bad()]),
         ("one bad and one good", vec![bad(), good()]),
-        (
-            "one good and one of another type",
-            vec![good(), good().of_type("A", "192.0.2.66")],
-        ),
+        ("one good and one of another type", vec![good(), good().of_type("A", "192.0.2.66")]),
         ("no record sets at all", vec![]),
     ];
     let mut all: Vec<Attempt> = rows
@@ -360,89 +248,30 @@ fn other_spellings(zones: &Zones) -> Vec<Attempt> {
     let outside = ["outside_bounds", "forbidden"];
     let malformed = ["malformed_request"; 2];
     let bare = own.trim_end_matches('.');
+    #[rustfmt::skip]
     let rows = [
         ("another zone", zone(other), outside),
         ("a zone that is not there", zone(none), outside),
         ("the zone without its last dot", zone(bare), outside),
         ("the zone in upper case", zone(&own.to_uppercase()), outside),
-        (
-            "the zone, percent-encoded twice",
-            zone(&own.replace("own", "%256Fwn")),
-            outside,
-        ),
-        (
-            "the zone in PowerDNS's own escapes",
-            zone(&own.replace('.', "=2E")),
-            outside,
-        ),
-        (
-            "the zone with a space after it",
-            zone(&format!("{own}%20")),
-            outside,
-        ),
-        (
-            "the zone and a slash, encoded",
-            zone(&format!("{own}%2f")),
-            outside,
-        ),
-        (
-            "another zone behind the zone, encoded",
-            zone(&format!("{own}%2F{other}")),
-            outside,
-        ),
-        (
-            "the zone with a semicolon parameter",
-            zone(&format!("{own};x=y")),
-            outside,
-        ),
-        (
-            "another server",
-            zone(own).replace("localhost", "elsewhere"),
-            outside,
-        ),
-        (
-            "a step back to another zone",
-            zone(&format!("{own}/../{other}")),
-            malformed,
-        ),
-        (
-            "a step back, encoded",
-            zone(&format!("{own}/%2e%2e/{other}")),
-            malformed,
-        ),
-        (
-            "a step back with its slashes encoded",
-            zone(&format!("{own}%2f..%2f{other}")),
-            malformed,
-        ),
-        (
-            "a step back with backslashes",
-            zone(&format!("{own}%5C..%5c{other}")),
-            malformed,
-        ),
+        ("the zone, percent-encoded twice", zone(&own.replace("own", "%256Fwn")), outside),
+        ("the zone in PowerDNS's own escapes", zone(&own.replace('.', "=2E")), outside),
+        ("the zone with a space after it", zone(&format!("{own}%20")), outside),
+        ("the zone and a slash, encoded", zone(&format!("{own}%2f")), outside),
+        ("another zone behind the zone, encoded", zone(&format!("{own}%2F{other}")), outside),
+        ("the zone with a semicolon parameter", zone(&format!("{own};x=y")), outside),
+        ("another server", zone(own).replace("localhost", "elsewhere"), outside),
+        ("a step back to another zone", zone(&format!("{own}/../{other}")), malformed),
+        ("a step back, encoded", zone(&format!("{own}/%2e%2e/{other}")), malformed),
+        ("a step back with its slashes encoded", zone(&format!("{own}%2f..%2f{other}")), malformed),
+        ("a step back with backslashes", zone(&format!("{own}%5C..%5c{other}")), malformed),
         ("a zero byte", zone(&format!("{own}%00")), malformed),
         ("a broken escape", zone(&format!("{own}%2")), malformed),
         ("half a character", zone(&format!("{own}%C3")), malformed),
-        (
-            "a doubled slash",
-            zone(own).replace("/zones", "//zones"),
-            malformed,
-        ),
-        (
-            "a slash at the end",
-            zone(&format!("{own}/")),
-            ["unknown_operation"; 2],
-        ),
-        (
-            "the API's own prefix once more",
-            format!("/api/v1{}", zone(own)),
-            ["unknown_operation"; 2],
-        ),
-        (
-            "a parameter that nobody declared",
-            zone(&format!("{own}?zone={other}")),
-            ["invalid_input"; 2],
-        ),
+        ("a doubled slash", zone(own).replace("/zones", "//zones"), malformed),
+        ("a slash at the end", zone(&format!("{own}/")), ["unknown_operation"; 2]),
+        ("the API's own prefix once more", format!("/api/v1{}", zone(own)), ["unknown_operation"; 2]),
+        ("a parameter that nobody declared", zone(&format!("{own}?zone={other}")), ["invalid_input"; 2]),
     ];
     let mut all: Vec<Attempt> = rows
         .into_iter()
@@ -468,72 +297,25 @@ fn other_bodies(zones: &Zones) -> Vec<Attempt> {
     let within = |from: &str, to: &str| whole.replacen(from, to, 1);
     let faulty = ["invalid_input"; 2];
     let extra = ["forbidden"; 2];
+    #[rustfmt::skip]
     let rows = [
-        (
-            "two members `rrsets`, the good one last",
-            format!(r#"{{"rrsets":[{bad}],"rrsets":[{good}]}}"#),
-            faulty,
-        ),
-        (
-            "two members `rrsets`, the good one first",
-            format!(r#"{{"rrsets":[{good}],"rrsets":[{bad}]}}"#),
-            faulty,
-        ),
-        (
-            "two members `type`",
-            within(r#""type":"TXT""#, r#""type":"A","type":"TXT""#),
-            faulty,
-        ),
-        (
-            "two members `type`, one escaped",
-            within(r#""type":"TXT""#, r#""type":"TXT","\u0074ype":"A""#),
-            faulty,
-        ),
+        ("two members `rrsets`, the good one last", format!(r#"{{"rrsets":[{bad}],"rrsets":[{good}]}}"#), faulty),
+        ("two members `rrsets`, the good one first", format!(r#"{{"rrsets":[{good}],"rrsets":[{bad}]}}"#), faulty),
+        ("two members `type`", within(r#""type":"TXT""#, r#""type":"A","type":"TXT""#), faulty),
+        ("two members `type`, one escaped", within(r#""type":"TXT""#, r#""type":"TXT","\u0074ype":"A""#), faulty),
         ("a number as text", within("60", r#""60""#), faulty),
         ("a member missing", within(r#""ttl":60,"#, ""), faulty),
-        (
-            "a null where the list is",
-            r#"{"rrsets":null}"#.to_owned(),
-            faulty,
-        ),
-        (
-            "a list where the object is",
-            format!("[{whole}]"),
-            ["outside_bounds", "unrepresentable"],
-        ),
-        (
-            "two documents in one body",
-            format!("{whole}{whole}"),
-            faulty,
-        ),
+        ("a null where the list is", r#"{"rrsets":null}"#.to_owned(), faulty),
+        ("a list where the object is", format!("[{whole}]"), ["outside_bounds", "unrepresentable"]),
+        ("two documents in one body", format!("{whole}{whole}"), faulty),
         ("a comment", format!("/* x */{whole}"), faulty),
         ("a byte order mark", format!("\u{feff}{whole}"), faulty),
-        (
-            "half a document",
-            whole.trim_end_matches('}').to_owned(),
-            faulty,
-        ),
-        (
-            "an unknown member of the zone",
-            with(r#""x-unknown":1"#),
-            extra,
-        ),
-        (
-            "an unknown member of a record set",
-            within(r#""ttl":60"#, r#""ttl":60,"priority":1"#),
-            extra,
-        ),
+        ("half a document", whole.trim_end_matches('}').to_owned(), faulty),
+        ("an unknown member of the zone", with(r#""x-unknown":1"#), extra),
+        ("an unknown member of a record set", within(r#""ttl":60"#, r#""ttl":60,"priority":1"#), extra),
         ("a member in other letters", with(r#""RRsets":[]"#), extra),
-        (
-            "the zone's kind too",
-            with(r#""kind":"Slave""#),
-            ["", "forbidden"],
-        ),
-        (
-            "the zone's masters too",
-            with(r#""masters":["192.0.2.66"]"#),
-            ["", "forbidden"],
-        ),
+        ("the zone's kind too", with(r#""kind":"Slave""#), ["", "forbidden"]),
+        ("the zone's masters too", with(r#""masters":["192.0.2.66"]"#), ["", "forbidden"]),
     ];
     let mut all: Vec<Attempt> = rows
         .into_iter()

@@ -2,6 +2,12 @@
 //!
 //! Upstreams are the help desk, which behaves, and [`odd::Odd`], which does not.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot be set up has failed"
+)]
+
 mod hygiene;
 mod installation;
 mod odd;

@@ -172,15 +172,8 @@ async fn read(stream: &mut TcpStream) -> Option<String> {
                 return Some(text);
             }
         }
-        if stream
-            .read_buf(&mut bytes)
-            .await
-            .ok()
-            .filter(|read| *read > 0)
-            .is_none()
-        {
-            return None;
-        }
+        let read = stream.read_buf(&mut bytes).await;
+        read.ok().filter(|read| *read > 0)?;
     }
 }
 

@@ -159,65 +159,27 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 /// Tokens that are none, or not the caller's, or not for here.
 async fn proofs(installation: &Installation, table: &mut Table) {
     let (project, task) = (&installation.project, installation.task().await);
-    let gateway = project.gateway();
-    let authorization = format!("DPoP {}", task.token);
-    let get = |headers: Vec<(&'static str, String)>| {
-        let gateway = gateway.clone();
-        async move {
-            let headers: Vec<_> = headers
-                .iter()
-                .map(|(name, value)| (*name, value.as_str()))
-                .collect();
-            gateway
-                .send(hyper::Method::GET, TICKETS, &headers, "")
-                .await
-                .unwrap()
-        }
-    };
     let caller = Caller::new(project, &task);
     let without_nonce = caller.fields("GET", TICKETS);
-    table.add(
-        "a proof without the gateway's nonce",
-        ReasonCode::UseDpopNonce,
-        &get(without_nonce.to_vec()).await,
-    );
     caller.learn().await;
-    let for_another = caller.fields("POST", TICKETS);
-    table.add(
-        "a proof for another method",
-        ReasonCode::InvalidDpopProof,
-        &get(for_another.to_vec()).await,
-    );
-    let for_another = caller.fields("GET", "/helpdesk/refunds");
-    table.add(
-        "a proof for another path",
-        ReasonCode::InvalidDpopProof,
-        &get(for_another.to_vec()).await,
-    );
-    let again = caller.fields("GET", TICKETS);
-    assert_eq!(get(again.to_vec()).await.status, 200);
-    table.add(
-        "the same proof again",
-        ReasonCode::InvalidDpopProof,
-        &get(again.to_vec()).await,
-    );
-    let unauthenticated = ReasonCode::Unauthenticated;
-    table.add("nothing", unauthenticated, &get(vec![]).await);
-    table.add(
-        "no proof",
-        ReasonCode::InvalidDpopProof,
-        &get(vec![("authorization", authorization)]).await,
-    );
-    table.add(
-        "the token as a bearer's",
-        unauthenticated,
-        &get(vec![("authorization", format!("Bearer {}", task.token))]).await,
-    );
-    table.add(
-        "no token",
-        unauthenticated,
-        &get(vec![("authorization", format!("DPoP {CANARY}"))]).await,
-    );
+    let used = caller.fields("GET", TICKETS);
+    assert_eq!(get_tickets(installation, &used).await.status, 200);
+    let only = |text: String| vec![("authorization", text)];
+    let (proof, none) = (ReasonCode::InvalidDpopProof, ReasonCode::Unauthenticated);
+    #[rustfmt::skip]
+    let rows = [
+        ("a proof without the gateway's nonce", ReasonCode::UseDpopNonce, without_nonce.to_vec()),
+        ("a proof for another method", proof, caller.fields("POST", TICKETS).to_vec()),
+        ("a proof for another path", proof, caller.fields("GET", "/helpdesk/refunds").to_vec()),
+        ("the same proof again", proof, used.to_vec()),
+        ("no proof", proof, only(format!("DPoP {}", task.token))),
+        ("nothing", none, vec![]),
+        ("the token as a bearer's", none, only(format!("Bearer {}", task.token))),
+        ("no token", none, only(format!("DPoP {CANARY}"))),
+    ];
+    for (what, wanted, fields) in rows {
+        table.add(what, wanted, &get_tickets(installation, &fields).await);
+    }
     let other = token_for(installation, "odd").await;
     let answer = Caller::new(project, &other)
         .send("GET", TICKETS, &[], "")
@@ -227,6 +189,16 @@ async fn proofs(installation: &Installation, table: &mut Table) {
         ReasonCode::WrongAudience,
         &answer,
     );
+}
+
+async fn get_tickets(installation: &Installation, fields: &[(&'static str, String)]) -> Answer {
+    let headers: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let gateway = installation.project.gateway();
+    let answer = gateway.send(hyper::Method::GET, TICKETS, &headers, "");
+    answer.await.unwrap()
 }
 
 /// A task whose token is for one API alone.
@@ -274,6 +246,16 @@ async fn token_for(installation: &Installation, api: &str) -> OpenTask {
     }
 }
 
+/// What is tried, what refuses it, and the request: method, path, fields, body.
+type Row<'a> = (
+    &'a str,
+    ReasonCode,
+    &'a str,
+    &'a str,
+    &'a [(&'a str, &'a str)],
+    &'a str,
+);
+
 /// Requests that are not what the contract describes.
 async fn contract(installation: &Installation, table: &mut Table) {
     let task = installation.task().await;
@@ -293,175 +275,29 @@ async fn contract(installation: &Installation, table: &mut Table) {
     );
     let bad_path = format!("{TICKETS}/{CANARY}/%2e%2e/x");
     let text = [("content-type", "text/x-c4n4ry")];
-    let rows: [(&str, ReasonCode, &str, &str, &[(&str, &str)], &str); 21] = [
-        (
-            "a path with a step back",
-            ReasonCode::MalformedRequest,
-            "GET",
-            &bad_path,
-            &[],
-            "",
-        ),
-        (
-            "two content types",
-            ReasonCode::MalformedRequest,
-            "POST",
-            COMMENTS,
-            &[JSON, JSON],
-            "{}",
-        ),
-        (
-            "a target that is too long",
-            ReasonCode::MalformedRequest,
-            "GET",
-            &long,
-            &[],
-            "",
-        ),
-        (
-            "a change of protocol",
-            ReasonCode::MalformedRequest,
-            "GET",
-            TICKETS,
-            &[("upgrade", CANARY), ("connection", "upgrade")],
-            "",
-        ),
-        (
-            "no such API",
-            ReasonCode::UnknownOperation,
-            "GET",
-            &unknown_api,
-            &[],
-            "",
-        ),
-        (
-            "no such path",
-            ReasonCode::UnknownOperation,
-            "GET",
-            &path,
-            &[],
-            "",
-        ),
-        (
-            "no such method",
-            ReasonCode::MethodNotAllowed,
-            "PUT",
-            TICKETS,
-            &[],
-            "",
-        ),
-        (
-            "a method nobody knows",
-            ReasonCode::MethodNotAllowed,
-            "C4N4RY",
-            TICKETS,
-            &[],
-            "",
-        ),
-        (
-            "a parameter nobody declared",
-            ReasonCode::InvalidInput,
-            "GET",
-            &query,
-            &[],
-            "",
-        ),
-        (
-            "a parameter of another form",
-            ReasonCode::InvalidInput,
-            "GET",
-            &bad_id,
-            &[],
-            "",
-        ),
-        (
-            "a parameter out of range",
-            ReasonCode::InvalidInput,
-            "GET",
-            "/helpdesk/tickets?limit=1000",
-            &[],
-            "",
-        ),
-        (
-            "a parameter twice",
-            ReasonCode::InvalidInput,
-            "GET",
-            "/helpdesk/tickets?limit=1&limit=2",
-            &[],
-            "",
-        ),
-        (
-            "members of other types and names",
-            ReasonCode::InvalidInput,
-            "POST",
-            COMMENTS,
-            &[JSON],
-            &canary_body,
-        ),
-        (
-            "a member twice",
-            ReasonCode::InvalidInput,
-            "POST",
-            COMMENTS,
-            &[JSON],
-            &twice,
-        ),
-        (
-            "a body that is too deep",
-            ReasonCode::InvalidInput,
-            "POST",
-            COMMENTS,
-            &[JSON],
-            &deep,
-        ),
-        (
-            "no body",
-            ReasonCode::InvalidInput,
-            "POST",
-            COMMENTS,
-            &[],
-            "",
-        ),
-        (
-            "a body where none belongs",
-            ReasonCode::InvalidInput,
-            "GET",
-            TICKETS,
-            &[JSON],
-            &twice,
-        ),
-        (
-            "a body that is too large",
-            ReasonCode::BodyTooLarge,
-            "POST",
-            COMMENTS,
-            &[JSON],
-            &large,
-        ),
-        (
-            "a body of another type",
-            ReasonCode::UnsupportedMediaType,
-            "POST",
-            COMMENTS,
-            &text,
-            CANARY,
-        ),
-        (
-            "a body of no type",
-            ReasonCode::InvalidInput,
-            "POST",
-            COMMENTS,
-            &[],
-            CANARY,
-        ),
-        (
-            "a compressed body",
-            ReasonCode::UnsupportedEncoding,
-            "POST",
-            COMMENTS,
-            &[JSON, ("content-encoding", CANARY)],
-            CANARY,
-        ),
+    #[rustfmt::skip]
+    let rows: [Row<'_>; 21] = [
+        ("a path with a step back", ReasonCode::MalformedRequest, "GET", &bad_path, &[], ""),
+        ("two content types", ReasonCode::MalformedRequest, "POST", COMMENTS, &[JSON, JSON], "{}"),
+        ("a target that is too long", ReasonCode::MalformedRequest, "GET", &long, &[], ""),
+        ("a change of protocol", ReasonCode::MalformedRequest, "GET", TICKETS, &[("upgrade", CANARY), ("connection", "upgrade")], ""),
+        ("no such API", ReasonCode::UnknownOperation, "GET", &unknown_api, &[], ""),
+        ("no such path", ReasonCode::UnknownOperation, "GET", &path, &[], ""),
+        ("no such method", ReasonCode::MethodNotAllowed, "PUT", TICKETS, &[], ""),
+        ("a method nobody knows", ReasonCode::MethodNotAllowed, "C4N4RY", TICKETS, &[], ""),
+        ("a parameter nobody declared", ReasonCode::InvalidInput, "GET", &query, &[], ""),
+        ("a parameter of another form", ReasonCode::InvalidInput, "GET", &bad_id, &[], ""),
+        ("a parameter out of range", ReasonCode::InvalidInput, "GET", "/helpdesk/tickets?limit=1000", &[], ""),
+        ("a parameter twice", ReasonCode::InvalidInput, "GET", "/helpdesk/tickets?limit=1&limit=2", &[], ""),
+        ("members of other types and names", ReasonCode::InvalidInput, "POST", COMMENTS, &[JSON], &canary_body),
+        ("a member twice", ReasonCode::InvalidInput, "POST", COMMENTS, &[JSON], &twice),
+        ("a body that is too deep", ReasonCode::InvalidInput, "POST", COMMENTS, &[JSON], &deep),
+        ("no body", ReasonCode::InvalidInput, "POST", COMMENTS, &[], ""),
+        ("a body where none belongs", ReasonCode::InvalidInput, "GET", TICKETS, &[JSON], &twice),
+        ("a body that is too large", ReasonCode::BodyTooLarge, "POST", COMMENTS, &[JSON], &large),
+        ("a body of another type", ReasonCode::UnsupportedMediaType, "POST", COMMENTS, &text, CANARY),
+        ("a body of no type", ReasonCode::InvalidInput, "POST", COMMENTS, &[], CANARY),
+        ("a compressed body", ReasonCode::UnsupportedEncoding, "POST", COMMENTS, &[JSON, ("content-encoding", CANARY)], CANARY),
     ];
     for (what, wanted, method, path, headers, body) in rows {
         let answer = caller.send(method, path, headers, body.to_owned()).await;
@@ -485,49 +321,14 @@ async fn policy(installation: &Installation, table: &mut Table) {
     let comment = format!(r#"{{"body":"{CANARY}"}}"#);
     let refund = format!("/helpdesk/refunds?{CANARY}");
     let close = "/helpdesk/tickets/T-1001/close";
+    #[rustfmt::skip]
     let rows: [(&str, ReasonCode, &str, &str, &str); 6] = [
-        (
-            "an action of the API that the task does not hold",
-            ReasonCode::ActionNotGranted,
-            "GET",
-            &refund,
-            "",
-        ),
-        (
-            "the same with a body that is never read",
-            ReasonCode::ActionNotGranted,
-            "POST",
-            "/helpdesk/refunds",
-            &comment,
-        ),
-        (
-            "an argument outside the bounds",
-            ReasonCode::OutsideBounds,
-            "POST",
-            "/helpdesk/tickets/T-1002/comments",
-            &comment,
-        ),
-        (
-            "what a policy forbids",
-            ReasonCode::Forbidden,
-            "POST",
-            close,
-            r#"{"resolution":"solved"}"#,
-        ),
-        (
-            "what a policy forbids whatever the arguments",
-            ReasonCode::Forbidden,
-            "POST",
-            close,
-            &comment,
-        ),
-        (
-            "a number that the policy cannot compare exactly",
-            ReasonCode::Unrepresentable,
-            "POST",
-            "/odd/measure",
-            r#"{"value":9.99999}"#,
-        ),
+        ("an action of the API that the task does not hold", ReasonCode::ActionNotGranted, "GET", &refund, ""),
+        ("the same with a body that is never read", ReasonCode::ActionNotGranted, "POST", "/helpdesk/refunds", &comment),
+        ("an argument outside the bounds", ReasonCode::OutsideBounds, "POST", "/helpdesk/tickets/T-1002/comments", &comment),
+        ("what a policy forbids", ReasonCode::Forbidden, "POST", close, r#"{"resolution":"solved"}"#),
+        ("what a policy forbids whatever the arguments", ReasonCode::Forbidden, "POST", close, &comment),
+        ("a number that the policy cannot compare exactly", ReasonCode::Unrepresentable, "POST", "/odd/measure", r#"{"value":9.99999}"#),
     ];
     for (what, wanted, method, path, body) in rows {
         let headers = if body.is_empty() {
@@ -556,74 +357,21 @@ async fn upstream(installation: &Installation, table: &mut Table) {
     let task = installation.task().await;
     let caller = Caller::new(&installation.project, &task);
     let (unreachable, invalid) = (ReasonCode::UpstreamUnreachable, ReasonCode::UpstreamInvalid);
-    for (what, wanted, path, result) in [
-        (
-            "the upstream hangs up",
-            unreachable,
-            "/odd/closed",
-            "upstream_error",
-        ),
-        (
-            "the upstream speaks something else",
-            unreachable,
-            "/odd/garbage",
-            "upstream_error",
-        ),
-        (
-            "the upstream breaks off in the middle",
-            unreachable,
-            "/odd/half",
-            "upstream_error",
-        ),
-        (
-            "the upstream says nothing",
-            ReasonCode::UpstreamTimeout,
-            "/odd/silent",
-            "upstream_error",
-        ),
-        (
-            "an answer larger than the limit",
-            invalid,
-            "/odd/oversize",
-            "cut",
-        ),
-        (
-            "the same without a length",
-            invalid,
-            "/odd/oversize-chunked",
-            "cut",
-        ),
-        (
-            "an answer that repeats the credential",
-            invalid,
-            "/odd/leak-body",
-            "cut",
-        ),
-        (
-            "a field that repeats the credential",
-            invalid,
-            "/odd/leak-header",
-            "cut",
-        ),
-        (
-            "an answer that repeats the credential as it was sent",
-            invalid,
-            "/basic/leak-basic",
-            "cut",
-        ),
-        (
-            "an answer in a coding that was not asked for",
-            invalid,
-            "/odd/coded",
-            "cut",
-        ),
-        (
-            "a credential that nobody has set",
-            ReasonCode::CredentialUnavailable,
-            "/keyless/echo",
-            "cut",
-        ),
-    ] {
+    #[rustfmt::skip]
+    let rows = [
+        ("the upstream hangs up", unreachable, "/odd/closed", "upstream_error"),
+        ("the upstream speaks something else", unreachable, "/odd/garbage", "upstream_error"),
+        ("the upstream breaks off in the middle", unreachable, "/odd/half", "upstream_error"),
+        ("the upstream says nothing", ReasonCode::UpstreamTimeout, "/odd/silent", "upstream_error"),
+        ("an answer larger than the limit", invalid, "/odd/oversize", "cut"),
+        ("the same without a length", invalid, "/odd/oversize-chunked", "cut"),
+        ("an answer that repeats the credential", invalid, "/odd/leak-body", "cut"),
+        ("a field that repeats the credential", invalid, "/odd/leak-header", "cut"),
+        ("an answer that repeats the credential as it was sent", invalid, "/basic/leak-basic", "cut"),
+        ("an answer in a coding that was not asked for", invalid, "/odd/coded", "cut"),
+        ("a credential that nobody has set", ReasonCode::CredentialUnavailable, "/keyless/echo", "cut"),
+    ];
+    for (what, wanted, path, result) in rows {
         let answer = caller.send("GET", path, &[], "").await;
         table.add(what, wanted, &answer);
         // The upstream had heard of it, or could have: there is an intent and an outcome.

@@ -69,6 +69,9 @@ fn a_call_over_http_2_is_the_call_it_is_over_http_1() {
     });
 }
 
+/// What it is, the framing of the first request, and the bytes that follow its head, with the hidden request in them.
+type Shape = (&'static str, &'static str, fn(&str) -> String);
+
 /// Each shape hides a second request in or behind a first one that is allowed. Whatever happens to the first, the second
 /// must not be served, and the help desk must not see it.
 #[test]
@@ -84,7 +87,8 @@ fn no_second_request_hides_in_a_first() {
             let head = wire::head(project, &caller, "POST", COMMENTS);
             format!("{head}content-type: application/json\r\ncontent-length: 17\r\nconnection: close\r\n\r\n{{\"body\":\"hidden\"}}")
         };
-        let shapes: [(&str, &str, fn(&str) -> String); 13] = [
+        #[rustfmt::skip]
+        let shapes: [Shape; 13] = [
             ("a length and a coding", "transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n", |hidden| format!("0\r\n\r\n{hidden}")),
             ("a coding and a length of all", "content-length: 9999\r\ntransfer-encoding: chunked\r\n\r\n", |hidden| format!("0\r\n\r\n{hidden}")),
             ("two lengths", "content-length: 2\r\ncontent-length: 0\r\n\r\n", |hidden| format!("{{}}{hidden}")),
