@@ -47,15 +47,20 @@ pub(crate) fn build(
             }
         }
     }
+    let own = sys_record(sys).map_err(ContextFault::Facts)?;
+    pairs.push(("sys".to_owned(), own));
     // Evaluating the constructors is where a decimal or an instant that is none shows.
-    let typed =
-        Context::from_pairs(pairs).map_err(|error| ContextFault::Input(error.to_string()))?;
-    let sys = sys_record(sys).map_err(ContextFault::Facts)?;
-    let own = Context::from_pairs([("sys".to_owned(), sys)])
-        .map_err(|error| ContextFault::Facts(error.to_string()))?;
-    typed
-        .merge(own)
-        .map_err(|error| ContextFault::Facts(error.to_string()))
+    Context::from_pairs(pairs).map_err(|error| {
+        if own_part_is_sound(sys) {
+            ContextFault::Input(error.to_string())
+        } else {
+            ContextFault::Facts(error.to_string())
+        }
+    })
+}
+
+fn own_part_is_sound(sys: Sys<'_>) -> bool {
+    sys_record(sys).is_ok_and(|own| Context::from_pairs([("sys".to_owned(), own)]).is_ok())
 }
 
 fn sys_record(sys: Sys<'_>) -> Result<RestrictedExpression, String> {

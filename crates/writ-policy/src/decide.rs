@@ -66,8 +66,8 @@ pub enum InputView<'a> {
 /// nor copied:
 ///
 /// ```compile_fail,E0599
-/// # fn copy(permit: &writ_policy::Permit) -> writ_policy::Permit {
-/// permit.clone()
+/// # fn copy(permit: writ_policy::Permit) -> (writ_policy::Permit, writ_policy::Permit) {
+/// (permit.clone(), permit)
 /// # }
 /// ```
 ///

@@ -1,5 +1,6 @@
 //! The action index: for each action the rules about it, ready to evaluate, and what they look at.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ impl Facts {
 pub(crate) struct ActionIndex {
     pub(crate) uid: EntityUid,
     pub(crate) upstream: EntityUid,
-    /// At most two: the rules about the operation's class, and the rules that name it.
+    /// At most two: the rules about the operation's class, and the rules that name it. Few rules are in one.
     pub(crate) sets: Vec<Arc<RuleSet>>,
     /// Of the input.
     pub(crate) projection: Projection,
@@ -63,54 +64,80 @@ pub(crate) struct ActionIndex {
 /// All actions of a bundle.
 pub(crate) type Index = BTreeMap<ActionName, Arc<ActionIndex>>;
 
+/// Up to this many rules about a class of operations are repeated for each operation that has rules of its own. Asking
+/// one set instead of two saves microseconds; repeating many would cost memory.
+const FEW: usize = 16;
+
 /// Builds the index. A rule without a set would be a forbid that is never asked, so sets that Cedar refuses are faults.
 pub(crate) fn build(
     rules: &[Scoped<'_, '_>],
     known: &[Arc<Known>],
     apis: &Apis,
 ) -> Result<Index, Vec<Diagnostic>> {
-    let mut wide: BTreeMap<(ApiId, Effects), Option<Arc<RuleSet>>> = BTreeMap::new();
+    let mut wide: BTreeMap<(ApiId, Effects), Wide> = BTreeMap::new();
+    let mut named = named(rules, apis);
+    let mut index = Index::new();
+    for model in apis.values() {
+        for operation in model.operations.values() {
+            let key = (model.id.clone(), operation.effects);
+            let wide = match wide.entry(key) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(Wide::of(operation, rules, known)?),
+            };
+            let own = named.remove(&operation.action).unwrap_or_default();
+            let sets = if own.is_empty() {
+                wide.set.iter().cloned().collect()
+            } else if wide.places.len() <= FEW {
+                let both = wide.places.iter().copied().chain(own);
+                RuleSet::of(both, rules, known)?.into_iter().collect()
+            } else {
+                let own = RuleSet::of(own.into_iter(), rules, known)?;
+                wide.set.iter().cloned().chain(own).collect()
+            };
+            let action = ActionIndex::new(operation, model, sets);
+            index.insert(operation.action.clone(), Arc::new(action));
+        }
+    }
+    Ok(index)
+}
+
+/// The rules about a class of operations of one API.
+struct Wide {
+    places: Vec<usize>,
+    set: Option<Arc<RuleSet>>,
+}
+
+impl Wide {
+    fn of(
+        operation: &Operation,
+        rules: &[Scoped<'_, '_>],
+        known: &[Arc<Known>],
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let covering = rules.iter().enumerate();
+        let places: Vec<usize> = covering
+            .filter(|(_, (_, scope))| scope.covers_widely(operation))
+            .map(|(place, _)| place)
+            .collect();
+        let set = RuleSet::of(places.iter().copied(), rules, known)?;
+        Ok(Self { places, set })
+    }
+}
+
+/// For each action the rules that name it and do not cover it as one of a class.
+fn named(rules: &[Scoped<'_, '_>], apis: &Apis) -> BTreeMap<ActionName, Vec<usize>> {
     let mut named: BTreeMap<ActionName, Vec<usize>> = BTreeMap::new();
     for (place, (_, scope)) in rules.iter().enumerate() {
         for model in apis.values() {
             let operations = scope.operations.get(&model.id).into_iter().flatten();
             for operation in operations.filter_map(|id| model.operations.get(id)) {
                 if scope.names(operation) && !scope.covers_widely(operation) {
-                    named
-                        .entry(operation.action.clone())
-                        .or_default()
-                        .push(place);
+                    let places = named.entry(operation.action.clone()).or_default();
+                    places.push(place);
                 }
             }
         }
     }
-    let mut index = Index::new();
-    for model in apis.values() {
-        for operation in model.operations.values() {
-            let key = (model.id.clone(), operation.effects);
-            let shared = match wide.get(&key) {
-                Some(shared) => shared.clone(),
-                None => {
-                    let places = (0..rules.len()).filter(|place| {
-                        rules
-                            .get(*place)
-                            .is_some_and(|(_, scope)| scope.covers_widely(operation))
-                    });
-                    let shared = RuleSet::of(places, rules, known)?;
-                    wide.insert(key, shared.clone());
-                    shared
-                }
-            };
-            let places = named.remove(&operation.action).unwrap_or_default();
-            let own = RuleSet::of(places.into_iter(), rules, known)?;
-            let sets = shared.into_iter().chain(own).collect();
-            index.insert(
-                operation.action.clone(),
-                Arc::new(ActionIndex::new(operation, model, sets)),
-            );
-        }
-    }
-    Ok(index)
+    named
 }
 
 impl RuleSet {

@@ -84,6 +84,47 @@ fn no_permit_is_no_and_a_forbid_beats_every_permit() {
 }
 
 #[test]
+fn rules_about_a_class_and_rules_about_an_operation_are_all_asked_however_many_there_are() {
+    for many in [0, 15, 16, 17, 40] {
+        let wide: String = (0..many)
+            .map(|number| {
+                format!(
+                    r#"@id("w{number}") forbid(principal, action in Writ::Action::"write", resource) when {{ context.sys.count.thisOp == {number} }};"#
+                )
+            })
+            .collect();
+        let text = format!(
+            r#"{ALL} {wide} @id("own") forbid(principal, action == Api_bank::Action::"transfer", resource) when {{ context.body.amount > 5 }};"#
+        );
+        let pdp = compile(&text).unwrap();
+        let rules = |amount: i64, count: u64| {
+            let mut call = Call::of("bank:transfer", transfer(amount, "bob"));
+            call.facts.this_operation = count;
+            call.decide(&pdp).err().map(|denied| denied.rules)
+        };
+        assert_eq!(rules(1, 1000), None);
+        assert_eq!(rules(9, 1000), Some(vec!["own".to_owned()]), "{many}");
+        if many > 0 {
+            let last = many - 1;
+            assert_eq!(rules(1, last), Some(vec![format!("w{last}")]), "{many}");
+            assert_eq!(
+                rules(9, last),
+                Some(vec!["own".to_owned(), format!("w{last}")]),
+                "{many}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_instant_that_cedar_cannot_hold_is_the_gateways_fault_and_denies() {
+    let pdp = compile(r#"@id("t.now") permit(principal, action, resource) when { context.sys.now > datetime("2026-01-01") };"#).unwrap();
+    let mut call = read();
+    call.facts.now = writ_types::Timestamp::from_millis(u64::MAX);
+    assert_eq!(call.word(&pdp), "policy_error");
+}
+
+#[test]
 fn everything_a_rule_can_read_is_there() {
     let pdp = compile(
         r#"@id("t.ok") permit(principal in Writ::AgentGroup::"infra", action == Api_bank::Action::"transfer", resource == Writ::Upstream::"bank")
