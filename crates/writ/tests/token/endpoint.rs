@@ -14,6 +14,9 @@ use crate::kit::{
     decoded, doubled, now, opened, random_bytes, refused, stolen, text, with, without,
 };
 
+/// Parameters of a form.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 const CLIENT: &str = "invalid_client";
 const REQUEST: &str = "invalid_request";
 const GRANT: &str = "invalid_grant";
@@ -53,6 +56,7 @@ fn encode(pairs: &[(&'static str, String)]) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases, one after another")]
 fn requests_that_are_malformed() {
     runtime().block_on(async {
         let stage = Stage::open().await;
@@ -150,6 +154,7 @@ fn requests_that_are_malformed() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases, one after another")]
 fn clients_that_are_not_who_they_say() {
     runtime().block_on(async {
         let stage = Stage::open().await;
@@ -325,6 +330,7 @@ fn tasks_that_are_not_granted() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases, one after another")]
 fn exchanges_that_are_not_granted() {
     runtime().block_on(async {
         let stage = Stage::open().await;
@@ -358,7 +364,7 @@ fn exchanges_that_are_not_granted() {
                 .unwrap()
         };
         let jwt = ("subject_token_type", JWT);
-        let rows: &[(&str, &[(&str, &str)], &str)] = &[
+        let rows: &[(&str, Pairs<'_>, &str)] = &[
             ("no subject", &[], REQUEST),
             (
                 "a subject without its type",

@@ -170,6 +170,7 @@ fn every_field_of_the_token() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases, one after another")]
 fn every_way_not_to_have_signed_it() {
     runtime().block_on(async {
         let forgery = Forgery::begin().await;
@@ -219,7 +220,7 @@ fn every_way_not_to_have_signed_it() {
             ),
             (
                 "a signature cut short",
-                format!("{message}.{}", &signature[..signature.len() - 4]),
+                format!("{message}.{}", signature.split_at(80).0),
             ),
             (
                 "another payload under the signature",

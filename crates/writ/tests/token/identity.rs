@@ -118,6 +118,7 @@ fn writs_own_user_is_no_agent_unless_the_machine_has_one_user() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases, one after another")]
 fn what_is_asked_must_be_clear() {
     runtime().block_on(async {
         let stage = Stage::open().await;

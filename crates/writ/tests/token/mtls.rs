@@ -238,6 +238,7 @@ fn serve_tls(project: &Project) -> RootCertStore {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases, one after another")]
 fn a_token_bound_to_a_certificate_works_with_that_certificate_only() {
     runtime().block_on(async {
         let secure = Secure::open().await;
@@ -390,6 +391,7 @@ fn the_token_endpoint_believes_the_connection() {
 }
 
 /// Certificates that the handshake must refuse, each wrong in one thing.
+#[expect(clippy::too_many_lines, reason = "a table of cases, one after another")]
 fn spoiled(project: &Project) -> Vec<(&'static str, Held)> {
     let pkcs8 = stolen(project, "authority.p8");
     let certificate = std::fs::read(project.path(".writ/keys/authority.der")).unwrap();

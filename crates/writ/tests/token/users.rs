@@ -121,6 +121,7 @@ fn an_agent_acts_for_a_user() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases, one after another")]
 fn a_user_who_is_not_vouched_for() {
     runtime().block_on(async {
         let issuer = Issuer(Key::new());
