@@ -9,8 +9,10 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderMap};
 use writ_contract::{BodyKind, Operation};
+use writ_task::CutSignal;
 use writ_types::ReasonCode;
 
+use crate::completion::{Completion, End};
 use crate::forward::Forwarded;
 
 /// The body of a response of the gateway: its own words, or an upstream's on their way through.
@@ -18,8 +20,42 @@ use crate::forward::Forwarded;
 pub enum Body {
     /// Bytes at hand; empty once sent.
     Full(Bytes),
+    /// The upstream's body, read whole and not yet handed over.
+    Whole(Box<Whole>),
     /// The upstream's body, watched as it passes.
     Forwarded(Box<Forwarded>),
+}
+
+/// A response that was read whole. The call is under way until its bytes are handed over: until then it counts as in
+/// flight, and a kill still cuts it.
+#[derive(Debug)]
+pub struct Whole {
+    bytes: Bytes,
+    cut: CutSignal,
+    completion: Option<Completion>,
+}
+
+impl Whole {
+    pub(crate) fn new(bytes: Bytes, completion: Completion) -> Self {
+        Self {
+            bytes,
+            cut: completion.entered().cut(),
+            completion: Some(completion),
+        }
+    }
+
+    /// All of it at once, or nothing.
+    fn hand_over(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
+        let mut completion = self.completion.take()?;
+        if self.cut.is_cut() {
+            completion.finish(End::Cut);
+            return Some(Err(BodyError::Cut));
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        completion.passed(&bytes);
+        completion.finish(End::Completed);
+        Some(Ok(Frame::data(bytes)))
+    }
 }
 
 /// Why a forwarded body ended early. The client sees its connection or stream reset.
@@ -47,6 +83,7 @@ impl HttpBody for Body {
         match self.get_mut() {
             Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Whole(body) => Poll::Ready(body.hand_over()),
             Self::Forwarded(body) => Pin::new(&mut **body).poll_frame(context),
         }
     }
@@ -54,6 +91,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(bytes) => bytes.is_empty(),
+            Self::Whole(body) => body.completion.is_none(),
             Self::Forwarded(body) => body.is_end_stream(),
         }
     }
@@ -62,6 +100,9 @@ impl HttpBody for Body {
         match self {
             Self::Full(bytes) => {
                 SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+            }
+            Self::Whole(body) => {
+                SizeHint::with_exact(u64::try_from(body.bytes.len()).unwrap_or(u64::MAX))
             }
             Self::Forwarded(body) => body.size_hint(),
         }

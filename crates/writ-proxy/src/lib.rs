@@ -21,7 +21,7 @@ mod story;
 mod target;
 mod upstream;
 
-pub use body::{Body, BodyError};
+pub use body::{Body, BodyError, Whole};
 pub use call::handle;
 pub use credential::{Credential, CredentialError};
 pub use forward::Forwarded;

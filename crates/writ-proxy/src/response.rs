@@ -35,7 +35,7 @@ pub(crate) async fn forward(
     let Arrived {
         response,
         lease,
-        mut completion,
+        completion,
     } = arrived;
     let (mut head, incoming) = response.into_parts();
     strip_response(&mut head.headers);
@@ -84,14 +84,16 @@ pub(crate) async fn forward(
     };
     match tokio::time::timeout(patience, read.read()).await {
         Ok(Ok(body)) => {
-            completion.passed(&body);
-            completion.finish(End::Completed);
             lease.give_back();
-            // The length is set anew from the bytes that leave; a HEAD or 304 keeps what it says of the body it has not.
-            if !body.is_empty() {
-                head.headers.remove(header::CONTENT_LENGTH);
+            if body.is_empty() {
+                // Nothing is left to hand over; a HEAD or 304 keeps what it says of the body it has not.
+                completion.finish(End::Completed);
+                return Ok(Response::from_parts(head, Body::Full(body)));
             }
-            Ok(Response::from_parts(head, Body::Full(body)))
+            // The length is set anew from the bytes that leave.
+            head.headers.remove(header::CONTENT_LENGTH);
+            let body = Body::Whole(Box::new(crate::body::Whole::new(body, completion)));
+            Ok(Response::from_parts(head, body))
         }
         Ok(Err((end, reason))) => Err(fail(completion, lease, end, reason)),
         Err(_elapsed) => Err(fail(

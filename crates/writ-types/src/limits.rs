@@ -71,7 +71,7 @@ table!(
         /// Most verified tokens remembered.
         token_cache = "65536" => 65_536,
         /// Most proofs of possession remembered within their window (503 beyond).
-        proof_cache = "262144" => 262_144,
+        proof_cache = "1048576" => 1_048_576,
         /// Largest audit record, in bytes; beyond, free-form parts are cut and the cut is counted in the record.
         record_bytes = "16 KiB" => 16 * 1024,
         /// Records waiting for the log (503 beyond).
