@@ -68,6 +68,9 @@ pub(crate) enum AdminError {
     /// The body is larger than the limit.
     #[error("the body is too large")]
     TooLarge,
+    /// The body did not arrive in time.
+    #[error("the body did not arrive in time")]
+    Late,
     /// The request says something impossible.
     #[error("{0}")]
     Invalid(String),
@@ -90,6 +93,7 @@ impl AdminError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Late => StatusCode::REQUEST_TIMEOUT,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::Project(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict => StatusCode::CONFLICT,

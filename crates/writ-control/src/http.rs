@@ -67,7 +67,7 @@ async fn serve(
         ..
     } = found
     {
-        let bytes = read(body, MOST_PUBLIC).await?;
+        let bytes = read(plane, body, MOST_PUBLIC).await?;
         return public(plane, from, endpoint, &head.headers, &bytes).await;
     }
     // Whether a path exists is not for strangers.
@@ -81,7 +81,7 @@ async fn serve(
             parameter,
             ..
         } => {
-            let bytes = read(body, MOST).await?;
+            let bytes = read(plane, body, MOST).await?;
             let call = admin::Call {
                 operator: &operator,
                 parameter: &parameter,
@@ -181,8 +181,11 @@ async fn token(
     response
 }
 
-async fn read(body: Incoming, most: usize) -> Result<Bytes, AdminError> {
-    let collected = Limited::new(body, most).collect().await;
+/// Reads a body whole, bounded in size and in time: a stranger that sends slowly holds a connection no longer than that.
+async fn read(plane: &Plane, body: Incoming, most: usize) -> Result<Bytes, AdminError> {
+    let collected = Limited::new(body, most).collect();
+    let collected = tokio::time::timeout(plane.settings.timeouts.request_body, collected).await;
+    let collected = collected.map_err(|_elapsed| AdminError::Late)?;
     collected
         .map(http_body_util::Collected::to_bytes)
         .map_err(|_too_large| AdminError::TooLarge)

@@ -21,6 +21,8 @@ use crate::plane::Plane;
 const JWT_LIFE: Duration = Duration::from_secs(300);
 /// Life of an X.509-SVID.
 const X509_LIFE: Duration = Duration::from_secs(3600);
+/// Longest wait for a request's body.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Largest request, in bytes.
 const MOST: usize = 16 * 1024;
 
@@ -89,10 +91,11 @@ async fn answer(
         .0
         .as_ref()
         .map_err(|why| Refused::Unattested(why.clone()))?;
-    let body = Limited::new(body, MOST)
-        .collect()
-        .await
-        .map_err(|_too_large| Refused::Invalid("the body is too large"))?;
+    let collected = Limited::new(body, MOST).collect();
+    let collected = tokio::time::timeout(PATIENCE, collected).await;
+    let collected =
+        collected.map_err(|_elapsed| Refused::Invalid("the body did not arrive in time"))?;
+    let body = collected.map_err(|_too_large| Refused::Invalid("the body is too large"))?;
     let body = match body.to_bytes() {
         bytes if bytes.is_empty() => Value::object::<String>([]),
         bytes => Value::parse(&bytes, &JsonLimits::REQUEST)
