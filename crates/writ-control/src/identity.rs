@@ -91,16 +91,7 @@ async fn answer(
         .0
         .as_ref()
         .map_err(|why| Refused::Unattested(why.clone()))?;
-    let collected = Limited::new(body, MOST).collect();
-    let collected = tokio::time::timeout(PATIENCE, collected).await;
-    let collected =
-        collected.map_err(|_elapsed| Refused::Invalid("the body did not arrive in time"))?;
-    let body = collected.map_err(|_too_large| Refused::Invalid("the body is too large"))?;
-    let body = match body.to_bytes() {
-        bytes if bytes.is_empty() => Value::object::<String>([]),
-        bytes => Value::parse(&bytes, &JsonLimits::REQUEST)
-            .map_err(|_fault| Refused::Invalid("the body is a JSON object"))?,
-    };
+    let body = read(body).await?;
     let text = |name| body.member(name).and_then(Value::as_str);
     let now = plane
         .wall
@@ -154,6 +145,20 @@ async fn answer(
             ]))
         }
         _ => Err(Refused::NotFound),
+    }
+}
+
+/// The request's JSON object, bounded in size and in time; empty if there is no body.
+async fn read(body: Incoming) -> Result<Value, Refused> {
+    let collected = Limited::new(body, MOST).collect();
+    let collected = tokio::time::timeout(PATIENCE, collected).await;
+    let collected =
+        collected.map_err(|_elapsed| Refused::Invalid("the body did not arrive in time"))?;
+    let body = collected.map_err(|_too_large| Refused::Invalid("the body is too large"))?;
+    match body.to_bytes() {
+        bytes if bytes.is_empty() => Ok(Value::object::<String>([])),
+        bytes => Value::parse(&bytes, &JsonLimits::REQUEST)
+            .map_err(|_fault| Refused::Invalid("the body is a JSON object")),
     }
 }
 
