@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::cli::DemoArgs;
 use crate::clock::SystemClock;
-use crate::command::serve::until_stopped;
+use crate::command::serve::{Signals, until_stopped};
 use crate::failure::Failure;
 use crate::terminal::{Terminal, Tone};
 
@@ -32,7 +32,7 @@ pub(crate) async fn run(terminal: Terminal, args: &DemoArgs) -> Result<(), Failu
     let outcome = play::play(terminal, &stage).await;
     if outcome.is_ok() && !args.once {
         invite(terminal, &stage);
-        until_stopped(&stage.app).await?;
+        until_stopped(&stage.app, Signals::listen()?).await?;
     }
     stage.strike().await?;
     outcome

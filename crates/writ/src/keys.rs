@@ -89,9 +89,19 @@ fn authority(
     aws_lc_rs::rand::fill(&mut serial)
         .map_err(|_unspecified| Failure::new("the random source failed"))?;
     let authority = X509Authority::create(domain.clone(), key, now, AUTHORITY_LIFE, serial)?;
-    std::fs::write(&path, authority.certificate())
+    write_whole(&path, authority.certificate())
         .map_err(|fault| Failure::caused(format!("cannot write {}", path.display()), &fault))?;
     Ok(authority)
+}
+
+/// Writes a file that is whole or not there, so that a start that was cut short does not stop the next.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let draft = path.with_extension("new.der");
+    let mut file = std::fs::File::create(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(draft, path)
 }
 
 /// Makes a folder that only its owner may enter.

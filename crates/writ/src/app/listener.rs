@@ -25,6 +25,23 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::tls;
 
+/// How far the process has come in stopping. Each stage includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stop {
+    /// Not at all.
+    Serving,
+    /// Nothing new is taken; what is under way finishes.
+    Draining,
+    /// What is still under way is cut.
+    Now,
+}
+
+/// Waits until the process has come that far. One whose start failed, and that tells nobody anything any more, has come all
+/// the way.
+async fn reached(stop: &mut watch::Receiver<Stop>, stage: Stop) {
+    drop(stop.wait_for(|now| *now >= stage).await);
+}
+
 /// What both TCP listeners share.
 #[derive(Debug, Clone)]
 pub(super) struct Front {
@@ -42,9 +59,10 @@ pub(super) fn gateway(
     front: &Front,
     gateway: &Arc<Gateway>,
     roots: &Arc<rustls::ClientConfig>,
-    stop: &watch::Receiver<bool>,
+    stop: &watch::Receiver<Stop>,
 ) -> Result<Vec<std::thread::JoinHandle<()>>, Failure> {
     let mut address = config.gateway;
+    nobody_listens(address)?;
     let mut workers = Vec::new();
     for number in 0..config.workers {
         let socket = bind(address)?;
@@ -103,9 +121,10 @@ pub(super) fn control(
     config: &Config,
     front: &Front,
     plane: &Arc<Plane>,
-    stop: &watch::Receiver<bool>,
+    stop: &watch::Receiver<Stop>,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
+    nobody_listens(config.control)?;
     let socket = bind(config.control)?;
     let listener =
         TcpListener::from_std(socket).map_err(|fault| bind_failure(config.control, &fault))?;
@@ -125,7 +144,7 @@ pub(super) fn control(
 pub(super) fn identity(
     path: &Path,
     plane: &Arc<Plane>,
-    stop: &watch::Receiver<bool>,
+    stop: &watch::Receiver<Stop>,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
     let failed = |fault: std::io::Error| {
@@ -149,7 +168,7 @@ pub(super) fn identity(
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stop.changed() => break,
+                () = reached(&mut stop, Stop::Draining) => break,
             };
             while connections.try_join_next().is_some() {}
             let Ok((stream, _)) = accepted else { continue };
@@ -178,8 +197,18 @@ pub(super) fn identity(
     Ok(())
 }
 
+/// Refuses an address on which somebody listens. Sockets that are shared between workers would be shared with another process
+/// of the same user just as silently, and half of the calls would go to the other one.
+fn nobody_listens(address: SocketAddr) -> Result<(), Failure> {
+    listen(address, false).map(drop)
+}
+
 /// A listening socket that several workers can share.
 fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
+    listen(address, true)
+}
+
+fn listen(address: SocketAddr, shared: bool) -> Result<std::net::TcpListener, Failure> {
     let make = || -> std::io::Result<std::net::TcpListener> {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -187,7 +216,7 @@ fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
             Some(Protocol::TCP),
         )?;
         socket.set_reuse_address(true)?;
-        socket.set_reuse_port(true)?;
+        socket.set_reuse_port(shared)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(1024)?;
@@ -207,11 +236,11 @@ struct Peer {
     certificate: Option<Certificate>,
 }
 
-/// Accepts connections until told to stop, then waits for those that are open.
+/// Accepts connections until told to stop, then waits for those that are open, unless told to cut them.
 async fn accept<S, F, B>(
     listener: TcpListener,
     front: Front,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Stop>,
     serve: S,
 ) where
     S: Fn(Front, Peer, Request<Incoming>) -> F + Clone + Send + 'static,
@@ -222,12 +251,16 @@ async fn accept<S, F, B>(
     let room = Arc::new(Semaphore::new(front.limits.connections));
     let mut connections = JoinSet::new();
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
-            break;
+        let next = async {
+            let place = Arc::clone(&room).acquire_owned().await.ok()?;
+            Some((place, listener.accept().await))
         };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stop.changed() => break,
+        let next = tokio::select! {
+            next = next => next,
+            () = reached(&mut stop, Stop::Draining) => break,
+        };
+        let Some((place, accepted)) = next else {
+            break;
         };
         while connections.try_join_next().is_some() {}
         let (stream, address) = match accepted {
@@ -246,14 +279,19 @@ async fn accept<S, F, B>(
         });
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    let finished = async { while connections.join_next().await.is_some() {} };
+    tokio::select! {
+        () = finished => {}
+        // Dropped with their runtime, calls record what is known of their end.
+        () = reached(&mut stop, Stop::Now) => {}
+    }
 }
 
 async fn connection<S, F, B>(
     stream: TcpStream,
     address: SocketAddr,
     front: Front,
-    stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Stop>,
     serve: S,
 ) where
     S: Fn(Front, Peer, Request<Incoming>) -> F + Clone + Send + 'static,
@@ -289,7 +327,7 @@ async fn connection<S, F, B>(
 async fn requests<I, P, S, F, B>(
     io: I,
     front: Front,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Stop>,
     peer: P,
     serve: S,
 ) where
@@ -323,7 +361,7 @@ async fn requests<I, P, S, F, B>(
     tokio::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
-        _ = stop.changed() => {
+        () = reached(&mut stop, Stop::Draining) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -121,6 +121,7 @@ fn verify(terminal: Terminal, config: &Config, args: &VerifyArgs) -> Result<(), 
                 "not_yet_under_a_checkpoint",
                 Value::from_u64(report.uncovered),
             ),
+            ("torn", Value::from(report.torn)),
             ("faults", Value::Array(faults)),
         ]));
     } else if report.is_sound() {
@@ -130,6 +131,13 @@ fn verify(terminal: Terminal, config: &Config, args: &VerifyArgs) -> Result<(), 
             report.verified,
             report.uncovered
         ));
+        if report.torn {
+            let next = report.verified.saturating_add(report.uncovered);
+            terminal.line(&format!(
+                "{} the journal ends in a write that was cut short, where entry {next} would be: after a crash that is no fault, else it is",
+                terminal.paint(Tone::Warn, "note:")
+            ));
+        }
     }
     if report.is_sound() {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{App, Start};
 use crate::clock::SystemClock;
@@ -12,6 +12,8 @@ use crate::project;
 use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failure> {
+    // Before anything is started and announced: from then on somebody may ask for a reload or an orderly end.
+    let signals = Signals::listen()?;
     let files = project::files(&config.project)?;
     let app = Box::pin(App::start(
         config,
@@ -22,7 +24,7 @@ pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failu
     ))
     .await?;
     announce(terminal, config, &app);
-    until_stopped(&app).await?;
+    until_stopped(&app, signals).await?;
     terminal.talk("stopping: calls in flight finish, the log is flushed");
     app.stop(config.timeouts.drain).await
 }
@@ -58,15 +60,35 @@ fn announce(terminal: Terminal, config: &Config, app: &App) {
     }
 }
 
+/// The signals that are listened to instead of dying of them.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|fault| Failure::caused("cannot listen for signals", &fault))
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Waits for SIGINT or SIGTERM; SIGHUP reads the revision again; now and then what has expired is ended.
-pub(crate) async fn until_stopped(app: &App) -> Result<(), Failure> {
-    let listen =
-        |kind| signal(kind).map_err(|fault| Failure::caused("cannot listen for signals", &fault));
-    let (mut interrupt, mut terminate, mut hangup) = (
-        listen(SignalKind::interrupt())?,
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::hangup())?,
-    );
+pub(crate) async fn until_stopped(app: &App, signals: Signals) -> Result<(), Failure> {
+    let Signals {
+        mut interrupt,
+        mut terminate,
+        mut hangup,
+    } = signals;
     let mut tick = tokio::time::interval(std::time::Duration::from_secs(5));
     let mut hour = tokio::time::interval(std::time::Duration::from_secs(3600));
     loop {
