@@ -75,7 +75,7 @@ pub(crate) enum AdminError {
     #[error("{0}")]
     Invalid(String),
     /// The project has faults.
-    #[error("the project has {} faults; the revision before stays in force", .0.len())]
+    #[error("the project has faults ({}); the revision before stays in force", .0.len())]
     Project(Vec<crate::project::ProjectFault>),
     /// Somebody changed it meanwhile.
     #[error("the revision in force has changed meanwhile: look again, and repeat")]

@@ -6,7 +6,7 @@
 
 mod raw;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -81,6 +81,7 @@ impl Project {
     ) -> Result<Self, Vec<ProjectFault>> {
         let mut reader = Reader {
             files,
+            agent_files: BTreeMap::new(),
             faults: Vec::new(),
         };
         let mut project = Self::default();
@@ -97,6 +98,7 @@ impl Project {
         for (file, stem) in files_in(files, "agents/", ".toml") {
             if let Some(agent) = reader.agent(file, stem, trust_domain, &mut keep) {
                 let spiffe = agent.spiffe.clone();
+                reader.agent_files.insert(spiffe.clone(), file.to_owned());
                 if project.agents.insert(spiffe.clone(), agent).is_some() {
                     reader.fault(
                         file,
@@ -142,6 +144,8 @@ fn files_in<'a>(
 
 struct Reader<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
+    /// The file of each agent, for faults that show only when everything is read.
+    agent_files: BTreeMap<SpiffeId, String>,
     faults: Vec<ProjectFault>,
 }
 
@@ -152,6 +156,13 @@ impl Reader<'_> {
             line,
             message,
         });
+    }
+
+    /// The line on which a file first names something, in quotes.
+    fn line_naming(&self, file: &str, name: &str) -> Option<u32> {
+        let text = std::str::from_utf8(self.files.get(file)?).ok()?;
+        let at = text.find(&format!("\"{name}\""))?;
+        Some(line_of(text, at))
     }
 
     /// The file's text and what it says, or a fault with its line.
@@ -344,7 +355,8 @@ impl Reader<'_> {
         reviews
     }
 
-    /// Compiles the contract once here, so that a broken document is a fault of its file.
+    /// Compiles the contract once here, so that a broken document, or a review of something that it does not have, is a
+    /// fault of its file.
     fn contract(
         &mut self,
         file: &str,
@@ -354,37 +366,35 @@ impl Reader<'_> {
         reviews: &Reviews,
     ) {
         let (contract, diagnostics) = Contract::compile(id, document, reviews);
-        let errors = diagnostics
+        if contract.is_some() {
+            return;
+        }
+        let before = self.faults.len();
+        for error in diagnostics
             .iter()
-            .filter(|diagnostic| diagnostic.severity == Severity::Error);
-        let mut named = false;
-        for error in errors.filter(|_| contract.is_none()) {
-            named = true;
+            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+        {
+            let reviewed = error.operation.as_ref().filter(|operation| {
+                operation
+                    .parse()
+                    .is_ok_and(|id: writ_types::OperationId| reviews.0.contains_key(&id))
+            });
+            match reviewed {
+                Some(operation) => {
+                    self.fault(file, None, format!("`{operation}`: {}", error.message))
+                }
+                None => self.fault(
+                    document_file,
+                    error.line,
+                    format!("{} (at `{}`)", error.message, error.pointer),
+                ),
+            }
+        }
+        if self.faults.len() == before {
             self.fault(
                 document_file,
-                error.line,
-                format!("{} (at `{}`)", error.message, error.pointer),
-            );
-        }
-        let Some(contract) = contract else {
-            if !named {
-                self.fault(
-                    document_file,
-                    None,
-                    "the document is no OpenAPI contract".to_owned(),
-                );
-            }
-            return;
-        };
-        for operation in reviews
-            .0
-            .keys()
-            .filter(|id| contract.operation(id).is_none())
-        {
-            self.fault(
-                file,
                 None,
-                format!("the contract has no operation `{operation}`"),
+                "the document is no OpenAPI contract".to_owned(),
             );
         }
     }
@@ -446,6 +456,17 @@ impl Reader<'_> {
         };
         let owner = self.parse(file, &text, &raw.owner)?;
         let mode = self.parse(file, &text, &raw.mode)?;
+        let selectors =
+            self.parse_all::<writ_types::Selector, BTreeSet<_>>(file, &text, &raw.selectors);
+        if !selectors.is_empty()
+            && !selectors
+                .iter()
+                .any(|selector| matches!(selector, writ_types::Selector::Uid(_)))
+        {
+            let message =
+                "a path alone recognises every user's process of that program: add `unix:uid:…`";
+            self.fault(file, None, message.to_owned());
+        }
         let id = keep(&spiffe);
         Some(Agent {
             id,
@@ -454,7 +475,7 @@ impl Reader<'_> {
             groups: raw.groups.into_iter().collect(),
             mode,
             purposes: self.parse_all::<PurposeName, _>(file, &text, &raw.purposes),
-            selectors: self.parse_all::<writ_types::Selector, _>(file, &text, &raw.selectors),
+            selectors,
             enabled: raw.enabled,
         })
     }
@@ -467,7 +488,7 @@ impl Reader<'_> {
                 let Some(api) = project.apis.get(&action.api) else {
                     self.fault(
                         &file,
-                        None,
+                        self.line_naming(&file, &action.to_string()),
                         format!(
                             "`{action}` names an API that is not registered: add apis/{}.toml",
                             action.api
@@ -480,7 +501,7 @@ impl Reader<'_> {
                 {
                     self.fault(
                         &file,
-                        None,
+                        self.line_naming(&file, &action.to_string()),
                         format!(
                             "the contract of `{}` has no operation `{}`",
                             action.api, action.operation
@@ -495,7 +516,11 @@ impl Reader<'_> {
                 .iter()
                 .filter(|purpose| !project.purposes.contains_key(*purpose))
             {
-                let file = format!("agents ({})", agent.spiffe);
+                let file = self
+                    .agent_files
+                    .get(&agent.spiffe)
+                    .cloned()
+                    .unwrap_or_default();
                 self.fault(
                     &file,
                     None,
@@ -515,3 +540,6 @@ fn line_of(text: &str, offset: usize) -> u32 {
         .count();
     u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,7 +245,7 @@ fn registration_text(
     file: &str,
 ) -> String {
     let mut text = format!(
-        "# {} {}\nowner = {:?}\nupstream = {upstream:?}\ncontract = {file:?}\n\n# The credential it wants; its value: `writ credential set {id}-key`.\n# [credential]\n# name = \"{id}-key\"\n# attach = \"bearer\"      # or \"header\" with header = \"X-API-Key\", or \"basic\"\n\n# Proposed from the methods. An operation counts as irreversible and external until its line is no comment.\n",
+        "# {} {}\nowner = {:?}\nupstream = {upstream:?}\ncontract = {file:?}\n\n# The credential it wants; its value: `writ credential set {id}-key`.\n# [credential]\n# name = \"{id}-key\"\n# attach = \"bearer\"      # or \"header\" with header = \"X-API-Key\", or \"basic\"\n\n# Proposed from the methods. An operation counts as irreversible and external until its lines are no comment.\n",
         contract.title(),
         contract.version(),
         args.owner,
@@ -260,7 +260,11 @@ fn registration_text(
         // Writing to a `String` cannot fail.
         write!(
             text,
-            "# {} {}  {summary}\n# operations.{:?}.effect = \"{}\"\n",
+            "
+# {} {}  {summary}
+# [operations.{:?}]
+# effect = \"{}\"
+",
             operation.method(),
             operation.template(),
             operation.id().as_str(),

@@ -1,0 +1,158 @@
+use std::collections::BTreeMap;
+
+use writ_types::{AgentId, Timestamp};
+
+use super::Project;
+
+const API: &str =
+    "owner = \"o@example.org\"\nupstream = \"http://127.0.0.1:1/v1\"\ncontract = \"dns.yaml\"\n";
+const CONTRACT: &str = "openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths:\n  /zones:\n    get:\n      operationId: listZones\n      responses: {'200': {description: ok}}\n";
+const PURPOSE: &str = "owner = \"o@example.org\"\nactions = [\"dns:listZones\"]\n";
+const AGENT: &str = "owner = \"o@example.org\"\nmode = \"autonomous\"\npurposes = [\"renewal\"]\nselectors = [\"unix:uid:1000\"]\n";
+
+/// A sound project with some files exchanged.
+fn read(changed: &[(&str, &str)]) -> Result<Project, Vec<String>> {
+    let mut files: BTreeMap<String, Vec<u8>> = [
+        ("apis/dns.toml", API),
+        ("apis/dns.yaml", CONTRACT),
+        ("purposes/renewal.toml", PURPOSE),
+        ("agents/bot.toml", AGENT),
+        ("policies/local.cedar", ""),
+    ]
+    .into_iter()
+    .map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))
+    .collect();
+    files.extend(
+        changed
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())),
+    );
+    let id = |_: &_| AgentId::new(Timestamp::from_secs(1), [0; 10]);
+    let project = Project::read(&files, &"writ.local".parse().unwrap(), id);
+    project.map_err(|faults| faults.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_sound_project_reads() {
+    let project = read(&[]).unwrap();
+    let agent = project.agents.values().next().unwrap();
+    assert_eq!(agent.spiffe.as_str(), "spiffe://writ.local/agent/bot");
+    assert_eq!(project.apis.len(), 1);
+    assert_eq!(project.policies.len(), 1);
+}
+
+/// What was typed where, and what the fault must say: the file, the line, and what to do.
+#[test]
+fn faults_name_their_place() {
+    let with = |text: &str, more: &str| format!("{text}{more}");
+    for (path, text, wanted) in [
+        (
+            "apis/dns.toml",
+            with(API, "upstrem = 1\n"),
+            "apis/dns.toml:4: unknown field `upstrem`",
+        ),
+        (
+            "apis/dns.toml",
+            API.replace("http://127", "ftp://127"),
+            "apis/dns.toml:2: `ftp://127.0.0.1:1/v1` is no upstream URL",
+        ),
+        (
+            "apis/dns.toml",
+            API.replace("dns.yaml", "no.yaml"),
+            "apis/dns.toml:3: there is no file `apis/no.yaml`",
+        ),
+        (
+            "apis/dns.toml",
+            with(API, "[credential]\nname = \"k\"\nattach = \"header\"\n"),
+            "apis/dns.toml:6: `attach = \"header\"` also needs",
+        ),
+        (
+            "apis/dns.toml",
+            with(
+                API,
+                "[credential]\nname = \"k\"\nattach = \"header\"\nheader = \"Host\"\n",
+            ),
+            "`host` cannot carry a credential",
+        ),
+        (
+            "apis/dns.toml",
+            with(API, "[operations.listZones]\neffect = \"destroy\"\n"),
+            "apis/dns.toml:5: `destroy` is no effect",
+        ),
+        (
+            "apis/dns.toml",
+            with(API, "[operations.nope]\neffect = \"read\"\n"),
+            "apis/dns.toml: `nope`: the review names an operation",
+        ),
+        (
+            "apis/dns.toml",
+            with(API, "max_token_life = \"5\"\n"),
+            "apis/dns.toml:4: a duration is a whole number with a unit",
+        ),
+        ("apis/dns.yaml", "just: text\n".to_owned(), "apis/dns.yaml"),
+        (
+            "apis/Dns.toml",
+            API.to_owned(),
+            "apis/Dns.toml: `Dns` is no API id",
+        ),
+        (
+            "purposes/renewal.toml",
+            with(PURPOSE, "budget = 5\n"),
+            "purposes/renewal.toml:3: ",
+        ),
+        (
+            "purposes/renewal.toml",
+            PURPOSE.replace("dns:listZones", "dns:dropZones"),
+            "no operation `dropZones`",
+        ),
+        (
+            "purposes/renewal.toml",
+            PURPOSE.replace("dns:listZones", "crm:list"),
+            "names an API that is not registered",
+        ),
+        (
+            "purposes/renewal.toml",
+            PURPOSE.replace("dns:listZones", "listZones"),
+            "purposes/renewal.toml:2: `listZones` is no action",
+        ),
+        (
+            "agents/bot.toml",
+            AGENT.replace("renewal", "other"),
+            "agents/bot.toml: there is no purpose `other`",
+        ),
+        (
+            "agents/bot.toml",
+            AGENT.replace("autonomous", "wild"),
+            "agents/bot.toml:2: a mode is",
+        ),
+        (
+            "agents/bot.toml",
+            AGENT.replace("unix:uid:1000", "uid:1000"),
+            "agents/bot.toml:4: `uid:1000` is no selector",
+        ),
+        (
+            "agents/bot.toml",
+            AGENT.replace("unix:uid:1000", "unix:path:/bin/agent"),
+            "a path alone recognises",
+        ),
+        (
+            "agents/two.toml",
+            with(AGENT, "spiffe = \"spiffe://writ.local/agent/bot\"\n"),
+            "another agent has the SPIFFE id",
+        ),
+    ] {
+        let faults = read(&[(path, &text)]).map(drop).unwrap_err();
+        assert!(
+            faults.iter().any(|fault| fault.contains(wanted)),
+            "{path}:\n{text}\n{faults:#?}"
+        );
+    }
+}
+
+#[test]
+fn every_fault_is_said_at_once() {
+    let faults = read(&[("apis/dns.toml", "x = 1\n"), ("agents/bot.toml", "y = 1\n")])
+        .map(drop)
+        .unwrap_err();
+    assert!(faults.len() >= 2, "{faults:?}");
+}
