@@ -41,112 +41,67 @@ fn a_sound_project_reads() {
     assert_eq!(project.policies.len(), 1);
 }
 
-/// What was typed where, and what the fault must say: the file, the line, and what to do.
+/// File, what is exchanged in it (nothing: the text is added at its end) for what, and what the fault must say.
+#[rustfmt::skip]
+const FAULTS: &[(&str, &str, &str, &str)] = &[
+    ("apis/dns.toml", "", "upstrem = 1\n", "apis/dns.toml:4: unknown field `upstrem`"),
+    ("apis/dns.toml", "http://127", "ftp://127", "apis/dns.toml:2: `ftp://127.0.0.1:1/v1` is no upstream URL"),
+    ("apis/dns.toml", "dns.yaml", "no.yaml", "apis/dns.toml:3: there is no file `apis/no.yaml`"),
+    ("apis/dns.toml", "", "[credential]\nname = \"k\"\nattach = \"header\"\n", "apis/dns.toml:6: `attach = \"header\"` also needs"),
+    ("apis/dns.toml", "", "[credential]\nname = \"k\"\nattach = \"header\"\nheader = \"Host\"\n", "`host` cannot carry a credential"),
+    ("apis/dns.toml", "", "[operations.listZones]\neffect = \"destroy\"\n", "apis/dns.toml:5: `destroy` is no effect"),
+    ("apis/dns.toml", "", "[operations.nope]\neffect = \"read\"\n", "apis/dns.toml: `nope`: the review names an operation"),
+    ("apis/dns.toml", "", "max_token_life = \"5\"\n", "apis/dns.toml:4: a duration is a whole number with a unit"),
+    ("apis/dns.yaml", "openapi: 3.0.3", "just: text", "apis/dns.yaml"),
+    ("purposes/renewal.toml", "", "budget = 5\n", "purposes/renewal.toml:3: "),
+    ("purposes/renewal.toml", "dns:listZones", "dns:dropZones", "no operation `dropZones`"),
+    ("purposes/renewal.toml", "dns:listZones", "crm:list", "names an API that is not registered"),
+    ("purposes/renewal.toml", "dns:listZones", "listZones", "purposes/renewal.toml:2: `listZones` is no action"),
+    ("agents/bot.toml", "renewal", "other", "agents/bot.toml: there is no purpose `other`"),
+    ("agents/bot.toml", "autonomous", "wild", "agents/bot.toml:2: a mode is"),
+    ("agents/bot.toml", "unix:uid:1000", "uid:1000", "agents/bot.toml:4: `uid:1000` is no selector"),
+    ("agents/bot.toml", "unix:uid:1000", "unix:path:/bin/agent", "agents/bot.toml: a path alone recognises"),
+];
+
 #[test]
 fn faults_name_their_place() {
-    let with = |text: &str, more: &str| format!("{text}{more}");
-    for (path, text, wanted) in [
-        (
-            "apis/dns.toml",
-            with(API, "upstrem = 1\n"),
-            "apis/dns.toml:4: unknown field `upstrem`",
-        ),
-        (
-            "apis/dns.toml",
-            API.replace("http://127", "ftp://127"),
-            "apis/dns.toml:2: `ftp://127.0.0.1:1/v1` is no upstream URL",
-        ),
-        (
-            "apis/dns.toml",
-            API.replace("dns.yaml", "no.yaml"),
-            "apis/dns.toml:3: there is no file `apis/no.yaml`",
-        ),
-        (
-            "apis/dns.toml",
-            with(API, "[credential]\nname = \"k\"\nattach = \"header\"\n"),
-            "apis/dns.toml:6: `attach = \"header\"` also needs",
-        ),
-        (
-            "apis/dns.toml",
-            with(
-                API,
-                "[credential]\nname = \"k\"\nattach = \"header\"\nheader = \"Host\"\n",
-            ),
-            "`host` cannot carry a credential",
-        ),
-        (
-            "apis/dns.toml",
-            with(API, "[operations.listZones]\neffect = \"destroy\"\n"),
-            "apis/dns.toml:5: `destroy` is no effect",
-        ),
-        (
-            "apis/dns.toml",
-            with(API, "[operations.nope]\neffect = \"read\"\n"),
-            "apis/dns.toml: `nope`: the review names an operation",
-        ),
-        (
-            "apis/dns.toml",
-            with(API, "max_token_life = \"5\"\n"),
-            "apis/dns.toml:4: a duration is a whole number with a unit",
-        ),
-        ("apis/dns.yaml", "just: text\n".to_owned(), "apis/dns.yaml"),
-        (
-            "apis/Dns.toml",
-            API.to_owned(),
-            "apis/Dns.toml: `Dns` is no API id",
-        ),
-        (
-            "purposes/renewal.toml",
-            with(PURPOSE, "budget = 5\n"),
-            "purposes/renewal.toml:3: ",
-        ),
-        (
-            "purposes/renewal.toml",
-            PURPOSE.replace("dns:listZones", "dns:dropZones"),
-            "no operation `dropZones`",
-        ),
-        (
-            "purposes/renewal.toml",
-            PURPOSE.replace("dns:listZones", "crm:list"),
-            "names an API that is not registered",
-        ),
-        (
-            "purposes/renewal.toml",
-            PURPOSE.replace("dns:listZones", "listZones"),
-            "purposes/renewal.toml:2: `listZones` is no action",
-        ),
-        (
-            "agents/bot.toml",
-            AGENT.replace("renewal", "other"),
-            "agents/bot.toml: there is no purpose `other`",
-        ),
-        (
-            "agents/bot.toml",
-            AGENT.replace("autonomous", "wild"),
-            "agents/bot.toml:2: a mode is",
-        ),
-        (
-            "agents/bot.toml",
-            AGENT.replace("unix:uid:1000", "uid:1000"),
-            "agents/bot.toml:4: `uid:1000` is no selector",
-        ),
-        (
-            "agents/bot.toml",
-            AGENT.replace("unix:uid:1000", "unix:path:/bin/agent"),
-            "a path alone recognises",
-        ),
-        (
-            "agents/two.toml",
-            with(AGENT, "spiffe = \"spiffe://writ.local/agent/bot\"\n"),
-            "another agent has the SPIFFE id",
-        ),
-    ] {
+    for (path, find, new, wanted) in FAULTS {
+        let sound = match *path {
+            "apis/dns.toml" => API,
+            "apis/dns.yaml" => CONTRACT,
+            "purposes/renewal.toml" => PURPOSE,
+            _ => AGENT,
+        };
+        let text = if find.is_empty() {
+            format!("{sound}{new}")
+        } else {
+            sound.replace(find, new)
+        };
         let faults = read(&[(path, &text)]).map(drop).unwrap_err();
         assert!(
             faults.iter().any(|fault| fault.contains(wanted)),
             "{path}:\n{text}\n{faults:#?}"
         );
     }
+}
+
+#[test]
+fn names_of_files_are_names() {
+    let faults = read(&[("apis/Dns.toml", API)]).map(drop).unwrap_err();
+    assert!(
+        faults
+            .iter()
+            .any(|fault| fault.starts_with("apis/Dns.toml: `Dns` is no API id")),
+        "{faults:?}"
+    );
+    let twin = format!("{AGENT}spiffe = \"spiffe://writ.local/agent/bot\"\n");
+    let faults = read(&[("agents/two.toml", &twin)]).map(drop).unwrap_err();
+    assert!(
+        faults
+            .iter()
+            .any(|fault| fault.contains("another agent has the SPIFFE id")),
+        "{faults:?}"
+    );
 }
 
 #[test]
