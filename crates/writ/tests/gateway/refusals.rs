@@ -320,11 +320,13 @@ async fn policy(installation: &Installation, table: &mut Table) {
     let caller = Caller::new(&installation.project, &task);
     let comment = format!(r#"{{"body":"{CANARY}"}}"#);
     let refund = format!("/helpdesk/refunds?{CANARY}");
+    // Beyond the limit: whoever reads it answers 413.
+    let large = CANARY.repeat(1000);
     let close = "/helpdesk/tickets/T-1001/close";
     #[rustfmt::skip]
     let rows: [(&str, ReasonCode, &str, &str, &str); 6] = [
         ("an action of the API that the task does not hold", ReasonCode::ActionNotGranted, "GET", &refund, ""),
-        ("the same with a body that is never read", ReasonCode::ActionNotGranted, "POST", "/helpdesk/refunds", &comment),
+        ("the same with a body that is never read", ReasonCode::ActionNotGranted, "POST", "/helpdesk/refunds", &large),
         ("an argument outside the bounds", ReasonCode::OutsideBounds, "POST", "/helpdesk/tickets/T-1002/comments", &comment),
         ("what a policy forbids", ReasonCode::Forbidden, "POST", close, r#"{"resolution":"solved"}"#),
         ("what a policy forbids whatever the arguments", ReasonCode::Forbidden, "POST", close, &comment),
