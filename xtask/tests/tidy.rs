@@ -167,7 +167,10 @@ fn the_test_kit_is_for_tests() {
         })
         .map(|package| package.name.to_string())
         .collect();
-    none(&found, "writ-testkit panics where a test cannot be set up; nothing that runs may use it:");
+    none(
+        &found,
+        "writ-testkit panics where a test cannot be set up; nothing that runs may use it:",
+    );
 }
 
 #[test]

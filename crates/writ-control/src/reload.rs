@@ -214,8 +214,8 @@ async fn read_active(plane: &Plane) -> Result<Arc<Loaded>, String> {
         .map_err(|fault| fault.to_string())?;
     let active = active.ok_or_else(|| "the store has no revision in force".to_owned())?;
     let registry = plane.store.load(&plane.tenant, active.id).await;
-    let registry =
-        registry.map_err(|fault| format!("revision {} was not put in force: {fault}", active.id))?;
+    let registry = registry
+        .map_err(|fault| format!("revision {} was not put in force: {fault}", active.id))?;
     compile(plane, active.id, registry).await.map_err(|faults| {
         let first = faults.first().map(ToString::to_string).unwrap_or_default();
         format!(

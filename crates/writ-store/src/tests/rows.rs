@@ -381,10 +381,7 @@ async fn a_first_boot_token_that_nobody_used_is_replaced_and_one_that_was_used_i
     assert!(put(&lost).await && good(&lost).await);
     assert!(put(&kept).await && good(&kept).await && !good(&lost).await);
     let admin = person(1, "alice", Role::Admin);
-    let session = (
-        &Digest::of(b"session"),
-        NOON.plus(Duration::from_secs(60)),
-    );
+    let session = (&Digest::of(b"session"), NOON.plus(Duration::from_secs(60)));
     store
         .redeem_first_boot_token(&tenant(), &kept, &admin, session, NOON)
         .await
