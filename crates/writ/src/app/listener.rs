@@ -200,15 +200,22 @@ pub(super) fn identity(
 /// Refuses an address on which somebody listens. Sockets that are shared between workers would be shared with another process
 /// of the same user just as silently, and half of the calls would go to the other one.
 fn nobody_listens(address: SocketAddr) -> Result<(), Failure> {
-    listen(address, false).map(drop)
+    listen(address, Sharing::Alone).map(drop)
 }
 
 /// A listening socket that several workers can share.
 fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
-    listen(address, true)
+    listen(address, Sharing::Workers)
 }
 
-fn listen(address: SocketAddr, shared: bool) -> Result<std::net::TcpListener, Failure> {
+/// Who may listen on an address besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    Workers,
+}
+
+fn listen(address: SocketAddr, sharing: Sharing) -> Result<std::net::TcpListener, Failure> {
     let make = || -> std::io::Result<std::net::TcpListener> {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -216,7 +223,7 @@ fn listen(address: SocketAddr, shared: bool) -> Result<std::net::TcpListener, Fa
             Some(Protocol::TCP),
         )?;
         socket.set_reuse_address(true)?;
-        socket.set_reuse_port(shared)?;
+        socket.set_reuse_port(sharing == Sharing::Workers)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(1024)?;

@@ -95,18 +95,22 @@ pub(crate) async fn until_stopped(app: &App, signals: Signals) -> Result<(), Fai
         tokio::select! {
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
-            _ = hangup.recv() => {
-                // A fault is logged and shown by `writ doctor`; the revision before stays in force.
-                if let Err(fault) = app.plane().reload().await {
-                    tracing::error!(fault, "reload");
-                }
-            }
+            _ = hangup.recv() => reload(app).await,
             _ = tick.tick() => app.plane().sweep().await,
-            _ = hour.tick() => {
-                if let Err(fault) = app.plane().expire_evidence().await {
-                    tracing::error!(fault, "expired evidence could not be deleted");
-                }
-            }
+            _ = hour.tick() => expire(app).await,
         }
+    }
+}
+
+/// A fault is logged and shown by `writ doctor`; the revision before stays in force.
+async fn reload(app: &App) {
+    if let Err(fault) = app.plane().reload().await {
+        tracing::error!(fault, "reload");
+    }
+}
+
+async fn expire(app: &App) {
+    if let Err(fault) = app.plane().expire_evidence().await {
+        tracing::error!(fault, "expired evidence could not be deleted");
     }
 }
