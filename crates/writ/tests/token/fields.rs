@@ -169,6 +169,27 @@ fn every_field_of_the_token() {
     });
 }
 
+/// A token without `cnf` needs no key, so it comes as it would from a thief: with nothing else.
+#[test]
+fn a_token_without_a_key_is_nobodys() {
+    runtime().block_on(async {
+        let forgery = Forgery::begin().await;
+        let payload = without(&forgery.claims, "cnf").to_string();
+        let token = forgery.signer.sign(&forgery.header.to_string(), &payload);
+        let bearer = format!("Bearer {token}");
+        let gateway = forgery.stage.project.gateway();
+        let headers = [("authorization", bearer.as_str())];
+        let answer = gateway.send(Method::GET, TICKETS, &headers, Vec::new());
+        let answer = answer.await.unwrap();
+        let why = (answer.status, reason(&answer));
+        assert_eq!(why, (401, "unauthenticated".to_owned()));
+        assert_eq!(forgery.stage.reached(), 0);
+        forgery
+            .accepted(&forgery.task.token, "bound to its key")
+            .await;
+    });
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases, one after another")]
 fn every_way_not_to_have_signed_it() {

@@ -8,8 +8,8 @@ use writ_testkit::{reason, runtime};
 use writ_types::Value;
 
 use crate::kit::{
-    ACCESS_TOKEN, BOT, EXCHANGE, Key, OTHER, Opened, READ, Stage, TICKETS, decoded, now, opened,
-    refused, text, with,
+    ACCESS_TOKEN, BOT, EXCHANGE, JWT_SPIFFE, Key, OTHER, Opened, READ, Stage, TICKETS, decoded,
+    now, opened, refused, text, with,
 };
 
 const GRANT: &str = "invalid_grant";
@@ -156,10 +156,78 @@ fn a_live_task_is_renewed_and_no_other() {
         let over = list(&stage, &spent).await;
         assert_eq!((over.status, reason(&over).as_str()), (403, "budget_exhausted"));
         refused(&renew(&stage, BOT, &spent.task).await, GRANT, "budget spent");
-        let of_an_agent = stage.grant(BOT, READ).await;
-        stage.order("/v1/kill", &format!(r#"{{"agent":"{BOT}"}}"#)).await;
-        ended(&stage, &of_an_agent, "the agent was killed").await;
-        refused(&renew(&stage, BOT, &of_an_agent.task).await, GRANT, "the agent was killed");
+    });
+}
+
+/// A token is authority over its own task, and over no other: renewing takes the agent's own identity.
+#[test]
+fn a_token_renews_nothing_and_leads_to_no_other_resource() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let (key, helpdesk) = (Key::new(), stage.public("/helpdesk"));
+        let both = r#"[{"type":"writ_task","purpose":"triage","actions":["helpdesk:listTickets","second:listTickets"]}]"#;
+        let more = [("resource", helpdesk.as_str()), ("authorization_details", both)];
+        let answer = stage.ask(BOT, &key, &more).await;
+        let task = opened(&answer, key);
+        let sibling = stage.grant(BOT, READ).await;
+        for (row, renewed) in [("itself", &task.task), ("another task of the agent", &sibling.task)] {
+            let pairs = [
+                ("grant_type", EXCHANGE),
+                ("subject_token", task.token.as_str()),
+                ("subject_token_type", ACCESS_TOKEN),
+                ("resource", &helpdesk),
+                ("task_id", renewed),
+            ];
+            refused(&stage.token(&task.key, &pairs).await, GRANT, row);
+        }
+        let elsewhere = narrow(&stage, &task, &task.key, READ).await;
+        assert!(elsewhere.status == 400 && elsewhere.json().member("access_token").is_none(), "{}", elsewhere.json());
+        assert_eq!(list(&stage, &task).await.status, 200);
+        let second = stage.call(&task, Method::GET, "/second/tickets").await;
+        assert_eq!((second.status, reason(&second).as_str()), (401, "wrong_audience"));
+    });
+}
+
+/// A killed agent has no task and gets none: not with an identity it still holds, and it gets no new one.
+#[test]
+fn a_killed_agent_stays_stopped() {
+    runtime().block_on(async {
+        let mut stage = Stage::open().await;
+        let (task, svid) = (stage.grant(BOT, READ).await, stage.svid(BOT).await);
+        stage
+            .order("/v1/kill", &format!(r#"{{"agent":"{BOT}"}}"#))
+            .await;
+        for restarted in [false, true] {
+            if restarted {
+                stage.restart();
+            }
+            let before = stage.reached();
+            let answer = list(&stage, &task).await;
+            assert_eq!(
+                (answer.status, reason(&answer).as_str()),
+                (401, "task_ended")
+            );
+            assert_eq!(stage.reached(), before);
+            let public = stage.public("");
+            for more in [
+                ("authorization_details", READ),
+                ("task_id", task.task.as_str()),
+            ] {
+                let pairs = [
+                    ("grant_type", "client_credentials"),
+                    ("client_assertion_type", JWT_SPIFFE),
+                    ("client_assertion", svid.as_str()),
+                    ("resource", &public),
+                    more,
+                ];
+                refused(
+                    &stage.token(&Key::new(), &pairs).await,
+                    "invalid_client",
+                    more.0,
+                );
+            }
+            assert!(stage.project.client().identity(Some(BOT)).await.is_err());
+        }
     });
 }
 
@@ -246,7 +314,9 @@ fn a_parent_pays_for_its_children_and_ends_with_them() {
         assert_eq!(call(&child_token).await, spent, "the child's own budget");
         let seen = stage.task(&parent.task).await;
         assert_eq!(seconds(&seen, "calls_spent"), 2, "the child's calls are the parent's");
-        refused(&narrow(&stage, &parent, &parent.key, &with_budget(3)).await, DETAILS, "more than is left");
+        let (_, _, late) = below(&stage, &parent, &with_budget(3)).await;
+        let calls = granted(&late).member("budget").unwrap().member("calls").cloned();
+        assert_eq!(calls, Some(Value::from_u64(1)), "no more than is left");
         assert_eq!(call(&second_token).await.0, 200);
         assert_eq!(call(&second_token).await, spent, "the parent's budget");
         assert_eq!(call(&parent.token).await, spent);
