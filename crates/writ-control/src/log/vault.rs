@@ -350,6 +350,8 @@ fn parse_head(bytes: &[u8]) -> Option<Head> {
 pub(super) struct EvidenceFiles {
     directory: PathBuf,
     open: Option<(Day, File)>,
+    /// Frames of the open day that are not written yet.
+    frames: Vec<u8>,
     is_behind: bool,
 }
 
@@ -358,38 +360,46 @@ impl EvidenceFiles {
         Self {
             directory,
             open: None,
+            frames: Vec::new(),
             is_behind: false,
         }
     }
 
+    /// Adds evidence to what [`Self::write`] writes: one system call for a batch, not one for each.
     pub(super) fn append(&mut self, evidence: &Evidence) -> io::Result<()> {
-        let day = evidence.reference().day;
         let length = u32::try_from(evidence.sealed().len()).map_err(io::Error::other)?;
-        let mut frame = MAGIC.to_vec();
-        frame.push(evidence.kind().to_byte());
-        frame.extend_from_slice(&evidence.record().to_bytes());
-        frame.extend_from_slice(&length.to_be_bytes());
-        frame.extend_from_slice(evidence.sealed());
-        self.file(day)?.write_all(&frame)?;
-        self.is_behind = true;
+        self.turn_to(evidence.reference().day)?;
+        self.frames.extend_from_slice(&MAGIC);
+        self.frames.push(evidence.kind().to_byte());
+        self.frames.extend_from_slice(&evidence.record().to_bytes());
+        self.frames.extend_from_slice(&length.to_be_bytes());
+        self.frames.extend_from_slice(evidence.sealed());
         Ok(())
     }
 
-    /// The file of `day`; the one of another day is made durable first.
-    fn file(&mut self, day: Day) -> io::Result<&mut File> {
-        if self.open.as_ref().is_none_or(|(open, _)| *open != day) {
-            self.sync()?;
-            self.open = None;
+    /// Opens the file of `day`; the one of another day is made durable first.
+    fn turn_to(&mut self, day: Day) -> io::Result<()> {
+        if self.open.as_ref().is_some_and(|(open, _)| *open == day) {
+            return Ok(());
         }
-        let (_, file) = match &mut self.open {
-            Some(open) => open,
-            closed @ None => closed.insert((day, open_day(&self.directory, day)?)),
-        };
-        Ok(file)
+        self.sync()?;
+        self.open = Some((day, open_day(&self.directory, day)?));
+        Ok(())
+    }
+
+    /// Hands what was appended to the operating system.
+    pub(super) fn write(&mut self) -> io::Result<()> {
+        if let (false, Some((_, file))) = (self.frames.is_empty(), &mut self.open) {
+            file.write_all(&self.frames)?;
+            self.frames.clear();
+            self.is_behind = true;
+        }
+        Ok(())
     }
 
     /// Makes what was appended outlive the machine's power.
     pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.write()?;
         if let (true, Some((_, file))) = (self.is_behind, &self.open) {
             file.sync_data()?;
         }

@@ -433,6 +433,7 @@ impl WriterThread {
         for evidence in &batch.evidence {
             self.evidence.append(evidence)?;
         }
+        self.evidence.write()?;
         let first = self.sequencer.next_index();
         let staged = self.sequencer.stage(&batch.leaves);
         self.journal.append(first, staged.bytes())?;
