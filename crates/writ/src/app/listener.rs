@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
@@ -24,6 +25,11 @@ use writ_types::{Clock, Limits, Timeouts};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::tls;
+
+/// Most processes that are being told who they are at once.
+const MOST_ASKING: usize = 256;
+/// The pause after a connection could not be accepted.
+const BREATH: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// How far the process has come in stopping. Each stage includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,11 +173,15 @@ pub(super) fn identity(
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = listener.accept(), if connections.len() < MOST_ASKING => accepted,
+                // Somebody who asked is served, and there is room again.
+                Some(_) = connections.join_next() => continue,
                 () = reached(&mut stop, Stop::Draining) => break,
             };
-            while connections.try_join_next().is_some() {}
-            let Ok((stream, _)) = accepted else { continue };
+            let Ok((stream, _)) = accepted else {
+                tokio::time::sleep(BREATH).await;
+                continue;
+            };
             let (plane, workload) = (Arc::clone(&plane), Workload::of(&plane, &stream));
             connections.spawn(async move {
                 let service = service_fn(move |request: Request<Incoming>| {
@@ -275,7 +285,7 @@ async fn accept<S, F, B>(
             Err(fault) => {
                 // Out of file descriptors, most likely: give those that are open a moment to end.
                 tracing::warn!(%fault, "a connection could not be accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(BREATH).await;
                 continue;
             }
         };
@@ -360,14 +370,26 @@ async fn requests<I, P, S, F, B>(
         .keep_alive_interval(Some(front.timeouts.keep_alive))
         .keep_alive_timeout(front.timeouts.request_head);
     let shared = front.clone();
+    let asked = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&asked);
     let service = service_fn(move |request: Request<Incoming>| {
+        noted.store(true, Ordering::Relaxed);
         let answer = serve(shared.clone(), peer(), request);
         async move { Ok::<_, std::convert::Infallible>(answer.await) }
     });
+    // Until it has asked for something a connection is a stranger's, and there is room for so many.
+    let patience = front.timeouts.request_head;
+    let silent = async {
+        tokio::time::sleep(patience).await;
+        if asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
+        () = silent => return,
         () = reached(&mut stop, Stop::Draining) => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -3,3 +3,4 @@
 //! One binary, so that the support code compiles once. Each file is one area.
 
 mod smoke;
+mod strangers;
