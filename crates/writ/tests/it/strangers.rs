@@ -8,11 +8,9 @@ use writ_testkit::project;
 
 /// Reads until the server closes; `true` if it closed before the test lost patience.
 fn is_closed(mut stream: TcpStream) -> bool {
-    stream
-        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
-        .unwrap();
+    let patient = stream.set_read_timeout(Some(std::time::Duration::from_secs(20)));
     let mut rest = Vec::new();
-    match stream.read_to_end(&mut rest) {
+    match patient.and_then(|()| stream.read_to_end(&mut rest)) {
         Ok(_) => true,
         Err(fault) => fault.kind() == std::io::ErrorKind::ConnectionReset,
     }
