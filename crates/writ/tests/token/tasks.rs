@@ -362,3 +362,33 @@ fn a_disabled_agent_has_no_task() {
         assert_eq!(list(&stage, &others).await.status, 200);
     });
 }
+
+/// The gateway holds a token to the grant it names, and the grant is read back from the store: every form of bound must
+/// come back as it was said.
+#[test]
+fn a_bounded_token_is_its_own_after_a_restart() {
+    runtime().block_on(async {
+        let mut stage = Stage::open().await;
+        let details = |bounds: &str| format!(r#"[{{"type":"writ_task","purpose":"triage","actions":["helpdesk:getTicket"],"bounds":{{"helpdesk:getTicket":{{{bounds}}}}}}}]"#);
+        let mut tasks = Vec::new();
+        for (bounds, wanted) in [
+            (r#""/path/ticket_id":["T-1001","T-1002"]"#, (200, "")),
+            (r#""/path/ticket_id":{"prefix":"T-"}"#, (200, "")),
+            (r#""/query/amount":{"min":"0.50","max":100.00}"#, (403, "outside_bounds")),
+            (r#""/query/day":{"from":"2026-01-01","to":"2026-12-31"}"#, (403, "outside_bounds")),
+            (r#""/query/mixed":[1,1.50,true,"1"]"#, (403, "outside_bounds")),
+        ] {
+            tasks.push((stage.grant(BOT, &details(bounds)).await, bounds, wanted));
+        }
+        for restarted in [false, true] {
+            if restarted {
+                stage.restart();
+            }
+            for (task, bounds, wanted) in &tasks {
+                let answer = stage.call(task, Method::GET, "/helpdesk/tickets/T-1001").await;
+                let why = reason(&answer);
+                assert_eq!((answer.status, why.as_str()), *wanted, "{bounds}, restarted: {restarted}");
+            }
+        }
+    });
+}
