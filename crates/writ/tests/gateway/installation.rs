@@ -48,7 +48,7 @@ const ACTIONS: [&str; 22] = [
     "helpdesk:updateTicket",
 ];
 
-const SETTINGS: &str = "[limits]\nbody_bytes = \"4 KiB\"\nresponse_bytes = \"64 KiB\"\ntask_in_flight = \"2\"\n[timeouts]\nupstream_head = \"300ms\"\nrequest_body = \"300ms\"\nupstream_idle = \"30s\"\n";
+const SETTINGS: &str = "[limits]\nbody_bytes = \"4 KiB\"\nresponse_bytes = \"64 KiB\"\ntask_in_flight = \"2\"\n[timeouts]\nupstream_head = \"2s\"\nrequest_body = \"2s\"\nupstream_idle = \"30s\"\n";
 
 const POLICY: &str = r#"
 @id("desk.open")

@@ -326,7 +326,7 @@ async fn policy(installation: &Installation, table: &mut Table) {
     #[rustfmt::skip]
     let rows: [(&str, ReasonCode, &str, &str, &str); 6] = [
         ("an action of the API that the task does not hold", ReasonCode::ActionNotGranted, "GET", &refund, ""),
-        ("the same with a body that is never read", ReasonCode::ActionNotGranted, "POST", "/helpdesk/refunds", &large),
+        ("the same with a body that is too large to read", ReasonCode::ActionNotGranted, "POST", "/helpdesk/refunds", &large),
         ("an argument outside the bounds", ReasonCode::OutsideBounds, "POST", "/helpdesk/tickets/T-1002/comments", &comment),
         ("what a policy forbids", ReasonCode::Forbidden, "POST", close, r#"{"resolution":"solved"}"#),
         ("what a policy forbids whatever the arguments", ReasonCode::Forbidden, "POST", close, &comment),
@@ -345,6 +345,9 @@ async fn policy(installation: &Installation, table: &mut Table) {
         .task_with(&["odd:echo"], r#","budget":{"calls":1}"#)
         .await;
     let caller = Caller::new(&installation.project, &task);
+    let answer = caller.send("POST", COMMENTS, &[JSON], large).await;
+    let what = "an action of the purpose that the task does not hold, likewise";
+    table.add(what, ReasonCode::ActionNotGranted, &answer);
     assert_eq!(caller.send("GET", "/odd/echo", &[], "").await.status, 200);
     let answer = caller.send("GET", "/odd/echo", &[], "").await;
     table.add(
