@@ -93,9 +93,14 @@ impl Drop for Process {
 
 /// All records of a project's log, read from its files.
 pub(crate) fn records(project: &Project) -> Vec<Record> {
+    records_from(project, 0)
+}
+
+/// The records from an index on.
+pub(crate) fn records_from(project: &Project, first: usize) -> Vec<Record> {
     let mut records = Vec::new();
     LogReader::new(&project.path(".writ/log"))
-        .scan(0, |_, bytes| {
+        .scan(u64::try_from(first).unwrap(), |_, bytes| {
             records.push(Record::decode(bytes).unwrap());
             std::ops::ControlFlow::Continue(())
         })
