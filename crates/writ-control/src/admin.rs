@@ -16,7 +16,7 @@ use crate::http::respond;
 use crate::plane::{Connection, Plane};
 use crate::routes::Endpoint;
 
-pub(crate) use sign_in::{authenticate, hash, login};
+pub(crate) use sign_in::{authenticate, hash, local_session, login};
 
 /// An operator who has signed in.
 #[derive(Debug, Clone)]

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::issuers;
 use crate::keys::KeyRing;
+use crate::operator;
 use crate::tls;
 
 /// What is told at the start beside the settings.
@@ -164,6 +165,7 @@ impl App {
         let workers = listener::gateway(config, &front, &gateway, &roots, &stopped)?;
         listener::control(config, &front, &plane, &stopped, &mut tasks)?;
         listener::identity(&config.identity.socket, &plane, &stopped, &mut tasks)?;
+        listener::operator(&operator::socket_file(config), &plane, &stopped, &mut tasks)?;
         Ok(Self {
             socket: config.identity.socket.clone(),
             first_boot_token,

@@ -112,3 +112,8 @@ pub(crate) fn control(config: &Config) -> Result<Peer, Failure> {
 pub(crate) fn session_file(config: &Config) -> PathBuf {
     config.data.join("operator-session")
 }
+
+/// Where Writ's own user begins a session.
+pub(crate) fn socket_file(config: &Config) -> PathBuf {
+    config.data.join("operator.sock")
+}

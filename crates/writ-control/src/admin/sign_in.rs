@@ -1,4 +1,5 @@
-//! Signing in. The first admin comes with the first-boot token, which dies at that sign-in.
+//! Signing in. The first admin comes with the first-boot token, which dies at that sign-in; later sessions come over the
+//! operator socket, from the user Writ runs as.
 
 use std::time::Duration;
 
@@ -104,6 +105,57 @@ pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminErr
     Ok(Value::object([
         ("session", Value::from(session)),
         ("operator", Value::from(id.to_string())),
+        ("role", Value::from(Role::Admin.as_str())),
+        ("expires", Value::from(expires.to_string())),
+    ]))
+}
+
+/// Begins another session for the first admin, for a process of the very user that Writ runs as.
+///
+/// Such a process could read Writ's keys; what it gets here is no more, and unlike that it is recorded.
+pub(crate) async fn local_session(plane: &Plane) -> Result<Value, AdminError> {
+    let unavailable = |fault: &dyn std::error::Error| AdminError::Unavailable(fault.to_string());
+    let now = plane
+        .wall
+        .check(plane.clock.now())
+        .map_err(|fault| unavailable(&fault))?;
+    let operators = plane
+        .store
+        .operators(&plane.tenant, None)
+        .await
+        .map_err(|fault| unavailable(&fault))?;
+    let admin = operators
+        .into_iter()
+        .find(|operator| operator.role == Role::Admin);
+    let admin = admin.ok_or(AdminError::NotFound(
+        "there is no admin yet: sign in with the first-boot token",
+    ))?;
+    let action = "operator.local_sign_in"
+        .parse()
+        .map_err(|_never| AdminError::Unauthenticated)?;
+    let event = Event::OperatorAction(OperatorAction {
+        by: admin.id,
+        action,
+        target: admin.id.to_string(),
+        digest: Digest::of(admin.name.as_bytes()),
+    });
+    let recorded = plane
+        .record(plane.header(now), event, None, Durability::Durable)
+        .await;
+    recorded.map_err(|fault| unavailable(&fault))?;
+    let session = crate::secret_text("wos_");
+    let session =
+        session.ok_or_else(|| AdminError::Unavailable("the random source failed".to_owned()))?;
+    let expires = now.plus(SESSION_LIFE);
+    let begun = plane
+        .store
+        .put_session(&plane.tenant, &hash(&session), admin.id, expires)
+        .await;
+    begun.map_err(|fault| unavailable(&fault))?;
+    Ok(Value::object([
+        ("session", Value::from(session)),
+        ("operator", Value::from(admin.id.to_string())),
+        ("name", Value::from(admin.name)),
         ("role", Value::from(Role::Admin.as_str())),
         ("expires", Value::from(expires.to_string())),
     ]))

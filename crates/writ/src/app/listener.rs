@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use writ_control::{Certificate, Connection, Plane, Workload};
@@ -146,13 +147,57 @@ pub(super) fn control(
     Ok(())
 }
 
-/// Starts the agent socket.
+/// Starts the agent socket. Any process may ask; whether it is an agent, the kernel says.
 pub(super) fn identity(
     path: &Path,
     plane: &Arc<Plane>,
     stop: &watch::Receiver<Stop>,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
+    let plane = Arc::clone(plane);
+    let serve = move |stream: UnixStream| {
+        let (plane, workload) = (Arc::clone(&plane), Workload::of(&plane, &stream));
+        exchange(stream, move |request| {
+            writ_control::serve_identity(Arc::clone(&plane), workload.clone(), request)
+        })
+    };
+    unix(path, 0o666, stop, tasks, serve)
+}
+
+/// Starts the operator socket, for the user that Writ runs as alone.
+pub(super) fn operator(
+    path: &Path,
+    plane: &Arc<Plane>,
+    stop: &watch::Receiver<Stop>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), Failure> {
+    let plane = Arc::clone(plane);
+    let serve = move |stream: UnixStream| {
+        let (plane, own) = (Arc::clone(&plane), writ_control::is_own_user(&stream));
+        async move {
+            if own {
+                exchange(stream, move |request| {
+                    writ_control::serve_operator(Arc::clone(&plane), request)
+                })
+                .await;
+            }
+        }
+    };
+    unix(path, 0o600, stop, tasks, serve)
+}
+
+/// Listens on a Unix socket and serves so many connections at once.
+fn unix<S, F>(
+    path: &Path,
+    mode: u32,
+    stop: &watch::Receiver<Stop>,
+    tasks: &mut JoinSet<()>,
+    serve: S,
+) -> Result<(), Failure>
+where
+    S: Fn(UnixStream) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
     let failed = |fault: std::io::Error| {
         Failure::caused(format!("cannot listen on {}", path.display()), &fault)
     };
@@ -166,9 +211,8 @@ pub(super) fn identity(
         std::fs::remove_file(path).map_err(failed)?;
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
-    // Any process may ask; whether it is an agent, the kernel says.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(failed)?;
-    let (plane, mut stop, path) = (Arc::clone(plane), stop.clone(), path.to_owned());
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+    let (mut stop, path) = (stop.clone(), path.to_owned());
     tasks.spawn(async move {
         let mut connections = JoinSet::new();
         loop {
@@ -178,33 +222,34 @@ pub(super) fn identity(
                 Some(_) = connections.join_next() => continue,
                 () = reached(&mut stop, Stop::Draining) => break,
             };
-            let Ok((stream, _)) = accepted else {
-                tokio::time::sleep(BREATH).await;
-                continue;
-            };
-            let (plane, workload) = (Arc::clone(&plane), Workload::of(&plane, &stream));
-            connections.spawn(async move {
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let (plane, workload) = (Arc::clone(&plane), workload.clone());
-                    async move {
-                        Ok::<_, std::convert::Infallible>(
-                            writ_control::serve_identity(plane, workload, request).await,
-                        )
-                    }
-                });
-                let served = hyper::server::conn::http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(std::time::Duration::from_secs(10))
-                    .keep_alive(false)
-                    .serve_connection(TokioIo::new(stream), service);
-                if let Err(fault) = served.await {
-                    tracing::debug!(%fault, "an agent's connection ended");
-                }
-            });
+            match accepted {
+                Ok((stream, _)) => drop(connections.spawn(serve(stream))),
+                Err(_no_descriptor) => tokio::time::sleep(BREATH).await,
+            }
         }
         drop(std::fs::remove_file(path));
     });
     Ok(())
+}
+
+/// One exchange on a Unix socket.
+async fn exchange<S, F>(stream: UnixStream, serve: S)
+where
+    S: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<Full<Bytes>>>,
+{
+    let service = service_fn(|request: Request<Incoming>| {
+        let answer = serve(request);
+        async move { Ok::<_, std::convert::Infallible>(answer.await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(std::time::Duration::from_secs(10))
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(fault) = served.await {
+        tracing::debug!(%fault, "a connection on a Unix socket ended");
+    }
 }
 
 /// Refuses an address on which somebody listens. Sockets that are shared between workers would be shared with another process

@@ -1,4 +1,4 @@
-//! `writ login`: the first admin, by the first-boot token.
+//! `writ login`: the first admin by the first-boot token, later sessions as the user Writ runs as.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -9,6 +9,7 @@ use writ_types::Value;
 use crate::cli::LoginArgs;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::http::Peer;
 use crate::operator;
 use crate::terminal::{Terminal, Tone};
 
@@ -21,60 +22,75 @@ pub(crate) async fn run(
         .token_file
         .clone()
         .unwrap_or_else(|| config.data.join("first-boot-token"));
-    let token = std::fs::read_to_string(&path).map_err(|fault| {
-        Failure::caused(
-            format!("cannot read the first-boot token from {}", path.display()),
-            &fault,
-        )
-        .hint("start `writ serve` once; the token dies when the first admin signs in")
-    })?;
-    let body = Value::object([
-        ("token", Value::from(token.trim())),
-        ("name", Value::from(args.name.as_str())),
-    ]);
-    let answer = operator::control(config)?
-        .send(
-            Method::POST,
-            "/v1/login",
-            &[("content-type", "application/json")],
-            body.to_string(),
-        )
-        .await?;
+    // The first admin brings the first-boot token; afterwards the kernel says who is asking.
+    let first = args.token_file.is_some() || path.exists();
+    let answer = if first {
+        let token = std::fs::read_to_string(&path).map_err(|fault| {
+            Failure::caused(
+                format!("cannot read the first-boot token from {}", path.display()),
+                &fault,
+            )
+            .hint("start `writ serve` once; the token dies when the first admin signs in")
+        })?;
+        let body = Value::object([
+            ("token", Value::from(token.trim())),
+            ("name", Value::from(args.name.as_str())),
+        ]);
+        let headers = [("content-type", "application/json")];
+        operator::control(config)?
+            .send(Method::POST, "/v1/login", &headers, body.to_string())
+            .await?
+    } else {
+        let socket = Peer::socket(&operator::socket_file(config));
+        socket.send(Method::POST, "/v1/session", &[], Vec::new()).await.map_err(|fault| {
+            let wait = format!("cannot read the first-boot token from {}, and nobody answers on the operator socket", path.display());
+            Failure::caused(wait, &fault).hint("start `writ serve`, and sign in as the user it runs as")
+        })?
+    };
     let json = answer.json();
-    let Some(session) = json
+    let session = json
         .member("session")
         .and_then(Value::as_str)
-        .filter(|_| answer.status == 200)
-    else {
-        return Err(Failure::new(
-            "the first-boot token was refused: it has been used, or is another installation's",
-        ));
+        .filter(|_| answer.status == 200);
+    let Some(session) = session else {
+        let why = json
+            .member("detail")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        return Err(if first {
+            Failure::new(
+                "the first-boot token was refused: it has been used, or is another installation's",
+            )
+        } else {
+            Failure::new(why)
+        });
     };
     keep(&operator::session_file(config), session)?;
     // It is spent; a file that opens nothing only invites questions.
     if args.token_file.is_none() {
         drop(std::fs::remove_file(&path));
     }
+    tell(terminal, args, &json);
+    Ok(())
+}
+
+/// Says who is signed in until when; never the session.
+fn tell(terminal: Terminal, args: &LoginArgs, answer: &Value) {
     if terminal.is_json() {
-        let shown = json
-            .as_object()
-            .cloned()
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|(name, _)| name != "session");
-        terminal.object(&Value::object(shown));
-    } else {
-        let until = json
-            .member("expires")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        terminal.line(&format!(
-            "{} as {} (admin) until {until}",
-            terminal.paint(Tone::Good, "signed in"),
-            args.name
+        let members = answer.as_object().cloned().unwrap_or_default();
+        return terminal.object(&Value::object(
+            members.into_iter().filter(|(name, _)| name != "session"),
         ));
     }
-    Ok(())
+    let text = |name| answer.member(name).and_then(Value::as_str);
+    let (name, until) = (
+        text("name").unwrap_or(&args.name),
+        text("expires").unwrap_or_default(),
+    );
+    terminal.line(&format!(
+        "{} as {name} (admin) until {until}",
+        terminal.paint(Tone::Good, "signed in")
+    ));
 }
 
 fn keep(path: &std::path::Path, session: &str) -> Result<(), Failure> {

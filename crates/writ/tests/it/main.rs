@@ -2,5 +2,6 @@
 //!
 //! One binary, so that the support code compiles once. Each file is one area.
 
+mod sign_in;
 mod smoke;
 mod strangers;
