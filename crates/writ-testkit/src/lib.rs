@@ -246,7 +246,7 @@ impl Project {
         );
         let peer = |url: &str| Peer::url(url, None).unwrap();
         AgentClient::new(
-            &self.path(".writ/agent.sock"),
+            &self.path(".writ-agent.sock"),
             (&control.parse().unwrap(), peer(&control)),
             (&public.parse().unwrap(), peer(&public)),
             TestClock::start(),

@@ -255,9 +255,10 @@ impl Meaning<'_> {
             }),
             identity: IdentityConfig {
                 trust_domain: self.parse("identity.trust_domain", trust_domain)?,
-                socket: identity
-                    .socket
-                    .map_or_else(|| data.join("agent.sock"), |socket| project.join(socket)),
+                socket: identity.socket.map_or_else(
+                    || project.join(".writ-agent.sock"),
+                    |socket| project.join(socket),
+                ),
                 single_user_machine: identity.single_user_machine,
             },
             issuers: issuer

@@ -26,7 +26,7 @@ const FILES: [(&str, &str); 5] = [
     ),
     (
         ".gitignore",
-        "# State and keys of this installation; never in version control.\n/.writ/\n/task.json\n",
+        "# State and keys of this installation; never in version control.\n/.writ/\n/.writ-agent.sock\n/task.json\n",
     ),
 ];
 

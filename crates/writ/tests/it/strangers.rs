@@ -46,7 +46,7 @@ fn who_says_nothing_or_half_of_something_is_shown_the_door() {
 fn the_agent_socket_serves_on_while_others_dawdle() {
     let project = project!();
     let _server = project.start();
-    let socket = project.path(".writ/agent.sock");
+    let socket = project.path(".writ-agent.sock");
     let _dawdling: Vec<UnixStream> = (0..64)
         .map(|_| UnixStream::connect(&socket).unwrap())
         .collect();

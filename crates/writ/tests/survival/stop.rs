@@ -43,7 +43,7 @@ fn a_call_in_flight_finishes_before_the_process_ends() {
         assert_eq!(answer.status, 200);
         let (status, words) = process.last_words();
         assert!(status.success(), "{words}");
-        assert!(!project.path(".writ/agent.sock").exists());
+        assert!(!project.path(".writ-agent.sock").exists());
         everything_is_covered(&project);
         let outcome = records(&project)
             .into_iter()

@@ -11,7 +11,7 @@ use writ_types::Value;
 use crate::kit::{BOT, DISABLED, DOMAIN, OTHER, Stage, base64url, decoded, now, text};
 
 async fn ask(project: &Project, method: Method, path: &str, body: &str) -> Answer {
-    let socket = Peer::socket(&project.path(".writ/agent.sock"));
+    let socket = Peer::socket(&project.path(".writ-agent.sock"));
     let json = [("content-type", "application/json")];
     socket
         .send(method, path, &json, body.to_owned())

@@ -119,7 +119,7 @@ impl Secure {
                 Value::from(STANDARD.encode(key.subject_public_key_info())),
             ),
         ]);
-        let socket = Peer::socket(&self.project.path(".writ/agent.sock"));
+        let socket = Peer::socket(&self.project.path(".writ-agent.sock"));
         let answer = socket
             .send(Method::POST, "/v1/x509-svid", &[], body.to_string())
             .await
@@ -323,7 +323,7 @@ fn the_token_endpoint_believes_the_connection() {
         let secure = Secure::open().await;
         let (bot, other) = (secure.svid(BOT).await, secure.svid(OTHER).await);
         let audience = secure.control("");
-        let socket = Peer::socket(&secure.project.path(".writ/agent.sock"));
+        let socket = Peer::socket(&secure.project.path(".writ-agent.sock"));
         let body = format!(r#"{{"audience":"{audience}","spiffe_id":"{BOT}"}}"#);
         let svid = text(
             &socket
@@ -581,7 +581,7 @@ fn proofs_of_possession_work_over_tls() {
         let project = &secure.project;
         let url = |text: String| text.parse().unwrap();
         let client = writ::agent::AgentClient::new(
-            &project.path(".writ/agent.sock"),
+            &project.path(".writ-agent.sock"),
             (&url(secure.control("")), secure.peer(project.control, None)),
             (&url(secure.public("")), secure.peer(project.gateway, None)),
             writ_testkit::TestClock::start(),
