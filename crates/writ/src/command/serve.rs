@@ -12,6 +12,7 @@ use crate::project;
 use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failure> {
+    keep_memory_private()?;
     // Before anything is started and announced: from then on somebody may ask for a reload or an orderly end.
     let signals = Signals::listen()?;
     let files = project::files(&config.project)?;
@@ -27,6 +28,18 @@ pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failu
     until_stopped(&app, signals).await?;
     terminal.talk("stopping: calls in flight finish, the log is flushed");
     app.stop(config.timeouts.drain).await
+}
+
+/// The process holds keys and credentials in memory: it leaves no core file, and other processes of its user cannot look in.
+fn keep_memory_private() -> Result<(), Failure> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let kept = setrlimit(Resource::Core, none)
+        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    kept.map_err(|fault| Failure::caused("cannot keep this process's memory private", &fault))
 }
 
 /// Says where what is.

@@ -66,3 +66,16 @@ fn another_users_agent_gets_its_identity_and_cannot_reach_the_keys() {
         & 0o777;
     assert_eq!(mode, 0o700, "the keys stay out of reach");
 }
+
+#[test]
+fn a_server_leaves_no_core_file() {
+    let project = project!();
+    let server = project.start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    let words: Vec<&str> = core.split_ascii_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{core}");
+}
