@@ -76,3 +76,51 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     }
     std::fs::write(path, text).map_err(failed)
 }
+
+/// Writes a file for its owner alone. It is made anew: neither the mode of a file that lies there already nor a link that
+/// leads elsewhere counts.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let failed =
+        |fault: std::io::Error| Failure::caused(format!("cannot write {}", path.display()), &fault);
+    match std::fs::remove_file(path) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => return Err(failed(fault)),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    writeln!(file, "{text}").map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_private_file_is_private_whatever_lies_there_already() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (
+            folder.path().join("task.json"),
+            folder.path().join("elsewhere"),
+        );
+        std::fs::write(&path, "old").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        write_private(&path, "token").unwrap();
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        write_private(&path, "token").unwrap();
+        assert!(!elsewhere.exists(), "a link is replaced, not followed");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "token\n");
+    }
+}

@@ -1,12 +1,10 @@
 //! `writ login`: the first admin by the first-boot token, later sessions as the user Writ runs as.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-
 use hyper::Method;
 use writ_types::Value;
 
 use crate::cli::LoginArgs;
+use crate::command::init;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::http::Peer;
@@ -65,7 +63,7 @@ pub(crate) async fn run(
             Failure::new(why)
         });
     };
-    keep(&operator::session_file(config), session)?;
+    init::write_private(&operator::session_file(config), session)?;
     // It is spent; a file that opens nothing only invites questions.
     if args.token_file.is_none() {
         drop(std::fs::remove_file(&path));
@@ -91,17 +89,4 @@ fn tell(terminal: Terminal, args: &LoginArgs, answer: &Value) {
         "{} as {name} (admin) until {until}",
         terminal.paint(Tone::Good, "signed in")
     ));
-}
-
-fn keep(path: &std::path::Path, session: &str) -> Result<(), Failure> {
-    let failed =
-        |fault: std::io::Error| Failure::caused(format!("cannot write {}", path.display()), &fault);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
-    writeln!(file, "{session}").map_err(failed)
 }

@@ -1,7 +1,5 @@
 //! `writ task`: open one as the agent this process is; look at and close any as an operator.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +8,7 @@ use writ_types::{JsonLimits, Value};
 use crate::agent::{AgentClient, OpenTask};
 use crate::cli::{TaskCommand, TaskOpenArgs};
 use crate::clock::SystemClock;
-use crate::command::kill;
+use crate::command::{init, kill};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::http::Peer;
@@ -193,14 +191,5 @@ fn keep(path: &Path, opened: &OpenTask, spiffe: &str) -> Result<(), Failure> {
                 .unwrap_or(Value::Null),
         ),
     ]);
-    let failed =
-        |fault: std::io::Error| Failure::caused(format!("cannot write {}", path.display()), &fault);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
-    writeln!(file, "{document}").map_err(failed)
+    init::write_private(path, &document.to_string())
 }
