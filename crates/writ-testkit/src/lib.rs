@@ -16,6 +16,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -355,13 +356,23 @@ impl Drop for Server {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that nobody listens on and that nobody is given by chance.
+///
+/// Below the range from which the system gives ports to outgoing connections (32768 and above), because the clients of
+/// other tests would take one of those between this look and the server's start; and each process looks at ports of its own.
+#[must_use]
 pub fn free_port() -> u16 {
-    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(64);
+    let mut candidates = std::iter::repeat_with(|| {
+        let offset = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        u16::try_from(offset)
+            .unwrap_or_default()
+            .saturating_add(12_000)
+    });
+    let free =
+        |port: &u16| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, *port))).is_ok();
+    candidates.by_ref().take(20_000).find(free).unwrap()
 }
 
 /// A runtime for one test.
