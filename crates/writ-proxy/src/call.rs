@@ -30,7 +30,7 @@ pub async fn handle(
     }
     let id = gateway.new_call();
     let served = tokio::spawn(async move {
-        let mut story = Story::begin(&gateway, id, &from);
+        let mut story = Story::begin(&gateway, id, &from, request.headers());
         match Box::pin(call(&gateway, &pool, &from, request, &mut story)).await {
             Ok(response) => {
                 gateway.counters().forwarded.fetch_add(1, Ordering::Relaxed);

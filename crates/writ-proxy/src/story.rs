@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use hyper::header::HeaderMap;
 use writ_audit::{
     Decision, Durability, Event, EvidenceKind, Header, Intent, Method, Receipt, Record, Refused,
-    Source, Subject,
+    Source, Subject, TraceId,
 };
 use writ_contract::{Operation, Parsed};
 use writ_policy::{Denied, Permit};
@@ -29,6 +30,7 @@ pub(crate) struct Story {
     call: CallId,
     arrived: Monotonic,
     source: Source,
+    trace: Option<TraceId>,
     known: Option<Known>,
     resolved: Option<Resolved>,
     request: Option<(KeyedDigest, u64)>,
@@ -57,12 +59,24 @@ struct Resolved {
 }
 
 impl Story {
-    pub(crate) fn begin(gateway: &Arc<Gateway>, call: CallId, from: &Downstream) -> Self {
+    pub(crate) fn begin(
+        gateway: &Arc<Gateway>,
+        call: CallId,
+        from: &Downstream,
+        headers: &HeaderMap,
+    ) -> Self {
+        // The caller's word for what the call is part of: it is recorded, and believed by nobody.
+        let mut parents = headers.get_all("traceparent").iter();
+        let trace = match (parents.next(), parents.next()) {
+            (Some(parent), None) => parent.to_str().ok().and_then(trace_id),
+            _ => None,
+        };
         Self {
             gateway: Arc::clone(gateway),
             call,
             arrived: gateway.parts.clock.monotonic(),
             source: Source::of(from.peer.ip()),
+            trace,
             known: None,
             resolved: None,
             request: None,
@@ -196,7 +210,7 @@ impl Story {
             request,
             request_bytes,
             source: Some(self.source),
-            trace: None,
+            trace: self.trace,
             spent: facts.spent,
             left: facts.left,
             evidence: Some(evidence.reference()),
@@ -248,7 +262,7 @@ impl Story {
             request_bytes: self.request.map(|(_, bytes)| bytes),
             errors: self.errors,
             source: Some(self.source),
-            trace: None,
+            trace: self.trace,
             evidence: None,
         };
         let record = Record::new(self.new_header(known), Event::Refused(Box::new(refused)));
@@ -307,6 +321,35 @@ impl Story {
     }
 }
 
+/// The trace id of a `traceparent` field (W3C Trace Context §3.2).
+fn trace_id(parent: &str) -> Option<TraceId> {
+    let mut parts = parent.split('-');
+    let (version, trace) = (parts.next()?, parts.next()?);
+    (version.len() == 2 && version != "ff").then(|| trace.parse().ok())?
+}
+
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_named_by_its_parent_or_not_at_all() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = trace_id(parent).map(|trace| trace.to_string());
+        assert_eq!(trace.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        for bad in [
+            "",
+            "00",
+            "00-",
+            "00-00000000000000000000000000000000-1-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-1-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-1-01",
+        ] {
+            assert!(trace_id(bad).is_none(), "{bad}");
+        }
+    }
 }
