@@ -190,9 +190,14 @@ impl App {
         Ok(())
     }
 
+    /// Takes no new calls from here on.
+    pub(crate) fn drain(&self) {
+        self.data_plane.drain();
+    }
+
     /// Stops: no new calls, those in flight finish within their time, the log is flushed and its checkpoint published.
     pub(crate) async fn stop(mut self, drain: std::time::Duration) -> Result<(), Failure> {
-        self.data_plane.drain();
+        self.drain();
         self.stop.send_replace(Stop::Draining);
         let workers = std::mem::take(&mut self.workers);
         let mut drained = std::pin::pin!(async {

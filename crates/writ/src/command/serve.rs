@@ -26,6 +26,8 @@ pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failu
     .await?;
     announce(terminal, config, &app);
     until_stopped(&app, signals).await?;
+    // Before it is said, so that whoever reads it finds it true.
+    app.drain();
     terminal.talk("stopping: calls in flight finish, the log is flushed");
     app.stop(config.timeouts.drain).await
 }
