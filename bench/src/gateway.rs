@@ -134,7 +134,7 @@ impl Writ {
     }
 
     fn socket(&self) -> PathBuf {
-        self.folder.join(".writ/agent.sock")
+        self.folder.join(".writ-agent.sock")
     }
 
     /// Where the calls of an API go.
