@@ -270,13 +270,13 @@ impl<'a, F: LogFiles> Walk<'a, F> {
             let width = u16::try_from(self.size.saturating_sub(first).min(WIDTH)).unwrap_or(256);
             let hashes = self.bundle(TilePath::entries(bundle, width))?;
             let tile = self.stored_tile(TilePath::tile(0, bundle, width))?;
-            self.compare(first, width, &hashes, tile.as_deref())?;
+            self.compare(first, width, hashes.as_deref(), tile.as_deref())?;
         }
         Ok(())
     }
 
-    /// The leaf hashes of a bundle, as many as can be read.
-    fn bundle(&mut self, path: TilePath) -> io::Result<Vec<Digest>> {
+    /// The leaf hashes of a bundle, as many as can be read; none if there is no such bundle, which is then a fault.
+    fn bundle(&mut self, path: TilePath) -> io::Result<Option<Vec<Digest>>> {
         let first = path.index.saturating_mul(WIDTH);
         let Some((bytes, found)) = self.read(path)? else {
             let last = first
@@ -284,7 +284,7 @@ impl<'a, F: LogFiles> Walk<'a, F> {
                 .saturating_sub(1);
             self.entry_faults
                 .push(Fault::MissingEntries { first, last, path });
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let mut entries = Entries::of(&bytes);
         let hashes = entries
@@ -295,7 +295,7 @@ impl<'a, F: LogFiles> Walk<'a, F> {
         if found == path && !entries.rest().is_empty() {
             self.tile_faults.push(Fault::TrailingBytes { path });
         }
-        Ok(hashes)
+        Ok(Some(hashes))
     }
 
     /// Compares the hashes of a bundle with the stored tile and takes both into their trees.
@@ -303,10 +303,11 @@ impl<'a, F: LogFiles> Walk<'a, F> {
         &mut self,
         first: u64,
         width: u16,
-        hashes: &[Digest],
+        found: Option<&[Digest]>,
         tile: Option<&[Digest]>,
     ) -> io::Result<()> {
         let path = TilePath::tile(0, first / WIDTH, width);
+        let hashes = found.unwrap_or_default();
         let whole = hashes.len() == usize::from(width);
         if tile.is_none() {
             self.tile_faults.push(Fault::MissingTile { path });
@@ -330,8 +331,8 @@ impl<'a, F: LogFiles> Walk<'a, F> {
         self.matching = self
             .matching
             .saturating_add(u64::try_from(same).unwrap_or(0));
-        // A missing bundle is already one fault; its entries are not 256 more.
-        if !hashes.is_empty() && self.entry_faults.len() < MOST_FAULTS {
+        // A missing bundle is already one fault; its entries are not 256 more. One that is there and unreadable is not.
+        if found.is_some() && self.entry_faults.len() < MOST_FAULTS {
             self.entry_faults.extend(faults);
         }
         if differs {
@@ -417,7 +418,9 @@ impl<'a, F: LogFiles> Walk<'a, F> {
             self.entry_faults
                 .drain(..)
                 .for_each(|fault| report.add(fault));
-        } else {
+        }
+        // Without the entries leading to the signed root nothing is sound, whatever else was or was not found.
+        if !entries_lead_there && (!tiles_lead_there || report.faults.is_empty()) {
             let faults = self
                 .entry_faults
                 .drain(..)

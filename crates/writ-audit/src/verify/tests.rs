@@ -307,6 +307,34 @@ fn faults_are_bounded() {
     assert!(check(&files).faults.len() <= MOST_FAULTS);
 }
 
+/// Every bit of a small log, and every bit around the edges of the files of one with full tiles.
+#[test]
+fn every_flipped_bit_is_found() {
+    for size in [1, 3, 257] {
+        let whole = log(size, size.saturating_sub(2), 0);
+        for (path, bytes) in &whole.0 {
+            let edges = |at: &usize| bytes.len() < 400 || *at < 40 || *at + 40 > bytes.len();
+            for at in (0..bytes.len()).filter(edges) {
+                for bit in 0..8 {
+                    let mut files = whole.clone();
+                    files.0.get_mut(path).unwrap()[at] ^= 1 << bit;
+                    let found = !check(&files).is_sound();
+                    assert!(found, "{path} of {size}: byte {at}, bit {bit}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bundle_whose_first_length_is_wrong_is_as_many_faults_as_entries() {
+    let mut files = log(300, 300, 0);
+    files.0.get_mut("tile/entries/001.p/44").unwrap()[0] = 0xff;
+    let faults = check(&files).faults;
+    let entries: Vec<_> = faults.iter().filter_map(Fault::entry).collect();
+    assert_eq!(entries, (256..300).collect::<Vec<_>>());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
