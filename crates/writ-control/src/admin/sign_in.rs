@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use writ_audit::{Durability, Event, OperatorAction};
 use writ_store::{Role, StoreError};
-use writ_types::{Digest, OperatorId, Value};
+use writ_types::{Digest, OperatorId, Timestamp, Value};
 
 use crate::admin::{AdminError, Operator};
 use crate::plane::Plane;
@@ -69,29 +69,14 @@ pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminErr
     if !known.map_err(|fault| AdminError::Unavailable(fault.to_string()))? {
         return Err(AdminError::Unauthenticated);
     }
-    let action = "operator.first_sign_in"
-        .parse()
-        .map_err(|_never| AdminError::Unauthenticated)?;
-    let event = Event::OperatorAction(OperatorAction {
-        by: id,
-        action,
-        target: id.to_string(),
-        digest: Digest::of(name.as_bytes()),
-    });
-    let recorded = plane
-        .record(plane.header(now), event, None, Durability::Durable)
-        .await;
-    recorded.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
-    let session = crate::secret_text("wos_")
-        .ok_or_else(|| AdminError::Unavailable("the random source failed".to_owned()))?;
-    let expires = now.plus(SESSION_LIFE);
+    let begun = begin(plane, &admin, "operator.first_sign_in", now).await?;
     let redeemed = plane
         .store
         .redeem_first_boot_token(
             &plane.tenant,
             &token,
             &admin,
-            (&hash(&session), expires),
+            (&hash(&begun.session), begun.expires),
             now,
         )
         .await;
@@ -102,12 +87,7 @@ pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminErr
             AdminError::Unavailable(fault.to_string())
         }
     })?;
-    Ok(Value::object([
-        ("session", Value::from(session)),
-        ("operator", Value::from(id.to_string())),
-        ("role", Value::from(Role::Admin.as_str())),
-        ("expires", Value::from(expires.to_string())),
-    ]))
+    Ok(begun.answer(&admin))
 }
 
 /// Begins another session for the first admin, for a process of the very user that Writ runs as.
@@ -130,35 +110,64 @@ pub(crate) async fn local_session(plane: &Plane) -> Result<Value, AdminError> {
     let admin = admin.ok_or(AdminError::NotFound(
         "there is no admin yet: sign in with the first-boot token",
     ))?;
-    let action = "operator.local_sign_in"
+    let begun = begin(plane, &admin, "operator.local_sign_in", now).await?;
+    let kept = plane
+        .store
+        .put_session(
+            &plane.tenant,
+            &hash(&begun.session),
+            admin.id,
+            begun.expires,
+        )
+        .await;
+    kept.map_err(|fault| unavailable(&fault))?;
+    Ok(begun.answer(&admin))
+}
+
+/// A session that is recorded and not yet kept.
+struct Begun {
+    session: String,
+    expires: Timestamp,
+}
+
+impl Begun {
+    fn answer(self, operator: &writ_store::Operator) -> Value {
+        Value::object([
+            ("session", Value::from(self.session)),
+            ("operator", Value::from(operator.id.to_string())),
+            ("name", Value::from(operator.name.as_str())),
+            ("role", Value::from(operator.role.as_str())),
+            ("expires", Value::from(self.expires.to_string())),
+        ])
+    }
+}
+
+/// Records a sign-in and makes the token of its session, which the caller keeps: recorded before it counts.
+async fn begin(
+    plane: &Plane,
+    operator: &writ_store::Operator,
+    action: &'static str,
+    now: Timestamp,
+) -> Result<Begun, AdminError> {
+    let action = action
         .parse()
         .map_err(|_never| AdminError::Unauthenticated)?;
     let event = Event::OperatorAction(OperatorAction {
-        by: admin.id,
+        by: operator.id,
         action,
-        target: admin.id.to_string(),
-        digest: Digest::of(admin.name.as_bytes()),
+        target: operator.id.to_string(),
+        digest: Digest::of(operator.name.as_bytes()),
     });
     let recorded = plane
         .record(plane.header(now), event, None, Durability::Durable)
         .await;
-    recorded.map_err(|fault| unavailable(&fault))?;
-    let session = crate::secret_text("wos_");
-    let session =
-        session.ok_or_else(|| AdminError::Unavailable("the random source failed".to_owned()))?;
-    let expires = now.plus(SESSION_LIFE);
-    let begun = plane
-        .store
-        .put_session(&plane.tenant, &hash(&session), admin.id, expires)
-        .await;
-    begun.map_err(|fault| unavailable(&fault))?;
-    Ok(Value::object([
-        ("session", Value::from(session)),
-        ("operator", Value::from(admin.id.to_string())),
-        ("name", Value::from(admin.name)),
-        ("role", Value::from(Role::Admin.as_str())),
-        ("expires", Value::from(expires.to_string())),
-    ]))
+    recorded.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
+    let session = crate::secret_text("wos_")
+        .ok_or_else(|| AdminError::Unavailable("the random source failed".to_owned()))?;
+    Ok(Begun {
+        session,
+        expires: now.plus(SESSION_LIFE),
+    })
 }
 
 /// What the store keeps of a token.
