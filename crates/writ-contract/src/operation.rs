@@ -188,7 +188,7 @@ impl Operation {
         &self.labels
     }
 
-    /// Whether its response is streamed rather than buffered and checked.
+    /// Whether its response is streamed rather than buffered and checked, and a request body that nobody looks at with it.
     #[must_use]
     pub fn stream(&self) -> bool {
         self.stream

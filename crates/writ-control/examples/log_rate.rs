@@ -225,6 +225,8 @@ fn outcome(clock: &RealClock) -> Result<Record, Box<dyn Error>> {
         action: "dns:patchZone".parse()?,
         result: OutcomeKind::Completed,
         status: Some(204),
+        request: None,
+        request_bytes: None,
         response: Some(KeyedDigest::of(&Secret::new([3; 32]), "response", b"")),
         response_bytes: 0,
         phases: Phases::default(),

@@ -1,4 +1,4 @@
-//! Bodies: reading a request whole and bounded, and what a response's body can be.
+//! Bodies: taking a request's, bounded, and what a response's can be.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,12 +8,13 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderMap};
-use writ_contract::{BodyKind, Operation};
+use writ_contract::{BodyKind, MediaKind, Operation};
 use writ_task::CutSignal;
 use writ_types::ReasonCode;
 
 use crate::completion::{Completion, End};
 use crate::forward::Forwarded;
+use crate::gateway::Parts;
 
 /// The body of a response of the gateway: its own words, or an upstream's on their way through.
 #[derive(Debug)]
@@ -139,17 +140,67 @@ pub(crate) fn check_type<'h>(
     Ok(Some(text))
 }
 
+/// A request body when its call is decided.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    /// All of it; empty if there is none.
+    Whole(Bytes),
+    /// Bytes that nobody looks at, still with the client, and how many they will be.
+    Streamed(Incoming, u64),
+}
+
+impl RequestBody {
+    /// The bytes at hand.
+    pub(crate) fn at_hand(&self) -> &[u8] {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Streamed(..) => &[],
+        }
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Whole(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Self::Streamed(_, length) => *length,
+        }
+    }
+}
+
+/// Takes a request body: whole, or, where the operation streams and the type is one that nobody looks at, as it is
+/// announced.
+///
+/// # Errors
+///
+/// Those of [`read`]; `length_required` if a body that would be streamed does not say how long it is (RFC 9110
+/// §15.5.12), since the call is decided and recorded with its length before its bytes are here.
+pub(crate) async fn take(
+    body: Incoming,
+    operation: &Operation,
+    content_type: Option<&str>,
+    parts: &Parts,
+) -> Result<RequestBody, ReasonCode> {
+    let limits = &parts.limits;
+    let opaque = content_type.is_some_and(|text| operation.accepts(text) == Ok(MediaKind::Opaque));
+    if !(operation.stream() && opaque) || body.is_end_stream() {
+        let bytes = read(body, limits.body_bytes, parts.timeouts.request_body).await?;
+        return Ok(RequestBody::Whole(bytes));
+    }
+    let length = body.size_hint().exact().ok_or(ReasonCode::LengthRequired)?;
+    if usize::try_from(length).is_ok_and(|length| length <= limits.stream_bytes) {
+        Ok(RequestBody::Streamed(body, length))
+    } else {
+        Err(ReasonCode::BodyTooLarge)
+    }
+}
+
 /// Reads a request body whole.
 ///
 /// # Errors
 ///
 /// `body_too_large` beyond `most` bytes (a declared length is believed before anything is read), `body_timeout` if it
 /// does not arrive within `patience`, `malformed_request` if its framing breaks.
-pub(crate) async fn read(
-    mut body: Incoming,
-    most: usize,
-    patience: Duration,
-) -> Result<Bytes, ReasonCode> {
+async fn read(mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, ReasonCode> {
     let hint = body.size_hint();
     let declared = usize::try_from(hint.lower()).unwrap_or(usize::MAX);
     if declared > most {

@@ -90,17 +90,17 @@ async fn call(
     decide::purpose(&snapshot, &agent, &entered, operation.action())?;
 
     let content_type = body::check_type(operation, &head.headers)?;
-    let bytes = body::read(body, parts.limits.body_bytes, parts.timeouts.request_body).await?;
+    let body = body::take(body, operation, content_type, parts).await?;
     let parsed = decide::parse(
         operation,
         &route,
         &target,
         &head,
         content_type,
-        &bytes,
+        body.at_hand(),
         &parts.limits,
     );
-    story.read(&parsed, content_type, &bytes);
+    story.read(&parsed, content_type, &body);
 
     let charge = Charge::of(operation.effects());
     let reserved = parts
@@ -117,7 +117,7 @@ async fn call(
         .add_labels(&entered, operation.labels())
         .await
         .map_err(|fault| fault.reason())?;
-    let outgoing = decide::outgoing(operation, target.forwarded, parsed, bytes)?;
+    let outgoing = decide::outgoing(operation, target.forwarded, parsed, body)?;
 
     let (receipt, armed) = story.intend(&permit, &facts, api, charge).await?;
     reservation.commit();

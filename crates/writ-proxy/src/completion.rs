@@ -11,7 +11,10 @@ use writ_types::{
     ActionName, AgentId, CallId, Charge, KeyedDigest, KeyedHasher, Monotonic, ReasonCode, TaskId,
 };
 
+use crate::body::RequestBody;
 use crate::gateway::Gateway;
+use crate::pool::Unanswered;
+use crate::upload::{Upload, UploadEnd, UploadWatch};
 
 /// How a call ended, as the forwarding code sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,7 @@ pub(crate) struct Completion {
     sent: Option<Monotonic>,
     head: Option<Monotonic>,
     status: Option<u16>,
+    upload: Option<Arc<UploadWatch>>,
     response: Option<KeyedHasher>,
     bytes: u64,
     /// Registered until the last byte, so that a kill can cut the call while it streams.
@@ -80,6 +84,7 @@ impl Completion {
             sent: None,
             head: None,
             status: None,
+            upload: None,
             response: None,
             bytes: 0,
             entered,
@@ -98,6 +103,32 @@ impl Completion {
     /// Nothing will be sent.
     pub(crate) fn refuse(self, reason: ReasonCode) -> ReasonCode {
         self.finish(End::NotSent);
+        reason
+    }
+
+    /// The request's body as it will leave, its bytes committed to as they pass.
+    pub(crate) fn upload(&mut self, body: RequestBody) -> Upload {
+        let (incoming, parts) = match body {
+            RequestBody::Whole(bytes) => return Upload::whole(bytes),
+            RequestBody::Streamed(incoming, _) => (incoming, &self.gateway.parts),
+        };
+        let watch = UploadWatch::new(KeyedDigest::begin(&parts.audit_key, "request body"));
+        self.upload = Some(Arc::clone(&watch));
+        let patience = parts.timeouts.request_body;
+        Upload::streamed(incoming, self.entered.cut(), patience, watch)
+    }
+
+    /// There is no response to forward. A client that broke off its body is the reason before the upstream is, and of
+    /// a call that writes and may have been heard, nobody knows whether it had its effect.
+    pub(crate) fn fail(self, end: End, fault: Unanswered) -> ReasonCode {
+        let writes = self.charge.writes > 0 && fault.reason != ReasonCode::TaskEnded;
+        let (end, reason) = match self.upload.as_ref().and_then(|upload| upload.fault()) {
+            Some(UploadEnd::Cut) => (End::Cut, ReasonCode::TaskEnded),
+            Some(broken) => (End::ClientGone, broken.reason()),
+            None if writes && fault.heard => (end, ReasonCode::EffectUnknown),
+            None => (end, fault.reason),
+        };
+        self.finish(end);
         reason
     }
 
@@ -146,6 +177,7 @@ impl Completion {
             End::ClientGone if self.sent.is_some() && self.head.is_none() => OutcomeKind::Unknown,
             End::ClientGone => OutcomeKind::ClientGone,
         };
+        let upload = self.upload.as_ref().map(|upload| upload.passed());
         let outcome = Outcome {
             call: self.call,
             intent: self.intent,
@@ -154,6 +186,8 @@ impl Completion {
             action: self.action.clone(),
             result,
             status: self.status,
+            request: upload.map(|(digest, _)| digest),
+            request_bytes: upload.map(|(_, bytes)| bytes),
             response: self.response.take().map(KeyedHasher::finish),
             response_bytes: self.bytes,
             phases: Phases {

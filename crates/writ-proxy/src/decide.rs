@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -12,6 +11,7 @@ use writ_task::Entered;
 use writ_token::Authenticated;
 use writ_types::{ActionName, Agent, Attr, Facts, Limits, ReasonCode};
 
+use crate::body::RequestBody;
 use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
 use crate::story::Story;
@@ -193,12 +193,13 @@ fn view<'a>(
     }
 }
 
-/// The request that will be sent: path and query as they were parsed, declared header parameters, the very bytes.
+/// The request that will be sent: path and query as they were parsed, declared header parameters, the very
+/// bytes, or those that the client still has.
 pub(crate) fn outgoing(
     operation: &Operation,
     mut headers: HeaderMap,
     parsed: Parsed,
-    body: Bytes,
+    body: RequestBody,
 ) -> Result<Outgoing, ReasonCode> {
     let malformed = ReasonCode::MalformedRequest;
     let method = Method::from_bytes(operation.method().as_bytes()).map_err(|_unknown| malformed)?;

@@ -19,6 +19,7 @@ mod response;
 mod snapshot;
 mod story;
 mod target;
+mod upload;
 mod upstream;
 
 pub use body::{Body, BodyError, Whole};

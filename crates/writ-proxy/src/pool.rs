@@ -6,8 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, Response};
@@ -15,6 +13,8 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use writ_types::{Clock, Monotonic, ReasonCode, Timeouts, UpstreamUrl};
+
+use crate::upload::Upload;
 
 /// Idle connections kept for each upstream and worker.
 const MOST_IDLE: usize = 256;
@@ -27,7 +27,7 @@ const READY: Duration = Duration::from_millis(100);
 pub(crate) struct Lease {
     pool: Arc<Pool>,
     key: Key,
-    sender: Option<SendRequest<Full<Bytes>>>,
+    sender: Option<SendRequest<Upload>>,
 }
 
 /// What tells two upstream connections apart.
@@ -39,7 +39,7 @@ struct Key {
 }
 
 struct Idle {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Upload>,
     since: Monotonic,
 }
 
@@ -80,12 +80,20 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `upstream_unreachable` or `upstream_timeout`.
+    /// [`Unanswered`], which says whether the upstream may have heard of the request.
     pub(crate) async fn exchange(
         self: &Arc<Self>,
         upstream: &UpstreamUrl,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(Response<Incoming>, Lease), ReasonCode> {
+        request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, Lease), Unanswered> {
+        let unheard = |reason| Unanswered {
+            reason,
+            heard: false,
+        };
+        let heard = |reason| Unanswered {
+            reason,
+            heard: true,
+        };
         let key = Key {
             tls: upstream.tls,
             host: upstream.host.clone(),
@@ -96,21 +104,24 @@ impl Pool {
             match self.attempt(sender, request).await {
                 Ok((response, sender)) => return Ok((response, self.lease(key, sender))),
                 Err(Attempt::NotSent(back)) => request = *back,
-                Err(Attempt::Failed(reason)) => return Err(reason),
+                Err(Attempt::Failed(reason)) => return Err(heard(reason)),
             }
         }
         // Boxed: connecting is rare, and its state is large.
         let connect = Box::pin(self.connect(upstream));
         let connect = tokio::time::timeout(self.timeouts.upstream_connect, connect);
-        let sender = connect.await.unwrap_or(Err(ReasonCode::UpstreamTimeout))?;
+        let sender = connect
+            .await
+            .unwrap_or(Err(ReasonCode::UpstreamTimeout))
+            .map_err(unheard)?;
         match self.attempt(sender, request).await {
             Ok((response, sender)) => Ok((response, self.lease(key, sender))),
-            Err(Attempt::NotSent(_)) => Err(ReasonCode::UpstreamUnreachable),
-            Err(Attempt::Failed(reason)) => Err(reason),
+            Err(Attempt::NotSent(_)) => Err(unheard(ReasonCode::UpstreamUnreachable)),
+            Err(Attempt::Failed(reason)) => Err(heard(reason)),
         }
     }
 
-    fn lease(self: &Arc<Self>, key: Key, sender: SendRequest<Full<Bytes>>) -> Lease {
+    fn lease(self: &Arc<Self>, key: Key, sender: SendRequest<Upload>) -> Lease {
         Lease {
             pool: Arc::clone(self),
             key,
@@ -119,7 +130,7 @@ impl Pool {
     }
 
     /// The most recently used connection that is still open and fresh; staler ones are closed by dropping them.
-    fn idle(&self, key: &Key) -> Option<SendRequest<Full<Bytes>>> {
+    fn idle(&self, key: &Key) -> Option<SendRequest<Upload>> {
         let now = self.clock.monotonic();
         let mut pools = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let pool = pools.get_mut(key)?;
@@ -135,32 +146,28 @@ impl Pool {
 
     async fn attempt(
         &self,
-        mut sender: SendRequest<Full<Bytes>>,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(Response<Incoming>, SendRequest<Full<Bytes>>), Attempt> {
+        mut sender: SendRequest<Upload>,
+        request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, SendRequest<Upload>), Attempt> {
         // The connection is ready as soon as its task has seen the end of the response before.
         let ready = tokio::time::timeout(READY, sender.ready()).await;
         if !matches!(ready, Ok(Ok(()))) {
             return Err(Attempt::NotSent(Box::new(request)));
         }
-        let head = tokio::time::timeout(
-            self.timeouts.upstream_head,
-            sender.try_send_request(request),
-        );
-        match head.await {
-            Ok(Ok(response)) => Ok((response, sender)),
-            Ok(Err(mut fault)) => match fault.take_message() {
-                Some(request) => Err(Attempt::NotSent(Box::new(request))),
-                None => Err(Attempt::Failed(ReasonCode::UpstreamUnreachable)),
+        let patience = request.body().patience(self.timeouts.upstream_head);
+        tokio::select! {
+            head = sender.try_send_request(request) => match head {
+                Ok(response) => Ok((response, sender)),
+                Err(mut fault) => match fault.take_message() {
+                    Some(request) => Err(Attempt::NotSent(Box::new(request))),
+                    None => Err(Attempt::Failed(ReasonCode::UpstreamUnreachable)),
+                },
             },
-            Err(_elapsed) => Err(Attempt::Failed(ReasonCode::UpstreamTimeout)),
+            () = patience => Err(Attempt::Failed(ReasonCode::UpstreamTimeout)),
         }
     }
 
-    async fn connect(
-        &self,
-        upstream: &UpstreamUrl,
-    ) -> Result<SendRequest<Full<Bytes>>, ReasonCode> {
+    async fn connect(&self, upstream: &UpstreamUrl) -> Result<SendRequest<Upload>, ReasonCode> {
         let unreachable = ReasonCode::UpstreamUnreachable;
         let stream = connect_judged(upstream).await?;
         stream.set_nodelay(true).map_err(|_closed| unreachable)?;
@@ -179,15 +186,24 @@ impl Pool {
     }
 }
 
+/// Why there is no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unanswered {
+    /// `upstream_unreachable` or `upstream_timeout`.
+    pub(crate) reason: ReasonCode,
+    /// Whether anything of the request may have been written, so that it may have had its effect.
+    pub(crate) heard: bool,
+}
+
 /// How one attempt failed.
 enum Attempt {
     /// Nothing was written: another connection may try.
-    NotSent(Box<Request<Full<Bytes>>>),
+    NotSent(Box<Request<Upload>>),
     /// Something may have been written.
     Failed(ReasonCode),
 }
 
-async fn handshake<I>(io: I) -> Result<SendRequest<Full<Bytes>>, ReasonCode>
+async fn handshake<I>(io: I) -> Result<SendRequest<Upload>, ReasonCode>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {

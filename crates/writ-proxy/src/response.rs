@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::Response;
 use hyper::body::{Body as _, Incoming};
-use hyper::header;
+use hyper::header::{self, HeaderMap};
 use writ_contract::Operation;
 use writ_task::CutSignal;
 use writ_types::ReasonCode;
@@ -16,7 +16,7 @@ use crate::completion::{Completion, End};
 use crate::forward::Forwarded;
 use crate::gateway::Gateway;
 use crate::leak::LeakGuard;
-use crate::pool::Lease;
+use crate::pool::{Lease, Unanswered};
 use crate::snapshot::ApiSnapshot;
 use crate::upstream::{Arrived, strip_response};
 
@@ -39,33 +39,13 @@ pub(crate) async fn forward(
     } = arrived;
     let (mut head, incoming) = response.into_parts();
     strip_response(&mut head.headers);
-    // `identity` was asked for: in any other coding the guard below would look at noise.
-    if head
-        .headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|coding| coding != "identity")
-    {
-        return Err(fail(
-            completion,
-            lease,
-            End::Withheld,
-            ReasonCode::UpstreamInvalid,
-        ));
-    }
     let guard = api.credential.as_ref().map_or_else(
         || LeakGuard::new(&Arc::from([])),
         crate::credential::Credential::guard,
     );
-    for value in head.headers.values() {
-        let mut guard = guard.fresh();
-        if guard
-            .pass(Bytes::copy_from_slice(value.as_bytes()))
-            .is_err()
-        {
-            completion.finish(End::Withheld);
-            return Err(ReasonCode::UpstreamInvalid);
-        }
+    if is_coded(&head.headers) || holds_credential(&head.headers, &guard) {
+        let reason = ReasonCode::UpstreamInvalid;
+        return Err(fail(completion, lease, End::Withheld, reason));
     }
     let (cut, patience) = (
         completion.entered().cut(),
@@ -105,11 +85,29 @@ pub(crate) async fn forward(
     }
 }
 
+/// Whether the body is in another coding than `identity`, which was asked for: in it the guard would look at noise.
+fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    codings.any(|coding| coding != "identity")
+}
+
+fn holds_credential(headers: &HeaderMap, guard: &LeakGuard) -> bool {
+    headers.values().any(|value| {
+        let bytes = Bytes::copy_from_slice(value.as_bytes());
+        guard.fresh().pass(bytes).is_err()
+    })
+}
+
 fn fail(completion: Completion, lease: Lease, end: End, reason: ReasonCode) -> ReasonCode {
-    completion.finish(end);
     // The rest of the response is of no use to anyone: the connection is closed.
     drop(lease);
-    reason
+    completion.fail(
+        end,
+        Unanswered {
+            reason,
+            heard: true,
+        },
+    )
 }
 
 /// Reads a response whole, within a limit.

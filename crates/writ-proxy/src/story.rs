@@ -19,6 +19,7 @@ use writ_types::{
     Timestamp, Value, Verdict,
 };
 
+use crate::body::RequestBody;
 use crate::completion::Armed;
 use crate::gateway::{Downstream, Gateway};
 use crate::refusal::Refusal;
@@ -134,7 +135,7 @@ impl Story {
     }
 
     /// The request was read: what it is committed to, and what it said.
-    pub(crate) fn read(&mut self, parsed: &Parsed, content_type: Option<&str>, body: &[u8]) {
+    pub(crate) fn read(&mut self, parsed: &Parsed, content_type: Option<&str>, body: &RequestBody) {
         let mut hasher = KeyedDigest::begin(&self.gateway.parts.audit_key, "request");
         let method = self
             .resolved
@@ -148,8 +149,9 @@ impl Story {
             hasher.update(part.as_bytes());
             hasher.update(b"\n");
         }
-        hasher.update(body);
-        self.request = Some((hasher.finish(), length(body)));
+        // Of a body that is not here yet, the outcome will hold the commitment.
+        hasher.update(body.at_hand());
+        self.request = Some((hasher.finish(), body.length()));
         self.input = Some(parsed.input.to_value());
         self.errors = u64::try_from(parsed.faults.len()).unwrap_or(u64::MAX);
     }
@@ -326,10 +328,6 @@ fn trace_id(parent: &str) -> Option<TraceId> {
     let mut parts = parent.split('-');
     let (version, trace) = (parts.next()?, parts.next()?);
     (version.len() == 2 && version != "ff").then(|| trace.parse().ok())?
-}
-
-fn length(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
@@ -12,9 +10,11 @@ use writ_policy::Permit;
 use writ_task::Reservation;
 use writ_types::ReasonCode;
 
+use crate::body::RequestBody;
 use crate::completion::{Completion, End};
 use crate::pool::{Lease, Pool};
 use crate::snapshot::ApiSnapshot;
+use crate::upload::Upload;
 
 /// A request as it will be sent, but for its credential.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(crate) struct Outgoing {
     pub(crate) target: String,
     /// The fields that travel on.
     pub(crate) headers: HeaderMap,
-    /// The bytes that were decided on.
-    pub(crate) body: Bytes,
+    /// The bytes that were decided on, or those that nobody looks at and the client still has.
+    pub(crate) body: RequestBody,
 }
 
 /// A response whose head has arrived.
@@ -61,7 +61,7 @@ pub(crate) async fn send(
         tracing::error!(call.id = %call, "proofs of different calls met; nothing was sent");
         return Err(completion.refuse(ReasonCode::NotReady));
     }
-    let request = match prepare(api, &permit, outgoing) {
+    let request = match prepare(api, &permit, outgoing, &mut completion) {
         Ok(request) => request,
         Err(reason) => return Err(completion.refuse(reason)),
     };
@@ -82,10 +82,7 @@ pub(crate) async fn send(
                 completion.head(response.status());
                 Ok(Arrived { response, lease, completion })
             }
-            Err(reason) => {
-                completion.finish(End::UpstreamError);
-                Err(reason)
-            }
+            Err(fault) => Err(completion.fail(End::UpstreamError, fault)),
         }
     }
 }
@@ -95,10 +92,11 @@ fn prepare(
     api: &ApiSnapshot,
     permit: &Permit,
     outgoing: Outgoing,
-) -> Result<Request<Full<Bytes>>, ReasonCode> {
+    completion: &mut Completion,
+) -> Result<Request<Upload>, ReasonCode> {
     let upstream = &api.api.upstream;
-    let has_body = !outgoing.body.is_empty();
-    let mut request = Request::new(Full::new(outgoing.body));
+    let has_body = outgoing.body.length() > 0;
+    let mut request = Request::new(completion.upload(outgoing.body));
     *request.method_mut() = outgoing.method;
     let target = format!("{}{}", upstream.base_path, outgoing.target);
     *request.uri_mut() = Uri::try_from(target).map_err(|_too_long| ReasonCode::MalformedRequest)?;

@@ -56,6 +56,8 @@ table!(
         target_bytes = "8 KiB" => 8 * 1024,
         /// Largest request body that is read whole, in bytes (413 beyond).
         body_bytes = "1 MiB" => 1024 * 1024,
+        /// Largest request body that is passed on as it comes, in bytes (413 beyond).
+        stream_bytes = "1024 MiB" => 1024 * 1024 * 1024,
         /// Largest response body that is buffered to be checked, in bytes (502 beyond).
         response_bytes = "8 MiB" => 8 * 1024 * 1024,
         /// Deepest JSON in a request body (400 beyond).
@@ -92,11 +94,11 @@ table!(
         tls_handshake = "10s" => Duration::from_secs(10),
         /// From the first byte of a request head to its last.
         request_head = "10s" => Duration::from_secs(10),
-        /// Reading a request body whole (408 beyond).
+        /// Reading a request body whole, or the client's silence within one that is passed on (408 beyond).
         request_body = "30s" => Duration::from_secs(30),
         /// Connecting to an upstream, TLS included (504 beyond).
         upstream_connect = "5s" => Duration::from_secs(5),
-        /// From the request's last byte to the response head (504 beyond).
+        /// From the last part of a request that the upstream took to the response head (504 beyond).
         upstream_head = "30s" => Duration::from_secs(30),
         /// Between two parts of a response body (cut beyond).
         upstream_idle = "60s" => Duration::from_secs(60),

@@ -46,6 +46,8 @@ pub enum RemedyKind {
     AskOwner,
     /// Repeat after a while.
     Retry,
+    /// Read what the call would have changed before doing anything else.
+    ReadState,
 }
 
 impl RemedyKind {
@@ -59,6 +61,7 @@ impl RemedyKind {
             Self::NewTask => "ask_for_new_task",
             Self::AskOwner => "ask_owner",
             Self::Retry => "retry_later",
+            Self::ReadState => "read_state",
         }
     }
 }

@@ -145,6 +145,8 @@ reasons! {
     BodyTooLarge "body_too_large" 413 Contract NotLikeThis FixRequest "Body too large", "The body is larger than this gateway accepts.";
     /// The body did not arrive in time.
     BodyTimeout "body_timeout" 408 Contract Fault Retry "Body not received", "The body did not arrive in time.";
+    /// A body that would be passed on as it comes does not say how long it is (RFC 9110 §15.5.12).
+    LengthRequired "length_required" 411 Contract NotLikeThis FixRequest "Length required", "Send this body with a Content-Length.";
     /// The `Content-Type` is not one the contract declares for the operation.
     UnsupportedMediaType "unsupported_media_type" 415 Contract NotLikeThis FixRequest "Unsupported media type", "The contract does not declare this Content-Type for the operation.";
     /// The body has a content coding; what cannot be read cannot be authorized.
@@ -178,7 +180,9 @@ reasons! {
     /// The upstream's response is larger than the limit or breaks its contract where that is refused.
     UpstreamInvalid "upstream_invalid" 502 GatewayFault Fault AskOwner "The upstream's response was refused", "The API behind the gateway answered with something that is not let through.";
     /// The upstream did not answer in time.
-    UpstreamTimeout "upstream_timeout" 504 GatewayFault Fault Retry "The upstream did not answer in time", "The API behind the gateway did not answer in time. Whether the call had an effect is not known.";
+    UpstreamTimeout "upstream_timeout" 504 GatewayFault Fault Retry "The upstream did not answer in time", "The API behind the gateway did not answer in time.";
+    /// A call that writes may have reached the upstream, and no response to it can be given: it did not come, broke off, or is not let through.
+    EffectUnknown "effect_unknown" 502 GatewayFault NotLikeThis ReadState "Whether the call had its effect is not known", "The call may have had its effect. Do not repeat it: read what it would have changed first.";
 }
 
 impl fmt::Display for ReasonCode {
@@ -238,7 +242,9 @@ mod tests {
     fn what_is_never_allowed_is_never_called_retryable() {
         for reason in ReasonCode::ALL {
             let server_fault = reason.status() >= 500 || matches!(reason.status(), 408 | 429);
-            assert_eq!(reason.is_retryable(), server_fault, "{reason}");
+            // Repeating what may have happened would make it happen twice.
+            let safe = *reason != ReasonCode::EffectUnknown;
+            assert_eq!(reason.is_retryable(), server_fault && safe, "{reason}");
         }
     }
 }

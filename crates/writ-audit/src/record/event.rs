@@ -210,6 +210,11 @@ pub struct Outcome {
     pub result: OutcomeKind,
     /// The upstream's status code, if it answered.
     pub status: Option<u16>,
+    /// The commitment to the request's body as far as it was forwarded, if it was passed on as it came; otherwise the
+    /// intent has it.
+    pub request: Option<KeyedDigest>,
+    /// The bytes of it that were forwarded.
+    pub request_bytes: Option<u64>,
     /// The commitment to the response's body as far as it was forwarded.
     pub response: Option<KeyedDigest>,
     /// The bytes of it that were forwarded.

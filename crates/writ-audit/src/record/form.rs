@@ -149,6 +149,8 @@ impl Outcome {
         detail.number_if("head_ms", self.phases.head.map(millis));
         detail.number("intent", self.intent);
         detail.number("queue_ms", millis(self.phases.queue));
+        detail.text_if("request", self.request);
+        detail.number_if("request_bytes", self.request_bytes);
         detail.text_if("response", self.response);
         detail.number("response_bytes", self.response_bytes);
         detail.text("result", self.result.as_str());

@@ -284,6 +284,8 @@ impl Members<'_> {
             action: self.parse("action")?,
             result: self.word("result", &OutcomeKind::ALL, OutcomeKind::as_str)?,
             status: self.number_if("status")?.map(status).transpose()?,
+            request: self.parse_if("request")?,
+            request_bytes: self.number_if("request_bytes")?,
             response: self.parse_if("response")?,
             response_bytes: self.number("response_bytes")?,
             phases: Phases {

@@ -114,6 +114,8 @@ pub(crate) fn outcome() -> Record {
         action: action(),
         result: OutcomeKind::Completed,
         status: Some(204),
+        request: Some(keyed(b"streamed")),
+        request_bytes: Some(8),
         response: Some(keyed(b"")),
         response_bytes: 0,
         phases: Phases {

@@ -142,6 +142,8 @@ fn outcome(number: u64) -> Record {
         action: action(),
         result: OutcomeKind::Completed,
         status: Some(204),
+        request: None,
+        request_bytes: None,
         response: None,
         response_bytes: 0,
         phases: Phases::default(),

@@ -23,7 +23,7 @@ pub(crate) struct Installation {
 }
 
 /// All that the agent's purpose names.
-const ACTIONS: [&str; 22] = [
+const ACTIONS: [&str; 24] = [
     "helpdesk:listTickets",
     "helpdesk:getTicket",
     "helpdesk:addComment",
@@ -44,11 +44,13 @@ const ACTIONS: [&str; 22] = [
     "odd:stream",
     "odd:echo",
     "odd:measure",
+    "odd:upload",
+    "odd:vanish",
     "basic:echo",
     "helpdesk:updateTicket",
 ];
 
-const SETTINGS: &str = "[limits]\nbody_bytes = \"4 KiB\"\nresponse_bytes = \"64 KiB\"\ntask_in_flight = \"2\"\n[timeouts]\nupstream_head = \"2s\"\nrequest_body = \"2s\"\nupstream_idle = \"30s\"\n";
+const SETTINGS: &str = "[limits]\nbody_bytes = \"4 KiB\"\nresponse_bytes = \"64 KiB\"\nstream_bytes = \"16 KiB\"\ntask_in_flight = \"2\"\n[timeouts]\nupstream_head = \"2s\"\nrequest_body = \"2s\"\nupstream_idle = \"30s\"\n";
 
 const POLICY: &str = r#"
 @id("desk.open")
@@ -134,6 +136,16 @@ impl Installation {
             (text(record.member("kind")), text(how))
         };
         rows.iter().map(row).collect()
+    }
+
+    /// What the last record of this kind says of a call.
+    pub(crate) async fn detail(&self, call: &str, kind: &str) -> Value {
+        let path = format!("/v1/explain/{call}");
+        let answer = self.project.operator(Method::GET, &path, "").await.json();
+        let rows = answer.member("records").and_then(Value::as_array).unwrap();
+        let mut records = rows.iter().filter_map(|row| row.member("record"));
+        let record = records.rfind(|row| row.member("kind") == Some(&Value::from(kind)));
+        record.unwrap().member("detail").unwrap().clone()
     }
 
     /// How a call that was sent has ended. The outcome is written a moment after the response.

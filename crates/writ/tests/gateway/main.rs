@@ -16,4 +16,5 @@ mod smuggling;
 mod strangers;
 mod streaming;
 mod unrecorded;
+mod uploads;
 mod wire;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use writ_testkit::Project;
 
 /// The credential that Writ attaches for it.
@@ -36,6 +36,8 @@ pub(crate) struct Odd {
     seen: Mutex<Vec<String>>,
     /// Lets the stream go on by one part.
     pub(crate) go_on: Notify,
+    /// What has come of the last upload, and `!` when its connection ended early.
+    pub(crate) uploaded: watch::Sender<String>,
 }
 
 impl Odd {
@@ -46,6 +48,7 @@ impl Odd {
             address: listener.local_addr().unwrap(),
             seen: Mutex::default(),
             go_on: Notify::new(),
+            uploaded: watch::Sender::default(),
         });
         let serving = Arc::clone(&odd);
         tokio::spawn(async move {
@@ -76,6 +79,8 @@ impl Odd {
             ));
         }
         text.push_str("[operations.measure]\neffect = \"write\"\n");
+        text.push_str("[operations.vanish]\neffect = \"write\"\n");
+        text.push_str("[operations.upload]\neffect = \"write\"\nstream = true\n");
         project.write(&format!("apis/{api}.toml"), &text);
     }
 
@@ -98,7 +103,8 @@ impl Odd {
         let basic = base64(&format!("robot:{KEY}"));
         let large = "x".repeat(100_000);
         let answer = match path.split('?').next().unwrap() {
-            "closed" => return,
+            "closed" | "vanish" => return,
+            "upload" => return self.upload(stream).await,
             "garbage" => "SSH-2.0-OpenSSH_9.2\r\n".to_owned(),
             "silent" => return std::future::pending().await,
             "half" => "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"half\":".to_owned(),
@@ -116,6 +122,24 @@ impl Odd {
             _ => whole("", "{}"),
         };
         drop(stream.write_all(answer.as_bytes()).await);
+    }
+
+    /// Takes a body as it comes.
+    async fn upload(&self, mut stream: TcpStream) {
+        let request = self.seen().pop().unwrap();
+        let (head, start) = request.split_once("\r\n\r\n").unwrap();
+        let (length, mut body) = (length(head), start.to_owned());
+        while body.len() < length {
+            self.uploaded.send_replace(body.clone());
+            let mut part = Vec::new();
+            if !matches!(stream.read_buf(&mut part).await, Ok(read) if read > 0) {
+                self.uploaded.send_replace(format!("{body}!"));
+                return;
+            }
+            body.push_str(&String::from_utf8_lossy(&part));
+        }
+        self.uploaded.send_replace(body);
+        drop(stream.write_all(whole("", "{}").as_bytes()).await);
     }
 
     /// One part at once, and one more each time it may go on.
@@ -163,18 +187,20 @@ async fn read(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
-            let length: usize = length.map_or(0, |length| length.parse().unwrap());
-            if body.len() >= length {
-                return Some(text);
-            }
+        if let Some((head, body)) = text.split_once("\r\n\r\n")
+            && (body.len() >= length(head) || head.contains(" /upload "))
+        {
+            return Some(text);
         }
         let read = stream.read_buf(&mut bytes).await;
         read.ok().filter(|read| *read > 0)?;
     }
+}
+
+fn length(head: &str) -> usize {
+    let mut lines = head.lines();
+    let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+    length.map_or(0, |length| length.parse().unwrap())
 }
 
 pub(crate) fn base64(text: &str) -> String {
@@ -190,6 +216,8 @@ fn contract() -> String {
         .collect();
     format!(
         r#"{{"openapi":"3.1.0","info":{{"title":"Odd","version":"1"}},"paths":{{{},
+        "/upload":{{"put":{{"operationId":"upload","requestBody":{{"required":true,"content":{{"application/octet-stream":{{}}}}}},{responses}}}}},
+        "/vanish":{{"post":{{"operationId":"vanish",{responses}}}}},
         "/measure":{{"post":{{"operationId":"measure","requestBody":{{"required":true,"content":{{"application/json":{{"schema":{{
             "type":"object","required":["value"],"properties":{{"value":{{"type":"number"}}}}}}}}}}}},{responses}}}}}}}}}"#,
         paths.join(",")

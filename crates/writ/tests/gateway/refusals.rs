@@ -307,6 +307,15 @@ async fn contract(installation: &Installation, table: &mut Table) {
     let half = format!(
         "{head}content-type: application/json\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{{\"body\":"
     );
+    let upload = wire::head(&installation.project, &caller, "PUT", "/odd/upload");
+    let unannounced = format!(
+        "{upload}content-type: application/octet-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    );
+    table.add(
+        "a file that does not say how long it is",
+        ReasonCode::LengthRequired,
+        &wire::parse(&wire::exchange(&installation.project, &unannounced).await),
+    );
     table.add(
         "half a body",
         ReasonCode::BodyTimeout,
@@ -376,8 +385,16 @@ async fn upstream(installation: &Installation, table: &mut Table) {
         ("an answer in a coding that was not asked for", invalid, "/odd/coded", "cut"),
         ("a credential that nobody has set", ReasonCode::CredentialUnavailable, "/keyless/echo", "cut"),
     ];
-    for (what, wanted, path, result) in rows {
-        let answer = caller.send("GET", path, &[], "").await;
+    let rows = rows.map(|(what, wanted, path, result)| ("GET", what, wanted, path, result));
+    let written = [(
+        "POST",
+        "a write that the upstream may have heard",
+        ReasonCode::EffectUnknown,
+        "/odd/vanish",
+        "upstream_error",
+    )];
+    for (method, what, wanted, path, result) in rows.into_iter().chain(written) {
+        let answer = caller.send(method, path, &[], "").await;
         table.add(what, wanted, &answer);
         // The upstream had heard of it, or could have: there is an intent and an outcome.
         let outcome = installation
