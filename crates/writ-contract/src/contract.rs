@@ -1,6 +1,7 @@
 //! The contract: all operations of one API's document.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use writ_types::{ApiId, Digest, Effects, Label, OperationId, Value};
 
@@ -9,6 +10,7 @@ use crate::document;
 use crate::operation::Operation;
 use crate::reader;
 use crate::router::{Route, RouteError, Router, Telling};
+use crate::tool::Tools;
 
 /// What the API's owner reviewed about an operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub struct Contract {
     by_id: BTreeMap<OperationId, usize>,
     router: Router,
     refused: Vec<Refused>,
+    /// Made when first asked for.
+    tools: OnceLock<Tools>,
 }
 
 impl Contract {
@@ -114,6 +118,7 @@ impl Contract {
                 by_id,
                 router: read.router,
                 refused: read.refused,
+                tools: OnceLock::new(),
             }
         });
         (contract, diagnostics)
@@ -158,6 +163,23 @@ impl Contract {
     #[must_use]
     pub fn operation(&self, id: &OperationId) -> Option<&Operation> {
         self.operations.get(*self.by_id.get(id)?)
+    }
+
+    /// The operations that can be called as MCP tools, by the names of their tools. An operation that needs a body which
+    /// is not read is none, nor are two that would have the same name.
+    pub fn tools(&self) -> impl Iterator<Item = (&str, &Operation)> {
+        let tools = self.tool_names().iter();
+        tools.filter_map(|(name, place)| Some((name, self.operations.get(place)?)))
+    }
+
+    /// The operation of a tool.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> Option<&Operation> {
+        self.operations.get(self.tool_names().find(name)?)
+    }
+
+    fn tool_names(&self) -> &Tools {
+        self.tools.get_or_init(|| Tools::of(&self.operations))
     }
 
     /// The operation of a path, where method and path alone tell it: see [`Contract::resolve_call`].

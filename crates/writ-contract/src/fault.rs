@@ -81,6 +81,11 @@ pub enum FaultKind {
     /// The form is not well formed, or its field names contradict each other.
     #[error("not a well-formed form")]
     Form,
+    /// A tool's argument that the contract's way of writing this place cannot carry.
+    #[error(
+        "cannot be written as the contract declares it; leave it out or give it in another form"
+    )]
+    Unwritable,
     /// The call could also be another operation on the same path.
     #[error("the call could also be another operation")]
     Ambiguous,

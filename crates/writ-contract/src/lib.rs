@@ -5,7 +5,7 @@
 //!
 //! The way of a document: `document` (bytes to values) → `reader` (values to operations) → `schema` (schemas to
 //! one arena) → `router`. The way of a call: [`Contract::resolve`] → [`Operation::parse`] (`parse`) →
-//! [`Operation::project`] (`view`).
+//! [`Operation::project`] (`view`). An MCP tool call joins it at the beginning: [`Contract::read_tool_call`] (`tool`).
 
 mod contract;
 mod diagnostic;
@@ -19,6 +19,7 @@ mod parse;
 mod reader;
 mod router;
 mod schema;
+mod tool;
 mod view;
 
 pub use contract::{Contract, Refused, Review, Reviews};
@@ -27,4 +28,5 @@ pub use fault::{Fault, FaultKind};
 pub use media::{MediaKind, UnsupportedMedia};
 pub use operation::{BodyKind, Operation, Parsed, RawCall};
 pub use router::{Route, RouteError};
+pub use tool::ToolCall;
 pub use view::{Coverage, Unrepresentable, Visibility};

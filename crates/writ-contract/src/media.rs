@@ -60,6 +60,11 @@ impl MediaRange {
         }
     }
 
+    /// The one media type it is; none for a range.
+    pub(crate) fn essence(&self) -> Option<String> {
+        (!self.is_wild()).then(|| format!("{}/{}", self.kind, self.subtype))
+    }
+
     pub(crate) fn is_wild(&self) -> bool {
         self.kind == "*" || self.subtype.contains('*')
     }

@@ -53,6 +53,11 @@ fn path(
             input.path.insert(parameter.name.clone(), value);
         }
     }
+    target(operation, values)
+}
+
+/// The path, written from the values of its parameters.
+pub(crate) fn target(operation: &Operation, values: &[String]) -> String {
     let listed = |number: usize| {
         let parameter = parameters_at(operation, number);
         parameter.is_some_and(|parameter| matches!(parameter.style, Style::List(_)))

@@ -113,6 +113,15 @@ impl Types {
         })
     }
 
+    /// The names JSON Schema has for the types.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            "null", "boolean", "integer", "number", "string", "array", "object",
+        ];
+        all.into_iter()
+            .filter(move |name| Self::named(name).is_some_and(|one| self.has(one)))
+    }
+
     /// Whether the value is of one of the types. A whole number is an integer however it is written.
     pub(crate) fn admit(self, value: &Value) -> bool {
         if self.is_none() {
