@@ -7,6 +7,7 @@ use writ_types::{ApiId, Digest, Effects, Label, OperationId, Value};
 
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::document;
+use crate::memory;
 use crate::operation::Operation;
 use crate::reader;
 use crate::router::{Route, RouteError, Router, Telling};
@@ -146,6 +147,12 @@ impl Contract {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The bytes it holds in memory, counted from its parts: an estimate that is the same everywhere.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        memory::of(&self.operations)
     }
 
     /// The operations that can be called, in the order of their paths.

@@ -86,6 +86,9 @@ pub enum FaultKind {
         "cannot be written as the contract declares it; leave it out or give it in another form"
     )]
     Unwritable,
+    /// A status that the contract does not declare for the operation.
+    #[error("not a declared status")]
+    Status,
     /// The call could also be another operation on the same path.
     #[error("the call could also be another operation")]
     Ambiguous,

@@ -74,6 +74,11 @@ impl MediaRange {
         part(&self.kind, &given.kind) && part(&self.subtype, &given.subtype)
     }
 
+    /// Whether a content type is of this range.
+    pub(crate) fn names(&self, given: &ContentType) -> bool {
+        self.matches(&given.range)
+    }
+
     /// Whether a call's `Content-Type` is of this declared range and read as `kind`.
     pub(crate) fn takes(&self, given: &ContentType, kind: MediaKind) -> bool {
         let read_as = given.range.essence_kind();
@@ -118,6 +123,19 @@ impl ContentType {
             }
         }
         Some(Self { range })
+    }
+}
+
+impl ContentType {
+    /// The type a response says it is of. Parameters are not looked at: JSON is UTF-8 (RFC 8259 §8.1), and nothing else
+    /// is read.
+    pub(crate) fn of_response(text: &str) -> Option<Self> {
+        let range = MediaRange::parse(text)?;
+        (!range.is_wild()).then_some(Self { range })
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.range.essence_kind() == MediaKind::Json
     }
 }
 

@@ -9,6 +9,7 @@ use writ_types::{
 
 use crate::fault::Fault;
 use crate::media::{ContentType, MediaKind, MediaRange, UnsupportedMedia};
+use crate::response::{CheckedResponse, Reply};
 use crate::router::{Guard, Route};
 use crate::schema::{SchemaId, Schemas};
 use crate::view::{Coverage, Seen, Unrepresentable};
@@ -28,6 +29,8 @@ pub struct Operation {
     /// Path parameters first, in the template's order.
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) body: Option<Body>,
+    /// What it may answer, the most exact status first; empty if the contract does not say.
+    pub(crate) replies: Vec<Reply>,
     /// What would make a call of this path another operation.
     pub(crate) others: Vec<Vec<Guard>>,
     pub(crate) schemas: Arc<Schemas>,
@@ -254,6 +257,17 @@ impl Operation {
     #[must_use]
     pub fn parse(&self, route: &Route<'_>, call: &RawCall<'_>) -> Parsed {
         crate::parse::parse(self, route, call)
+    }
+
+    /// Checks a response that was read whole: its status, its media type, and what it holds.
+    #[must_use]
+    pub fn check_response(
+        &self,
+        status: u16,
+        content_type: Option<&str>,
+        body: &[u8],
+    ) -> CheckedResponse {
+        crate::response::check(self, status, content_type, body)
     }
 
     fn seen(&self) -> &Seen {

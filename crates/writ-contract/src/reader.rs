@@ -3,6 +3,7 @@
 mod body;
 mod identify;
 mod parameters;
+mod responses;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -13,6 +14,7 @@ use crate::contract::{Read, Refused, Review, Reviews};
 use crate::diagnostic::Sink;
 use crate::document::follow;
 use crate::operation::{Body, Operation, Parameter};
+use crate::response::Reply;
 use crate::router::{Entry, Guard, Place, Router, Template, Told, tell_apart};
 use crate::schema::{Compiler, Dialect, SchemaId, Schemas};
 
@@ -49,6 +51,7 @@ struct Draft<'d> {
 struct Readied {
     parameters: Vec<Parameter>,
     body: Option<Body>,
+    replies: Vec<Reply>,
     entry: Entry,
 }
 
@@ -216,6 +219,7 @@ fn ready<'d>(
     let mut scope = parameters::Scope::new(document, draft, credentials, compiler, sink);
     let mut list = scope.list(&template)?;
     let body = body::read(&mut scope).ok()?;
+    let replies = responses::read(&mut scope);
     let key = key_guards(fragment, &mut list, compiler);
     let schemas = compiler.schemas();
     let fixed = parameters::fixed(&list, &template, schemas);
@@ -231,6 +235,7 @@ fn ready<'d>(
         },
         parameters: list,
         body,
+        replies,
     })
 }
 
@@ -267,7 +272,7 @@ fn key_guards(
         .collect()
 }
 
-/// Refuses the operations that reach a schema that could not be compiled.
+/// Refuses the operations whose requests reach a schema that could not be compiled; a response that does is not checked.
 fn refuse_broken(
     drafts: &[Draft<'_>],
     readied: &mut [Option<Readied>],
@@ -287,6 +292,17 @@ fn refuse_broken(
             let message = format!("{} (at `{}`)", fault.message, fault.pointer);
             sink.error(&draft.pointer, Some(draft.id.as_str()), message);
             *place = None;
+            continue;
+        }
+        for media in ready.replies.iter_mut().flat_map(|reply| &mut reply.media) {
+            if let Some(fault) = schemas.reach(media.schema.into_iter(), broken) {
+                let message = format!(
+                    "a response is not checked: {} (at `{}`)",
+                    fault.message, fault.pointer
+                );
+                sink.warning(&draft.pointer, Some(draft.id.as_str()), message);
+                media.schema = None;
+            }
         }
     }
 }
@@ -395,6 +411,7 @@ impl Maker<'_> {
             stream,
             parameters: readied.parameters,
             body: readied.body,
+            replies: readied.replies,
             others,
             schemas: Arc::clone(&self.schemas),
             seen: OnceLock::new(),

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use regex::Regex;
 use writ_types::{Decimal, Value};
 
-pub(crate) use check::{Faults, check, fits};
+pub(crate) use check::{Faults, check, check_response, fits};
 pub(crate) use compile::{Broken, Compiler, Dialect};
 pub(crate) use extra::record_members;
 pub(crate) use shape::{Shape, shape};
@@ -41,6 +41,10 @@ impl Schemas {
 }
 
 impl Schemas {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Schema> {
+        self.all.iter()
+    }
+
     /// The first broken schema that the roots reach.
     pub(crate) fn reach<'b>(
         &self,
@@ -271,11 +275,32 @@ pub(crate) struct ArrayRules {
     pub(crate) unique: bool,
 }
 
+/// Members that are required in one direction.
+#[derive(Debug, Default)]
+pub(crate) struct Directed {
+    /// `writeOnly`: a response need not have them.
+    pub(crate) requests_alone: Vec<String>,
+    /// `readOnly`: only a response must have them.
+    pub(crate) responses_alone: Vec<String>,
+}
+
+/// Which way a value travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// To the upstream.
+    Request,
+    /// Back from it.
+    Response,
+}
+
 /// `properties` and its kin.
 #[derive(Debug)]
 pub(crate) struct ObjectRules {
     pub(crate) properties: BTreeMap<String, SchemaId>,
+    /// What a request must have.
     pub(crate) required: Vec<String>,
+    /// Where responses differ.
+    pub(crate) directed: Option<Box<Directed>>,
     pub(crate) patterns: Vec<(Regex, SchemaId)>,
     /// A `patternProperties` key that no pattern expresses: what it might name is then not counted as undeclared.
     pub(crate) unknown_patterns: bool,

@@ -234,6 +234,7 @@ mod corpus {
         let (contract, _) = Contract::compile(&api, &document, &Reviews::default());
         eprintln!("{} bytes in {:?}", document.len(), begin.elapsed());
         let contract = contract.unwrap();
+        eprintln!("{} KiB in memory", contract.memory() / 1024);
         assert_eq!(contract.operations().count(), 1_223);
         let begin = std::time::Instant::now();
         let seen = contract

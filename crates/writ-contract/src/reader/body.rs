@@ -197,6 +197,7 @@ fn swagger_form(scope: &mut Scope<'_, '_>, ranges: &[MediaRange]) -> Body {
         object: Some(Box::new(ObjectRules {
             properties,
             required,
+            directed: None,
             patterns: Vec::new(),
             unknown_patterns: false,
             additional: Additional::Closed,

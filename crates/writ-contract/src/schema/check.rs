@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use writ_types::{Decimal, Number, Pointer, Value};
 
 use super::{
-    Additional, ArrayRules, Format, NumberRules, ObjectRules, Schema, SchemaId, Schemas,
+    Additional, ArrayRules, Direction, Format, NumberRules, ObjectRules, Schema, SchemaId, Schemas,
     StringRules,
 };
 use crate::fault::{Fault, FaultKind};
@@ -62,7 +62,7 @@ impl Faults {
     }
 }
 
-/// Checks `value`, which stands at `pointer`, against a schema.
+/// Checks `value` of a request, which stands at `pointer`, against a schema.
 pub(crate) fn check(
     schemas: &Schemas,
     id: SchemaId,
@@ -70,31 +70,48 @@ pub(crate) fn check(
     pointer: &str,
     faults: &mut Faults,
 ) {
-    let mut check = Check {
-        schemas,
-        faults,
-        pointer: pointer.to_owned(),
-        depth: 0,
-    };
-    check.value(id, value);
+    Check::new(schemas, Direction::Request, pointer, faults).value(id, value);
 }
 
-/// Whether `value` fits, at the cost of `faults`' steps.
+/// Checks `value` of a response, which stands at `pointer`, against a schema.
+pub(crate) fn check_response(
+    schemas: &Schemas,
+    id: SchemaId,
+    value: &Value,
+    pointer: &str,
+    faults: &mut Faults,
+) {
+    Check::new(schemas, Direction::Response, pointer, faults).value(id, value);
+}
+
+/// Whether `value` of a request fits, at the cost of `faults`' steps.
 pub(crate) fn fits(schemas: &Schemas, id: SchemaId, value: &Value, faults: &mut Faults) -> bool {
-    let mut check = Check {
-        schemas,
-        faults,
-        pointer: String::new(),
-        depth: 0,
-    };
-    check.fits(id, value)
+    Check::new(schemas, Direction::Request, "", faults).fits(id, value)
 }
 
 struct Check<'c> {
     schemas: &'c Schemas,
+    direction: Direction,
     faults: &'c mut Faults,
     pointer: String,
     depth: usize,
+}
+
+impl<'c> Check<'c> {
+    fn new(
+        schemas: &'c Schemas,
+        direction: Direction,
+        pointer: &str,
+        faults: &'c mut Faults,
+    ) -> Self {
+        Self {
+            schemas,
+            direction,
+            faults,
+            pointer: pointer.to_owned(),
+            depth: 0,
+        }
+    }
 }
 
 impl Check<'_> {
@@ -279,7 +296,15 @@ impl Check<'_> {
         {
             self.fault(FaultKind::Count);
         }
-        for name in &rules.required {
+        let back = self.direction == Direction::Response;
+        let directed = rules.directed.as_deref().filter(|_| back);
+        let spared =
+            |name: &String| directed.is_some_and(|directed| directed.requests_alone.contains(name));
+        let more = directed
+            .iter()
+            .flat_map(|directed| &directed.responses_alone);
+        let required = rules.required.iter().filter(|name| !spared(name));
+        for name in required.chain(more.filter(|name| !spared(name))) {
             if !members.contains_key(name) {
                 self.below(name, |check| check.fault(FaultKind::Missing));
             }

@@ -10,7 +10,7 @@ use writ_types::{Decimal, Pointer, Value};
 
 use super::pattern::Patterns;
 use super::{
-    Additional, ArrayRules, Format, NumberRules, ObjectRules, Schema, SchemaId, Schemas,
+    Additional, ArrayRules, Directed, Format, NumberRules, ObjectRules, Schema, SchemaId, Schemas,
     StringRules, Types,
 };
 use crate::diagnostic::Sink;
@@ -406,9 +406,11 @@ impl<'d> Scope<'_, 'd> {
     }
 
     fn object(&mut self, unenforced: &mut bool) -> Option<Box<ObjectRules>> {
+        let (required, directed) = self.required_by_direction();
         let mut rules = ObjectRules {
             properties: self.named("properties"),
-            required: self.required_in_requests(),
+            required,
+            directed,
             patterns: Vec::new(),
             unknown_patterns: false,
             additional: Additional::Unsaid,
@@ -432,6 +434,7 @@ impl<'d> Scope<'_, 'd> {
         };
         let any = !rules.properties.is_empty()
             || !rules.required.is_empty()
+            || rules.directed.is_some()
             || !rules.patterns.is_empty()
             || rules.unknown_patterns
             || rules.additional != Additional::Unsaid
@@ -441,22 +444,35 @@ impl<'d> Scope<'_, 'd> {
         any.then(|| Box::new(rules))
     }
 
-    /// What is read-only is required of responses alone (OpenAPI 3.0 §4.7.24.2, `readOnly`).
-    fn required_in_requests(&mut self) -> Vec<String> {
+    /// What requests must have, and where responses differ: what is read-only is required of responses alone, what is
+    /// write-only of requests alone (OpenAPI 3.0 §4.7.24.2).
+    fn required_by_direction(&mut self) -> (Vec<String>, Option<Box<Directed>>) {
         let document = self.compiler.document;
-        let read_only =
-            |value: &Value| value.member("readOnly").and_then(Value::as_bool) == Some(true);
         let properties = self.get("properties");
+        let flagged = |name: &str, flag: &str| {
+            let set = |value: &Value| value.member(flag).and_then(Value::as_bool) == Some(true);
+            properties
+                .and_then(|properties| properties.member(name))
+                .is_some_and(|property| {
+                    set(property)
+                        || follow(document, property, &Pointer::root())
+                            .is_ok_and(|(target, _)| set(target))
+                })
+        };
+        let mut directed = Directed::default();
         let mut required = self.required();
         required.retain(|name| {
-            let property = properties.and_then(|properties| properties.member(name));
-            !property.is_some_and(|property| {
-                read_only(property)
-                    || follow(document, property, &Pointer::root())
-                        .is_ok_and(|(target, _)| read_only(target))
-            })
+            if flagged(name, "writeOnly") {
+                directed.requests_alone.push(name.clone());
+            }
+            let read_only = flagged(name, "readOnly");
+            if read_only {
+                directed.responses_alone.push(name.clone());
+            }
+            !read_only
         });
-        required
+        let differs = !directed.requests_alone.is_empty() || !directed.responses_alone.is_empty();
+        (required, differs.then(|| Box::new(directed)))
     }
 
     fn required(&mut self) -> Vec<String> {
