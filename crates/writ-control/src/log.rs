@@ -24,10 +24,12 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 
 use writ_audit::{CheckpointError, KeyName, NodeName, NoteError, VerifierKey, VerifyReport};
 use writ_types::Tenant;
 
+use files::CountedFiles;
 pub use files::LogDirectory;
 pub use reader::{Entry, LogReader, Query, ReadError};
 pub use recovery::{Orphan, Recovered};
@@ -119,7 +121,24 @@ pub fn origin(install: &str, tenant: &Tenant, node: &NodeName) -> Result<KeyName
 ///
 /// Only what the file system says; what is wrong with the log is in the report.
 pub fn verify_directory(path: &Path, key: &VerifierKey) -> io::Result<VerifyReport> {
-    writ_audit::verify(&LogDirectory::new(path), key)
+    verify_counting(path, key, &AtomicU64::new(0))
+}
+
+/// The same, with the entries that were read so far in `done`, for who waits for a large log.
+///
+/// # Errors
+///
+/// Those of [`verify_directory`].
+pub fn verify_counting(
+    path: &Path,
+    key: &VerifierKey,
+    done: &AtomicU64,
+) -> io::Result<VerifyReport> {
+    let files = CountedFiles {
+        files: LogDirectory::new(path),
+        done,
+    };
+    writ_audit::verify(&files, key)
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ pub mod http;
 mod issuers;
 mod keys;
 mod operator;
+mod progress;
 mod project;
+mod rows;
 mod terminal;
 mod tls;
 

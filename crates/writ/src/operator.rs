@@ -8,6 +8,7 @@ use writ_types::Value;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::http::Peer;
+use crate::progress::Progress;
 use crate::tls;
 
 /// A client of the admin API.
@@ -57,7 +58,10 @@ impl OperatorClient {
                 .map(|value| ("authorization", value)),
         );
         let text = body.map(Value::to_string).unwrap_or_default();
-        let answer = self.control.send(method, path, &headers, text).await?;
+        let progress = Progress::of("waiting for the control plane");
+        let answer = self.control.send(method, path, &headers, text).await;
+        drop(progress);
+        let answer = answer?;
         let json = answer.json();
         if answer.status == 200 {
             return Ok(json);

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use writ_audit::{LogFiles, segment_path};
+use writ_audit::{LogFiles, TilePath, segment_path};
 
 /// A log's directory, or a copy of one.
 #[derive(Debug, Clone)]
@@ -64,6 +65,28 @@ impl LogFiles for LogDirectory {
         }
         segments.sort_unstable();
         Ok(segments)
+    }
+}
+
+/// A log's files, with the entries of the bundles that were read.
+pub(super) struct CountedFiles<'a> {
+    pub(super) files: LogDirectory,
+    pub(super) done: &'a AtomicU64,
+}
+
+impl LogFiles for CountedFiles<'_> {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        if let Ok(TilePath {
+            level: None, width, ..
+        }) = path.parse()
+        {
+            self.done.fetch_add(u64::from(width), Ordering::Relaxed);
+        }
+        self.files.read(path)
+    }
+
+    fn segments(&self) -> io::Result<Vec<u64>> {
+        self.files.segments()
     }
 }
 

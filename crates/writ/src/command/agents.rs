@@ -9,6 +9,7 @@ use crate::command::init;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::OperatorClient;
+use crate::rows::text;
 use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(
@@ -25,12 +26,6 @@ pub(crate) async fn run(
                 terminal.object(&agents);
                 return Ok(());
             }
-            let text = |row: &Value, name: &str| {
-                row.member(name)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
-            };
             let list = |row: &Value, name: &str| {
                 let items = row
                     .member(name)
@@ -67,13 +62,8 @@ async fn show(terminal: Terminal, config: &Config, agent: &str) -> Result<(), Fa
     let agents = OperatorClient::of(config)?.get("/v1/agents").await?;
     let ending = format!("/{agent}");
     let meant = |row: &&Value| {
-        let id = |name| {
-            row.member(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        id("id") == agent || id("spiffe_id") == agent || id("spiffe_id").ends_with(&ending)
+        let spiffe = text(row, "spiffe_id");
+        text(row, "id") == agent || spiffe == agent || spiffe.ends_with(&ending)
     };
     let found = agents.as_array().unwrap_or_default().iter().find(meant);
     let missing =

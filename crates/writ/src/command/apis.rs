@@ -11,6 +11,7 @@ use crate::command::init;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::OperatorClient;
+use crate::rows::{shown, text};
 use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(
@@ -29,21 +30,12 @@ pub(crate) async fn run(
                 terminal.object(&apis);
                 return Ok(());
             }
-            let text = |row: &Value, name: &str| {
-                row.member(name)
-                    .map(|value| {
-                        value
-                            .as_str()
-                            .map_or_else(|| value.to_string(), str::to_owned)
-                    })
-                    .unwrap_or_default()
-            };
             let row = |row: &Value| {
                 [
-                    text(row, "id"),
-                    text(row, "upstream"),
-                    format!("{}/{}", text(row, "reviewed"), text(row, "operations")),
-                    text(row, "owner"),
+                    shown(row, "id"),
+                    shown(row, "upstream"),
+                    format!("{}/{}", shown(row, "reviewed"), shown(row, "operations")),
+                    shown(row, "owner"),
                 ]
             };
             let rows: Vec<[String; 4]> = apis
@@ -63,12 +55,6 @@ pub(crate) async fn run(
                 terminal.object(&answer);
                 return Ok(());
             }
-            let text = |row: &Value, name: &str| {
-                row.member(name)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
-            };
             let row = |row: &Value| {
                 [
                     text(row, "action"),

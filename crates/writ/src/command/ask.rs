@@ -6,6 +6,7 @@ use crate::cli::{CanIArgs, ExplainArgs};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::OperatorClient;
+use crate::rows::text;
 use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn can_i(
@@ -40,13 +41,6 @@ pub(crate) async fn can_i(
 
 /// The answer for people: one line for each purpose, with the rules and whom to ask.
 fn tell(terminal: Terminal, answer: &Value) {
-    let text = |value: &Value, name: &str| {
-        value
-            .member(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
     terminal.line(&format!(
         "{} {} ({})",
         text(answer, "agent"),

@@ -1,15 +1,17 @@
 //! `writ audit`: the log, with nothing but the log and its public key where that is enough.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use writ_audit::VerifierKey;
-use writ_control::log::verify_directory;
+use writ_control::log::verify_counting;
 use writ_types::Value;
 
 use crate::cli::{AuditCommand, VerifyArgs};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::OperatorClient;
+use crate::progress::Progress;
 use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(
@@ -106,7 +108,11 @@ fn verify(terminal: Terminal, config: &Config, args: &VerifyArgs) -> Result<(), 
             log.display()
         )));
     }
-    let report = verify_directory(&log, &key)
+    let done = Arc::default();
+    let progress = Progress::counting("verifying the log", "entries", &done);
+    let report = verify_counting(&log, &key, &done);
+    drop(progress);
+    let report = report
         .map_err(|fault| Failure::caused(format!("cannot read {}", log.display()), &fault))?;
     if terminal.is_json() {
         let faults = report

@@ -9,6 +9,7 @@ use crate::cli::CredentialCommand;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::OperatorClient;
+use crate::rows::shown;
 use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(
@@ -21,15 +22,6 @@ pub(crate) async fn run(
         CredentialCommand::Set { name } => set(terminal, &client, name).await,
         CredentialCommand::List => {
             let answer = client.get("/v1/credentials").await?;
-            let text = |row: &Value, name: &str| {
-                row.member(name)
-                    .map(|value| {
-                        value
-                            .as_str()
-                            .map_or_else(|| value.to_string(), str::to_owned)
-                    })
-                    .unwrap_or_default()
-            };
             if terminal.is_json() {
                 terminal.object(&answer);
                 return Ok(());
@@ -40,9 +32,9 @@ pub(crate) async fn run(
                 .iter()
                 .map(|row| {
                     [
-                        text(row, "name"),
-                        text(row, "version"),
-                        text(row, "created"),
+                        shown(row, "name"),
+                        shown(row, "version"),
+                        shown(row, "created"),
                     ]
                 })
                 .collect();

@@ -8,6 +8,7 @@ use crate::app::{App, Start};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::project;
 use crate::terminal::{Terminal, Tone};
 
@@ -16,14 +17,17 @@ pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failu
     // Before anything is started and announced: from then on somebody may ask for a reload or an orderly end.
     let signals = Signals::listen()?;
     let files = project::files(&config.project)?;
-    let app = Box::pin(App::start(
+    let progress = Progress::of("starting: reading the log, compiling contracts and policies");
+    let started = Box::pin(App::start(
         config,
         Start {
             files,
             clock: Arc::new(SystemClock::start()),
         },
     ))
-    .await?;
+    .await;
+    drop(progress);
+    let app = started?;
     announce(terminal, config, &app);
     until_stopped(&app, signals).await?;
     // Before it is said, so that whoever reads it finds it true.

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::http::Peer;
 use crate::operator::{self, OperatorClient};
+use crate::rows::shown;
 use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(
@@ -53,22 +54,13 @@ async fn list(terminal: Terminal, config: &Config) -> Result<(), Failure> {
         terminal.object(&answer);
         return Ok(());
     }
-    let text = |row: &Value, name: &str| {
-        row.member(name)
-            .map(|value| {
-                value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned)
-            })
-            .unwrap_or_default()
-    };
     let row = |row: &Value| {
         [
-            text(row, "task"),
-            text(row, "state"),
-            text(row, "purpose"),
-            text(row, "calls_spent"),
-            text(row, "deadline"),
+            shown(row, "task"),
+            shown(row, "state"),
+            shown(row, "purpose"),
+            shown(row, "calls_spent"),
+            shown(row, "deadline"),
         ]
     };
     let rows: Vec<[String; 5]> = answer
