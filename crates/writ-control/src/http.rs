@@ -104,7 +104,15 @@ async fn public(
 ) -> Result<Response<Full<Bytes>>, AdminError> {
     match endpoint {
         Endpoint::Token => Ok(token(plane, from, headers, body).await),
-        Endpoint::Jwks => Ok(json(StatusCode::OK, &oauth::jwks(plane))),
+        Endpoint::Introspect => {
+            let answer = oauth::introspect(plane, from, form(headers, body)).await;
+            Ok(oauth_response(&answer))
+        }
+        Endpoint::Revoke => {
+            let answer = oauth::revoke(plane, from, form(headers, body)).await;
+            Ok(oauth_response(&answer))
+        }
+        Endpoint::Jwks => Ok(json(StatusCode::OK, &plane.jwks())),
         Endpoint::Bundle => Ok(json(StatusCode::OK, &oauth::spiffe_bundle(plane))),
         Endpoint::Metadata => Ok(json(StatusCode::OK, &oauth::server_metadata(plane))),
         Endpoint::Health => Ok(text(StatusCode::OK, "ok\n")),
@@ -135,7 +143,8 @@ async fn public(
         | Endpoint::Explain
         | Endpoint::CanI
         | Endpoint::Apply
-        | Endpoint::Reload => Err(AdminError::Unauthenticated),
+        | Endpoint::Reload
+        | Endpoint::RotateKeys => Err(AdminError::Unauthenticated),
     }
 }
 
@@ -150,26 +159,36 @@ async fn token(
         .iter()
         .map(HeaderValue::as_bytes)
         .collect();
-    let form_type = |value: &HeaderValue| {
+    let answer = oauth::token(plane, from, &proofs, form(headers, body)).await;
+    oauth_response(&answer)
+}
+
+/// The form of a request. A body that is no form is an empty form, which lacks everything: one error for both
+/// (RFC 6749 §5.2).
+fn form<'a>(headers: &HeaderMap, body: &'a Bytes) -> &'a str {
+    let is_form = |value: &HeaderValue| {
         let text = value.to_str().unwrap_or_default();
         text.split(';').next().is_some_and(|kind| {
             kind.trim()
                 .eq_ignore_ascii_case("application/x-www-form-urlencoded")
         })
     };
-    // A body that is no form is an empty form, which lacks everything: one error for both (RFC 6749 §5.2).
-    let form = headers
+    headers
         .get(header::CONTENT_TYPE)
-        .filter(|value| form_type(value));
-    let form = form
+        .filter(|value| is_form(value))
         .and_then(|_| std::str::from_utf8(body).ok())
-        .unwrap_or_default();
-    let answer = oauth::token(plane, from, &proofs, form).await;
+        .unwrap_or_default()
+}
+
+/// What the authorization server answers; nobody may store it (RFC 6749 §5.1).
+fn oauth_response(answer: &oauth::OauthAnswer) -> Response<Full<Bytes>> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(status, &answer.body);
     let headers = response.headers_mut();
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    if let Ok(nonce) = HeaderValue::try_from(answer.nonce) {
+    if let Some(nonce) = answer.nonce.as_deref()
+        && let Ok(nonce) = HeaderValue::try_from(nonce)
+    {
         headers.insert(DPOP_NONCE, nonce);
     }
     if answer.status == 401 {
@@ -177,6 +196,9 @@ async fn token(
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static("DPoP error=\"invalid_client\""),
         );
+    }
+    if answer.status == 503 {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }

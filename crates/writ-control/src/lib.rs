@@ -6,6 +6,7 @@
 
 mod admin;
 mod attest;
+mod ending;
 mod http;
 mod identity;
 mod loaded;
@@ -20,6 +21,7 @@ mod reviews;
 mod routes;
 pub mod span;
 mod start;
+mod token_keys;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -34,6 +36,7 @@ pub use plane::{
 pub use reload::{Compiler, check_project, shapes};
 pub use routes::{Access, Endpoint, ROUTES};
 pub use start::{LedgerRebuild, StartError, first_boot_token, seed, stored_tasks};
+pub use token_keys::{Rotation, TokenKeyError, TokenKeys};
 
 /// Bytes of the operating system's random source.
 pub(crate) fn random<const N: usize>() -> [u8; N] {

@@ -12,17 +12,18 @@ use writ_audit::{
 use writ_store::{CredentialSealer, Store, StoreError};
 use writ_task::{MemoryLedger, TaskStatus};
 use writ_token::{
-    AccessTokenClaims, Issuer, IssuerUrl, KeySet, NonceIssuer, ReplayCache, SignError, Signer,
-    TokenVerifier, TrustBundle, TrustBundles, TrustDomainAuthority,
+    AccessTokenClaims, Issuer, IssuerUrl, NonceIssuer, ReplayCache, SignError, TokenError,
+    TokenVerifier, TrustBundle, TrustBundles, TrustDomainAuthority, VerifiedToken,
 };
 use writ_types::{
     Clock, Digest, Grant, Limits, PublicUrl, RecordId, RevisionId, Secret, SpiffeId, TaskId,
-    Tenant, Timeouts, Timestamp, TrustDomain, WallGuard,
+    Tenant, Timeouts, Timestamp, TrustDomain, Value, WallGuard,
 };
 
 use crate::loaded::Loaded;
 use crate::log::Recovered;
 use crate::records::LogPlace;
+use crate::token_keys::TokenKeys;
 
 /// How long evidence is kept.
 const EVIDENCE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -51,8 +52,6 @@ pub struct Settings {
 /// Keys of this installation.
 #[derive(Debug)]
 pub struct Keys {
-    /// Signs access tokens.
-    pub token: Signer,
     /// The built-in trust domain's.
     pub domain: TrustDomainAuthority,
     /// Commits to values that could be guessed.
@@ -89,8 +88,8 @@ impl Connection {
     }
 }
 
-/// Puts a revision in force in the data plane.
-pub type Swap = Box<dyn Fn(&Arc<Loaded>) -> Result<(), String> + Send + Sync>;
+/// Puts a revision in force in the data plane, with what verifies the tokens that are presented there.
+pub type Swap = Box<dyn Fn(&Arc<Loaded>, &TokenVerifier) -> Result<(), String> + Send + Sync>;
 
 /// What the control plane is made of.
 #[derive(Debug)]
@@ -111,6 +110,8 @@ pub struct Parts {
     pub store: Store,
     /// Keys.
     pub keys: Keys,
+    /// Keys of access tokens.
+    pub token_keys: TokenKeys,
     /// Nonces for proofs of possession.
     pub nonces: NonceIssuer,
     /// Proofs of possession that were used.
@@ -119,15 +120,10 @@ pub struct Parts {
     pub issuers: Vec<Issuer>,
 }
 
-impl Parts {
-    /// What verifies the tokens that this control plane issues.
-    ///
-    /// # Errors
-    ///
-    /// The token key cannot be used.
-    pub fn token_verifier(&self) -> Result<TokenVerifier, SignError> {
-        verifier(&self.settings, &self.tenant, &self.keys.token)
-    }
+/// One generation of the token keys, and what verifies the tokens of it and of those before.
+struct Signing {
+    keys: TokenKeys,
+    verifier: TokenVerifier,
 }
 
 /// The control plane. One for a process.
@@ -144,7 +140,7 @@ pub struct Plane {
     pub(crate) replays: ReplayCache,
     pub(crate) issuers: Vec<Issuer>,
     bundles: TrustBundles,
-    verifier: TokenVerifier,
+    signing: ArcSwap<Signing>,
     current: ArcSwap<Loaded>,
     swap: Swap,
     /// Why the last change did not come into force, if it did not.
@@ -202,12 +198,13 @@ impl Plane {
             .domain
             .trust_bundle()
             .map_err(PlaneError::Bundle)?;
-        let verifier =
-            verifier(&parts.settings, &parts.tenant, &parts.keys.token).map_err(PlaneError::Key)?;
-        swap(&loaded).map_err(PlaneError::Swap)?;
+        let now = parts.clock.now();
+        let signing = signing(&parts.settings, &parts.tenant, parts.token_keys, now);
+        let signing = signing.map_err(PlaneError::Key)?;
+        swap(&loaded, &signing.verifier).map_err(PlaneError::Swap)?;
         Ok(Self {
             bundles: TrustBundles::of([bundle]),
-            verifier,
+            signing: ArcSwap::from_pointee(signing),
             current: ArcSwap::new(loaded),
             swap,
             fault: Mutex::new(None),
@@ -234,7 +231,7 @@ impl Plane {
 
     /// Puts a revision in force in both planes; on a fault the old one stays.
     pub(crate) fn put_in_force(&self, loaded: Arc<Loaded>) -> Result<(), String> {
-        let outcome = (self.swap)(&loaded);
+        let outcome = (self.swap)(&loaded, &self.signing.load().verifier);
         if outcome.is_ok() {
             self.current.store(loaded);
         }
@@ -293,8 +290,28 @@ impl Plane {
         &self.bundles
     }
 
-    pub(crate) const fn verifier(&self) -> &TokenVerifier {
-        &self.verifier
+    /// Verifies one of our own tokens whole; that its task lives is another question.
+    pub(crate) fn verify(&self, text: &str, now: Timestamp) -> Result<VerifiedToken, TokenError> {
+        self.signing.load().verifier.verify(text, now)
+    }
+
+    /// The published keys of access tokens.
+    pub(crate) fn jwks(&self) -> Value {
+        self.signing.load().keys.jwks(self.clock.now())
+    }
+
+    /// Puts another generation of the token keys in force: first where tokens are presented, then where they are signed.
+    pub(crate) fn put_token_keys_in_force(&self, keys: TokenKeys) -> Result<(), String> {
+        let signing = signing(&self.settings, &self.tenant, keys, self.clock.now());
+        let signing = signing.map_err(|fault| fault.to_string())?;
+        (self.swap)(&self.current.load(), &signing.verifier)?;
+        self.signing.store(Arc::new(signing));
+        Ok(())
+    }
+
+    /// Does something with the token keys in force.
+    pub(crate) fn with_token_keys<T>(&self, ask: impl FnOnce(&TokenKeys) -> T) -> T {
+        ask(&self.signing.load().keys)
     }
 
     /// The built-in trust domain's own bundle.
@@ -408,30 +425,33 @@ impl Plane {
 
     /// Signs claims, and verifies the token with our own verifier before it leaves.
     pub(crate) fn sign(&self, claims: &AccessTokenClaims) -> Result<String, String> {
-        let token = self
+        let signing = self.signing.load();
+        let token = signing
             .keys
-            .token
+            .signer()
             .sign(claims, &self.settings.public_url)
             .map_err(|fault| fault.to_string())?;
-        self.verifier
+        signing
+            .verifier
             .verify(&token, claims.issued)
             .map_err(|fault| fault.to_string())?;
         Ok(token)
     }
 }
 
-/// What verifies our own tokens.
-fn verifier(
+/// A generation of the token keys, with what verifies its tokens.
+fn signing(
     settings: &Settings,
     tenant: &Tenant,
-    signer: &Signer,
-) -> Result<TokenVerifier, SignError> {
-    let keys = KeySet::of(vec![signer.verifying_key()?]).map_err(|_one_key| SignError::Key)?;
-    Ok(TokenVerifier::new(
+    keys: TokenKeys,
+    now: Timestamp,
+) -> Result<Signing, SignError> {
+    let verifier = TokenVerifier::new(
         settings.issuer.clone(),
         tenant.clone(),
         settings.public_url.clone(),
-        keys,
+        keys.verifying(now)?,
         settings.limits.token_bytes,
-    ))
+    );
+    Ok(Signing { keys, verifier })
 }

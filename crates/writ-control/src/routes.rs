@@ -50,6 +50,8 @@ const ADMIN: Access = Access::Role(Role::Admin);
 
 routes! {
     "POST" "/oauth/token" Access::Public => Token;
+    "POST" "/oauth/introspect" Access::Public => Introspect;
+    "POST" "/oauth/revoke" Access::Public => Revoke;
     "GET" "/oauth/jwks" Access::Public => Jwks;
     "GET" "/.well-known/oauth-authorization-server" Access::Public => Metadata;
     "GET" "/.well-known/spiffe-bundle" Access::Public => Bundle;
@@ -73,6 +75,7 @@ routes! {
     "POST" "/v1/can-i" VIEWER => CanI;
     "POST" "/v1/apply" ADMIN => Apply;
     "POST" "/v1/reload" OPERATOR => Reload;
+    "POST" "/v1/keys/rotate" ADMIN => RotateKeys;
 }
 
 /// What a request line leads to.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use writ_types::{Charge, ReasonCode};
+use writ_types::{ApiId, Charge, ReasonCode, Resource};
 
 use crate::body::{self, Body};
 use crate::completion::Completion;
@@ -29,6 +29,7 @@ pub async fn handle(
         return response;
     }
     let id = gateway.new_call();
+    let asked_for = target::api_of(request.uri().path());
     let served = tokio::spawn(async move {
         let mut story = Story::begin(&gateway, id, &from, request.headers());
         match Box::pin(call(&gateway, &pool, &from, request, &mut story)).await {
@@ -36,7 +37,7 @@ pub async fn handle(
                 gateway.counters().forwarded.fetch_add(1, Ordering::Relaxed);
                 response
             }
-            Err(refusal) => refuse(&gateway, story, refusal).await,
+            Err(refusal) => refuse(&gateway, story, refusal, asked_for).await,
         }
     });
     let mut response = served.await.unwrap_or_else(|fault| {
@@ -139,7 +140,12 @@ async fn call(
 ///
 /// Refusals of callers that are known are records; if that record cannot be written, the answer is that, since a
 /// refusal nobody can look up teaches nobody. Strangers are counted.
-async fn refuse(gateway: &Gateway, story: Story, mut refusal: Refusal) -> Response<Body> {
+async fn refuse(
+    gateway: &Gateway,
+    story: Story,
+    mut refusal: Refusal,
+    asked_for: Option<ApiId>,
+) -> Response<Body> {
     let call = story.call();
     if story.is_known() {
         gateway.counters().refused.fetch_add(1, Ordering::Relaxed);
@@ -154,6 +160,7 @@ async fn refuse(gateway: &Gateway, story: Story, mut refusal: Refusal) -> Respon
     tracing::debug!(call.id = %call, reason = %refusal.reason, "refused");
     let challenge = gateway.snapshot().ok().map(|snapshot| Challenge {
         public_url: snapshot.public_url.clone(),
+        resource: asked_for.map_or(Resource::All, Resource::Api),
         nonce: gateway.parts.nonces.issue(gateway.parts.clock.now()),
     });
     refusal.into_response(call, challenge.as_ref())

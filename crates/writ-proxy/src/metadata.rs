@@ -8,7 +8,8 @@ use writ_types::{Resource, Value};
 use crate::body::Body;
 use crate::gateway::Gateway;
 
-const PATH: &str = "/.well-known/oauth-protected-resource";
+/// Where the metadata is; that of one API under its id.
+pub(crate) const PATH: &str = "/.well-known/oauth-protected-resource";
 
 /// Answers a request for the metadata of the gateway or of one API; none if it asks for something else.
 pub(crate) fn answer<B>(gateway: &Gateway, request: &Request<B>) -> Option<Response<Body>> {

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-use writ_types::{CallId, Problem, PublicUrl, ReasonCode, Remedy, RemedyKind};
+use writ_types::{CallId, Problem, PublicUrl, ReasonCode, Remedy, RemedyKind, Resource};
 
 use crate::body::Body;
+use crate::metadata;
 
 /// The header that names the call in every response.
 pub(crate) const CALL_ID: HeaderName = HeaderName::from_static("writ-call-id");
@@ -39,12 +40,14 @@ impl From<ReasonCode> for Refusal {
 pub(crate) struct Challenge {
     /// Where the gateway is reached.
     pub(crate) public_url: PublicUrl,
+    /// What the request was for. Whether there is such an API, strangers do not learn.
+    pub(crate) resource: Resource,
     /// A fresh nonce.
     pub(crate) nonce: String,
 }
 
 impl Refusal {
-    /// The response. Nothing of the request is in it.
+    /// The response. Nothing of the request is in it, but for the well-formed id of the API it was for in a challenge.
     pub(crate) fn into_response(
         self,
         call: CallId,
@@ -95,10 +98,12 @@ impl Refusal {
 impl Challenge {
     /// The `WWW-Authenticate` fields, one for each scheme, and the nonce.
     fn fields(&self, reason: ReasonCode) -> ([String; 2], String) {
-        let metadata = format!(
-            "resource_metadata=\"{}/.well-known/oauth-protected-resource\"",
-            self.public_url
-        );
+        // The metadata of what was asked for: the token it leads to is for that (RFC 9728 §5.1).
+        let metadata = match &self.resource {
+            Resource::All => format!("{}{}", self.public_url, metadata::PATH),
+            Resource::Api(api) => format!("{}{}/{api}", self.public_url, metadata::PATH),
+        };
+        let metadata = format!("resource_metadata=\"{metadata}\"");
         // Strangers learn which part of a proof to mend and nothing else (RFC 9449 §7.1).
         let error = if reason == ReasonCode::InvalidDpopProof {
             "error=\"invalid_dpop_proof\", "

@@ -35,6 +35,12 @@ pub(crate) struct Target {
     pub(crate) malformed: bool,
 }
 
+/// The API that a path can be of, whether there is one or not.
+pub(crate) fn api_of(path: &str) -> Option<ApiId> {
+    let rest = path.strip_prefix('/')?;
+    rest.split('/').next()?.parse().ok()
+}
+
 /// Reads the target and head. Never refuses: a stranger learns of a malformed request no more than of a good one.
 /// A target beyond `most` bytes is malformed.
 pub(crate) fn parse(head: &Parts, most: usize) -> Target {
@@ -42,10 +48,9 @@ pub(crate) fn parse(head: &Parts, most: usize) -> Target {
     let length = head.uri.query().map_or(0, str::len);
     let length = length.saturating_add(whole_path.len());
     let rest = whole_path.strip_prefix('/').unwrap_or_default();
-    let (api, path) = match rest.split_once('/') {
-        Some((api, path)) => (api, format!("/{path}")),
-        None => (rest, "/".to_owned()),
-    };
+    let path = rest
+        .split_once('/')
+        .map_or_else(|| "/".to_owned(), |(_, path)| format!("/{path}"));
     let mut forwarded = HeaderMap::new();
     for name in FORWARDED {
         for value in head.headers.get_all(&name) {
@@ -63,7 +68,7 @@ pub(crate) fn parse(head: &Parts, most: usize) -> Target {
             .any(doubled)
         || head.headers.contains_key(header::UPGRADE);
     Target {
-        api: api.parse().ok(),
+        api: api_of(&whole_path),
         path,
         query: head.uri.query().map(str::to_owned),
         method: head.method.as_str().to_owned(),

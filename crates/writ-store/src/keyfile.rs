@@ -1,4 +1,5 @@
-//! Key files: made once with mode 0600, never overwritten, refused if others can read them.
+//! Key files: made once with mode 0600, never overwritten but by the key that was made to succeed them, refused if others
+//! can read them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -94,6 +95,19 @@ pub fn load_or_create_with(
         });
     }
     Ok(bytes)
+}
+
+/// Lets the key in `next` take the name `current`, whose key is gone then. At every instant there is one whole key of that
+/// name.
+///
+/// # Errors
+///
+/// [`KeyFileError::File`]; then `current` is as it was, or `next` has taken its name and the system does not promise that it
+/// will have after a loss of power.
+pub fn succeed(next: &Path, current: &Path) -> Result<(), KeyFileError> {
+    std::fs::rename(next, current)
+        .and_then(|()| sync_parent(current))
+        .map_err(failing(current))
 }
 
 /// Makes the names in a file's directory durable.

@@ -170,6 +170,12 @@ impl VerifiedToken {
         &self.claims.client_id
     }
 
+    /// Its claims.
+    #[must_use]
+    pub const fn claims(&self) -> &AccessTokenClaims {
+        &self.claims
+    }
+
     /// The granted `authorization_details`.
     #[must_use]
     pub const fn details(&self) -> &Value {

@@ -43,8 +43,8 @@ pub use jose::{
 pub use oauth_error::{OauthError, OauthErrorCode};
 pub use oidc::{Issuer, OidcError, OidcToken};
 pub use request::{
-    Authority, ClientAuthentication, GrantRequest, PresentedToken, TokenExchange, TokenRequest,
-    TokenType,
+    Authority, ClientAuthentication, GrantRequest, PresentedToken, TokenExchange, TokenInquiry,
+    TokenRequest, TokenType,
 };
 pub use svid::{JwtSvid, SvidError};
 pub use x509::{X509Error, X509Svid};

@@ -1,6 +1,7 @@
 //! The form of `POST /oauth/token`, parsed once into what is asked (RFC 6749 §4.4, RFC 8693 §2.1, RFC 7521 §4.2).
 
 mod form;
+mod inquiry;
 
 use std::borrow::Cow;
 
@@ -11,6 +12,8 @@ use writ_types::{
 
 use crate::{ClientId, OauthError, OauthErrorCode};
 use form::{Form, FormFault};
+
+pub use inquiry::TokenInquiry;
 
 /// A token request.
 #[derive(Debug)]
@@ -130,10 +133,7 @@ impl TokenRequest {
     ///
     /// [`OauthError`] with the code of the RFC.
     pub fn parse(form: &str, public_url: &PublicUrl) -> Result<Self, OauthError> {
-        let form = Form::parse(form, Self::MOST_BYTES).map_err(|fault| match fault {
-            FormFault::Size => invalid("the form is too large"),
-            FormFault::Syntax => invalid("the form is not application/x-www-form-urlencoded"),
-        })?;
+        let form = read(form)?;
         if let Some(repeated) = form.repeated().next() {
             // Repeating these is good grammar (RFC 8693 §2.1), but a token of ours is for exactly one.
             return Err(match repeated {
@@ -146,13 +146,7 @@ impl TokenRequest {
         }
         let grant = match form.get("grant_type") {
             None => return Err(invalid("`grant_type` is missing")),
-            Some("client_credentials") => {
-                let client = client(&form)?.ok_or(OauthError::new(
-                    OauthErrorCode::InvalidClient,
-                    "the request carries no client authentication",
-                ))?;
-                GrantRequest::ClientCredentials(client)
-            }
+            Some("client_credentials") => GrantRequest::ClientCredentials(required_client(&form)?),
             Some(EXCHANGE) => GrantRequest::TokenExchange(exchange(&form)?),
             Some(_) => {
                 return Err(OauthError::new(
@@ -173,6 +167,14 @@ impl TokenRequest {
             authority: authority(&form)?,
         })
     }
+}
+
+/// Reads a form of at most [`TokenRequest::MOST_BYTES`].
+fn read(form: &str) -> Result<Form, OauthError> {
+    Form::parse(form, TokenRequest::MOST_BYTES).map_err(|fault| match fault {
+        FormFault::Size => invalid("the form is too large"),
+        FormFault::Syntax => invalid("the form is not application/x-www-form-urlencoded"),
+    })
 }
 
 fn resource(form: &Form, public_url: &PublicUrl) -> Result<Resource, OauthError> {
@@ -275,6 +277,13 @@ fn presented(
             Err(invalid("a token and its type stand together or not at all"))
         }
     }
+}
+
+fn required_client(form: &Form) -> Result<ClientAuthentication, OauthError> {
+    client(form)?.ok_or(OauthError::new(
+        OauthErrorCode::InvalidClient,
+        "the request carries no client authentication",
+    ))
 }
 
 fn client(form: &Form) -> Result<Option<ClientAuthentication>, OauthError> {

@@ -109,6 +109,7 @@ impl App {
             logs: opened.place.clone(),
             store,
             keys: ring.keys,
+            token_keys: ring.tokens,
             nonces: nonces()?,
             replays: ReplayCache::new(config.limits.proof_cache),
             issuers: issuers::load(&config.issuers, &config.timeouts).await?,
@@ -127,11 +128,10 @@ impl App {
         gateway: &Arc<Gateway>,
         config: &Config,
     ) -> Result<Arc<Plane>, Failure> {
-        let verifier = parts.token_verifier()?;
         let (tenant, public_url) = (parts.tenant.clone(), config.public_url.clone());
         let target = Arc::clone(gateway);
-        let swap = move |loaded: &Arc<Loaded>| {
-            let snapshot = snapshot(loaded, &tenant, &public_url, &verifier)?;
+        let swap = move |loaded: &Arc<Loaded>, verifier: &TokenVerifier| {
+            let snapshot = snapshot(loaded, &tenant, &public_url, verifier)?;
             target.swap(Arc::new(snapshot));
             Ok(())
         };

@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// Stop a task or everything an agent does, at once
     #[command(subcommand)]
     Kill(KillCommand),
+    /// The keys that sign access tokens
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// The audit log
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -240,6 +243,16 @@ pub(crate) enum KillCommand {
     Agent {
         /// The agent's SPIFFE id, or the end of it.
         agent: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Let the next key sign; tokens of the key before live out their minutes
+    Rotate {
+        /// Refuse the tokens of the key before at once: it may be known to others.
+        #[arg(long)]
+        revoke: bool,
     },
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod audit;
 mod credential;
 mod doctor;
 pub(crate) mod init;
+mod key;
 mod kill;
 pub(crate) mod login;
 pub(crate) mod serve;
@@ -35,6 +36,7 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
         Command::CanI(args) => ask::can_i(terminal, &config()?, args).await,
         Command::Explain(args) => ask::explain(terminal, &config()?, args).await,
         Command::Kill(command) => kill::run(terminal, &config()?, command).await,
+        Command::Key(command) => key::run(terminal, &config()?, command).await,
         Command::Audit(command) => audit::run(terminal, &config()?, command).await,
     }
 }

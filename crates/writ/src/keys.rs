@@ -4,11 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use writ_control::Keys;
+use writ_control::{Keys, TokenKeys};
 use writ_store::{CredentialSealer, keyfile};
-use writ_token::{
-    JwtSvidSigner, Signer, TrustDomainAuthority, X509Authority, generate_signing_key,
-};
+use writ_token::{JwtSvidSigner, TrustDomainAuthority, X509Authority, generate_signing_key};
 use writ_types::{KeyedDigest, Secret, Timestamp, TrustDomain};
 
 use crate::failure::Failure;
@@ -21,6 +19,8 @@ const AUTHORITY_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(crate) struct KeyRing {
     /// What the control plane uses.
     pub(crate) keys: Keys,
+    /// Sign access tokens.
+    pub(crate) tokens: TokenKeys,
     /// Commits to values that could be guessed; the same as in `keys`.
     pub(crate) audit: Arc<Secret<[u8; 32]>>,
     /// The seed of the log's signing key.
@@ -45,7 +45,6 @@ impl KeyRing {
                 Secret::new(Vec::new())
             })?)
         };
-        let token = Signer::from_pkcs8(&signing("token.p8")?)?;
         let jwt = JwtSvidSigner::from_pkcs8(domain.clone(), &signing("svid.p8")?)?;
         let x509 = authority(&folder, domain, &signing("authority.p8")?, now)?;
         // One root key for what is kept encrypted; each use has a key of its own derived from it.
@@ -55,13 +54,13 @@ impl KeyRing {
         };
         let audit = Arc::new(derived("audit"));
         let keys = Keys {
-            token,
             domain: TrustDomainAuthority::new(jwt, x509)?,
             audit: Arc::clone(&audit),
             sealer: CredentialSealer::new(&derived("credentials"))?,
         };
         Ok(Self {
             keys,
+            tokens: TokenKeys::open(&folder)?,
             audit,
             log: keyfile::load_or_create(&folder.join("log.key"))?,
             vault: derived("vault"),

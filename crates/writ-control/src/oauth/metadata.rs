@@ -1,18 +1,55 @@
 //! What clients read about the server: RFC 8414 metadata, the JWKS, the SPIFFE bundle.
 
+use writ_token::Algorithm;
 use writ_types::Value;
 
 use crate::plane::Plane;
+
+/// How clients prove who they are. A JWT-SVID is a third way; its draft has no agreed name to be listed by.
+const METHODS: &[&str] = &["private_key_jwt", "tls_client_auth"];
 
 /// Authorization server metadata (RFC 8414).
 pub(crate) fn server_metadata(plane: &Plane) -> Value {
     let strings =
         |texts: &[&str]| Value::Array(texts.iter().map(|text| Value::from(*text)).collect());
+    let algorithms = || {
+        let names: Vec<&str> = Algorithm::ALL.iter().map(|known| known.as_str()).collect();
+        strings(&names)
+    };
     let base = plane.settings.issuer.as_str();
     Value::object([
         ("issuer", Value::from(base)),
         ("token_endpoint", Value::from(plane.token_endpoint())),
+        (
+            "introspection_endpoint",
+            Value::from(format!("{base}/oauth/introspect")),
+        ),
+        (
+            "revocation_endpoint",
+            Value::from(format!("{base}/oauth/revoke")),
+        ),
         ("jwks_uri", Value::from(format!("{base}/oauth/jwks"))),
+        ("token_endpoint_auth_methods_supported", strings(METHODS)),
+        (
+            "token_endpoint_auth_signing_alg_values_supported",
+            algorithms(),
+        ),
+        (
+            "introspection_endpoint_auth_methods_supported",
+            strings(METHODS),
+        ),
+        (
+            "introspection_endpoint_auth_signing_alg_values_supported",
+            algorithms(),
+        ),
+        (
+            "revocation_endpoint_auth_methods_supported",
+            strings(METHODS),
+        ),
+        (
+            "revocation_endpoint_auth_signing_alg_values_supported",
+            algorithms(),
+        ),
         (
             "grant_types_supported",
             strings(&[
@@ -34,11 +71,6 @@ pub(crate) fn server_metadata(plane: &Plane) -> Value {
             Value::from(true),
         ),
     ])
-}
-
-/// The keys that verify our access tokens (RFC 7517).
-pub(crate) fn jwks(plane: &Plane) -> Value {
-    Value::object([("keys", Value::Array(vec![plane.keys.token.to_jwks_entry()]))])
 }
 
 /// The built-in trust domain's bundle (SPIFFE Trust Domain and Bundle §4).

@@ -107,8 +107,15 @@ impl Proof<'_> {
         }
     }
 
-    /// The client's own authentication (draft-ietf-oauth-spiffe-client-auth, RFC 8705 §2).
-    fn client(&self, client: &ClientAuthentication) -> Result<(Arc<Agent>, Timestamp), OauthError> {
+    /// The client's own authentication (draft-ietf-oauth-spiffe-client-auth, RFC 8705 §2), and until when it holds.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_client`.
+    pub(super) fn client(
+        &self,
+        client: &ClientAuthentication,
+    ) -> Result<(Arc<Agent>, Timestamp), OauthError> {
         let (found, client_id) = match client {
             ClientAuthentication::JwtSpiffe {
                 client_id,
@@ -193,7 +200,6 @@ impl Proof<'_> {
         let refused = || grant_error("the subject token is refused");
         let token = self
             .plane
-            .verifier()
             .verify(text, self.now)
             .map_err(|_any| refused())?;
         let principal = token.principal();

@@ -13,18 +13,8 @@ use crate::loaded::Loaded;
 use crate::oauth::narrow::{Granting, token_expiry};
 use crate::oauth::possession::bind;
 use crate::oauth::proven::{Proof, Proven};
-use crate::oauth::{client_error, grant_error, unavailable};
+use crate::oauth::{OauthAnswer, client_error, grant_error, unavailable};
 use crate::plane::{Connection, Plane};
-
-/// The answer to a token request: the issued token, or the error of the RFC. Nobody may store it (RFC 6749 §5.1).
-pub(crate) struct TokenAnswer {
-    /// The status.
-    pub(crate) status: u16,
-    /// The JSON body.
-    pub(crate) body: Value,
-    /// A fresh nonce for the next proof.
-    pub(crate) nonce: String,
-}
 
 /// Serves one token request.
 pub(crate) async fn token(
@@ -32,26 +22,19 @@ pub(crate) async fn token(
     from: &Connection,
     dpop: &[&[u8]],
     form: &str,
-) -> TokenAnswer {
+) -> OauthAnswer {
     let now = plane.clock.now();
     let nonce = plane.nonces.issue(now);
-    match issue(plane, from, dpop, form, now).await {
-        Ok(body) => TokenAnswer {
-            status: 200,
-            body,
-            nonce,
-        },
+    let answer = match issue(plane, from, dpop, form, now).await {
+        Ok(body) => OauthAnswer::ok(body),
         Err(Refused { error, agent }) => {
             if let Some(agent) = agent {
                 plane.note_refused(from, agent, error.code).await;
             }
-            TokenAnswer {
-                status: error.status(),
-                body: error.to_value(),
-                nonce,
-            }
+            OauthAnswer::refused(&error)
         }
-    }
+    };
+    answer.with_nonce(nonce)
 }
 
 /// A refusal, and the agent if it was known by then.

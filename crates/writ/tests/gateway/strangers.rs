@@ -142,6 +142,37 @@ fn the_resource_metadata_is_for_everyone() {
     });
 }
 
+/// A challenge leads to the metadata of what was asked for (RFC 9728 §5.1), whether there is such an API or not.
+#[test]
+fn a_challenge_leads_to_the_metadata_of_the_resource() {
+    runtime().block_on(async {
+        let installation = Installation::start().await;
+        let gateway = installation.project.gateway();
+        let base = format!("http://127.0.0.1:{}", installation.project.gateway);
+        for (path, resource) in [
+            ("/", ""),
+            ("/helpdesk/tickets", "/helpdesk"),
+            ("/helpdesk", "/helpdesk"),
+            ("/nosuchapi/x", "/nosuchapi"),
+            ("/Not-An-Id/x", ""),
+            ("//helpdesk/tickets", ""),
+            ("/%68elpdesk/tickets", ""),
+        ] {
+            let answer = gateway.send(Method::GET, path, &[], "").await.unwrap();
+            assert_eq!(answer.status, 401, "{path}");
+            let wanted = format!(
+                "resource_metadata=\"{base}/.well-known/oauth-protected-resource{resource}\""
+            );
+            let challenges = answer.headers.get_all("www-authenticate");
+            let challenges: Vec<&str> = challenges.iter().map(|v| v.to_str().unwrap()).collect();
+            assert_eq!(challenges.len(), 2, "{path}");
+            for challenge in challenges {
+                assert!(challenge.ends_with(&wanted), "{path}: {challenge}");
+            }
+        }
+    });
+}
+
 /// Heads beyond the limits end before anything of Writ sees them.
 #[test]
 fn a_head_beyond_the_limits_is_refused_as_it_is_read() {

@@ -13,6 +13,7 @@ mod dpop;
 mod endpoint;
 mod fields;
 mod identity;
+mod inquiry;
 mod kit;
 mod mtls;
 mod routes;

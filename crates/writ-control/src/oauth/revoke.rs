@@ -1,0 +1,63 @@
+//! `POST /oauth/revoke` (RFC 7009): the holder of a token ends what it stands for.
+//!
+//! A token stands for its task: another token of the same task has the same authority, and whoever says that one of them is
+//! not needed any more, or not safe any more, means that authority. So the task ends, with everything below it, and its calls
+//! in flight are cut. A single token needs no list of its own: it lives five minutes at most.
+
+use writ_audit::{Actor, Closing};
+use writ_task::{Ending, Ledger as _};
+use writ_token::{OauthError, OauthErrorCode, TokenInquiry};
+use writ_types::Value;
+
+use crate::ending::settle;
+use crate::oauth::introspect::is_of;
+use crate::oauth::proven::Proof;
+use crate::oauth::{OauthAnswer, unavailable};
+use crate::plane::{Connection, Plane};
+
+/// Serves one revocation request.
+pub(crate) async fn revoke(plane: &Plane, from: &Connection, form: &str) -> OauthAnswer {
+    match end(plane, from, form).await {
+        // The content of the answer is ignored by clients (RFC 7009 §2.2).
+        Ok(()) => OauthAnswer::ok(Value::object::<&str>([])),
+        Err(error) => OauthAnswer::refused(&error),
+    }
+}
+
+async fn end(plane: &Plane, from: &Connection, form: &str) -> Result<(), OauthError> {
+    let now = plane.clock.now();
+    let loaded = plane.loaded();
+    let inquiry = TokenInquiry::parse(form)?;
+    let proof = Proof {
+        plane,
+        from,
+        loaded: &loaded,
+        now,
+    };
+    let (agent, _until) = proof.client(&inquiry.client)?;
+    // What is no good token is revoked already (RFC 7009 §2.2).
+    let Ok(token) = plane.verify(inquiry.token.expose(), now) else {
+        return Ok(());
+    };
+    if !is_of(&token, &agent) {
+        return Err(OauthError::new(
+            OauthErrorCode::UnauthorizedClient,
+            "the token was issued to another client",
+        ));
+    }
+    let task = token.principal().task;
+    let Ok(cut) = plane
+        .ledger
+        .revoke(&plane.tenant, task, Ending::Revoked)
+        .await
+    else {
+        return Ok(());
+    };
+    let by = Actor::Agent(agent.id);
+    settle(plane, by, task, &cut, Closing::Revoked)
+        .await
+        .map_err(|fault| {
+            tracing::error!(%task, fault, "a revocation could not be kept");
+            unavailable("the task has ended here, but that could not be kept: revoke it again")
+        })
+}
