@@ -11,6 +11,7 @@ mod http;
 mod identity;
 mod loaded;
 pub mod log;
+mod mend;
 mod oauth;
 mod operator_socket;
 mod plane;
@@ -29,6 +30,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 pub use http::handle;
 pub use identity::{Workload, serve as serve_identity};
 pub use loaded::{Loaded, LoadedApi, LoadedCredential};
+pub use mend::{Mended, Mending};
 pub use operator_socket::{is_own_user, serve as serve_operator};
 pub use plane::{
     Certificate, Connection, KeepError, Keys, Parts, Plane, PlaneError, Settings, Swap,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use writ_contract::{Contract, Severity};
 use writ_policy::{ActionShape, ApiActions, Pdp, PolicySource, baseline};
 use writ_store::{Registry, Store};
-use writ_types::{AgentId, Api, ApiId, RevisionId, SpiffeId, Tenant, Timestamp, TrustDomain};
+use writ_types::{
+    Agent, AgentId, Api, ApiId, RevisionId, SpiffeId, Tenant, Timestamp, TrustDomain,
+};
 
 use crate::loaded::{Loaded, LoadedApi, LoadedCredential};
 use crate::plane::{Keys, Plane};
@@ -55,6 +57,22 @@ pub(crate) fn registry(project: &Project) -> Registry {
             .map(|policy| (policy.name.clone(), policy.text.clone()))
             .collect(),
     }
+}
+
+/// Stops the agents that were stopped before, whatever their files say: a change of something else must not set one free.
+/// Gives those that stay stopped.
+pub(crate) fn keep_stopped(
+    registry: &mut Registry,
+    stopped: impl Fn(&Agent) -> bool,
+) -> Vec<SpiffeId> {
+    let mut kept = Vec::new();
+    for agent in registry.agents.values_mut() {
+        if agent.enabled && stopped(agent) {
+            agent.enabled = false;
+            kept.push(agent.spiffe.clone());
+        }
+    }
+    kept
 }
 
 /// What compiling needs beside the registry.

@@ -41,6 +41,12 @@ pub enum StartError {
         #[source]
         cause: std::io::Error,
     },
+    /// There is no revision that a change could follow.
+    #[error("the store has no revision in force: `writ serve` seeds it from the project")]
+    Empty,
+    /// The change could not be recorded.
+    #[error("the change could not be recorded")]
+    Record(#[source] writ_audit::AppendError),
     /// The operating system gives no random bytes.
     #[error("the random source failed")]
     Random,

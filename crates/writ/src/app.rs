@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use writ_audit::NodeName;
 use writ_control::log::{LogWriter, Vault};
 use writ_control::records::LogPlace;
-use writ_control::{Compiler, Loaded, Plane, Settings};
+use writ_control::{Compiler, Loaded, Mended, Mending, Plane, Settings};
 use writ_proxy::{ApiSnapshot, Credential, Gateway, PreparedTasks, Snapshot};
 use writ_store::Store;
 use writ_task::MemoryLedger;
@@ -20,12 +20,16 @@ use writ_token::{Issuer, NonceIssuer, ReplayCache, TokenCache, TokenVerifier, Tr
 use writ_types::{Clock, Secret, Tenant, WallGuard};
 
 use crate::app::listener::Stop;
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::issuers;
 use crate::keys::KeyRing;
 use crate::operator;
 use crate::tls;
+
+/// This machine's name in records.
+const NODE: &str = "node1";
 
 /// What is told at the start beside the settings.
 #[derive(Debug)]
@@ -63,11 +67,13 @@ impl App {
         let store = Store::open(&config.data.join("writ.db")).await?;
         let seeded =
             writ_control::seed(&store, &tenant, &files, &config.identity.trust_domain, now).await;
-        seeded.map_err(project_failure)?;
+        seeded.map_err(|fault| {
+            project_failure(fault, "nothing was started, and the store is still empty")
+        })?;
         let token_path = config.data.join("first-boot-token");
         let waits = writ_control::first_boot_token(&store, &tenant, &token_path, now).await?;
 
-        let node: NodeName = "node1".parse()?;
+        let node: NodeName = NODE.parse()?;
         let opened = recover::open_log(config, &ring, &store, &tenant, &node, Arc::clone(&clock))?;
         let loaded = load(&store, &tenant, &ring, &*clock).await?;
         let ledger = recover::ledger(
@@ -119,6 +125,32 @@ impl App {
         let notices = recover::notices(&opened.recovered, config);
         let waiting = waits.then_some(token_path);
         Self::listen(config, plane, gateway, opened.place, notices, waiting)
+    }
+
+    /// Puts a project in force with nothing running. The log is taken for the while, so that no other process can.
+    pub(crate) async fn mend(
+        config: &Config,
+        files: BTreeMap<String, Vec<u8>>,
+        resumed: &[String],
+    ) -> Result<Mended, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let tenant = Tenant::default_tenant();
+        let ring = KeyRing::open(&config.data, &config.identity.trust_domain, clock.now())?;
+        let store = Store::open(&config.data.join("writ.db")).await?;
+        let node: NodeName = NODE.parse()?;
+        let opened = recover::open_log(config, &ring, &store, &tenant, &node, Arc::clone(&clock))?;
+        let now = WallGuard::new(opened.recovered.last_time).check(clock.now())?;
+        let mending = Mending {
+            store: &store,
+            tenant: &tenant,
+            keys: &ring.keys,
+            log: &opened.place.writer,
+            node: &node,
+            trust_domain: &config.identity.trust_domain,
+        };
+        let mended = mending.apply(&files, resumed, now).await;
+        opened.place.writer.shutdown().await?;
+        mended.map_err(|fault| project_failure(fault, "the revision before stays in force"))
     }
 
     /// Joins the planes: what the control plane loads, the data plane runs on.
@@ -240,10 +272,11 @@ async fn load(
         .await
         .map_err(|faults| {
             let failure = Failure::new(format!("revision {} cannot be put in force", active.id));
-            faults
+            let failure = faults
                 .iter()
                 .take(20)
-                .fold(failure, |failure, fault| failure.detail(fault.to_string()))
+                .fold(failure, |failure, fault| failure.detail(fault.to_string()));
+            failure.hint("mend the project's files, then `writ apply --offline`")
         })
 }
 
@@ -308,16 +341,16 @@ fn nonces() -> Result<NonceIssuer, Failure> {
     Ok(NonceIssuer::new(Secret::new(secret)))
 }
 
-fn project_failure(fault: writ_control::StartError) -> Failure {
+fn project_failure(fault: writ_control::StartError, consequence: &str) -> Failure {
     let writ_control::StartError::Project(faults) = &fault else {
         return fault.into();
     };
-    let failure = Failure::new("the project has faults; nothing was started");
+    let failure = Failure::new(format!("the project has faults; {consequence}"));
     let failure = faults
         .iter()
         .take(20)
         .fold(failure, |failure, fault| failure.detail(fault.to_string()));
-    failure.hint("mend the files and start again; the store is still empty")
+    failure.hint("mend the files and try again")
 }
 
 /// The issuers of user tokens.

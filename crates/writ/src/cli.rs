@@ -96,6 +96,9 @@ pub(crate) struct ApplyArgs {
     /// Check only; change nothing.
     #[arg(long)]
     pub(crate) check: bool,
+    /// Without a running `writ serve`: when the revision in force is one that this program cannot use.
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) offline: bool,
 }
 
 #[derive(Debug, Subcommand)]

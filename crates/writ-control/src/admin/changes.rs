@@ -67,8 +67,7 @@ pub(super) async fn set_credential(plane: &Plane, call: &Call<'_>) -> Result<Val
 
 /// Checks a whole project and, unless it is only checked, puts it in force.
 ///
-/// An agent that was stopped stays stopped, whatever its file says, until it is named in `resume`: a change of something
-/// else must not set it free.
+/// An agent that was stopped stays stopped until it is named in `resume`.
 pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let body = object(call.body)?;
     let files = project_files(&body)?;
@@ -99,21 +98,10 @@ pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, Admin
         .filter_map(|name| before.agent_named(name))
         .map(|agent| agent.id)
         .collect();
-    let mut stopped = Vec::new();
-    for agent in registry
-        .agents
-        .values_mut()
-        .filter(|agent| agent.enabled && !resumed.contains(&agent.id))
-    {
-        if before
-            .agents
-            .get(&agent.id)
-            .is_some_and(|known| !known.enabled)
-        {
-            agent.enabled = false;
-            stopped.push(Value::from(agent.spiffe.as_str()));
-        }
-    }
+    let stopped = reload::keep_stopped(&mut registry, |agent| {
+        let known = before.agents.get(&agent.id);
+        known.is_some_and(|known| !known.enabled) && !resumed.contains(&agent.id)
+    });
     let change = Change {
         plane,
         call,
@@ -130,7 +118,15 @@ pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, Admin
         ("digest", Value::from(next.digest.to_string())),
         ("changed", Value::from(changed)),
         ("checked_only", Value::from(check_only)),
-        ("still_stopped", Value::Array(stopped)),
+        (
+            "still_stopped",
+            Value::Array(
+                stopped
+                    .iter()
+                    .map(|spiffe| Value::from(spiffe.as_str()))
+                    .collect(),
+            ),
+        ),
     ]))
 }
 

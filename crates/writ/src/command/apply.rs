@@ -1,6 +1,10 @@
 //! `writ apply`: the project's files, checked whole and put in force.
 
+use std::collections::BTreeMap;
+
 use writ_types::Value;
+
+use crate::app::App;
 
 use crate::cli::ApplyArgs;
 use crate::config::Config;
@@ -15,6 +19,9 @@ pub(crate) async fn run(
     args: &ApplyArgs,
 ) -> Result<(), Failure> {
     let files = project::files(&config.project)?;
+    if args.offline {
+        return offline(terminal, config, files, &args.resume).await;
+    }
     let mut texts = Vec::new();
     for (path, bytes) in files {
         let text = String::from_utf8(bytes)
@@ -51,11 +58,42 @@ pub(crate) async fn run(
         .and_then(Value::as_array)
         .unwrap_or_default()
     {
-        let name = agent.as_str().unwrap_or_default();
-        terminal.line(&format!(
-            "{} {name} was killed and stays stopped: `writ apply --resume {name}`",
-            terminal.paint(Tone::Warn, "note")
-        ));
+        stays_stopped(terminal, agent.as_str().unwrap_or_default());
     }
     Ok(())
+}
+
+/// Puts the files in force with nothing running; who may read and write the store and its keys may do so.
+async fn offline(
+    terminal: Terminal,
+    config: &Config,
+    files: BTreeMap<String, Vec<u8>>,
+    resume: &[String],
+) -> Result<(), Failure> {
+    let mended = App::mend(config, files, resume).await?;
+    let revision = mended.revision.to_string();
+    if terminal.is_json() {
+        let stopped = mended.still_stopped.iter();
+        let stopped = stopped.map(|spiffe| Value::from(spiffe.as_str())).collect();
+        terminal.object(&Value::object([
+            ("revision", Value::from(revision)),
+            ("still_stopped", Value::Array(stopped)),
+        ]));
+        return Ok(());
+    }
+    terminal.line(&format!(
+        "{} {revision}, from the next `writ serve` on",
+        terminal.paint(Tone::Good, "in force:")
+    ));
+    for agent in &mended.still_stopped {
+        stays_stopped(terminal, agent.as_str());
+    }
+    Ok(())
+}
+
+fn stays_stopped(terminal: Terminal, name: &str) {
+    terminal.line(&format!(
+        "{} {name} was killed and stays stopped: `writ apply --resume {name}`",
+        terminal.paint(Tone::Warn, "note")
+    ));
 }

@@ -363,3 +363,96 @@ fn a_store_of_a_newer_schema_is_refused_with_both_versions() {
         );
     });
 }
+
+/// A store as another version of the program might have left it: its revision in force is not one for this one.
+async fn leave_what_cannot_be_used(project: &Project) {
+    let store = Store::open(&project.path(".writ/writ.db")).await.unwrap();
+    let tenant = Tenant::default_tenant();
+    let active = store.active_revision(&tenant).await.unwrap().unwrap().id;
+    let mut registry = store.load(&tenant, active).await.unwrap();
+    let stale = "@id(\"stale\")\npermit (principal, action, resource) when { context.gone };\n";
+    registry
+        .policies
+        .insert("policies/stale.cedar".to_owned(), stale.to_owned());
+    let (now, next) = (
+        Timestamp::from_millis(1),
+        RevisionId::new(Timestamp::from_millis(1), [7; 10]),
+    );
+    store
+        .propose(&tenant, Some(active), next, &registry, now)
+        .await
+        .unwrap();
+    store
+        .activate(&tenant, Some(active), next, now)
+        .await
+        .unwrap();
+    store.close().await;
+}
+
+#[test]
+fn a_revision_that_cannot_be_used_is_replaced_while_nothing_runs() {
+    runtime().block_on(async {
+        let project = project!();
+        let depot = Depot::open(&project).await;
+        let process = Process::start(&project);
+        project.sign_in();
+        let client = project.client();
+        let held = open(&client, &task(10, 10)).await;
+        done(&project, &["kill", "agent", "bot"]);
+        // Beside a running process nothing is replaced.
+        let said = refused(&project, &["apply", "--offline"]);
+        assert!(
+            said.contains("another process") || said.contains("in use"),
+            "{said}"
+        );
+        assert!(process.stop().0.success());
+
+        leave_what_cannot_be_used(&project).await;
+        let (status, words) = Process::spawn(&project).last_words();
+        assert!(
+            !status.success() && words.contains("policies/stale.cedar:"),
+            "{words}"
+        );
+        assert!(words.contains("writ apply --offline"), "{words}");
+        // Files with faults replace nothing either.
+        project.write("policies/own.cedar", "forbid (\n");
+        assert!(refused(&project, &["apply", "--offline"]).contains("policies/own.cedar:"));
+        std::fs::remove_file(project.path("policies/own.cedar")).unwrap();
+
+        let said = done(&project, &["apply", "--offline"]);
+        assert!(
+            said.contains("in force:") && said.contains("stays stopped"),
+            "{said}"
+        );
+        let changes = records(&project);
+        let changes = changes
+            .iter()
+            .filter(|record| record.event.kind() == "revision_activated");
+        assert!(changes.last().unwrap().header.time > Timestamp::from_millis(1));
+
+        // The agent is the one it was, stopped until somebody says otherwise, and the task it had is over.
+        let process = Process::start(&project);
+        let answer = client
+            .call(&held, Method::GET, NEW_CALL, None)
+            .await
+            .unwrap();
+        assert_eq!(answer.status, 401, "{}", answer.json());
+        assert!(process.stop().0.success());
+        assert!(
+            !done(&project, &["apply", "--offline", "--resume", "bot"]).contains("stays stopped")
+        );
+        let process = Process::start(&project);
+        let client = project.client();
+        let held = open(&client, &task(10, 10)).await;
+        assert_eq!(
+            client
+                .call(&held, Method::GET, NEW_CALL, None)
+                .await
+                .unwrap()
+                .status,
+            200
+        );
+        assert!(process.stop().0.success());
+        drop(depot);
+    });
+}
