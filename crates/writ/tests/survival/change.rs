@@ -424,11 +424,10 @@ fn a_revision_that_cannot_be_used_is_replaced_while_nothing_runs() {
             said.contains("in force:") && said.contains("stays stopped"),
             "{said}"
         );
-        let changes = records(&project);
-        let changes = changes
-            .iter()
-            .filter(|record| record.event.kind() == "revision_activated");
-        assert!(changes.last().unwrap().header.time > Timestamp::from_millis(1));
+        let records = records(&project);
+        let mut newest_first = records.iter().rev();
+        let change = newest_first.find(|record| record.event.kind() == "revision_activated");
+        assert!(change.unwrap().header.time > Timestamp::from_millis(1));
 
         // The agent is the one it was, stopped until somebody says otherwise, and the task it had is over.
         let process = Process::start(&project);
