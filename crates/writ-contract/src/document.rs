@@ -1,11 +1,12 @@
 //! The document reader: bytes to one [`Value`], with places.
 
+mod json_lines;
 mod lines;
 mod yaml;
 
 use writ_types::{JsonLimits, Limits, Pointer, Value};
 
-pub(crate) use lines::locate;
+pub(crate) use lines::{lines, locate};
 
 /// Longest chain of references from one place.
 const REFERENCE_CHAIN: usize = 64;

@@ -13,9 +13,11 @@ mod document;
 mod fault;
 #[cfg(test)]
 mod fixture;
+pub mod lint;
 mod media;
 mod memory;
 mod operation;
+mod outline;
 mod parse;
 mod reader;
 mod response;

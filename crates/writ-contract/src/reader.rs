@@ -35,15 +35,15 @@ const METHODS: [(&str, &str); 8] = [
 
 /// An operation as the document writes it.
 #[derive(Debug)]
-struct Draft<'d> {
-    method: &'static str,
+pub(crate) struct Draft<'d> {
+    pub(crate) method: &'static str,
     /// The path key.
-    path: &'d str,
-    value: &'d Value,
-    pointer: Pointer,
+    pub(crate) path: &'d str,
+    pub(crate) value: &'d Value,
+    pub(crate) pointer: Pointer,
     /// Parameters of the path item, with their place.
-    shared: Option<(&'d Value, Pointer)>,
-    id: OperationId,
+    pub(crate) shared: Option<(&'d Value, Pointer)>,
+    pub(crate) id: OperationId,
 }
 
 /// A draft, read.
@@ -101,7 +101,8 @@ pub(crate) fn read(
     Some(read)
 }
 
-fn dialect(document: &Value, sink: &mut Sink) -> Option<Dialect> {
+/// Which specification the document follows.
+pub(crate) fn dialect(document: &Value, sink: &mut Sink) -> Option<Dialect> {
     let text = |name: &str| match document.member(name)? {
         Value::String(text) => Some(text.clone()),
         // Unquoted in YAML.
@@ -125,7 +126,7 @@ fn dialect(document: &Value, sink: &mut Sink) -> Option<Dialect> {
 }
 
 /// Every operation of the document, with its id.
-fn drafts<'d>(document: &'d Value, sink: &mut Sink) -> Option<Vec<Draft<'d>>> {
+pub(crate) fn drafts<'d>(document: &'d Value, sink: &mut Sink) -> Option<Vec<Draft<'d>>> {
     let root = Pointer::root().child("paths");
     let paths = match document.member("paths") {
         // 3.1 allows a document of webhooks alone.

@@ -105,6 +105,8 @@ pub(crate) struct ApplyArgs {
 pub(crate) enum ApiCommand {
     /// Read an OpenAPI document and write `apis/<id>.toml` for review
     Import(ImportArgs),
+    /// Say what in a document makes agents call it wrongly, with a score for every operation
+    Lint(LintArgs),
     /// List the APIs in force
     List,
     /// Show one API's operations
@@ -130,6 +132,21 @@ pub(crate) struct ImportArgs {
     /// Report what the document holds; write nothing.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// The document's file, or the id of an API of the project.
+    pub(crate) document: String,
+    /// Print SARIF 2.1.0, for code scanning.
+    #[arg(long)]
+    pub(crate) sarif: bool,
+    /// Exit 1 if anything at least as bad is found: `error`, `warning` or `note`.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) fail_on: Option<writ_contract::lint::Level>,
+    /// Show every place and every operation.
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Subcommand)]

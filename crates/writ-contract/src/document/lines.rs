@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser};
+use writ_types::Pointer;
 
+use super::json_lines;
 use crate::diagnostic::Diagnostic;
 
 /// The line of a byte, from 1.
@@ -13,19 +15,10 @@ pub(super) fn line_of(bytes: &[u8], offset: usize) -> u32 {
     u32::try_from(breaks.saturating_add(1)).unwrap_or(u32::MAX)
 }
 
-/// Fills in the lines of `diagnostics`. JSON is read as the YAML it also is; a place that is not found keeps no line.
+/// Fills in the lines of `diagnostics`. A place that is not found keeps no line.
 pub(crate) fn locate(bytes: &[u8], diagnostics: &mut [Diagnostic]) {
-    let wanted = Wanted::of(diagnostics);
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return;
-    };
-    if wanted.below.is_empty() {
-        return;
-    }
-    let found = match super::yaml::indented(text) {
-        Ok(text) => walk(&text, &wanted),
-        Err(_not_yaml) => return,
-    };
+    let pointers: Vec<&Pointer> = diagnostics.iter().map(|found| &found.pointer).collect();
+    let found = lines(bytes, &pointers);
     for diagnostic in diagnostics {
         if diagnostic.line.is_none() {
             diagnostic.line = found.get(diagnostic.pointer.as_str()).copied();
@@ -33,17 +26,34 @@ pub(crate) fn locate(bytes: &[u8], diagnostics: &mut [Diagnostic]) {
     }
 }
 
+/// The line of each place that is found, from 1.
+pub(crate) fn lines(bytes: &[u8], pointers: &[&Pointer]) -> BTreeMap<String, u32> {
+    let wanted = Wanted::of(pointers);
+    if wanted.below.is_empty() {
+        return BTreeMap::new();
+    }
+    if super::is_json(bytes) {
+        return json_lines::walk(bytes, &wanted);
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return BTreeMap::new();
+    };
+    super::yaml::indented(text)
+        .map(|text| walk(&text, &wanted))
+        .unwrap_or_default()
+}
+
 /// The pointers looked for, as a tree of tokens.
 #[derive(Debug, Default)]
-struct Wanted {
-    pointer: Option<String>,
-    below: BTreeMap<String, Self>,
+pub(super) struct Wanted {
+    pub(super) pointer: Option<String>,
+    pub(super) below: BTreeMap<String, Self>,
 }
 
 impl Wanted {
-    fn of(diagnostics: &[Diagnostic]) -> Self {
+    fn of(pointers: &[&Pointer]) -> Self {
         let mut root = Self::default();
-        for pointer in diagnostics.iter().map(|found| &found.pointer) {
+        for pointer in pointers {
             let mut node = &mut root;
             for token in pointer.tokens() {
                 node = node.below.entry(token.into_owned()).or_default();

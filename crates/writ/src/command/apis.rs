@@ -1,5 +1,8 @@
 //! `writ api`: from a vendor's document to a registration that a person reviews.
 
+mod documents;
+mod lint;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -22,6 +25,7 @@ pub(crate) async fn run(
     match command {
         // A document can be looked at without a project.
         ApiCommand::Import(args) => import(terminal, config, args),
+        ApiCommand::Lint(args) => lint::run(terminal, config, args),
         ApiCommand::List => {
             let apis = OperatorClient::of(&Config::load(config)?)?
                 .get("/v1/apis")

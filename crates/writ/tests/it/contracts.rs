@@ -1,0 +1,72 @@
+//! What the command line says about documents, as a person and a build would use it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use writ_types::{JsonLimits, Value};
+
+/// Runs `writ` in a folder without a project.
+fn writ(folder: &Path, arguments: &[&str]) -> Option<Output> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_writ"));
+    command.args(arguments).current_dir(folder).output().ok()
+}
+
+/// What it printed, as JSON.
+fn json(folder: &Path, arguments: &[&str]) -> Option<Value> {
+    let output = writ(folder, arguments)?;
+    Value::parse(&output.stdout, &JsonLimits::DOCUMENT).ok()
+}
+
+const DOCUMENT: &str = r#"{"openapi": "3.0.3",
+ "paths": {"/zones": {"get": {
+  "operationId": "listZones",
+  "summary": "List all zones",
+  "deprecated": true}}}}"#;
+
+#[test]
+fn lint_names_place_reason_and_fix_and_fails_from_the_chosen_level() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("dns.json"), DOCUMENT).unwrap();
+    let said = writ(folder.path(), &["api", "lint", "dns.json"]).unwrap();
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success());
+    for part in [
+        "warning operation-deprecated (1)",
+        "  why  ",
+        "  fix  ",
+        "dns.json:5 /paths/~1zones/get/deprecated listZones: GET /zones",
+        "dns.json: 1 operations (",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+
+    let report = json(folder.path(), &["--json", "api", "lint", "dns.json"]).unwrap();
+    let operations = report.member("operations").unwrap().as_array().unwrap();
+    assert_eq!(
+        operations[0].member("operation"),
+        Some(&Value::from("listZones"))
+    );
+    assert!(operations[0].member("grade").is_some());
+    let sarif = json(folder.path(), &["api", "lint", "dns.json", "--sarif"]).unwrap();
+    assert_eq!(sarif.member("version"), Some(&Value::from("2.1.0")));
+
+    for (level, code) in [("error", 0), ("warning", 1), ("note", 1), ("fatal", 2)] {
+        let said = writ(
+            folder.path(),
+            &["api", "lint", "dns.json", "--fail-on", level],
+        )
+        .unwrap();
+        assert_eq!(said.status.code(), Some(code), "{level}: {said:?}");
+    }
+    for (what, code) in [("none.json", 2), ("dns", 1)] {
+        let said = writ(folder.path(), &["api", "lint", what]).unwrap();
+        assert_eq!(said.status.code(), Some(code), "{what}: {said:?}");
+    }
+    std::fs::write(folder.path().join("bad.json"), "{\"a\":1,\n\"a\":2}").unwrap();
+    let said = writ(folder.path(), &["api", "lint", "bad.json"]).unwrap();
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(
+        said.status.code() == Some(1) && text.contains("bad.json:2"),
+        "{text}"
+    );
+}
