@@ -22,6 +22,8 @@ pub struct Review {
     pub labels: BTreeSet<Label>,
     /// Whether its response is streamed.
     pub stream: bool,
+    /// Whether a response that breaks the contract is refused whatever the operation does.
+    pub strict: bool,
 }
 
 /// The reviews of one API, by operation. An operation that the document does not have is an error.
@@ -43,6 +45,7 @@ impl Reviews {
                 ("effects", effects),
                 ("labels", Value::Array(labels.collect())),
                 ("stream", Value::from(review.stream)),
+                ("strict", Value::from(review.strict)),
             ]);
             (id.as_str(), review)
         });

@@ -31,7 +31,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use fault::{Fault, FaultKind};
 pub use media::{MediaKind, UnsupportedMedia};
 pub use operation::{BodyKind, Operation, Parsed, RawCall};
-pub use response::{CheckedResponse, Conformance};
+pub use response::CheckedResponse;
 pub use router::{Route, RouteError};
 pub use tool::ToolCall;
 pub use view::{Coverage, Unrepresentable, Visibility};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use writ_types::{
-    ActionName, Attr, AttrType, Effects, Input, Label, Limits, OperationId, Projection,
+    ActionName, Attr, AttrType, Effect, Effects, Input, Label, Limits, OperationId, Projection,
 };
 
 use crate::fault::Fault;
@@ -15,6 +15,10 @@ use crate::schema::{SchemaId, Schemas};
 use crate::view::{Coverage, Seen, Unrepresentable};
 
 /// One operation: its name, what it does, and how a call of it is read.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent things an owner says, each read by its name"
+)]
 #[derive(Debug)]
 pub struct Operation {
     pub(crate) action: ActionName,
@@ -26,6 +30,7 @@ pub struct Operation {
     pub(crate) reviewed: bool,
     pub(crate) labels: BTreeSet<Label>,
     pub(crate) stream: bool,
+    pub(crate) strict: bool,
     /// Path parameters first, in the template's order.
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) body: Option<Body>,
@@ -195,6 +200,17 @@ impl Operation {
     #[must_use]
     pub fn stream(&self) -> bool {
         self.stream
+    }
+
+    /// Whether a response that breaks the contract is not let through.
+    ///
+    /// Of an operation that only reads it is let through, labelled, unless the owner asked for more. Of one that writes
+    /// an answer that tells of success is refused: the agent would go on from what it says. An answer that tells of
+    /// failure is let through: few contracts declare them all, and what went wrong must be heard.
+    #[must_use]
+    pub fn refuses_broken(&self, status: u16) -> bool {
+        let tells_of_success = matches!(status, 200..=399);
+        self.strict || self.effects.kind != Effect::Read && tells_of_success
     }
 
     /// The body it takes.

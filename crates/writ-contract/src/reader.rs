@@ -391,6 +391,7 @@ impl Maker<'_> {
             effects,
             labels,
             stream,
+            strict,
         } = review;
         let proposed = match draft.method {
             "GET" | "HEAD" | "OPTIONS" => Effect::Read,
@@ -410,6 +411,7 @@ impl Maker<'_> {
             reviewed: effects.is_some(),
             labels,
             stream,
+            strict,
             parameters: readied.parameters,
             body: readied.body,
             replies: readied.replies,

@@ -4,9 +4,7 @@
 //! the schema: only then can anything in it vouch for a value. It is *unchecked* if the contract says nothing that
 //! could be broken: no content, no schema, a media type that is not looked at. Everything else *breaks* the contract.
 
-use std::fmt;
-
-use writ_types::{JsonLimits, Value};
+use writ_types::{Conformance, JsonLimits, Value};
 
 use crate::fault::{Fault, FaultKind};
 use crate::media::{ContentType, MediaKind};
@@ -64,38 +62,6 @@ pub(crate) struct Reply {
     pub(crate) status: StatusRange,
     /// Empty if the contract says nothing about content.
     pub(crate) media: Vec<Media>,
-}
-
-/// How a response stands to its contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Conformance {
-    /// It was read whole and fits: what it holds is what the contract says it is.
-    Conforms,
-    /// The contract says nothing about it that could be broken.
-    Unchecked,
-    /// It is not what the contract says.
-    Breaks,
-}
-
-impl Conformance {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::Conforms, Self::Unchecked, Self::Breaks];
-
-    /// The word in records.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Conforms => "conforms",
-            Self::Unchecked => "unchecked",
-            Self::Breaks => "breaks",
-        }
-    }
-}
-
-impl fmt::Display for Conformance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// A response, checked against its contract.

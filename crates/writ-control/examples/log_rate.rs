@@ -229,6 +229,8 @@ fn outcome(clock: &RealClock) -> Result<Record, Box<dyn Error>> {
         request_bytes: None,
         response: Some(KeyedDigest::of(&Secret::new([3; 32]), "response", b"")),
         response_bytes: 0,
+        conformance: None,
+        response_faults: None,
         phases: Phases::default(),
         settled: Charge::default(),
     });

@@ -349,6 +349,7 @@ impl Reader<'_> {
                     effects,
                     labels,
                     stream: operation.stream,
+                    strict: operation.strict,
                 },
             );
         }

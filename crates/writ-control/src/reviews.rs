@@ -19,6 +19,7 @@ pub(crate) fn write(reviews: &Reviews) -> String {
         let mut members = vec![
             ("labels", Value::Array(labels)),
             ("stream", Value::from(review.stream)),
+            ("strict", Value::from(review.strict)),
         ];
         if let Some(effects) = review.effects {
             members.push(("effect", Value::from(effects.kind.as_str())));
@@ -78,6 +79,8 @@ pub(crate) fn read(text: &str) -> Result<Reviews, ReviewsError> {
                 effects,
                 labels,
                 stream: flag("stream")?,
+                // Stores of before did not have it.
+                strict: review.member("strict").is_some() && flag("strict")?,
             },
         );
     }
@@ -104,6 +107,7 @@ mod tests {
                 effects,
                 labels,
                 stream: true,
+                strict: true,
             },
         );
         reviews.0.insert(
@@ -112,6 +116,7 @@ mod tests {
                 effects: None,
                 labels: std::collections::BTreeSet::new(),
                 stream: false,
+                strict: false,
             },
         );
         let text = write(&reviews);

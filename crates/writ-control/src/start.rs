@@ -10,7 +10,8 @@ use writ_audit::{Closing, Event, Record};
 use writ_store::{Store, StoreError};
 use writ_task::{Ending, MemoryLedger, Rebuild, RebuildError};
 use writ_types::{
-    ActionName, Charge, Grant, Label, Limits, RevisionId, TaskId, Tenant, Timestamp, TrustDomain,
+    ActionName, CallId, Charge, Conformance, Grant, Label, Limits, RevisionId, TaskId, Tenant,
+    Timestamp, TrustDomain,
 };
 
 use crate::admin::hash;
@@ -152,6 +153,8 @@ pub struct LedgerRebuild<L> {
     rebuild: Rebuild,
     opened: BTreeSet<TaskId>,
     ended_early: BTreeMap<TaskId, Ending>,
+    /// Calls whose outcome has not been read.
+    awaited: BTreeMap<CallId, TaskId>,
 }
 
 impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
@@ -165,6 +168,7 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             rebuild: Rebuild::new(limits),
             opened: BTreeSet::new(),
             ended_early: BTreeMap::new(),
+            awaited: BTreeMap::new(),
         }
     }
 
@@ -201,6 +205,7 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             Event::Intent(intent) if self.tasks.contains_key(&intent.subject.task) => {
                 let task = intent.subject.task;
                 let labels = (self.labels)(&intent.action);
+                self.awaited.insert(intent.call, task);
                 let charge = Charge::of(intent.effects);
                 let spent = writ_task::Event::Intent {
                     task,
@@ -209,6 +214,10 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                 };
                 self.rebuild.apply(&self.tenant, spent)?;
                 (!labels.is_empty()).then_some(writ_task::Event::Labelled { task, labels })
+            }
+            Event::Outcome(outcome) if self.tasks.contains_key(&outcome.task) => {
+                self.awaited.remove(&outcome.call);
+                (outcome.conformance == Some(Conformance::Breaks)).then(|| untrusted(outcome.task))
             }
             Event::TaskClosed(closed) if self.tasks.contains_key(&closed.task) => {
                 let why = match closed.how {
@@ -242,10 +251,23 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
         })
     }
 
-    /// The ledger, with what expired meanwhile ended.
+    /// The ledger, with what expired meanwhile ended. What a call without an outcome has read, nobody knows: its task
+    /// is marked as if it had been anything.
     #[must_use]
-    pub fn finish(self, now: Timestamp) -> MemoryLedger {
+    pub fn finish(mut self, now: Timestamp) -> MemoryLedger {
+        for task in std::mem::take(&mut self.awaited).into_values() {
+            if let Err(fault) = self.rebuild.apply(&self.tenant, untrusted(task)) {
+                tracing::warn!(%task, %fault, "a task of an unfinished call was not marked");
+            }
+        }
         self.rebuild.finish(now).ledger
+    }
+}
+
+fn untrusted(task: TaskId) -> writ_task::Event {
+    writ_task::Event::Labelled {
+        task,
+        labels: [Label::untrusted()].into(),
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::StatusCode;
 use writ_audit::{Event, Header, Outcome, OutcomeKind, Phases, Receipt, Record};
+use writ_contract::CheckedResponse;
 use writ_task::{Entered, Reservation};
 use writ_types::{
-    ActionName, AgentId, CallId, Charge, KeyedDigest, KeyedHasher, Monotonic, ReasonCode, TaskId,
+    ActionName, AgentId, CallId, Charge, Conformance, KeyedDigest, KeyedHasher, Monotonic,
+    ReasonCode, TaskId,
 };
 
 use crate::body::RequestBody;
@@ -50,6 +52,7 @@ pub(crate) struct Completion {
     upload: Option<Arc<UploadWatch>>,
     response: Option<KeyedHasher>,
     bytes: u64,
+    checked: Option<(Conformance, u64)>,
     /// Registered until the last byte, so that a kill can cut the call while it streams.
     entered: Entered,
     finished: bool,
@@ -87,6 +90,7 @@ impl Completion {
             upload: None,
             response: None,
             bytes: 0,
+            checked: None,
             entered,
             finished: false,
         }
@@ -148,6 +152,12 @@ impl Completion {
         ));
     }
 
+    /// The response was read whole and held against its contract.
+    pub(crate) fn checked(&mut self, checked: &CheckedResponse) {
+        let faults = u64::try_from(checked.faults.len()).unwrap_or(u64::MAX);
+        self.checked = Some((checked.conformance, faults));
+    }
+
     /// Bytes of the response were forwarded.
     pub(crate) fn passed(&mut self, bytes: &Bytes) {
         self.bytes = self
@@ -190,6 +200,11 @@ impl Completion {
             request_bytes: upload.map(|(_, bytes)| bytes),
             response: self.response.take().map(KeyedHasher::finish),
             response_bytes: self.bytes,
+            conformance: self.checked.map(|(conformance, _)| conformance),
+            response_faults: self
+                .checked
+                .map(|(_, faults)| faults)
+                .filter(|faults| *faults > 0),
             phases: Phases {
                 queue: self.sent.unwrap_or(now).since(self.arrived),
                 head: self.head.and_then(|head| since(self.sent, head)),

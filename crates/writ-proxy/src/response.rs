@@ -7,9 +7,10 @@ use http_body_util::BodyExt as _;
 use hyper::Response;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap};
+use hyper::http::response::Parts;
 use writ_contract::Operation;
 use writ_task::CutSignal;
-use writ_types::ReasonCode;
+use writ_types::{Conformance, Label, ReasonCode};
 
 use crate::body::Body;
 use crate::completion::{Completion, End};
@@ -19,6 +20,14 @@ use crate::leak::LeakGuard;
 use crate::pool::{Lease, Unanswered};
 use crate::snapshot::ApiSnapshot;
 use crate::upstream::{Arrived, strip_response};
+
+/// Largest response that is checked on the thread of its call, in bytes.
+const CHECKED_HERE: usize = 32 * 1024;
+/// A response is not let through.
+const REFUSED: Unanswered = Unanswered {
+    reason: ReasonCode::UpstreamInvalid,
+    heard: true,
+};
 
 /// Forwards a response that has arrived.
 ///
@@ -65,6 +74,7 @@ pub(crate) async fn forward(
     match tokio::time::timeout(patience, read.read()).await {
         Ok(Ok(body)) => {
             lease.give_back();
+            let completion = hold(gateway, api, operation, (&head, &body), completion).await?;
             if body.is_empty() {
                 // Nothing is left to hand over; a HEAD or 304 keeps what it says of the body it has not.
                 completion.finish(End::Completed);
@@ -83,6 +93,65 @@ pub(crate) async fn forward(
             ReasonCode::UpstreamTimeout,
         )),
     }
+}
+
+/// Holds a response that was read whole against its contract, before the client sees a byte of it.
+///
+/// One that breaks the contract marks the task: a stranger could have written it. Whether it is let through is the
+/// operation's to say ([`Operation::refuses_broken`]); of a call that writes, its caller then hears that the call may
+/// have had its effect and must not be repeated.
+async fn hold(
+    gateway: &Gateway,
+    api: &ApiSnapshot,
+    operation: &Operation,
+    (head, body): (&Parts, &Bytes),
+    mut completion: Completion,
+) -> Result<Completion, ReasonCode> {
+    let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
+    let content_type = match (types.next(), types.next()) {
+        (Some(content_type), None) => content_type.to_str().ok(),
+        _ => None,
+    };
+    let status = head.status.as_u16();
+    let checked = if body.len() <= CHECKED_HERE {
+        operation.check_response(status, content_type, body)
+    } else {
+        // The other calls of this thread, and their kills, do not wait for it.
+        let (contract, id) = (Arc::clone(&api.contract), operation.id().clone());
+        let (content_type, body) = (content_type.map(str::to_owned), body.clone());
+        let checking = tokio::task::spawn_blocking(move || {
+            let operation = contract.operation(&id)?;
+            Some(operation.check_response(status, content_type.as_deref(), &body))
+        });
+        match checking.await {
+            Ok(Some(checked)) => checked,
+            Ok(None) | Err(_) => {
+                tracing::error!(call.id = %completion.call(), "a response could not be checked");
+                return Err(completion.fail(End::Withheld, REFUSED));
+            }
+        }
+    };
+    completion.checked(&checked);
+    if checked.conformance != Conformance::Breaks {
+        return Ok(completion);
+    }
+    for fault in &checked.faults {
+        tracing::warn!(call.id = %completion.call(), place = fault.pointer, fault = %fault.kind, "a response breaks its contract");
+    }
+    let labels = [Label::untrusted()].into();
+    let marked = gateway
+        .parts
+        .ledger
+        .add_labels(completion.entered(), &labels)
+        .await;
+    if let Err(ended) = marked {
+        completion.finish(End::Cut);
+        return Err(ended.reason());
+    }
+    if operation.refuses_broken(status) {
+        return Err(completion.fail(End::Withheld, REFUSED));
+    }
+    Ok(completion)
 }
 
 /// Whether the body is in another coding than `identity`, which was asked for: in it the guard would look at noise.

@@ -13,6 +13,12 @@ impl Label {
     /// Content that a stranger could have written.
     pub const UNTRUSTED: &'static str = "untrusted";
 
+    /// The label of content that a stranger could have written.
+    #[must_use]
+    pub fn untrusted() -> Self {
+        Self(Self::UNTRUSTED.into())
+    }
+
     /// The word.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -7,6 +7,7 @@
 mod attr;
 mod bounds;
 mod budget;
+mod conformance;
 mod decimal;
 mod digest;
 mod effect;
@@ -29,6 +30,7 @@ mod time;
 pub use attr::{Attr, AttrField, AttrType, Facts, Projection};
 pub use bounds::{Bound, BoundPlace, BoundPointer, Bounds, BoundsError};
 pub use budget::{Budget, Charge};
+pub use conformance::Conformance;
 pub use decimal::{Decimal, DecimalError};
 pub use digest::{Digest, DigestError, KeyedDigest, KeyedHasher};
 pub use effect::{Effect, Effects};

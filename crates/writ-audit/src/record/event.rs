@@ -6,9 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use writ_types::{
-    ActionName, AgentId, ApiId, Binding, Budget, CallId, Charge, CredentialName, Digest, Effects,
-    Grant, KeyedDigest, Mode, OperatorId, Principal, PurposeName, ReasonCode, Requester,
-    RevisionId, SpiffeId, TaskId, Timestamp, TokenId, Verdict,
+    ActionName, AgentId, ApiId, Binding, Budget, CallId, Charge, Conformance, CredentialName,
+    Digest, Effects, Grant, KeyedDigest, Mode, OperatorId, Principal, PurposeName, ReasonCode,
+    Requester, RevisionId, SpiffeId, TaskId, Timestamp, TokenId, Verdict,
 };
 
 use super::part::{EvidenceRef, Method, Source, TraceId, Word};
@@ -219,6 +219,10 @@ pub struct Outcome {
     pub response: Option<KeyedDigest>,
     /// The bytes of it that were forwarded.
     pub response_bytes: u64,
+    /// How the response stood to the contract, if it was read whole.
+    pub conformance: Option<Conformance>,
+    /// How many faults it had.
+    pub response_faults: Option<u64>,
     /// How long it took.
     pub phases: Phases,
     /// What it was charged in the end.

@@ -146,6 +146,7 @@ impl Outcome {
         detail.text("action", &self.action);
         detail.text("agent", self.agent);
         detail.text("call", self.call);
+        detail.text_if("conformance", self.conformance);
         detail.number_if("head_ms", self.phases.head.map(millis));
         detail.number("intent", self.intent);
         detail.number("queue_ms", millis(self.phases.queue));
@@ -153,6 +154,7 @@ impl Outcome {
         detail.number_if("request_bytes", self.request_bytes);
         detail.text_if("response", self.response);
         detail.number("response_bytes", self.response_bytes);
+        detail.number_if("response_faults", self.response_faults);
         detail.text("result", self.result.as_str());
         charge(detail, "settled", self.settled);
         detail.number_if("status", self.status.map(u64::from));

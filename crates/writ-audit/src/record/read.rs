@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use writ_types::{
-    Binding, Budget, Charge, Digest, Effect, Effects, JsonLimits, ReasonCode, Requester, Timestamp,
-    Value, Verdict,
+    Binding, Budget, Charge, Conformance, Digest, Effect, Effects, JsonLimits, ReasonCode,
+    Requester, Timestamp, Value, Verdict,
 };
 
 use super::event::{
@@ -288,6 +288,8 @@ impl Members<'_> {
             request_bytes: self.number_if("request_bytes")?,
             response: self.parse_if("response")?,
             response_bytes: self.number("response_bytes")?,
+            conformance: self.conformance()?,
+            response_faults: self.number_if("response_faults")?,
             phases: Phases {
                 queue: self
                     .span("queue_ms")?
@@ -299,6 +301,15 @@ impl Members<'_> {
             },
             settled: self.charge("settled")?,
         })
+    }
+
+    fn conformance(&self) -> Read<Option<Conformance>> {
+        let name = "conformance";
+        if self.text_if(name)?.is_none() {
+            return Ok(None);
+        }
+        self.word(name, &Conformance::ALL, Conformance::as_str)
+            .map(Some)
     }
 
     fn refused(&self) -> Read<Refused> {

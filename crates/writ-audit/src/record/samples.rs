@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use writ_types::{
-    ActionName, AgentId, Binding, Budget, CallId, Charge, Digest, Effect, Effects, KeyedDigest,
-    Mode, OperatorId, ReasonCode, RecordId, Requester, RevisionId, Secret, TaskId, Timestamp,
-    TokenId, Verdict,
+    ActionName, AgentId, Binding, Budget, CallId, Charge, Conformance, Digest, Effect, Effects,
+    KeyedDigest, Mode, OperatorId, ReasonCode, RecordId, Requester, RevisionId, Secret, TaskId,
+    Timestamp, TokenId, Verdict,
 };
 
 use super::*;
@@ -118,6 +118,8 @@ pub(crate) fn outcome() -> Record {
         request_bytes: Some(8),
         response: Some(keyed(b"")),
         response_bytes: 0,
+        conformance: Some(Conformance::Breaks),
+        response_faults: Some(2),
         phases: Phases {
             queue: Duration::from_millis(1),
             head: Some(Duration::from_millis(12)),

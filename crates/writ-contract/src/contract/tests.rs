@@ -140,6 +140,7 @@ fn reviews_hold_and_unknown_ones_are_errors() {
         effects: Some(Effects::plain(Effect::Read)),
         labels: ["pii".parse().unwrap()].into(),
         stream: true,
+        strict: false,
     };
     let id: writ_types::OperationId = "listTickets".parse().unwrap();
     let reviews = Reviews([(id.clone(), review)].into());

@@ -1,5 +1,7 @@
+use writ_types::Conformance;
+
+use crate::Contract;
 use crate::fixture::{contract, of_paths, operation};
-use crate::{Conformance, Contract};
 
 /// One operation `x` with the responses (JSON of the `responses` object).
 fn answering(version: &str, responses: &str) -> Contract {

@@ -146,6 +146,8 @@ fn outcome(number: u64) -> Record {
         request_bytes: None,
         response: None,
         response_bytes: 0,
+        conformance: None,
+        response_faults: None,
         phases: Phases::default(),
         settled: Charge::default(),
     });

@@ -54,6 +54,8 @@ pub(super) struct RawOperation {
     pub(super) labels: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) stream: bool,
+    #[serde(default)]
+    pub(super) strict: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,10 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use writ_audit::{Actor, Closing, Event, Header, Record, TaskClosed, TaskOpened};
+use writ_audit::{
+    Actor, Closing, Decision, Event, Header, Intent, Outcome, OutcomeKind, Phases, Record, Subject,
+    TaskClosed, TaskOpened,
+};
 use writ_task::Ledger as _;
 use writ_types::{
-    AgentId, Bounds, Budget, Charge, Grant, Limits, Mode, RecordId, TaskId, Tenant, Timestamp,
+    AgentId, Binding, Bounds, Budget, CallId, Charge, Conformance, Digest, Effect, Effects, Grant,
+    KeyedDigest, Limits, Mode, RecordId, Secret, TaskId, Tenant, Timestamp, TokenId, Verdict,
 };
 
 use super::{LedgerRebuild, StartError};
@@ -117,5 +121,102 @@ async fn a_row_that_was_widened_in_the_store_stops_the_start() {
             lives(row, &log).await,
             Err(StartError::Altered(_))
         ));
+    }
+}
+
+fn call(number: u8) -> CallId {
+    CallId::new(NOW, [number; 10])
+}
+
+fn intent(grant: &Grant, number: u8) -> Record {
+    record(Event::Intent(Box::new(Intent {
+        call: call(number),
+        subject: Subject {
+            agent: grant.agent,
+            spiffe: "spiffe://writ.local/agent/a".parse().unwrap(),
+            requester: None,
+            task: grant.task,
+            token: TokenId::new(NOW, [2; 10]),
+            binding: Binding::Unbound,
+        },
+        purpose: grant.purpose.clone(),
+        prompt: None,
+        action: "desk:read".parse().unwrap(),
+        method: "GET".parse().unwrap(),
+        path: "/".to_owned(),
+        contract: Digest::of(b"contract"),
+        effects: Effects::plain(Effect::Read),
+        decision: Decision {
+            verdict: Verdict::Allow,
+            rules: BTreeSet::new(),
+            at: NOW,
+            policy: Digest::of(b"policy"),
+        },
+        credential: None,
+        request: KeyedDigest::of(&Secret::new([3; 32]), "request", b""),
+        request_bytes: 0,
+        source: None,
+        trace: None,
+        spent: Charge::default(),
+        left: Budget::DEFAULT,
+        evidence: None,
+    })))
+}
+
+fn outcome(grant: &Grant, number: u8, conformance: Option<Conformance>) -> Record {
+    record(Event::Outcome(Outcome {
+        call: call(number),
+        intent: 0,
+        task: grant.task,
+        agent: grant.agent,
+        action: "desk:read".parse().unwrap(),
+        result: OutcomeKind::Completed,
+        status: Some(200),
+        request: None,
+        request_bytes: None,
+        response: None,
+        response_bytes: 0,
+        conformance,
+        response_faults: None,
+        phases: Phases::default(),
+        settled: Charge::default(),
+    }))
+}
+
+#[tokio::test]
+async fn what_broke_its_contract_or_has_no_outcome_still_marks_its_task() {
+    let grant = grant();
+    let ended = |conformance| outcome(&grant, 1, conformance);
+    let table = [
+        (vec![ended(Some(Conformance::Conforms))], false),
+        (vec![ended(Some(Conformance::Unchecked))], false),
+        (vec![ended(None)], false),
+        (vec![ended(Some(Conformance::Breaks))], true),
+        (vec![], true),
+    ];
+    for (rest, marked) in table {
+        let tasks = BTreeMap::from([(grant.task, grant.clone())]);
+        let limits = Limits::default();
+        let mut rebuild =
+            LedgerRebuild::new(grant.tenant.clone(), tasks, |_| BTreeSet::new(), &limits);
+        for record in [opened(&grant), intent(&grant, 1)].iter().chain(&rest) {
+            rebuild.take(record).unwrap();
+        }
+        let ledger = rebuild.finish(NOW);
+        let entered = ledger.enter(&grant.tenant, grant.task, call(9), NOW).await;
+        let action = "desk:read".parse().unwrap();
+        let charge = Charge::of(Effects::plain(Effect::Read));
+        let reserved = ledger
+            .reserve(&entered.unwrap(), &action, charge, NOW)
+            .await;
+        let (_reservation, facts) = reserved.unwrap();
+        assert_eq!(
+            facts
+                .labels
+                .iter()
+                .any(|label| label.as_str() == "untrusted"),
+            marked,
+            "{rest:?}"
+        );
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Installation {
 }
 
 /// All that the agent's purpose names.
-const ACTIONS: [&str; 24] = [
+const ACTIONS: [&str; 27] = [
     "helpdesk:listTickets",
     "helpdesk:getTicket",
     "helpdesk:addComment",
@@ -46,6 +46,9 @@ const ACTIONS: [&str; 24] = [
     "odd:measure",
     "odd:upload",
     "odd:vanish",
+    "odd:readAnswer",
+    "odd:writeAnswer",
+    "odd:strict",
     "basic:echo",
     "helpdesk:updateTicket",
 ];
@@ -56,6 +59,11 @@ const POLICY: &str = r#"
 @id("desk.open")
 @doc("Tickets are closed by people.")
 forbid (principal, action == Api_helpdesk::Action::"closeTicket", resource);
+
+@id("odd.untrusted")
+@doc("What a stranger could have written is not measured.")
+forbid (principal, action == Api_odd::Action::"measure", resource)
+when { context.sys.labels.contains("untrusted") };
 
 @id("odd.small")
 @doc("Only small values are measured.")
