@@ -14,9 +14,11 @@ mod effect;
 mod id;
 mod input;
 mod json;
+mod kind;
 mod label;
 mod limits;
 mod name;
+mod origin;
 mod principal;
 mod problem;
 mod reason;
@@ -40,12 +42,14 @@ pub use id::{
 };
 pub use input::Input;
 pub use json::{JsonFault, JsonFaultKind, JsonLimits, Number, Pointer, Value};
+pub use kind::{Canonical, Identifier, Kind};
 pub use label::Label;
 pub use limits::{LIMIT_TABLE, LimitRow, Limits, TIMEOUT_TABLE, Timeouts};
 pub use name::{
     ActionName, ApiId, CredentialName, NameError, OperationId, OwnerName, PurposeName,
     RESERVED_API_IDS, Tenant,
 };
+pub use origin::{Mark, Origin, Source, Trust};
 pub use principal::{Binding, Mode, Principal, Requester};
 pub use problem::{Problem, Remedy, RemedyKind, Verdict};
 pub use reason::{Category, Outlook, ReasonCode};

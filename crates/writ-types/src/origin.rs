@@ -1,0 +1,207 @@
+//! What vouches for a value (DESIGN §2 "origin").
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Canonical, KeyedDigest, Kind, Secret};
+
+/// How far a response field is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trust {
+    /// The API mints the value or its owner entered it: it vouches.
+    Trusted,
+    /// The other party chose it, such as the sender of a message: it vouches only for a reply to that same object.
+    Party,
+}
+
+impl Trust {
+    /// The word in overlays.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::Party => "party",
+        }
+    }
+}
+
+impl FromStr for Trust {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "trusted" => Ok(Self::Trusted),
+            "party" => Ok(Self::Party),
+            _ => Err("a source's `trust` is `trusted` or `party`"),
+        }
+    }
+}
+
+/// A response field whose values vouch (`x-writ: {source: {trust, kind}}`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// How far it is trusted.
+    pub trust: Trust,
+    /// What its values are.
+    pub kind: Kind,
+}
+
+/// Where a value of a sensitive argument comes from, the strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// It is within the task's bounds for this argument.
+    Bounds,
+    /// A person said yes to it for this argument.
+    Endorsement,
+    /// It stands in the prompt, as the user's own client sent it.
+    Prompt,
+    /// A trusted response field of the same kind had it.
+    Field,
+    /// A party's field of the very object that this call answers had it.
+    Party,
+    /// Only content that nothing vouches for had it.
+    Seen,
+    /// Nothing had it: it is computed, or smuggled.
+    Unseen,
+}
+
+impl Origin {
+    /// Whether it vouches.
+    #[must_use]
+    pub const fn vouches(self) -> bool {
+        match self {
+            Self::Bounds | Self::Endorsement | Self::Prompt | Self::Field | Self::Party => true,
+            Self::Seen | Self::Unseen => false,
+        }
+    }
+
+    /// The word in records and on cards.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bounds => "bounds",
+            Self::Endorsement => "endorsement",
+            Self::Prompt => "prompt",
+            Self::Field => "field",
+            Self::Party => "party",
+            Self::Seen => "seen",
+            Self::Unseen => "unseen",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A value, known again but not known: the first half of a keyed digest of its kind and form.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark([u8; 16]);
+
+impl Mark {
+    /// The mark of a value.
+    #[must_use]
+    pub fn of(key: &Secret<[u8; 32]>, value: &Canonical) -> Self {
+        Self::of_parts(key, "value", &[value.kind().as_str(), value.as_str()])
+    }
+
+    /// The mark of a form whatever kind it is read as: what a task has written is known again under every kind.
+    #[must_use]
+    pub fn of_form(key: &Secret<[u8; 32]>, value: &Canonical) -> Self {
+        Self::of_parts(key, "form", &[value.as_str()])
+    }
+
+    /// The mark of a value that counts for one argument of one operation alone.
+    #[must_use]
+    pub fn of_argument(
+        key: &Secret<[u8; 32]>,
+        action: &str,
+        parameter: &str,
+        value: &Canonical,
+    ) -> Self {
+        let parts = [action, parameter, value.kind().as_str(), value.as_str()];
+        Self::of_parts(key, "argument", &parts)
+    }
+
+    /// The mark of a party's value together with the object it belongs to.
+    #[must_use]
+    pub fn of_reply(key: &Secret<[u8; 32]>, object: &Canonical, value: &Canonical) -> Self {
+        let (object_kind, kind) = (object.kind().as_str(), value.kind().as_str());
+        let parts = [object_kind, object.as_str(), kind, value.as_str()];
+        Self::of_parts(key, "reply", &parts)
+    }
+
+    fn of_parts(key: &Secret<[u8; 32]>, use_: &str, parts: &[&str]) -> Self {
+        let mut hasher = KeyedDigest::begin(key, "origin");
+        hasher.update(use_.as_bytes());
+        for part in parts {
+            // Lengths keep parts from running together.
+            hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+        let digest = hasher.finish();
+        let mut mark = [0; 16];
+        for (to, from) in mark.iter_mut().zip(digest.as_bytes()) {
+            *to = *from;
+        }
+        Self(mark)
+    }
+}
+
+impl fmt::Debug for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mark")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_of_one_value_in_one_use_under_one_key() {
+        let (key, other) = (Secret::new([1; 32]), Secret::new([2; 32]));
+        let value = |kind: &str, text: &str| kind.parse::<Kind>().unwrap().of_text(text).unwrap();
+        let bob = value("user", "Bob");
+        let mark = Mark::of(&key, &bob);
+        assert_eq!(mark, Mark::of(&key, &value("user", "Bob")));
+        let marks = [
+            Mark::of(&other, &bob),
+            Mark::of(&key, &value("user", "Eve")),
+            Mark::of(&key, &value("channel", "Bob")),
+            Mark::of_form(&key, &bob),
+            Mark::of_argument(&key, "chat:send", "/body/to", &bob),
+            Mark::of_reply(&key, &value("message", "7"), &bob),
+        ];
+        for other in marks {
+            assert_ne!(mark, other);
+        }
+        assert_eq!(
+            Mark::of_form(&key, &bob),
+            Mark::of_form(&key, &value("channel", "Bob")),
+            "what was written is known again under every kind"
+        );
+        assert_ne!(
+            Mark::of_argument(&key, "a", "bc", &bob),
+            Mark::of_argument(&key, "ab", "c", &bob)
+        );
+    }
+
+    #[test]
+    fn only_what_was_seen_or_never_seen_does_not_vouch() {
+        let vouching = [
+            Origin::Bounds,
+            Origin::Endorsement,
+            Origin::Prompt,
+            Origin::Field,
+            Origin::Party,
+        ];
+        assert!(vouching.into_iter().all(Origin::vouches));
+        assert!(!Origin::Seen.vouches() && !Origin::Unseen.vouches());
+        assert_eq!("trusted".parse(), Ok(Trust::Trusted));
+        assert_eq!("party".parse(), Ok(Trust::Party));
+        assert!("untrusted".parse::<Trust>().is_err());
+    }
+}
