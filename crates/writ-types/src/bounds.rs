@@ -352,6 +352,18 @@ impl Bounds {
             .map(|(pointer, _)| pointer)
     }
 
+    /// Whether the values at `place`, or each item of the array there, are bounded.
+    #[must_use]
+    pub fn binds(&self, action: &ActionName, place: &BoundPointer) -> bool {
+        let items = BoundPointer {
+            place: place.place,
+            inner: place.inner.child("*"),
+        };
+        self.0
+            .get(action)
+            .is_some_and(|places| places.contains_key(place) || places.contains_key(&items))
+    }
+
     /// Whether everything these bounds admit for the given actions, `wider` admits too.
     #[must_use]
     pub fn within(&self, wider: &Self, actions: &BTreeSet<ActionName>) -> bool {

@@ -1,6 +1,6 @@
 //! Forms of names and addresses of the web.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 /// RFC 5321 §4.1.2, the part without quotes: a dot-atom, `@`, a host name. Lower case, because nobody keeps two mailboxes
 /// apart by it and everybody types it as they like.

@@ -1,0 +1,185 @@
+//! What a task has to vouch with for the values of its sensitive arguments (DESIGN §2 "origin").
+//!
+//! It depends on trusted input alone: what the requester's own client sent, response fields that the API's owner calls a
+//! source, and what a person said yes to. Content that anybody could have written adds nothing to it, so that even a fully
+//! hijacked agent can name no destination that was not there before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::{ActionName, BoundPointer, CallId, Canonical, Grant, Mark, Origin, Secret};
+
+/// The facts of one call from which the origins of its arguments are told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vouching {
+    /// The prompts of the task and of those above it, where the party that sent them vouches.
+    pub prompts: Vec<Arc<str>>,
+    /// The task and those above it whose bounds vouch.
+    pub bounds: Vec<Arc<Grant>>,
+    /// What the whole tree has read, endorsed and written; none if nothing.
+    pub origins: Option<Arc<Origins>>,
+}
+
+/// The values a tree of tasks knows, as marks. Bounded: what finds no room vouches for nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins {
+    vouched: BTreeMap<Mark, Origin>,
+    /// The forms of what is in `vouched`, whatever their kind.
+    forms: BTreeSet<Mark>,
+    written: BTreeSet<Mark>,
+    seen: BTreeMap<Mark, CallId>,
+    /// Something was written that is not in `written`.
+    lost: bool,
+}
+
+/// A value of a response field that is a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// What it vouches for: the value, or for a party's field the value together with its object.
+    pub mark: Mark,
+    /// Its form, by which it is known whether the task wrote it itself.
+    pub form: Mark,
+    /// How it vouches.
+    pub origin: Origin,
+}
+
+impl Origins {
+    /// Most values that vouch, most that were written and most that were seen, each.
+    pub const MOST: usize = 4096;
+
+    /// How the marked value is vouched for, if it is.
+    #[must_use]
+    pub fn origin(&self, mark: Mark) -> Option<Origin> {
+        self.vouched.get(&mark).copied()
+    }
+
+    /// The call whose response last had a value of this form, whatever vouches for it.
+    #[must_use]
+    pub fn seen_in(&self, form: Mark) -> Option<CallId> {
+        self.seen.get(&form).copied()
+    }
+
+    /// Whether a value of this form vouches already: writing it launders nothing.
+    #[must_use]
+    pub fn knows_form(&self, form: Mark) -> bool {
+        self.forms.contains(&form)
+    }
+
+    /// Whether the task wrote a value of this form that nothing vouched for; if that is not known, it did.
+    #[must_use]
+    pub fn has_written(&self, form: Mark) -> bool {
+        self.lost || self.written.contains(&form)
+    }
+
+    /// A source had a value. It vouches, unless the task itself put it there; `false` if it does not.
+    pub fn note(&mut self, sighting: &Sighting) -> bool {
+        let noted = !self.has_written(sighting.form) && self.has_room(sighting.mark);
+        if noted {
+            self.vouch(sighting.mark, sighting.form, sighting.origin);
+        }
+        noted
+    }
+
+    /// A person said yes to a value for one argument; `false` if there is no room for it.
+    pub fn endorse(&mut self, argument: Mark, form: Mark) -> bool {
+        let room = self.has_room(argument);
+        if room {
+            self.vouch(argument, form, Origin::Endorsement);
+        }
+        room
+    }
+
+    fn has_room(&self, mark: Mark) -> bool {
+        self.vouched.len() < Self::MOST || self.vouched.contains_key(&mark)
+    }
+
+    fn vouch(&mut self, mark: Mark, form: Mark, origin: Origin) {
+        let known = self.vouched.entry(mark).or_insert(origin);
+        *known = (*known).min(origin);
+        self.forms.insert(form);
+    }
+
+    /// The task is about to write values of these forms that nothing vouches for.
+    pub fn write(&mut self, forms: &[Mark]) {
+        for form in forms {
+            if self.written.len() < Self::MOST || self.written.contains(form) {
+                self.written.insert(*form);
+            } else {
+                self.lose();
+            }
+        }
+    }
+
+    /// What was written is not known any more, and so nothing that is read vouches from here on.
+    pub fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    /// A response had values of these forms. For the card of an approval alone: it vouches for nothing.
+    pub fn see(&mut self, forms: &[Mark], call: CallId) {
+        for form in forms {
+            if self.seen.len() < Self::MOST || self.seen.contains_key(form) {
+                self.seen.insert(*form, call);
+            }
+        }
+    }
+}
+
+/// An argument whose values are asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Argument<'a> {
+    /// The action.
+    pub action: &'a ActionName,
+    /// The argument's place.
+    pub place: &'a BoundPointer,
+    /// The objects that the call names by other arguments that are themselves vouched for: what a reply goes to.
+    pub objects: &'a [Canonical],
+}
+
+impl Vouching {
+    /// Whether the argument is bound by somebody who vouches. A call outside its bounds is refused before, so nothing else
+    /// is asked then.
+    #[must_use]
+    pub fn is_bound(&self, action: &ActionName, place: &BoundPointer) -> bool {
+        self.bounds
+            .iter()
+            .any(|grant| grant.bounds.binds(action, place))
+    }
+
+    /// The origin of one value of an argument, the strongest there is.
+    #[must_use]
+    pub fn origin(
+        &self,
+        key: &Secret<[u8; 32]>,
+        argument: &Argument<'_>,
+        value: &Canonical,
+    ) -> Origin {
+        if self.is_bound(argument.action, argument.place) {
+            return Origin::Bounds;
+        }
+        let known = |mark| self.origins.as_deref().and_then(|known| known.origin(mark));
+        let (action, place) = (argument.action.to_string(), argument.place.to_string());
+        let mut objects = argument.objects.iter();
+        if let Some(endorsed) = known(Mark::of_argument(key, &action, &place, value)) {
+            endorsed
+        } else if self.prompts.iter().any(|prompt| value.is_in(prompt)) {
+            Origin::Prompt
+        } else if let Some(field) = known(Mark::of(key, value)) {
+            field
+        } else if let Some(party) =
+            objects.find_map(|object| known(Mark::of_reply(key, object, value)))
+        {
+            party
+        } else if self.origins.as_deref().is_some_and(|origins| {
+            let form = Mark::of_form(key, value);
+            origins.seen_in(form).is_some() || origins.has_written(form)
+        }) {
+            Origin::Seen
+        } else {
+            Origin::Unseen
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
