@@ -4,6 +4,15 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// Who wakes the receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wakers {
+    /// Whoever adds something.
+    All,
+    /// Who adds something that is waited for. What nobody waits for is found when the receiver looks again.
+    Awaited,
+}
+
 /// Why something was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
@@ -17,8 +26,8 @@ pub(super) enum Refused {
 struct State<T> {
     items: VecDeque<T>,
     closed: bool,
-    /// Whether the receiver waits: waking it is a system call, which is not made for nothing.
-    waiting: bool,
+    /// Whether the receiver waits, and for whom: waking it is a system call, which is not made for nothing.
+    waiting: Option<Wakers>,
 }
 
 /// A queue of many senders and one receiver.
@@ -35,7 +44,7 @@ impl<T> Queue<T> {
             state: Mutex::new(State {
                 items: VecDeque::new(),
                 closed: false,
-                waiting: false,
+                waiting: None,
             }),
             arrived: Condvar::new(),
             room,
@@ -56,35 +65,50 @@ impl<T> Queue<T> {
         if state.items.len() >= self.room {
             return Err(Refused::Full);
         }
-        self.add(state, item);
+        self.add(state, item, |_waiting| true);
         Ok(())
     }
 
-    /// Adds an item however many are waiting; `false` if the writer has ended.
+    /// Adds an item however many there are; `false` if the writer has ended.
     pub(super) fn push(&self, item: T) -> bool {
+        self.add_always(item, |_waiting| true)
+    }
+
+    /// The same for an item that nobody waits for.
+    pub(super) fn push_unawaited(&self, item: T) -> bool {
+        self.add_always(item, |waiting| waiting == Wakers::All)
+    }
+
+    fn add_always(&self, item: T, wakes: impl Fn(Wakers) -> bool) -> bool {
         let state = self.lock();
         if state.closed {
             return false;
         }
-        self.add(state, item);
+        self.add(state, item, wakes);
         true
     }
 
-    fn add(&self, mut state: MutexGuard<'_, State<T>>, item: T) {
+    fn add(&self, mut state: MutexGuard<'_, State<T>>, item: T, wakes: impl Fn(Wakers) -> bool) {
         state.items.push_back(item);
-        let waiting = std::mem::take(&mut state.waiting);
+        let wake = state.waiting.take_if(|waiting| wakes(*waiting)).is_some();
         drop(state);
-        if waiting {
+        if wake {
             self.arrived.notify_one();
         }
     }
 
-    /// Takes up to `most` items, waiting for the first: at most `patience`, if there is any. None if the queue is closed
-    /// and empty.
-    pub(super) fn take(&self, most: usize, patience: Option<Duration>) -> Option<Vec<T>> {
+    /// Takes up to `most` items, waiting for the first that `wakers` say: at most `patience`, if there is any. None if the
+    /// queue is closed and empty.
+    pub(super) fn take(
+        &self,
+        most: usize,
+        patience: Option<Duration>,
+        wakers: Wakers,
+    ) -> Option<Vec<T>> {
         let empty = |state: &mut State<T>| {
-            state.waiting = state.items.is_empty() && !state.closed;
-            state.waiting
+            let waits = state.items.is_empty() && !state.closed;
+            state.waiting = waits.then_some(wakers);
+            waits
         };
         let state = self.lock();
         let idle = state.items.is_empty();
@@ -98,7 +122,7 @@ impl<T> Queue<T> {
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        state.waiting = false;
+        state.waiting = None;
         if idle && !state.closed {
             // Woken by the first of a batch: whoever runs on this core has more to send, and would otherwise be
             // interrupted for each. With a core to spare this returns at once.
@@ -131,18 +155,41 @@ mod tests {
         assert_eq!(queue.offer(2), Ok(()));
         assert_eq!(queue.offer(3), Err(Refused::Full));
         assert!(queue.push(4));
-        assert_eq!(queue.take(2, None), Some(vec![1, 2]));
-        assert_eq!(queue.take(9, None), Some(vec![4]));
-        assert_eq!(queue.take(9, Some(Duration::ZERO)), Some(vec![]));
+        let take = |most, patience| queue.take(most, patience, Wakers::All);
+        assert_eq!(take(2, None), Some(vec![1, 2]));
+        assert_eq!(take(9, None), Some(vec![4]));
+        assert_eq!(take(9, Some(Duration::ZERO)), Some(vec![]));
         assert!(queue.push(5));
         queue.close();
         assert_eq!(queue.offer(6), Err(Refused::Closed));
         assert!(!queue.push(7));
-        assert_eq!(
-            queue.take(9, None),
-            Some(vec![5]),
-            "what was taken is given out"
-        );
-        assert_eq!(queue.take(9, None), None);
+        assert_eq!(take(9, None), Some(vec![5]), "what was taken is given out");
+        assert_eq!(take(9, None), None);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_taken_with_the_next_or_when_it_is_time() {
+        let queue = Queue::new(9);
+        std::thread::scope(|threads| {
+            let receiver = threads.spawn(|| queue.take(9, None, Wakers::Awaited));
+            while queue.lock().waiting.is_none() {
+                std::thread::yield_now();
+            }
+            assert!(queue.push_unawaited(1));
+            assert_eq!(queue.lock().waiting, Some(Wakers::Awaited), "it sleeps on");
+            assert_eq!(queue.offer(2), Ok(()));
+            assert_eq!(receiver.join().unwrap(), Some(vec![1, 2]));
+        });
+        assert!(queue.push_unawaited(3));
+        let brief = Some(Duration::from_millis(1));
+        assert_eq!(queue.take(9, brief, Wakers::Awaited), Some(vec![3]));
+        std::thread::scope(|threads| {
+            let receiver = threads.spawn(|| queue.take(9, None, Wakers::All));
+            while queue.lock().waiting.is_none() {
+                std::thread::yield_now();
+            }
+            assert!(queue.push_unawaited(4));
+            assert_eq!(receiver.join().unwrap(), Some(vec![4]));
+        });
     }
 }

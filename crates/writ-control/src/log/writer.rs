@@ -20,13 +20,16 @@ use super::LogError;
 use super::files::{LogDirectory, Publication};
 use super::journal::{Journal, SEGMENT_BYTES};
 use super::publisher::{Poison, Publisher, Work};
-use super::queue::{Queue, Refused};
+use super::queue::{Queue, Refused, Wakers};
 use super::reader::LogReader;
 use super::recovery::{self, Recovered};
 use super::vault::EvidenceFiles;
 
 /// Most records of one write and one sync.
 const BATCH: usize = 256;
+
+/// How long an outcome may wait for the next record.
+const LINGER: Duration = Duration::from_millis(10);
 
 /// Batches that may wait for integration; then the writer waits, and with it those who append.
 const BEHIND: usize = 64;
@@ -48,6 +51,12 @@ pub(super) enum Job {
         reply: Option<Reply>,
     },
     Flush(oneshot::Sender<Result<Checkpoint, String>>),
+}
+
+impl Job {
+    const fn is_awaited(&self) -> bool {
+        matches!(self, Self::Append { reply: Some(_), .. })
+    }
 }
 
 /// The log, open for writing. Dropping it writes what is queued and publishes it.
@@ -132,6 +141,7 @@ impl LogWriter {
             published_to: entries,
             published_at: clock.monotonic(),
             interval: timeouts.checkpoint,
+            awaits_outcomes: false,
             clock,
         };
         let threads = vec![
@@ -277,7 +287,7 @@ impl Append for LogWriter {
             reply: None,
         });
         let taken = match job {
-            Ok(job) => self.poison.get().is_none() && self.queue.push(job),
+            Ok(job) => self.poison.get().is_none() && self.queue.push_unawaited(job),
             Err(error) => {
                 tracing::error!(record = %record.header.id, error = %error, "an outcome cannot be written");
                 false
@@ -350,6 +360,8 @@ pub(super) struct WriterThread {
     pub(super) published_to: u64,
     pub(super) published_at: Monotonic,
     pub(super) interval: Duration,
+    /// Whether the last batch had records that somebody waited for.
+    pub(super) awaits_outcomes: bool,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -363,7 +375,8 @@ struct Batch {
 
 impl WriterThread {
     pub(super) fn run(mut self) {
-        while let Some(jobs) = self.queue.take(BATCH, self.patience()) {
+        while let Some(jobs) = self.next_jobs() {
+            self.awaits_outcomes = jobs.iter().any(Job::is_awaited);
             self.serve(jobs);
             let due = self.clock.monotonic().since(self.published_at) >= self.interval;
             if due && self.is_unpublished() {
@@ -371,6 +384,17 @@ impl WriterThread {
             }
         }
         self.publish(None);
+    }
+
+    /// After records that calls waited for come their outcomes, for which nobody waits: those of quick upstreams are taken
+    /// with the next record instead of waking this thread once more for each.
+    fn next_jobs(&self) -> Option<Vec<Job>> {
+        let patience = self.patience();
+        if !self.awaits_outcomes {
+            return self.queue.take(BATCH, patience, Wakers::All);
+        }
+        let brief = patience.map_or(LINGER, |patience| patience.min(LINGER));
+        self.queue.take(BATCH, Some(brief), Wakers::Awaited)
     }
 
     fn is_unpublished(&self) -> bool {

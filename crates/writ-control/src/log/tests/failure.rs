@@ -117,6 +117,7 @@ fn thread_on_a_full_disk(data: &Path, room: usize) -> (WriterThread, Arc<Queue<J
         sequenced: Vec::new(),
         published_to: 0,
         published_at: writ_types::Monotonic::from_start(Duration::ZERO),
+        awaits_outcomes: false,
         interval: Duration::from_secs(1),
         clock: Arc::new(ManualClock::at(NOON)),
     };
