@@ -11,7 +11,7 @@ use crate::memory;
 use crate::operation::Operation;
 use crate::reader;
 use crate::router::{Route, RouteError, Router, Telling};
-use crate::tool::Tools;
+use crate::tool::{self, Tools};
 
 /// What the API's owner reviewed about an operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -186,6 +186,14 @@ impl Contract {
     #[must_use]
     pub fn tool(&self, name: &str) -> Option<&Operation> {
         self.operations.get(self.tool_names().find(name)?)
+    }
+
+    /// The name of an operation's tool; none if it is no tool.
+    #[must_use]
+    pub fn tool_name(&self, operation: &Operation) -> Option<String> {
+        let name = tool::name(operation.action());
+        let found = self.tool(&name)?;
+        (found.id() == operation.id()).then_some(name)
     }
 
     fn tool_names(&self) -> &Tools {

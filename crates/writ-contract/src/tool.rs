@@ -174,7 +174,7 @@ fn media(operation: &Operation) -> Option<Vec<(String, &Media)>> {
 
 /// The name of an action's tool: `api_operation` where that is a name every client takes (`[A-Za-z0-9_-]`, at most 64
 /// characters), else what is left of it and a digest. It depends on nothing but the action.
-fn name(action: &ActionName) -> String {
+pub(crate) fn name(action: &ActionName) -> String {
     let plain = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
     let whole = format!("{}_{}", action.api, action.operation);
     if whole.chars().all(plain) && whole.len() <= LONGEST_NAME && !looks_digested(&whole) {

@@ -33,12 +33,17 @@ pub(crate) fn authenticate(
     let uri: HttpUri = uri
         .parse()
         .map_err(|_not_a_uri| ReasonCode::Unauthenticated)?;
-    let api = target.api.as_ref().and_then(|api| snapshot.apis.get(api));
+    let api = target
+        .endpoint
+        .api
+        .as_ref()
+        .and_then(|api| snapshot.apis.get(api));
     let unbound = match api {
         Some(api) if api.api.allow_unbound_tokens => UnboundTokens::Accepted,
         Some(_) | None => UnboundTokens::Refused,
     };
-    let resource = target.api.clone().map_or(Resource::All, Resource::Api);
+    let resource = target.endpoint.api.clone();
+    let resource = resource.map_or(Resource::All, Resource::Api);
     let (authorization, dpop) = (
         values(&head.headers, &AUTHORIZATION),
         values(&head.headers, &DPOP),

@@ -32,6 +32,8 @@ pub enum Body {
 #[derive(Debug)]
 pub struct Whole {
     bytes: Bytes,
+    /// What is handed over in place of the bytes that came.
+    words: Option<Bytes>,
     cut: CutSignal,
     completion: Option<Completion>,
 }
@@ -40,9 +42,20 @@ impl Whole {
     pub(crate) fn new(bytes: Bytes, completion: Completion) -> Self {
         Self {
             bytes,
+            words: None,
             cut: completion.entered().cut(),
             completion: Some(completion),
         }
+    }
+
+    /// The same response in other words. The record still speaks of the bytes that came.
+    pub(crate) fn reworded(mut self, words: impl FnOnce(&Bytes) -> Bytes) -> Self {
+        self.words = Some(words(&self.bytes));
+        self
+    }
+
+    fn len(&self) -> usize {
+        self.words.as_ref().unwrap_or(&self.bytes).len()
     }
 
     /// All of it at once, or nothing.
@@ -55,7 +68,7 @@ impl Whole {
         let bytes = std::mem::take(&mut self.bytes);
         completion.passed(&bytes);
         completion.finish(End::Completed);
-        Some(Ok(Frame::data(bytes)))
+        Some(Ok(Frame::data(self.words.take().unwrap_or(bytes))))
     }
 }
 
@@ -103,7 +116,7 @@ impl HttpBody for Body {
                 SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
             }
             Self::Whole(body) => {
-                SizeHint::with_exact(u64::try_from(body.bytes.len()).unwrap_or(u64::MAX))
+                SizeHint::with_exact(u64::try_from(body.len()).unwrap_or(u64::MAX))
             }
             Self::Forwarded(body) => body.size_hint(),
         }
@@ -200,7 +213,11 @@ pub(crate) async fn take(
 ///
 /// `body_too_large` beyond `most` bytes (a declared length is believed before anything is read), `body_timeout` if it
 /// does not arrive within `patience`, `malformed_request` if its framing breaks.
-async fn read(mut body: Incoming, most: usize, patience: Duration) -> Result<Bytes, ReasonCode> {
+pub(crate) async fn read(
+    mut body: Incoming,
+    most: usize,
+    patience: Duration,
+) -> Result<Bytes, ReasonCode> {
     let hint = body.size_hint();
     let declared = usize::try_from(hint.lower()).unwrap_or(usize::MAX);
     if declared > most {

@@ -5,15 +5,17 @@ use std::sync::atomic::Ordering;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use writ_types::{ApiId, Charge, ReasonCode, Resource};
+use writ_types::{Charge, ReasonCode};
 
-use crate::body::{self, Body};
+use crate::asked::Asked;
+use crate::body::Body;
 use crate::completion::Completion;
 use crate::gateway::{Downstream, Gateway};
 use crate::pool::Pool;
 use crate::refusal::{CALL_ID, Challenge, Refusal};
 use crate::story::Story;
-use crate::{authenticate, decide, metadata, response, target, upstream};
+use crate::target::Endpoint;
+use crate::{authenticate, decide, mcp, metadata, response, target, upstream};
 
 /// Serves one request: proves who asks, decides, records, forwards. There is always a response.
 ///
@@ -29,15 +31,20 @@ pub async fn handle(
         return response;
     }
     let id = gateway.new_call();
-    let asked_for = target::api_of(request.uri().path());
+    let endpoint = Endpoint::of(request.uri().path());
     let served = tokio::spawn(async move {
         let mut story = Story::begin(&gateway, id, &from, request.headers());
-        match Box::pin(call(&gateway, &pool, &from, request, &mut story)).await {
+        let mut mcp = None;
+        match Box::pin(call(&gateway, &pool, &from, request, &mut story, &mut mcp)).await {
             Ok(response) => {
-                gateway.counters().forwarded.fetch_add(1, Ordering::Relaxed);
+                let sent = u64::from(story.is_recorded());
+                gateway
+                    .counters()
+                    .forwarded
+                    .fetch_add(sent, Ordering::Relaxed);
                 response
             }
-            Err(refusal) => refuse(&gateway, story, refusal, asked_for).await,
+            Err(refusal) => refuse(&gateway, story, mcp, refusal, endpoint).await,
         }
     });
     let mut response = served.await.unwrap_or_else(|fault| {
@@ -53,7 +60,8 @@ pub async fn handle(
 /// The call itself. Every refusal leaves by `?` and becomes a response in [`refuse`], nowhere else.
 ///
 /// The order is the argument. Nothing but the token is looked at before the caller is known, so strangers learn
-/// nothing. The body is read only when the task holds the action, so nobody makes us buffer what could never be
+/// nothing. Both doors, HTTP and MCP, lead to one operation and its arguments, and from there on nothing knows which it
+/// was. The input is read only when the task holds the action, so nobody makes us buffer what could never be
 /// allowed. The decision is made on the parsed input, the record is written before the upstream hears of the call, and
 /// the three proofs that this happened are handed over by value.
 async fn call(
@@ -62,15 +70,14 @@ async fn call(
     from: &Downstream,
     request: Request<Incoming>,
     story: &mut Story,
+    mcp: &mut Option<mcp::Exchange>,
 ) -> Result<Response<Body>, Refusal> {
     let parts = &gateway.parts;
-    let now = parts
-        .wall
-        .check(parts.clock.now())
-        .map_err(|_clock_went_back| ReasonCode::NotReady)?;
+    let now = gateway.instant()?;
     let snapshot = gateway.snapshot()?;
     let (head, body) = request.into_parts();
     let target = target::parse(&head, parts.limits.target_bytes);
+    mcp::begin(mcp, &target, &snapshot, &head.headers)?;
 
     let caller =
         authenticate::authenticate(gateway, &snapshot, from, &head, &target, story.call(), now)?;
@@ -80,28 +87,23 @@ async fn call(
         .await;
     let entered = entered.map_err(|fault| fault.reason())?;
     story.known(&caller, &entered, &snapshot, now);
-
     let agent = decide::agent(&snapshot, &caller, &entered)?;
-    let (api, route) = decide::resolve(&snapshot, &target, &head)?;
-    let operation = route.operation();
-    story.resolved(api, operation);
-    if !entered.grant().holds(operation.action()) {
-        return Err(ReasonCode::ActionNotGranted.into());
-    }
-    decide::purpose(&snapshot, &agent, &entered, operation.action())?;
 
-    let content_type = body::check_type(operation, &head.headers)?;
-    let body = body::take(body, operation, content_type, parts).await?;
-    let parsed = decide::parse(
-        operation,
-        &route,
-        &target,
-        &head,
-        content_type,
-        body.at_hand(),
-        &parts.limits,
-    );
-    story.read(&parsed, content_type, &body);
+    let asked = match mcp {
+        None => decide::resolve(&snapshot, target, &head, body)?,
+        Some(exchange) => {
+            let caller = mcp::Caller::new(gateway, &snapshot, &entered, &agent, now);
+            match exchange.serve(&caller, &target, &head, body).await? {
+                mcp::Message::Answered(response) => return Ok(response),
+                mcp::Message::Call(call) => Asked::Tool(call),
+            }
+        }
+    };
+    let (api, operation) = asked.operation();
+    story.resolved(api, operation);
+    decide::granted(&snapshot, &agent, &entered, operation.action())?;
+    let read = asked.read(parts).await?;
+    story.read(&read);
 
     let charge = Charge::of(operation.effects());
     let reserved = parts
@@ -110,7 +112,13 @@ async fn call(
         .await;
     let (mut reservation, facts) = reserved.map_err(|fault| fault.reason())?;
     let permit = decide::decide(
-        &snapshot, &agent, &entered, operation, &parsed, &facts, story,
+        &snapshot,
+        &agent,
+        &entered,
+        operation,
+        &read.parsed,
+        &facts,
+        story,
     )?;
 
     parts
@@ -118,7 +126,7 @@ async fn call(
         .add_labels(&entered, operation.labels())
         .await
         .map_err(|fault| fault.reason())?;
-    let outgoing = decide::outgoing(operation, target.forwarded, parsed, body)?;
+    let outgoing = decide::outgoing(operation, read)?;
 
     let (receipt, armed) = story.intend(&permit, &facts, api, charge).await?;
     reservation.commit();
@@ -131,7 +139,7 @@ async fn call(
         outgoing,
     )
     .await?;
-    response::forward(gateway, api, operation, arrived)
+    response::forward(gateway, api, operation, arrived, mcp.as_ref())
         .await
         .map_err(Refusal::from)
 }
@@ -143,8 +151,9 @@ async fn call(
 async fn refuse(
     gateway: &Gateway,
     story: Story,
+    mcp: Option<mcp::Exchange>,
     mut refusal: Refusal,
-    asked_for: Option<ApiId>,
+    endpoint: Endpoint,
 ) -> Response<Body> {
     let call = story.call();
     if story.is_known() {
@@ -160,8 +169,11 @@ async fn refuse(
     tracing::debug!(call.id = %call, reason = %refusal.reason, "refused");
     let challenge = gateway.snapshot().ok().map(|snapshot| Challenge {
         public_url: snapshot.public_url.clone(),
-        resource: asked_for.map_or(Resource::All, Resource::Api),
+        endpoint,
         nonce: gateway.parts.nonces.issue(gateway.parts.clock.now()),
     });
-    refusal.into_response(call, challenge.as_ref())
+    match mcp {
+        None => refusal.into_response(call, challenge.as_ref()),
+        Some(exchange) => exchange.refusal(refusal, call, challenge.as_ref()),
+    }
 }

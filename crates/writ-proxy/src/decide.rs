@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use hyper::Method;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use writ_contract::{Operation, Parsed, RawCall, Route, RouteError};
 use writ_policy::{InputView, Permit, Question};
@@ -11,9 +12,9 @@ use writ_task::Entered;
 use writ_token::Authenticated;
 use writ_types::{ActionName, Agent, Attr, Facts, Limits, ReasonCode};
 
-use crate::body::RequestBody;
+use crate::asked::{Asked, Read};
 use crate::refusal::Refusal;
-use crate::snapshot::{ApiSnapshot, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::story::Story;
 use crate::target::Target;
 use crate::upstream::Outgoing;
@@ -45,8 +46,9 @@ pub(crate) fn agent(
     Ok(Arc::clone(agent))
 }
 
-/// Whether the purpose still covers the action. What was taken from a purpose or an agent is taken from live tasks too.
-pub(crate) fn purpose(
+/// Whether the task holds the action, and its purpose still covers it. What was taken from a purpose or an agent is
+/// taken from live tasks too.
+pub(crate) fn granted(
     snapshot: &Snapshot,
     agent: &Agent,
     entered: &Entered,
@@ -58,7 +60,7 @@ pub(crate) fn purpose(
         .get(name)
         .filter(|_| agent.purposes.contains(name));
     let covered = purpose.is_some_and(|purpose| purpose.actions.contains(action));
-    if covered {
+    if covered && entered.grant().holds(action) {
         Ok(())
     } else {
         Err(ReasonCode::ActionNotGranted)
@@ -68,13 +70,15 @@ pub(crate) fn purpose(
 /// The operation at the target.
 pub(crate) fn resolve<'s>(
     snapshot: &'s Snapshot,
-    target: &Target,
-    head: &Parts,
-) -> Result<(&'s ApiSnapshot, Route<'s>), Refusal> {
+    target: Target,
+    head: &'s Parts,
+    body: Incoming,
+) -> Result<Asked<'s>, Refusal> {
     if target.malformed {
         return Err(ReasonCode::MalformedRequest.into());
     }
     let api = target
+        .endpoint
         .api
         .as_ref()
         .and_then(|api| snapshot.apis.get(api))
@@ -85,7 +89,13 @@ pub(crate) fn resolve<'s>(
         target.query.as_deref(),
         &fields(head),
     ) {
-        Ok(route) => Ok((api, route)),
+        Ok(route) => Ok(Asked::Http {
+            api,
+            route,
+            target: Box::new(target),
+            head,
+            body,
+        }),
         Err(RouteError::Malformed) => Err(ReasonCode::MalformedRequest.into()),
         Err(RouteError::NotFound) => Err(ReasonCode::UnknownOperation.into()),
         Err(RouteError::MethodNotAllowed { allow }) => {
@@ -195,12 +205,13 @@ fn view<'a>(
 
 /// The request that will be sent: path and query as they were parsed, declared header parameters, the very
 /// bytes, or those that the client still has.
-pub(crate) fn outgoing(
-    operation: &Operation,
-    mut headers: HeaderMap,
-    parsed: Parsed,
-    body: RequestBody,
-) -> Result<Outgoing, ReasonCode> {
+pub(crate) fn outgoing(operation: &Operation, read: Read<'_>) -> Result<Outgoing, ReasonCode> {
+    let Read {
+        parsed,
+        body,
+        forwarded: mut headers,
+        ..
+    } = read;
     let malformed = ReasonCode::MalformedRequest;
     let method = Method::from_bytes(operation.method().as_bytes()).map_err(|_unknown| malformed)?;
     for (name, value) in parsed.headers {

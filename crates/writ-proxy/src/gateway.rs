@@ -9,8 +9,11 @@ use arc_swap::ArcSwapOption;
 use writ_audit::{Append, NodeName, Seal};
 use writ_task::Ledger;
 use writ_token::{ClientCertificate, NonceIssuer, ReplayCache, TokenCache};
-use writ_types::{CallId, Clock, Limits, ReasonCode, RecordId, Secret, Timeouts, WallGuard};
+use writ_types::{
+    CallId, Clock, Limits, ReasonCode, RecordId, Secret, Timeouts, Timestamp, WallGuard,
+};
 
+use crate::mcp::Sessions;
 use crate::snapshot::Snapshot;
 
 /// Where a request came from.
@@ -57,6 +60,7 @@ pub struct Gateway {
     snapshot: ArcSwapOption<Snapshot>,
     draining: AtomicBool,
     counters: Counters,
+    sessions: Sessions,
 }
 
 /// Counters of what is not worth a record.
@@ -87,7 +91,21 @@ impl Gateway {
             snapshot: ArcSwapOption::empty(),
             draining: AtomicBool::new(false),
             counters: Counters::default(),
+            sessions: Sessions::default(),
         }
+    }
+
+    /// The instant of a call, read once for all that is decided in it.
+    ///
+    /// # Errors
+    ///
+    /// `not_ready` while the wall clock is behind where it was.
+    pub(crate) fn instant(&self) -> Result<Timestamp, ReasonCode> {
+        let now = self.parts.clock.now();
+        self.parts
+            .wall
+            .check(now)
+            .map_err(|_clock_went_back| ReasonCode::NotReady)
     }
 
     /// Puts a revision in force. Calls in flight finish on the one they began with.
@@ -118,6 +136,11 @@ impl Gateway {
         &self.counters
     }
 
+    /// The open MCP sessions.
+    pub(crate) const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     /// An id for a new call.
     pub(crate) fn new_call(&self) -> CallId {
         CallId::new(self.parts.clock.now(), random())
@@ -130,7 +153,7 @@ impl Gateway {
 }
 
 /// Ten bytes of the operating system's random source.
-fn random() -> [u8; 10] {
+pub(crate) fn random() -> [u8; 10] {
     let mut bytes = [0; 10];
     // Ids need to be unlikely to meet, not secret; a source that fails would fail TLS and signatures long before.
     if aws_lc_rs::rand::fill(&mut bytes).is_err() {

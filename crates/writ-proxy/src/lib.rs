@@ -3,6 +3,7 @@
 //! Start at [`call`](mod@call). Each step is a file: `target`, `authenticate`, `decide`, `body`, `story` (records),
 //! `upstream` (the only way out), `response`, `completion`.
 
+mod asked;
 mod authenticate;
 mod body;
 mod call;
@@ -12,6 +13,7 @@ mod decide;
 mod forward;
 mod gateway;
 mod leak;
+mod mcp;
 mod metadata;
 mod pool;
 mod refusal;

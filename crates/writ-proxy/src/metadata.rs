@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response};
-use writ_types::{Resource, Value};
+use writ_types::Value;
 
 use crate::body::Body;
 use crate::gateway::Gateway;
+use crate::target::Endpoint;
 
 /// Where the metadata is; that of one API under its id.
 pub(crate) const PATH: &str = "/.well-known/oauth-protected-resource";
@@ -15,11 +16,11 @@ pub(crate) const PATH: &str = "/.well-known/oauth-protected-resource";
 pub(crate) fn answer<B>(gateway: &Gateway, request: &Request<B>) -> Option<Response<Body>> {
     let rest = request.uri().path().strip_prefix(PATH)?;
     let snapshot = gateway.snapshot().ok()?;
-    let resource = match rest {
-        "" => Resource::All,
-        // Whether an API exists is not for strangers: every well-formed id has metadata.
-        api => Resource::Api(api.strip_prefix('/')?.parse().ok()?),
-    };
+    // Whether an API exists is not for strangers: every well-formed id has metadata.
+    let endpoint = Endpoint::of(rest);
+    if endpoint.to_string() != rest {
+        return None;
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
@@ -28,7 +29,7 @@ pub(crate) fn answer<B>(gateway: &Gateway, request: &Request<B>) -> Option<Respo
     let document = Value::object([
         (
             "resource",
-            Value::from(resource.to_uri(&snapshot.public_url)),
+            Value::from(format!("{}{endpoint}", snapshot.public_url)),
         ),
         (
             "authorization_servers",

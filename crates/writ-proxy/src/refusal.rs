@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-use writ_types::{CallId, Problem, PublicUrl, ReasonCode, Remedy, RemedyKind, Resource};
+use writ_types::{CallId, Problem, PublicUrl, ReasonCode, Remedy, RemedyKind};
 
 use crate::body::Body;
-use crate::metadata;
+use crate::target::Endpoint;
+use crate::{mcp, metadata};
 
 /// The header that names the call in every response.
 pub(crate) const CALL_ID: HeaderName = HeaderName::from_static("writ-call-id");
@@ -23,6 +24,10 @@ pub(crate) struct Refusal {
     pub(crate) allow: Option<String>,
     /// The place of the task's own bounds that was left, if that is why.
     pub(crate) bound: Option<String>,
+    /// The fault of the MCP message, if that is why.
+    pub(crate) mcp: Option<mcp::Fault>,
+    /// The task holds nothing at all of what the endpoint serves: another token would (MCP, authorization).
+    pub(crate) insufficient_scope: bool,
 }
 
 impl From<ReasonCode> for Refusal {
@@ -32,6 +37,8 @@ impl From<ReasonCode> for Refusal {
             faults: Vec::new(),
             allow: None,
             bound: None,
+            mcp: None,
+            insufficient_scope: false,
         }
     }
 }
@@ -41,12 +48,25 @@ pub(crate) struct Challenge {
     /// Where the gateway is reached.
     pub(crate) public_url: PublicUrl,
     /// What the request was for. Whether there is such an API, strangers do not learn.
-    pub(crate) resource: Resource,
+    pub(crate) endpoint: Endpoint,
     /// A fresh nonce.
     pub(crate) nonce: String,
 }
 
 impl Refusal {
+    /// The denial object. Nothing of the request is in it.
+    pub(crate) fn problem(&self, call: CallId) -> Problem {
+        let mut problem = Problem::refusal(self.reason, call);
+        problem.faults.clone_from(&self.faults);
+        problem
+            .remedies
+            .extend(self.bound.clone().map(|place| Remedy {
+                kind: RemedyKind::NarrowArguments,
+                place: Some(place),
+            }));
+        problem
+    }
+
     /// The response. Nothing of the request is in it, but for the well-formed id of the API it was for in a challenge.
     pub(crate) fn into_response(
         self,
@@ -54,14 +74,7 @@ impl Refusal {
         challenge: Option<&Challenge>,
     ) -> Response<Body> {
         let reason = self.reason;
-        let mut problem = Problem::refusal(reason, call);
-        problem.faults = self.faults;
-        if let Some(place) = self.bound {
-            problem.remedies.push(Remedy {
-                kind: RemedyKind::NarrowArguments,
-                place: Some(place),
-            });
-        }
+        let problem = self.problem(call);
         let mut response = Response::new(Body::Full(Bytes::from(problem.to_value().to_string())));
         *response.status_mut() = status(reason);
         let headers = response.headers_mut();
@@ -70,7 +83,8 @@ impl Refusal {
             HeaderValue::from_static(Problem::MEDIA_TYPE),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(challenge) = challenge.filter(|_| reason.status() == 401) {
+        let challenged = reason.status() == 401 || self.insufficient_scope;
+        if let Some(challenge) = challenge.filter(|_| challenged) {
             let (challenges, nonce) = challenge.fields(reason);
             for value in challenges
                 .into_iter()
@@ -99,22 +113,30 @@ impl Challenge {
     /// The `WWW-Authenticate` fields, one for each scheme, and the nonce.
     fn fields(&self, reason: ReasonCode) -> ([String; 2], String) {
         // The metadata of what was asked for: the token it leads to is for that (RFC 9728 §5.1).
-        let metadata = match &self.resource {
-            Resource::All => format!("{}{}", self.public_url, metadata::PATH),
-            Resource::Api(api) => format!("{}{}/{api}", self.public_url, metadata::PATH),
-        };
-        let metadata = format!("resource_metadata=\"{metadata}\"");
+        let metadata = format!(
+            "resource_metadata=\"{}{}{}\"",
+            self.public_url,
+            metadata::PATH,
+            self.endpoint
+        );
         // Strangers learn which part of a proof to mend and nothing else (RFC 9449 §7.1).
         let error = if reason == ReasonCode::InvalidDpopProof {
             "error=\"invalid_dpop_proof\", "
         } else if reason == ReasonCode::UseDpopNonce {
             "error=\"use_dpop_nonce\", "
+        } else if reason.status() == 403 {
+            "error=\"insufficient_scope\", "
         } else {
             "error=\"invalid_token\", "
         };
         let dpop = format!("DPoP {error}algs=\"ES256 EdDSA\", {metadata}");
         // The bearer scheme knows no proof errors (RFC 6750 §3.1).
-        let bearer = format!("Bearer error=\"invalid_token\", {metadata}");
+        let error = if reason.status() == 403 {
+            "insufficient_scope"
+        } else {
+            "invalid_token"
+        };
+        let bearer = format!("Bearer error=\"{error}\", {metadata}");
         ([dpop, bearer], self.nonce.clone())
     }
 }

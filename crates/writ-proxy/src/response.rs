@@ -17,6 +17,7 @@ use crate::completion::{Completion, End};
 use crate::forward::Forwarded;
 use crate::gateway::Gateway;
 use crate::leak::LeakGuard;
+use crate::mcp::Exchange;
 use crate::pool::{Lease, Unanswered};
 use crate::snapshot::ApiSnapshot;
 use crate::upstream::{Arrived, strip_response};
@@ -29,7 +30,7 @@ const REFUSED: Unanswered = Unanswered {
     heard: true,
 };
 
-/// Forwards a response that has arrived.
+/// Forwards a response that has arrived, in HTTP or in the words of MCP.
 ///
 /// # Errors
 ///
@@ -40,6 +41,7 @@ pub(crate) async fn forward(
     api: &ApiSnapshot,
     operation: &Operation,
     arrived: Arrived,
+    mcp: Option<&Exchange>,
 ) -> Result<Response<Body>, ReasonCode> {
     let Arrived {
         response,
@@ -56,11 +58,17 @@ pub(crate) async fn forward(
         let reason = ReasonCode::UpstreamInvalid;
         return Err(fail(completion, lease, End::Withheld, reason));
     }
+    let call = completion.call();
+    let in_words = |response| match mcp {
+        None => response,
+        Some(exchange) => exchange.forwarded(response, call),
+    };
     let (cut, patience) = (
         completion.entered().cut(),
         gateway.parts.timeouts.upstream_idle,
     );
-    if operation.stream() {
+    // A tool's result is one message: it is read whole whatever the operation does over HTTP.
+    if operation.stream() && mcp.is_none() {
         head.headers.remove(header::CONTENT_LENGTH);
         let body = Forwarded::new(incoming, lease, completion, cut, patience, guard);
         return Ok(Response::from_parts(head, Body::Forwarded(Box::new(body))));
@@ -78,12 +86,12 @@ pub(crate) async fn forward(
             if body.is_empty() {
                 // Nothing is left to hand over; a HEAD or 304 keeps what it says of the body it has not.
                 completion.finish(End::Completed);
-                return Ok(Response::from_parts(head, Body::Full(body)));
+                return Ok(in_words(Response::from_parts(head, Body::Full(body))));
             }
             // The length is set anew from the bytes that leave.
             head.headers.remove(header::CONTENT_LENGTH);
             let body = Body::Whole(Box::new(crate::body::Whole::new(body, completion)));
-            Ok(Response::from_parts(head, body))
+            Ok(in_words(Response::from_parts(head, body)))
         }
         Ok(Err((end, reason))) => Err(fail(completion, lease, end, reason)),
         Err(_elapsed) => Err(fail(

@@ -10,7 +10,7 @@ use writ_audit::{
     Decision, Durability, Event, EvidenceKind, Header, Intent, Method, Receipt, Record, Refused,
     Source, Subject, TraceId,
 };
-use writ_contract::{Operation, Parsed};
+use writ_contract::Operation;
 use writ_policy::{Denied, Permit};
 use writ_task::Entered;
 use writ_token::Authenticated;
@@ -19,7 +19,7 @@ use writ_types::{
     Timestamp, Value, Verdict,
 };
 
-use crate::body::RequestBody;
+use crate::asked::Read;
 use crate::completion::Armed;
 use crate::gateway::{Downstream, Gateway};
 use crate::refusal::Refusal;
@@ -135,7 +135,8 @@ impl Story {
     }
 
     /// The request was read: what it is committed to, and what it said.
-    pub(crate) fn read(&mut self, parsed: &Parsed, content_type: Option<&str>, body: &RequestBody) {
+    pub(crate) fn read(&mut self, read: &Read<'_>) {
+        let Read { parsed, body, .. } = read;
         let mut hasher = KeyedDigest::begin(&self.gateway.parts.audit_key, "request");
         let method = self
             .resolved
@@ -144,7 +145,7 @@ impl Story {
         for part in [
             method.map_or("", Method::as_str),
             &parsed.target,
-            content_type.unwrap_or_default(),
+            read.content_type.as_deref().unwrap_or_default(),
         ] {
             hasher.update(part.as_bytes());
             hasher.update(b"\n");

@@ -1,8 +1,10 @@
 //! The request target and head: what the caller asks for, with nothing in it trusted.
 
+use std::fmt;
+
 use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
-use writ_types::ApiId;
+use writ_types::{ApiId, Resource};
 
 /// Request fields that travel on as they are. Everything else stays here: an API sees what its contract declares and
 /// these, never the caller's credentials, cookies, forwarding claims or connection options (RFC 9110 §7.6.1).
@@ -19,8 +21,8 @@ const FORWARDED: [HeaderName; 7] = [
 /// What a request asks for.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// The first path segment, if it can be an API at all.
-    pub(crate) api: Option<ApiId>,
+    /// The door, and the API.
+    pub(crate) endpoint: Endpoint,
     /// The path after it, still percent-encoded; `/` if there is nothing.
     pub(crate) path: String,
     /// The query, still percent-encoded.
@@ -35,10 +37,51 @@ pub(crate) struct Target {
     pub(crate) malformed: bool,
 }
 
-/// The API that a path can be of, whether there is one or not.
-pub(crate) fn api_of(path: &str) -> Option<ApiId> {
-    let rest = path.strip_prefix('/')?;
-    rest.split('/').next()?.parse().ok()
+/// The two ways to an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// `/{api}/{path}`.
+    Http,
+    /// `/mcp` and `/mcp/{api}`.
+    Mcp,
+}
+
+/// What a path leads to, whether there is such an API or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// Which door.
+    pub(crate) door: Door,
+    /// The API; none for all, or if it could be none.
+    pub(crate) api: Option<ApiId>,
+}
+
+impl Endpoint {
+    /// Reads the beginning of a path. `mcp` is no API's id.
+    pub(crate) fn of(path: &str) -> Self {
+        let path = path.strip_prefix('/').unwrap_or_default();
+        let mut segments = path.split('/');
+        let first = segments.next().unwrap_or_default();
+        let (door, api) = match first {
+            "mcp" => (Door::Mcp, segments.next().unwrap_or_default()),
+            api => (Door::Http, api),
+        };
+        Self {
+            door,
+            api: api.parse().ok(),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    /// The path of the resource a token must be for: empty for all APIs, `/mcp` before it at the other door.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let door = match self.door {
+            Door::Http => "",
+            Door::Mcp => Resource::MCP,
+        };
+        f.write_str(door)?;
+        self.api.as_ref().map_or(Ok(()), |api| write!(f, "/{api}"))
+    }
 }
 
 /// Reads the target and head. Never refuses: a stranger learns of a malformed request no more than of a good one.
@@ -51,6 +94,10 @@ pub(crate) fn parse(head: &Parts, most: usize) -> Target {
     let path = rest
         .split_once('/')
         .map_or_else(|| "/".to_owned(), |(_, path)| format!("/{path}"));
+    let endpoint = Endpoint::of(&whole_path);
+    // The MCP endpoint is the whole path, and has no query.
+    let no_endpoint = endpoint.door == Door::Mcp
+        && (head.uri.query().is_some() || endpoint.to_string() != whole_path);
     let mut forwarded = HeaderMap::new();
     for name in FORWARDED {
         for value in head.headers.get_all(&name) {
@@ -61,6 +108,7 @@ pub(crate) fn parse(head: &Parts, most: usize) -> Target {
     let framed_twice = head.headers.contains_key(header::TRANSFER_ENCODING)
         && head.headers.contains_key(header::CONTENT_LENGTH);
     let malformed = framed_twice
+        || no_endpoint
         || length > most
         || !whole_path.starts_with('/')
         || [header::HOST, header::CONTENT_TYPE, header::CONTENT_LENGTH]
@@ -68,7 +116,7 @@ pub(crate) fn parse(head: &Parts, most: usize) -> Target {
             .any(doubled)
         || head.headers.contains_key(header::UPGRADE);
     Target {
-        api: api_of(&whole_path),
+        endpoint,
         path,
         query: head.uri.query().map(str::to_owned),
         method: head.method.as_str().to_owned(),

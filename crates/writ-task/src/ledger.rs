@@ -58,6 +58,19 @@ pub trait Ledger: Send + Sync + fmt::Debug {
         now: Timestamp,
     ) -> LedgerFuture<'_, Result<(Reservation, Facts), ReserveError>>;
 
+    /// What [`reserve`](Self::reserve) would find, without reserving anything.
+    ///
+    /// # Errors
+    ///
+    /// Those that it would give.
+    fn look(
+        &self,
+        entered: &Entered,
+        action: &ActionName,
+        charge: Charge,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<Facts, ReserveError>>;
+
     /// Adds labels to the whole task tree: what one task has read, its parents and children may know too.
     ///
     /// # Errors

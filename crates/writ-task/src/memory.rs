@@ -251,11 +251,7 @@ impl MemoryLedger {
         charge: Charge,
         now: Timestamp,
     ) -> Result<(Reservation, Facts), ReserveError> {
-        // A call is a call, whatever its operation declares.
-        let charge = Charge {
-            calls: charge.calls.max(1),
-            ..charge
-        };
+        let charge = at_least_one(charge);
         let task = entered.grant.task;
         let reserved = entered
             .tree
@@ -270,6 +266,14 @@ impl MemoryLedger {
         let tree = self.tree(tenant, task)?;
         self.expire(&tree, task, now);
         tree.status(task)
+    }
+}
+
+/// A call is a call, whatever its operation declares.
+fn at_least_one(charge: Charge) -> Charge {
+    Charge {
+        calls: charge.calls.max(1),
+        ..charge
     }
 }
 
@@ -300,6 +304,18 @@ impl Ledger for MemoryLedger {
         now: Timestamp,
     ) -> LedgerFuture<'_, Result<(Reservation, Facts), ReserveError>> {
         Box::pin(ready(self.reserve_at(entered, action, charge, now)))
+    }
+
+    fn look(
+        &self,
+        entered: &Entered,
+        action: &ActionName,
+        charge: Charge,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<Facts, ReserveError>> {
+        let task = entered.grant.task;
+        let found = entered.tree.look(task, action, at_least_one(charge), now);
+        Box::pin(ready(found))
     }
 
     fn add_labels(

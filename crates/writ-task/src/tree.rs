@@ -220,16 +220,7 @@ impl Tree {
         if node.flight(call).ok_or(gone)?.reserved {
             return Err(ReserveError::AlreadyReserved);
         }
-        let poor = state
-            .chain(&lineage)
-            .find(|node| !node.left().covers(charge));
-        if let Some(task) = poor.map(|node| node.grant.task) {
-            return Err(ReserveError::Exhausted { task });
-        }
-        state.each(&lineage, |node| node.reserved = node.reserved.plus(charge));
-        state.count(action, |count| {
-            count.reserved = count.reserved.saturating_add(1);
-        });
+        state.take(&lineage, action, charge)?;
         let node = state.nodes.get_mut(task).ok_or(gone)?;
         for flight in &mut node.flights {
             flight.reserved |= flight.call == call;
@@ -239,6 +230,32 @@ impl Tree {
         let tree = Arc::clone(self);
         let reservation = Reservation::of(tree, lineage, action.clone(), call, charge);
         Ok((reservation, facts))
+    }
+
+    /// What a reservation would find.
+    pub(crate) fn look(
+        &self,
+        task: TaskId,
+        action: &ActionName,
+        charge: Charge,
+        now: Timestamp,
+    ) -> Result<Facts, ReserveError> {
+        let mut state = self.lock();
+        let gone = ReserveError::Ended(Ending::Deadline);
+        let node = state.nodes.get_mut(task).ok_or(gone)?;
+        node.live(now).map_err(ReserveError::Ended)?;
+        if !node.grant.holds(action) {
+            return Err(ReserveError::NotGranted);
+        }
+        let lineage = Arc::clone(&node.lineage);
+        // Taken and given back before anybody else can look; nothing of it stays.
+        state.take(&lineage, action, charge)?;
+        let facts = state.facts(task, action, now);
+        state.unreserve(&lineage, action, charge);
+        state
+            .operations
+            .retain(|count| count.spent > 0 || count.reserved > 0);
+        Ok(facts)
     }
 
     /// A reservation becomes spent.
@@ -491,6 +508,24 @@ impl State {
         self.count(action, |count| {
             count.spent = count.spent.saturating_add(1);
         });
+    }
+
+    /// Takes a charge from a task and its ancestors, if each has it.
+    fn take(
+        &mut self,
+        lineage: &[TaskId],
+        action: &ActionName,
+        charge: Charge,
+    ) -> Result<(), ReserveError> {
+        let poor = self.chain(lineage).find(|node| !node.left().covers(charge));
+        if let Some(task) = poor.map(|node| node.grant.task) {
+            return Err(ReserveError::Exhausted { task });
+        }
+        self.each(lineage, |node| node.reserved = node.reserved.plus(charge));
+        self.count(action, |count| {
+            count.reserved = count.reserved.saturating_add(1);
+        });
+        Ok(())
     }
 
     fn unreserve(&mut self, lineage: &[TaskId], action: &ActionName, charge: Charge) {

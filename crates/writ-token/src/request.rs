@@ -188,7 +188,8 @@ fn resource(form: &Form, public_url: &PublicUrl) -> Result<Resource, OauthError>
     {
         return Err(target("`audience` differs from `resource`"));
     }
-    Resource::parse(public_url, text).ok_or_else(|| target("`resource` is not one of this gateway"))
+    Resource::requested(public_url, text)
+        .ok_or_else(|| target("`resource` is not one of this gateway"))
 }
 
 fn authority(form: &Form) -> Result<Authority, OauthError> {

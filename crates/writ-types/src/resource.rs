@@ -100,6 +100,23 @@ impl Resource {
         rest.strip_prefix('/')?.parse().ok().map(Self::Api)
     }
 
+    /// The path of the MCP door.
+    pub const MCP: &'static str = "/mcp";
+
+    /// Reads a `resource` parameter: the two forms of [`Self::parse`], or the MCP endpoint of either, which is another door
+    /// to the same resource and gives no other token.
+    #[must_use]
+    pub fn requested(public_url: &PublicUrl, text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(public_url.as_str())?;
+        match rest.strip_prefix(Self::MCP) {
+            Some("") => Some(Self::All),
+            Some(rest) if rest.starts_with('/') => {
+                rest.strip_prefix('/')?.parse().ok().map(Self::Api)
+            }
+            Some(_) | None => Self::parse(public_url, text),
+        }
+    }
+
     /// The text: `public_url` or `public_url/{api}`.
     #[must_use]
     pub fn to_uri(&self, public_url: &PublicUrl) -> String {
@@ -166,6 +183,21 @@ mod tests {
         );
         assert_eq!(dns.to_uri(&url), "https://writ.example/dns");
         assert!(dns.covers(&"dns".parse().unwrap()) && !dns.covers(&"crm".parse().unwrap()));
+        for (asked, expect) in [
+            ("https://writ.example", Some(Resource::All)),
+            ("https://writ.example/mcp", Some(Resource::All)),
+            ("https://writ.example/dns", Some(dns.clone())),
+            ("https://writ.example/mcp/dns", Some(dns)),
+            ("https://writ.example/mcp/", None),
+            ("https://writ.example/mcp/mcp", None),
+            ("https://writ.example/mcp/dns/x", None),
+            (
+                "https://writ.example/mcpx",
+                Some(Resource::Api("mcpx".parse().unwrap())),
+            ),
+        ] {
+            assert_eq!(Resource::requested(&url, asked), expect, "{asked}");
+        }
         for bad in [
             "https://writ.example/",
             "https://writ.example/dns/",

@@ -27,6 +27,39 @@ fn a_task_nobody_opened_and_anothers_tenant_are_unknown() {
 }
 
 #[test]
+fn a_look_finds_what_a_reservation_would_and_changes_nothing() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    bench.spend(1, 1, write());
+    let entered = bench.enter(1, 2).unwrap();
+    let look = |name: &str, charge| now(bench.0.look(&entered, &action(name), charge, NOON));
+    let before = bench.status(1);
+    let looked = look("dns:patch", write()).unwrap();
+    assert_eq!(look("dns:patch", write()).unwrap(), looked);
+    assert_eq!(bench.status(1), before);
+    let (reservation, facts) = bench.reserve(&entered, write()).unwrap();
+    assert_eq!(facts, looked);
+    drop(reservation);
+    for id in 3..7 {
+        bench.spend(1, id, write());
+    }
+    assert!(matches!(
+        look("dns:patch", write()),
+        Err(ReserveError::Exhausted { .. })
+    ));
+    assert!(look("dns:list", READ).is_ok());
+    assert!(matches!(
+        look("dns:drop", READ),
+        Err(ReserveError::NotGranted)
+    ));
+    bench.revoke(1);
+    assert!(matches!(
+        look("dns:list", READ),
+        Err(ReserveError::Ended(Ending::Revoked))
+    ));
+}
+
+#[test]
 fn an_id_is_used_once() {
     let bench = Bench::new();
     bench.open(grant(1)).unwrap();

@@ -11,6 +11,7 @@
 mod answers;
 mod hygiene;
 mod installation;
+mod mcp;
 mod odd;
 mod refusals;
 mod smuggling;

@@ -1,0 +1,257 @@
+//! The second door: MCP over streamable HTTP, at `/mcp` for everything a task holds and `/mcp/{api}` for one API of it.
+//!
+//! Two revisions on one endpoint: 2026-07-28, where each POST stands alone, and 2025-11-25, with sessions. A message is
+//! read after the caller is known (`envelope`), and is either answered here (`tools`, `session`) or is a tool call: then
+//! it is an operation and its arguments, and the call path goes on as if they had come over HTTP. What comes back, or why
+//! nothing did, is said in JSON-RPC (`answer`). The caller's token is read by `authenticate` alone and goes nowhere.
+
+mod answer;
+mod envelope;
+mod fault;
+mod session;
+mod tools;
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Method, Response};
+use writ_contract::Operation;
+use writ_task::Entered;
+use writ_types::{Agent, ApiId, ReasonCode, Timestamp, Value};
+
+use crate::body::{self, Body};
+use crate::gateway::Gateway;
+use crate::refusal::Refusal;
+use crate::snapshot::{ApiSnapshot, Snapshot};
+use crate::target::{Door, Target};
+
+use envelope::{Envelope, Kind};
+pub(crate) use fault::Fault;
+pub(crate) use session::Sessions;
+
+/// Largest message, in bytes, whatever the limit for bodies is.
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// The revisions that are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Revision {
+    /// 2025-11-25: `initialize`, sessions.
+    Sessions,
+    /// 2026-07-28: each request carries what it needs.
+    Stateless,
+}
+
+impl Revision {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sessions => "2025-11-25",
+            Self::Stateless => "2026-07-28",
+        }
+    }
+}
+
+/// One exchange at the MCP door: what must be known to answer it, as far as it is known.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// The one API of the endpoint; none for all.
+    api: Option<ApiId>,
+    revision: Revision,
+    /// The request's id, as it was written.
+    id: Option<Value>,
+    /// The message is a tool call: a refusal is a result that the model reads.
+    calls: bool,
+}
+
+/// What a message turned out to be.
+pub(crate) enum Message<'s> {
+    /// Something that is answered here.
+    Answered(Response<Body>),
+    /// A tool call: the operation, and the arguments as they were given.
+    Call(ToolCall<'s>),
+}
+
+/// A tool call before it is decided on.
+pub(crate) struct ToolCall<'s> {
+    pub(crate) api: &'s ApiSnapshot,
+    pub(crate) operation: &'s Operation,
+    pub(crate) arguments: Value,
+}
+
+/// What a message is served with.
+pub(crate) struct Caller<'c, 's> {
+    gateway: &'c Arc<Gateway>,
+    snapshot: &'s Arc<Snapshot>,
+    entered: &'c Entered,
+    agent: &'c Agent,
+    now: Timestamp,
+}
+
+impl<'c, 's> Caller<'c, 's> {
+    pub(crate) const fn new(
+        gateway: &'c Arc<Gateway>,
+        snapshot: &'s Arc<Snapshot>,
+        entered: &'c Entered,
+        agent: &'c Agent,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            gateway,
+            snapshot,
+            entered,
+            agent,
+            now,
+        }
+    }
+}
+
+impl Exchange {
+    /// Reads the message and answers it, unless it is a call.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] of the protocol, or why the body was not read. `self` then knows what the answer needs.
+    pub(crate) async fn serve<'s>(
+        &mut self,
+        caller: &Caller<'_, 's>,
+        target: &Target,
+        head: &Parts,
+        body: Incoming,
+    ) -> Result<Message<'s>, Refusal> {
+        if target.malformed {
+            return Err(ReasonCode::MalformedRequest.into());
+        }
+        if let Some(api) = &self.api {
+            if !caller.snapshot.apis.contains_key(api) {
+                return Err(ReasonCode::UnknownOperation.into());
+            }
+            let actions = &caller.entered.grant().actions;
+            if !actions.iter().any(|action| action.api == *api) {
+                // An empty list would read as an API without operations.
+                return Err(Refusal {
+                    insufficient_scope: true,
+                    ..ReasonCode::ActionNotGranted.into()
+                });
+            }
+        }
+        let sessions = caller.gateway.sessions();
+        if head.method == Method::DELETE {
+            let known = session::given(&head.headers)?.ok_or(Fault::SessionMissing)?;
+            sessions.end(&known, caller, self.api.as_ref())?;
+            return Ok(Message::Answered(answer::nothing(
+                hyper::StatusCode::NO_CONTENT,
+            )));
+        }
+        if head.method != Method::POST {
+            // Nothing is ever sent unasked: there is no stream to open.
+            let allow = Some("POST, DELETE".to_owned());
+            return Err(Refusal {
+                allow,
+                ..ReasonCode::MethodNotAllowed.into()
+            });
+        }
+        let bytes = read(caller.gateway, head, body).await?;
+        let envelope = Envelope::parse(&bytes)?;
+        self.id.clone_from(&envelope.id);
+        self.revision = envelope.revision(&head.headers)?;
+        envelope.agrees_with(&head.headers, self.revision)?;
+        if self.revision == Revision::Sessions && envelope.kind() != Kind::Initialize {
+            let known = session::given(&head.headers)?.ok_or(Fault::SessionMissing)?;
+            sessions.check(&known, caller, self.api.as_ref())?;
+        }
+        self.dispatch(caller, &envelope).await
+    }
+
+    async fn dispatch<'s>(
+        &mut self,
+        caller: &Caller<'_, 's>,
+        envelope: &Envelope,
+    ) -> Result<Message<'s>, Refusal> {
+        let revision = self.revision;
+        let result = match (envelope.kind(), revision) {
+            // Nothing that a client may tell us changes anything here; a call that is recorded runs to its end.
+            (Kind::Notification, _) => {
+                return Ok(Message::Answered(answer::nothing(
+                    hyper::StatusCode::ACCEPTED,
+                )));
+            }
+            (Kind::Initialize, Revision::Sessions) => {
+                envelope.text("protocolVersion")?;
+                let opened = caller.gateway.sessions().open(caller, self.api.as_ref())?;
+                let result = tools::introduction(revision);
+                return Ok(Message::Answered(self.opened(result, &opened)));
+            }
+            (Kind::Discover, Revision::Stateless) => tools::introduction(revision),
+            (Kind::Ping, Revision::Sessions) => Value::object::<&str>([]),
+            (Kind::ListTools, _) => {
+                let cursor = envelope.optional_text("cursor")?;
+                tools::list(caller, self.api.as_ref(), cursor).await?
+            }
+            (Kind::CallTool, _) => {
+                let (name, arguments) = (envelope.text("name")?, envelope.arguments()?);
+                let (api, operation) = tools::find(caller.snapshot, self.api.as_ref(), name)
+                    .ok_or(Fault::UnknownTool)?;
+                self.calls = true;
+                return Ok(Message::Call(ToolCall {
+                    api,
+                    operation,
+                    arguments,
+                }));
+            }
+            (Kind::Initialize | Kind::Discover | Kind::Ping | Kind::Other, _) => {
+                return Err(Fault::UnknownMethod.into());
+            }
+        };
+        Ok(Message::Answered(self.result(result)))
+    }
+}
+
+/// Begins the exchange of a request that came to this door; of one that came to the other there is none.
+///
+/// What a page of another origin sends through a person's browser is refused before anything else is looked at (DNS
+/// rebinding).
+///
+/// # Errors
+///
+/// [`Fault::Origin`].
+pub(crate) fn begin(
+    exchange: &mut Option<Exchange>,
+    target: &Target,
+    snapshot: &Snapshot,
+    headers: &HeaderMap,
+) -> Result<(), Refusal> {
+    if target.endpoint.door == Door::Http {
+        return Ok(());
+    }
+    *exchange = Some(Exchange {
+        api: target.endpoint.api.clone(),
+        revision: Revision::Stateless,
+        id: None,
+        calls: false,
+    });
+    let own = |origin: &header::HeaderValue| origin == snapshot.public_url.as_str();
+    if headers.get_all(header::ORIGIN).iter().all(own) {
+        Ok(())
+    } else {
+        Err(Fault::Origin.into())
+    }
+}
+
+/// Reads the message's bytes.
+async fn read(gateway: &Gateway, head: &Parts, body: Incoming) -> Result<bytes::Bytes, ReasonCode> {
+    let parts = &gateway.parts;
+    let coded = head.headers.get_all(header::CONTENT_ENCODING).iter();
+    if coded.into_iter().any(|coding| coding != "identity") {
+        return Err(ReasonCode::UnsupportedEncoding);
+    }
+    let json = head.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+        let essence = value.to_str().ok().and_then(|text| text.split(';').next());
+        essence.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/json"))
+    });
+    if !json {
+        return Err(ReasonCode::UnsupportedMediaType);
+    }
+    let most = parts.limits.body_bytes.min(MOST_BYTES);
+    body::read(body, most, parts.timeouts.request_body).await
+}

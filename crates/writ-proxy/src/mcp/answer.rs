@@ -1,0 +1,200 @@
+//! What is said back: JSON-RPC around results, refusals and faults.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
+use writ_types::{CallId, Value};
+
+use super::{Exchange, Fault, Revision, session, tools};
+use crate::body::Body;
+use crate::refusal::{Challenge, Refusal};
+
+/// A response without a body.
+pub(super) fn nothing(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Full(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
+/// A message as a response.
+fn said(status: StatusCode, message: &Value) -> Response<Body> {
+    with_fields(status, Body::Full(Bytes::from(message.to_string())))
+}
+
+fn with_fields(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Exchange {
+    fn message(&self, name: &'static str, value: Value) -> Value {
+        Value::object([
+            ("jsonrpc", Value::from("2.0")),
+            ("id", self.id.clone().unwrap_or(Value::Null)),
+            (name, value),
+        ])
+    }
+
+    /// A result with what every result of the revision carries.
+    fn completed(&self, result: Value) -> Value {
+        let mut members = match result {
+            Value::Object(members) => members,
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => {
+                return self.message("result", result);
+            }
+        };
+        if self.revision == Revision::Stateless {
+            members.insert("resultType".to_owned(), Value::from("complete"));
+            let meta = members
+                .entry("_meta".to_owned())
+                .or_insert_with(|| Value::object::<&str>([]));
+            if let Value::Object(meta) = meta {
+                let name = "io.modelcontextprotocol/serverInfo".to_owned();
+                meta.insert(name, tools::server());
+            }
+        }
+        self.message("result", Value::Object(members))
+    }
+
+    /// A result as a response.
+    pub(super) fn result(&self, result: Value) -> Response<Body> {
+        said(StatusCode::OK, &self.completed(result))
+    }
+
+    /// The result of `initialize`, and the session it opened.
+    pub(super) fn opened(&self, result: Value, session: &str) -> Response<Body> {
+        let mut response = self.result(result);
+        if let Ok(value) = HeaderValue::try_from(session) {
+            response.headers_mut().insert(session::FIELD, value);
+        }
+        response
+    }
+
+    /// The upstream's response as a tool's result. It is handed over like any other: a kill still cuts it, and the record
+    /// speaks of the bytes that came.
+    pub(crate) fn forwarded(&self, response: Response<Body>, call: CallId) -> Response<Body> {
+        let (head, body) = response.into_parts();
+        let status = head.status;
+        let kind = head.headers.get(header::CONTENT_TYPE);
+        let kind = kind
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let in_words = |bytes: &Bytes| {
+            let result = tool_result(status, kind, bytes, call);
+            Bytes::from(self.completed(result).to_string())
+        };
+        let body = match body {
+            Body::Whole(whole) => Body::Whole(Box::new(whole.reworded(in_words))),
+            Body::Full(bytes) => Body::Full(in_words(&bytes)),
+            streamed @ Body::Forwarded(_) => streamed,
+        };
+        with_fields(StatusCode::OK, body)
+    }
+
+    /// Why there is no result. A call that is refused is a result that the model reads; that the caller is not known, or
+    /// that there is no message to answer, is said in HTTP.
+    pub(crate) fn refusal(
+        &self,
+        refusal: Refusal,
+        call: CallId,
+        challenge: Option<&Challenge>,
+    ) -> Response<Body> {
+        if let Some(fault) = &refusal.mcp {
+            return self.fault(fault);
+        }
+        if refusal.reason.status() == 401 || self.id.is_none() || refusal.insufficient_scope {
+            return refusal.into_response(call, challenge);
+        }
+        let problem = refusal.problem(call).to_value();
+        if !self.calls {
+            let error = Value::object([
+                ("code", Value::from_i64(-32603)),
+                ("message", Value::from("the request was refused")),
+                ("data", problem),
+            ]);
+            return said(StatusCode::OK, &self.message("error", error));
+        }
+        let text = Value::object([
+            ("type", Value::from("text")),
+            ("text", Value::from(problem.to_string())),
+        ]);
+        let result = Value::object([
+            ("content", Value::Array(vec![text])),
+            ("structuredContent", problem),
+            ("isError", Value::from(true)),
+        ]);
+        said(StatusCode::OK, &self.completed(result))
+    }
+
+    fn fault(&self, fault: &Fault) -> Response<Body> {
+        let mut error = vec![
+            ("code", Value::from_i64(fault.code())),
+            ("message", Value::from(fault.to_string())),
+        ];
+        error.extend(fault.data().map(|data| ("data", data)));
+        let message = self.message("error", Value::object(error));
+        said(fault.status(self.revision), &message)
+    }
+}
+
+/// An HTTP response as a tool's result.
+fn tool_result(status: StatusCode, kind: &str, bytes: &Bytes, call: CallId) -> Value {
+    let text =
+        |text: &str| Value::object([("type", Value::from("text")), ("text", Value::from(text))]);
+    let failed = !status.is_success();
+    let mut content = Vec::new();
+    if failed || bytes.is_empty() {
+        content.push(text(&format!("The API answered {}.", status.as_u16())));
+    }
+    if !bytes.is_empty() {
+        content.push(match std::str::from_utf8(bytes) {
+            Ok(words) => text(words),
+            Err(_binary) => binary(kind, bytes, call),
+        });
+    }
+    let meta = Value::object([
+        ("writ/status", Value::from_u64(u64::from(status.as_u16()))),
+        ("writ/call", Value::from(call.to_string())),
+    ]);
+    Value::object([
+        ("content", Value::Array(content)),
+        ("isError", Value::from(failed)),
+        ("_meta", meta),
+    ])
+}
+
+/// Bytes that are no text.
+fn binary(kind: &str, bytes: &Bytes, call: CallId) -> Value {
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    let essence = if essence.is_empty() {
+        "application/octet-stream"
+    } else {
+        essence
+    };
+    let coded = Value::from(STANDARD.encode(bytes));
+    let class = essence.split('/').next().unwrap_or_default();
+    if matches!(class, "image" | "audio") {
+        return Value::object([
+            ("type", Value::from(class)),
+            ("data", coded),
+            ("mimeType", Value::from(essence)),
+        ]);
+    }
+    let resource = Value::object([
+        ("uri", Value::from(format!("urn:writ:call:{call}"))),
+        ("mimeType", Value::from(essence)),
+        ("blob", coded),
+    ]);
+    Value::object([("type", Value::from("resource")), ("resource", resource)])
+}

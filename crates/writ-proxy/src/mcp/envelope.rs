@@ -1,0 +1,221 @@
+//! One message, read strictly: JSON-RPC 2.0, and the header fields that must repeat what it says.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{HeaderMap, HeaderValue};
+use writ_types::{JsonLimits, Value};
+
+use super::{Fault, Revision};
+
+/// Longest id of a request, in characters.
+const LONGEST_ID: usize = 256;
+/// Longest version text that is repeated to whoever asked for it.
+const LONGEST_VERSION: usize = 32;
+
+const VERSION: &str = "mcp-protocol-version";
+const METHOD: &str = "mcp-method";
+const NAME: &str = "mcp-name";
+/// The prefix of fields that repeat single arguments; no tool of ours declares one.
+const PARAMETER: &str = "mcp-param-";
+const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// A request or a notification.
+#[derive(Debug)]
+pub(super) struct Envelope {
+    /// None for a notification.
+    pub(super) id: Option<Value>,
+    method: String,
+    params: Option<Value>,
+}
+
+/// What a message asks for, as far as it is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Notification,
+    Initialize,
+    Discover,
+    Ping,
+    ListTools,
+    CallTool,
+    Other,
+}
+
+impl Envelope {
+    /// Reads one message.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+        let value =
+            Value::parse(bytes, &JsonLimits::REQUEST).map_err(|_not_strict| Fault::Parse)?;
+        if value.as_array().is_some() {
+            return Err(Fault::Batch);
+        }
+        let mut members = match value {
+            Value::Object(members) => members,
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => {
+                return Err(Fault::Request);
+            }
+        };
+        let (id, params) = (members.remove("id"), members.remove("params"));
+        let version = members.remove("jsonrpc");
+        let method = members.remove("method");
+        let Some(Value::String(method)) = method else {
+            return Err(Fault::Request);
+        };
+        let well_formed = version == Some(Value::from("2.0"))
+            && members.is_empty()
+            && id.as_ref().is_none_or(is_id)
+            && params
+                .as_ref()
+                .is_none_or(|params| params.as_object().is_some());
+        if well_formed {
+            Ok(Self { id, method, params })
+        } else {
+            Err(Fault::Request)
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        if self.id.is_none() {
+            return Kind::Notification;
+        }
+        match self.method.as_str() {
+            "initialize" => Kind::Initialize,
+            "server/discover" => Kind::Discover,
+            "ping" => Kind::Ping,
+            "tools/list" => Kind::ListTools,
+            "tools/call" => Kind::CallTool,
+            _ => Kind::Other,
+        }
+    }
+
+    fn parameter(&self, name: &str) -> Option<&Value> {
+        self.params.as_ref()?.member(name)
+    }
+
+    /// A parameter that is a text.
+    pub(super) fn text(&self, name: &str) -> Result<&str, Fault> {
+        let value = self.parameter(name).and_then(Value::as_str);
+        value.ok_or(Fault::Parameters)
+    }
+
+    /// A parameter that may be absent and is a text otherwise.
+    pub(super) fn optional_text(&self, name: &str) -> Result<Option<&str>, Fault> {
+        self.parameter(name)
+            .map(|value| value.as_str().ok_or(Fault::Parameters))
+            .transpose()
+    }
+
+    /// The arguments of a call; none are an empty object.
+    pub(super) fn arguments(&self) -> Result<Value, Fault> {
+        match self.parameter("arguments") {
+            None => Ok(Value::object::<&str>([])),
+            Some(value) if value.as_object().is_some() => Ok(value.clone()),
+            Some(_) => Err(Fault::Parameters),
+        }
+    }
+
+    /// The revision that the message is written in. A request of 2026-07-28 says so in itself; the field alone is never
+    /// believed.
+    pub(super) fn revision(&self, headers: &HeaderMap) -> Result<Revision, Fault> {
+        let field = only(headers, VERSION)?;
+        let meta = self.parameter("_meta");
+        let inside = meta.and_then(|meta| meta.member(META_VERSION));
+        match (field, inside) {
+            (None, None) => Ok(Revision::Sessions),
+            (Some(field), None) if field == Revision::Sessions.as_str() => Ok(Revision::Sessions),
+            // A notification carries no `_meta` of its own.
+            (Some(field), None) if field == Revision::Stateless.as_str() => {
+                let lacking = self.kind() != Kind::Notification;
+                (!lacking).then_some(Revision::Stateless).ok_or(Fault::Meta)
+            }
+            (Some(field), None) => Err(unsupported(field)),
+            (None, Some(_)) => Err(Fault::Header),
+            (Some(field), Some(inside)) if inside.as_str() != Some(field) => Err(Fault::Header),
+            (Some(field), Some(_)) if field == Revision::Stateless.as_str() => {
+                let capabilities = meta.and_then(|meta| meta.member(META_CAPABILITIES));
+                if capabilities.is_some_and(|value| value.as_object().is_some()) {
+                    Ok(Revision::Stateless)
+                } else {
+                    Err(Fault::Meta)
+                }
+            }
+            (Some(field), Some(_)) => Err(unsupported(field)),
+        }
+    }
+
+    /// Whether the header fields repeat what the message says. Somebody before us may have decided by them.
+    pub(super) fn agrees_with(&self, headers: &HeaderMap, revision: Revision) -> Result<(), Fault> {
+        let must = revision == Revision::Stateless && self.kind() != Kind::Notification;
+        let method = only(headers, METHOD)?;
+        let name = only(headers, NAME)?.map(decoded).transpose()?;
+        let named = match self.method.as_str() {
+            "tools/call" | "prompts/get" => self.parameter("name"),
+            "resources/read" => self.parameter("uri"),
+            _ => None,
+        };
+        let named = named.and_then(Value::as_str);
+        let agrees = match method {
+            Some(method) => method == self.method,
+            None => !must,
+        } && match (name, named) {
+            (Some(name), Some(named)) => name == named,
+            (Some(_), None) => false,
+            (None, Some(_)) => !must,
+            (None, None) => true,
+        };
+        let repeated = |field: &hyper::header::HeaderName| field.as_str().starts_with(PARAMETER);
+        if agrees && !headers.keys().any(repeated) {
+            Ok(())
+        } else {
+            Err(Fault::Header)
+        }
+    }
+}
+
+fn is_id(id: &Value) -> bool {
+    let whole = |text: &str| {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        digits.len() <= LONGEST_ID && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    match id {
+        Value::String(text) => text.chars().count() <= LONGEST_ID,
+        Value::Number(number) => whole(number.as_str()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+fn unsupported(field: &str) -> Fault {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let short = field.len() <= LONGEST_VERSION && field.bytes().all(plain);
+    Fault::Version {
+        requested: short.then(|| field.to_owned()),
+    }
+}
+
+/// The value of a field that may stand once.
+fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Fault> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => value
+            .map(HeaderValue::to_str)
+            .transpose()
+            .map_err(|_not_ascii| Fault::Header),
+        (_, Some(_)) => Err(Fault::Header),
+    }
+}
+
+/// A value that may be written as `=?base64?…?=`.
+fn decoded(text: &str) -> Result<String, Fault> {
+    let coded = text
+        .strip_prefix("=?base64?")
+        .and_then(|rest| rest.strip_suffix("?="));
+    let Some(coded) = coded else {
+        return Ok(text.to_owned());
+    };
+    let bytes = STANDARD.decode(coded).map_err(|_malformed| Fault::Header)?;
+    String::from_utf8(bytes).map_err(|_not_text| Fault::Header)
+}
