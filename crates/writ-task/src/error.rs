@@ -45,6 +45,9 @@ pub enum EnterError {
     /// The ledger does not know the task: it never did, or forgot it after its deadline.
     #[error("there is no such task")]
     Unknown,
+    /// Values were tried that nothing vouched for; a person has to look.
+    #[error("the task is paused: values were tried that nothing vouched for")]
+    Paused,
     /// Too many calls of the task, or of one above it, are in flight.
     #[error("{most} calls of the task are in flight, and that is the most")]
     TooManyInFlight {
@@ -62,6 +65,7 @@ impl EnterError {
     pub const fn reason(self) -> ReasonCode {
         match self {
             Self::Ended(_) | Self::Unknown => ReasonCode::TaskEnded,
+            Self::Paused => ReasonCode::TaskPaused,
             Self::TooManyInFlight { most: _ } => ReasonCode::TooManyInFlight,
             Self::SameCall => ReasonCode::NotReady,
         }
@@ -74,6 +78,9 @@ pub enum ReserveError {
     /// The task ended after the call began.
     #[error("the task has ended: {0}")]
     Ended(Ending),
+    /// Values were tried that nothing vouched for; a person has to look.
+    #[error("the task is paused: values were tried that nothing vouched for")]
+    Paused,
     /// The task does not hold the action.
     #[error("the task does not hold the action")]
     NotGranted,
@@ -94,6 +101,7 @@ impl ReserveError {
     pub const fn reason(self) -> ReasonCode {
         match self {
             Self::Ended(_) => ReasonCode::TaskEnded,
+            Self::Paused => ReasonCode::TaskPaused,
             Self::NotGranted => ReasonCode::ActionNotGranted,
             Self::Exhausted { task: _ } => ReasonCode::BudgetExhausted,
             Self::AlreadyReserved => ReasonCode::NotReady,

@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use writ_types::{
-    ActionName, AgentId, Budget, CallId, Charge, Facts, Grant, Label, TaskId, Tenant, Timestamp,
+    ActionName, AgentId, Budget, CallId, Charge, Facts, Grant, Label, Sighting, TaskId, Tenant,
+    Timestamp, ValueDigest,
 };
 
 use crate::{EndError, EnterError, Entered, OpenError, Reservation, ReserveError};
@@ -28,6 +29,20 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// [`OpenError`]; nothing is opened then.
     fn open(&self, grant: Grant, now: Timestamp)
     -> LedgerFuture<'_, Result<Arc<Grant>, OpenError>>;
+
+    /// The party that opened the task vouches for what it said, because it is not the agent: the prompt and the bounds vouch
+    /// for values, and the task does not begin with what agent and requester have read before (DESIGN §5, §6). Nothing of
+    /// the task has called yet.
+    ///
+    /// # Errors
+    ///
+    /// [`EndError`]: no such task.
+    fn attest(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        prompt: Option<Arc<str>>,
+    ) -> LedgerFuture<'_, Result<(), EndError>>;
 
     /// Registers a call of a live task, so that a kill can cut it. Dropping the [`Entered`] deregisters it.
     ///
@@ -71,7 +86,8 @@ pub trait Ledger: Send + Sync + fmt::Debug {
         now: Timestamp,
     ) -> LedgerFuture<'_, Result<Facts, ReserveError>>;
 
-    /// Adds labels to the whole task tree: what one task has read, its parents and children may know too.
+    /// Adds labels to the whole task tree: what one task has read, its parents and children may know too. Later tasks of the
+    /// agent and of the requester begin with them, unless somebody vouches for those ([`attest`](Self::attest)).
     ///
     /// # Errors
     ///
@@ -81,6 +97,52 @@ pub trait Ledger: Send + Sync + fmt::Debug {
         entered: &Entered,
         labels: &BTreeSet<Label>,
     ) -> LedgerFuture<'_, Result<(), EnterError>>;
+
+    /// Notes what a response held whose last byte was validated. A source vouches from here on in the whole tree, unless
+    /// the tree wrote the value itself, or a task of the same requester did and it has not cooled off.
+    ///
+    /// # Errors
+    ///
+    /// [`EnterError::Ended`] if the call was cut meanwhile.
+    fn note(
+        &self,
+        entered: &Entered,
+        read: &Read,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<(), EnterError>>;
+
+    /// Remembers the forms of what the call is about to write and nothing vouches for: read back, they vouch for nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`EnterError::Ended`] if the call was cut meanwhile. They are remembered all the same.
+    fn write(
+        &self,
+        entered: &Entered,
+        forms: &[ValueDigest],
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<(), EnterError>>;
+
+    /// Counts a refusal because nothing vouched for the values at `places`. The third for one of them pauses the whole
+    /// tree: whoever tries values is stopped before a person is worn out. `true` if it is paused now.
+    fn count_unvouched(
+        &self,
+        entered: &Entered,
+        action: &ActionName,
+        places: &BTreeSet<String>,
+    ) -> LedgerFuture<'_, bool>;
+
+    /// A person said yes to values for arguments of operations (`(argument, form)`). A paused tree goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`EndError`]: no such task.
+    fn endorse(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        values: &[(ValueDigest, ValueDigest)],
+    ) -> LedgerFuture<'_, Result<(), EndError>>;
 
     /// Ends a task and everything below it because its work is done. Calls in flight are cut.
     ///
@@ -123,6 +185,15 @@ pub trait Ledger: Send + Sync + fmt::Debug {
         limit: usize,
         now: Timestamp,
     ) -> LedgerFuture<'_, Vec<TaskStatus>>;
+}
+
+/// What a response held that was validated to its last byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Read {
+    /// The values of its sources.
+    pub sources: Vec<Sighting>,
+    /// The forms of everything that could be an argument, for the cards of approvals.
+    pub seen: Vec<ValueDigest>,
 }
 
 /// Why a task is over.
@@ -185,6 +256,8 @@ pub struct TaskStatus {
     pub grant: Arc<Grant>,
     /// Whether it may still act.
     pub state: TaskState,
+    /// Whether its tree is paused because values were tried that nothing vouched for.
+    pub paused: bool,
     /// What it and the tasks below it have spent, the calls whose intent is recorded.
     pub spent: Charge,
     /// What is reserved by calls whose intent is not recorded yet.

@@ -6,7 +6,9 @@
 //!
 //! Nothing here waits, reads a clock or touches a file: instants come in as arguments, and a restart's events too.
 
+mod carried;
 mod cut;
+mod detect;
 mod error;
 mod ledger;
 mod memory;
@@ -16,8 +18,9 @@ mod rebuild;
 mod tree;
 
 pub use cut::CutSignal;
+pub use detect::Detector;
 pub use error::{EndError, EnterError, OpenError, RebuildError, ReserveError};
-pub use ledger::{Cut, Ending, Ledger, LedgerFuture, TaskState, TaskStatus};
+pub use ledger::{Cut, Ending, Ledger, LedgerFuture, Read, TaskState, TaskStatus};
 pub use memory::MemoryLedger;
 pub use narrow::Widening;
 pub use proof::{Entered, Outcome, Reservation};

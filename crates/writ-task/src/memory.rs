@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::ops::Bound;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use writ_types::{
     ActionName, AgentId, CallId, Charge, Facts, Grant, Label, Limits, TaskId, Tenant, Timestamp,
+    ValueDigest,
 };
 
-use crate::ledger::{Cut, Ending, Ledger, LedgerFuture, TaskStatus};
+use crate::carried::Carried;
+use crate::ledger::{Cut, Ending, Ledger, LedgerFuture, Read, TaskStatus};
 use crate::proof::{Entered, Reservation};
 use crate::tree::{Before, Severed, Tree};
 use crate::{EndError, EnterError, OpenError, ReserveError};
@@ -22,6 +24,8 @@ use crate::{EndError, EnterError, OpenError, ReserveError};
 pub struct MemoryLedger {
     most_in_flight: usize,
     most_tasks: usize,
+    /// When this process began, if what earlier ones read and wrote is not known.
+    forgot: Option<Timestamp>,
     tenants: RwLock<BTreeMap<Tenant, Tasks>>,
 }
 
@@ -30,9 +34,22 @@ pub struct MemoryLedger {
 struct Tasks {
     trees: BTreeMap<TaskId, Arc<Tree>>,
     live: BTreeSet<(AgentId, TaskId)>,
+    carried: Mutex<Carried>,
 }
 
 impl Tasks {
+    fn new(forgot: Option<Timestamp>) -> Self {
+        let tasks = Self::default();
+        if let Some(now) = forgot {
+            tasks.carried(|carried| carried.forget(now));
+        }
+        tasks
+    }
+
+    fn carried<T>(&self, act: impl FnOnce(&mut Carried) -> T) -> T {
+        act(&mut self.carried.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The live tasks of an agent.
     fn of_agent(&self, agent: AgentId) -> impl Iterator<Item = TaskId> {
         let first = TaskId::new(Timestamp::from_millis(0), [0; 10]);
@@ -49,7 +66,21 @@ impl MemoryLedger {
         Self {
             most_in_flight: limits.task_in_flight,
             most_tasks: limits.agent_tasks,
+            forgot: None,
             tenants: RwLock::new(BTreeMap::new()),
+        }
+    }
+
+    /// What earlier processes read and wrote is not known: agents that nobody vouches for begin as if they had read
+    /// everything, and what is read vouches for nothing until what was written before `now` has cooled off.
+    pub fn forget(&mut self, now: Timestamp) {
+        self.forgot = Some(now);
+        let tenants = self
+            .tenants
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        for tasks in tenants.values() {
+            tasks.carried(|carried| carried.forget(now));
         }
     }
 
@@ -97,8 +128,13 @@ impl MemoryLedger {
         task: TaskId,
         labels: &BTreeSet<Label>,
     ) -> bool {
-        self.tree(tenant, task)
-            .is_some_and(|tree| tree.add_labels(task, labels) != Err(EnterError::Unknown))
+        let Some(tree) = self.tree(tenant, task) else {
+            return false;
+        };
+        if let Some(status) = tree.status(task) {
+            self.carry(&status.grant, |carried| carried.read(&status.grant, labels));
+        }
+        tree.add_labels(task, labels) != Err(EnterError::Unknown)
     }
 
     pub(crate) fn insert(
@@ -114,7 +150,9 @@ impl MemoryLedger {
         let grant = Arc::new(grant);
         // Held to the end: the number of tasks and the freedom of the id are true when the task is in.
         let mut tenants = self.write();
-        let tasks = tenants.entry(grant.tenant.clone()).or_default();
+        let tasks = tenants
+            .entry(grant.tenant.clone())
+            .or_insert_with(|| Tasks::new(self.forgot));
         if tasks.trees.contains_key(&grant.task) {
             return Err(OpenError::Exists);
         }
@@ -129,7 +167,15 @@ impl MemoryLedger {
                 tree.open_below(parent, Arc::clone(&grant), before, now)?;
                 Arc::clone(tree)
             }
-            None => Arc::new(Tree::of(Arc::clone(&grant), before)),
+            None => {
+                let mut before = before;
+                if most_tasks.is_some() {
+                    // Opened now, not put back: it begins with what its agent knows.
+                    let labels = tasks.carried(|carried| carried.labels(&grant));
+                    before.get_or_insert_default().labels.extend(labels);
+                }
+                Arc::new(Tree::of(Arc::clone(&grant), before))
+            }
         };
         tasks.trees.insert(grant.task, tree);
         tasks.live.insert((grant.agent, grant.task));
@@ -139,7 +185,9 @@ impl MemoryLedger {
     /// Knows a sub-task of the log as ended, so that what the log says it spent counts against the tasks above it.
     pub(crate) fn insert_ended(&self, grant: Grant) {
         let mut tenants = self.write();
-        let tasks = tenants.entry(grant.tenant.clone()).or_default();
+        let tasks = tenants
+            .entry(grant.tenant.clone())
+            .or_insert_with(|| Tasks::new(self.forgot));
         let above = grant.parent.and_then(|parent| tasks.trees.get(&parent));
         if let Some(tree) = above.map(Arc::clone)
             && !tasks.trees.contains_key(&grant.task)
@@ -174,6 +222,9 @@ impl MemoryLedger {
             forgotten.extend(tasks.into_iter().map(|task| (tenant, task)));
         }
         let cut = self.retire(severed);
+        for tasks in self.read().values() {
+            tasks.carried(|carried| carried.sweep(now));
+        }
         if !forgotten.is_empty() {
             let mut tenants = self.write();
             for (tenant, task) in forgotten {
@@ -183,6 +234,81 @@ impl MemoryLedger {
             }
         }
         cut
+    }
+
+    /// Changes what outlives the task's tasks.
+    fn carry<T: Default>(&self, grant: &Grant, act: impl FnOnce(&mut Carried) -> T) -> T {
+        let tenants = self.read();
+        let tasks = tenants.get(&grant.tenant);
+        tasks.map_or_else(T::default, |tasks| tasks.carried(act))
+    }
+
+    fn attest_at(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        prompt: Option<Arc<str>>,
+    ) -> Result<(), EndError> {
+        let tree = self.tree(tenant, task).ok_or(EndError::Unknown)?;
+        let status = tree.status(task).ok_or(EndError::Unknown)?;
+        if !tree.attest(task, prompt) {
+            return Err(EndError::Unknown);
+        }
+        if status.grant.parent.is_none() {
+            let others: Vec<Arc<Tree>> = {
+                let tenants = self.read();
+                let tasks = tenants.get(tenant).into_iter();
+                tasks
+                    .flat_map(|tasks| {
+                        let own = tasks.of_agent(status.grant.agent);
+                        own.filter_map(|task| tasks.trees.get(&task))
+                            .map(Arc::clone)
+                    })
+                    .filter(|other| !Arc::ptr_eq(other, &tree))
+                    .collect()
+            };
+            let live = others.iter().flat_map(|tree| tree.live_labels()).collect();
+            self.carry(&status.grant, |carried| {
+                carried.begin_anew(&status.grant, &live)
+            });
+        }
+        Ok(())
+    }
+
+    fn label_at(&self, entered: &Entered, labels: &BTreeSet<Label>) -> Result<(), EnterError> {
+        let grant = &entered.grant;
+        if !labels.is_empty() {
+            self.carry(grant, |carried| carried.read(grant, labels));
+        }
+        entered.tree.add_labels(grant.task, labels)
+    }
+
+    fn note_at(&self, entered: &Entered, read: &Read, now: Timestamp) -> Result<(), EnterError> {
+        let grant = &entered.grant;
+        let sources: Vec<_> = if read.sources.is_empty() {
+            Vec::new()
+        } else {
+            self.carry(grant, |carried| {
+                let sources = read.sources.iter();
+                let vouching = sources.filter(|one| !carried.has_written(grant, one.form, now));
+                vouching.collect()
+            })
+        };
+        let tree = &entered.tree;
+        tree.note(grant.task, entered.call, &sources, &read.seen)
+    }
+
+    fn write_at(
+        &self,
+        entered: &Entered,
+        forms: &[ValueDigest],
+        now: Timestamp,
+    ) -> Result<(), EnterError> {
+        let grant = &entered.grant;
+        if !forms.is_empty() {
+            self.carry(grant, |carried| carried.write(grant, forms, now));
+        }
+        entered.tree.write(grant.task, forms)
     }
 
     /// Takes what has ended off the agents' lists, and wakes what was cut.
@@ -323,8 +449,55 @@ impl Ledger for MemoryLedger {
         entered: &Entered,
         labels: &BTreeSet<Label>,
     ) -> LedgerFuture<'_, Result<(), EnterError>> {
-        let added = entered.tree.add_labels(entered.grant.task, labels);
-        Box::pin(ready(added))
+        Box::pin(ready(self.label_at(entered, labels)))
+    }
+
+    fn attest(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        prompt: Option<Arc<str>>,
+    ) -> LedgerFuture<'_, Result<(), EndError>> {
+        Box::pin(ready(self.attest_at(tenant, task, prompt)))
+    }
+
+    fn note(
+        &self,
+        entered: &Entered,
+        read: &Read,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<(), EnterError>> {
+        Box::pin(ready(self.note_at(entered, read, now)))
+    }
+
+    fn write(
+        &self,
+        entered: &Entered,
+        forms: &[ValueDigest],
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<(), EnterError>> {
+        Box::pin(ready(self.write_at(entered, forms, now)))
+    }
+
+    fn count_unvouched(
+        &self,
+        entered: &Entered,
+        action: &ActionName,
+        places: &BTreeSet<String>,
+    ) -> LedgerFuture<'_, bool> {
+        let paused = !places.is_empty() && entered.tree.count_unvouched(action, places);
+        Box::pin(ready(paused))
+    }
+
+    fn endorse(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        values: &[(ValueDigest, ValueDigest)],
+    ) -> LedgerFuture<'_, Result<(), EndError>> {
+        let tree = self.tree(tenant, task);
+        let known = tree.is_some_and(|tree| tree.endorse(task, values));
+        Box::pin(ready(known.then_some(()).ok_or(EndError::Unknown)))
     }
 
     fn close(&self, tenant: &Tenant, task: TaskId) -> LedgerFuture<'_, Result<Cut, EndError>> {

@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use writ_types::{ActionName, Budget, CallId, Charge, Facts, Grant, Label, TaskId, Timestamp};
+use writ_types::{
+    ActionName, ArgumentOrigins, Budget, CallId, Charge, Facts, Grant, Label, Origins, Sighting,
+    TaskId, Timestamp, ValueDigest, Vouching,
+};
 
 use crate::cut::CutFlag;
 use crate::ledger::{Cut, Ending, TaskState, TaskStatus};
@@ -17,6 +20,12 @@ use crate::{EnterError, OpenError, ReserveError};
 
 /// Deepest nesting of sub-tasks; each level is one more budget to look at for every call below it.
 pub(crate) const MOST_DEPTH: usize = 16;
+
+/// After so many refusals for the values of one parameter the tree is paused.
+const MOST_UNVOUCHED: u8 = 3;
+
+/// Most parameters whose refusals are counted each. Beyond, the tree is paused.
+const MOST_PARAMETERS: usize = 64;
 
 pub(crate) struct Tree {
     state: Mutex<State>,
@@ -34,6 +43,8 @@ struct State {
     nodes: Nodes,
     root: TaskId,
     labels: BTreeSet<Label>,
+    // None until something was noted: most trees never need it.
+    flow: Option<Box<Flow>>,
     // Of the whole tree, so that a sub-task does not begin to count from zero.
     // In the order of the actions.
     operations: Vec<Count>,
@@ -42,6 +53,15 @@ struct State {
 /// The tasks of a tree in the order of their ids. No map: a leaf of a B-tree has room for eleven, most trees are one
 /// task, and an open task is to cost little.
 struct Nodes(Vec<Node>);
+
+/// What values a tree knows, and which were tried in vain.
+#[derive(Default)]
+struct Flow {
+    // Shared with the calls that have its facts; copied when it changes under them.
+    origins: Arc<Origins>,
+    unvouched: BTreeMap<(ActionName, String), u8>,
+    paused: bool,
+}
 
 struct Count {
     action: ActionName,
@@ -54,6 +74,9 @@ struct Node {
     // The task itself, its parent, … the root.
     lineage: Arc<[TaskId]>,
     ended: Option<Ending>,
+    // Whether the party that opened it vouches for its bounds, and for this prompt.
+    attested: bool,
+    prompt: Option<Arc<str>>,
     // Both with everything below it.
     spent: Charge,
     reserved: Charge,
@@ -97,6 +120,7 @@ impl Tree {
             nodes: Nodes(Vec::with_capacity(1)),
             root,
             labels: before.labels,
+            flow: None,
             operations: Vec::new(),
         };
         state.count_seen(before.seen);
@@ -153,6 +177,9 @@ impl Tree {
         let mut state = self.lock();
         let node = state.nodes.get(task).ok_or(EnterError::Unknown)?;
         node.live(now).map_err(EnterError::Ended)?;
+        if state.is_paused() {
+            return Err(EnterError::Paused);
+        }
         if node.flight(call).is_some() {
             return Err(EnterError::SameCall);
         }
@@ -211,8 +238,13 @@ impl Tree {
         let mut state = self.lock();
         // A task with a call in flight is never forgotten, so a missing one is an ended one.
         let gone = ReserveError::Ended(Ending::Deadline);
+        let paused = state.is_paused();
         let node = state.nodes.get_mut(task).ok_or(gone)?;
         node.live(now).map_err(ReserveError::Ended)?;
+        // Calls of the same task race for the last try.
+        if paused {
+            return Err(ReserveError::Paused);
+        }
         if !node.grant.holds(action) {
             return Err(ReserveError::NotGranted);
         }
@@ -276,6 +308,10 @@ impl Tree {
         let lineage = state.nodes.get(task).map(|node| Arc::clone(&node.lineage));
         if let Some(lineage) = &lineage {
             state.spend(lineage, action, charge);
+            if charge.writes > 0 {
+                // What it wrote is not in the log.
+                Arc::make_mut(&mut state.flow().origins).lose();
+            }
         }
         lineage.is_some()
     }
@@ -290,6 +326,98 @@ impl Tree {
         state.labels.extend(labels.iter().cloned());
         let node = state.nodes.get(task).ok_or(EnterError::Unknown)?;
         node.ended.map_or(Ok(()), |why| Err(EnterError::Ended(why)))
+    }
+
+    /// Somebody vouches for a task's bounds and prompt; `false` if it is not known. A root begins without labels.
+    pub(crate) fn attest(&self, task: TaskId, prompt: Option<Arc<str>>) -> bool {
+        let mut state = self.lock();
+        if state.root == task {
+            state.labels.clear();
+        }
+        let node = state.nodes.get_mut(task);
+        if let Some(node) = node {
+            node.attested = true;
+            node.prompt = prompt;
+            return true;
+        }
+        false
+    }
+
+    /// The labels of the tree, if a task of it may still act.
+    pub(crate) fn live_labels(&self) -> BTreeSet<Label> {
+        let state = self.lock();
+        if state.nodes.0.iter().any(|node| node.ended.is_none()) {
+            state.labels.clone()
+        } else {
+            BTreeSet::new()
+        }
+    }
+
+    /// Notes sources and sightings, and says whether `task` may still act.
+    pub(crate) fn note(
+        &self,
+        task: TaskId,
+        call: CallId,
+        sources: &[&Sighting],
+        seen: &[ValueDigest],
+    ) -> Result<(), EnterError> {
+        let mut state = self.lock();
+        let node = state.nodes.get(task).ok_or(EnterError::Unknown)?;
+        node.ended
+            .map_or(Ok(()), |why| Err(EnterError::Ended(why)))?;
+        if !(sources.is_empty() && seen.is_empty()) {
+            let origins = Arc::make_mut(&mut state.flow().origins);
+            for sighting in sources {
+                origins.note(sighting);
+            }
+            origins.see(seen, call);
+        }
+        Ok(())
+    }
+
+    /// Remembers what is about to be written, and says whether `task` may still act.
+    pub(crate) fn write(&self, task: TaskId, forms: &[ValueDigest]) -> Result<(), EnterError> {
+        let mut state = self.lock();
+        if !forms.is_empty() {
+            Arc::make_mut(&mut state.flow().origins).write(forms);
+        }
+        let node = state.nodes.get(task).ok_or(EnterError::Unknown)?;
+        node.ended.map_or(Ok(()), |why| Err(EnterError::Ended(why)))
+    }
+
+    /// Counts a refusal for values that nothing vouched for; `true` if the tree is paused now.
+    pub(crate) fn count_unvouched(&self, action: &ActionName, places: &BTreeSet<String>) -> bool {
+        let mut state = self.lock();
+        let flow = state.flow();
+        for place in places {
+            let parameter = (action.clone(), place.clone());
+            if flow.unvouched.len() >= MOST_PARAMETERS && !flow.unvouched.contains_key(&parameter) {
+                flow.paused = true;
+                break;
+            }
+            let count = flow.unvouched.entry(parameter).or_default();
+            *count = count.saturating_add(1);
+            flow.paused |= *count >= MOST_UNVOUCHED;
+        }
+        flow.paused
+    }
+
+    /// A person said yes to values, and the tree goes on; `false` if the task is not known.
+    pub(crate) fn endorse(&self, task: TaskId, values: &[(ValueDigest, ValueDigest)]) -> bool {
+        let mut state = self.lock();
+        if state.nodes.get(task).is_none() {
+            return false;
+        }
+        let flow = state.flow();
+        flow.paused = false;
+        flow.unvouched.clear();
+        if !values.is_empty() {
+            let origins = Arc::make_mut(&mut flow.origins);
+            for (argument, form) in values {
+                origins.endorse(*argument, *form);
+            }
+        }
+        true
     }
 
     /// Ends a task and everything below it; none if it is not known.
@@ -339,6 +467,7 @@ impl Tree {
         Some(TaskStatus {
             grant: Arc::clone(&node.grant),
             state: node.ended.map_or(TaskState::Live, TaskState::Ended),
+            paused: state.is_paused(),
             spent: node.spent,
             reserved: node.reserved,
             left: node.ended.map_or_else(|| state.left(node), |_| NOTHING),
@@ -449,6 +578,8 @@ impl State {
             grant,
             lineage,
             ended,
+            attested: false,
+            prompt: None,
             spent,
             reserved: Charge::default(),
             in_flight: 0,
@@ -456,6 +587,25 @@ impl State {
             children: Vec::new(),
         };
         self.nodes.insert(node);
+    }
+
+    fn flow(&mut self) -> &mut Flow {
+        self.flow.get_or_insert_default()
+    }
+
+    fn is_paused(&self) -> bool {
+        self.flow.as_ref().is_some_and(|flow| flow.paused)
+    }
+
+    /// What vouches for the values of a call of `node`: what was said to it and to those above it, what the tree has read.
+    fn vouching(&self, node: &Node) -> Vouching {
+        let attested = || self.chain(&node.lineage).filter(|node| node.attested);
+        let bounded = attested().filter(|node| !node.grant.bounds.is_empty());
+        Vouching {
+            prompts: attested().filter_map(|node| node.prompt.clone()).collect(),
+            bounds: bounded.map(|node| Arc::clone(&node.grant)).collect(),
+            origins: self.flow.as_ref().map(|flow| Arc::clone(&flow.origins)),
+        }
     }
 
     /// Changes the counters of an action, which begin at zero.
@@ -548,6 +698,8 @@ impl State {
             left: own.map_or(NOTHING, |node| self.left(node)),
             seen: seen.map(|count| count.action.to_string()).collect(),
             operation: action.operation.clone(),
+            vouching: own.map_or_else(Vouching::default, |node| self.vouching(node)),
+            arguments: ArgumentOrigins::default(),
         }
     }
 

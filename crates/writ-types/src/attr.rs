@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Budget, Charge, Label, OperationId, Timestamp};
+use crate::{ArgumentOrigins, Budget, Charge, Label, OperationId, Timestamp, Vouching};
 
 /// The type of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +118,10 @@ pub struct Facts {
     pub seen: BTreeSet<String>,
     /// The operation.
     pub operation: OperationId,
+    /// What vouches for the values of its arguments.
+    pub vouching: Vouching,
+    /// Where those values come from, as the gateway found by it.
+    pub arguments: ArgumentOrigins,
 }
 
 #[cfg(test)]

@@ -214,9 +214,10 @@ impl FromStr for Kind {
         if let Some(known) = Self::KNOWN.into_iter().find(|kind| kind.as_str() == text) {
             return Ok(known);
         }
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        let begins = text.starts_with(|first: char| first.is_ascii_lowercase());
-        if begins && text.len() <= 32 && text.bytes().all(plain) {
+        let plain = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
+        };
+        if !text.is_empty() && text.len() <= 32 && text.bytes().all(plain) {
             Ok(Self::Own(text.into()))
         } else {
             Err(NameError::Word {

@@ -50,7 +50,7 @@ pub use name::{
     ActionName, ApiId, CredentialName, NameError, OperationId, OwnerName, PurposeName,
     RESERVED_API_IDS, Tenant,
 };
-pub use origin::{Mark, Origin, Source, Trust};
+pub use origin::{Origin, ValueDigest};
 pub use principal::{Binding, Mode, Principal, Requester};
 pub use problem::{Problem, Remedy, RemedyKind, Verdict};
 pub use reason::{Category, Outlook, ReasonCode};
@@ -60,4 +60,4 @@ pub use secret::Secret;
 pub use spiffe::{SpiffeError, SpiffeId, TrustDomain};
 pub use task::{Grant, TaskRequest, TaskRequestError};
 pub use time::{Clock, ClockError, ManualClock, Monotonic, Timestamp, WallGuard};
-pub use vouching::{Argument, Origins, Sighting, Vouching};
+pub use vouching::{Argument, ArgumentOrigins, Origins, Sighting, Vouching};

@@ -1,50 +1,8 @@
 //! What vouches for a value (DESIGN §2 "origin").
 
 use std::fmt;
-use std::str::FromStr;
 
-use crate::{Canonical, KeyedDigest, Kind, Secret};
-
-/// How far a response field is trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Trust {
-    /// The API mints the value or its owner entered it: it vouches.
-    Trusted,
-    /// The other party chose it, such as the sender of a message: it vouches only for a reply to that same object.
-    Party,
-}
-
-impl Trust {
-    /// The word in overlays.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Trusted => "trusted",
-            Self::Party => "party",
-        }
-    }
-}
-
-impl FromStr for Trust {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "trusted" => Ok(Self::Trusted),
-            "party" => Ok(Self::Party),
-            _ => Err("a source's `trust` is `trusted` or `party`"),
-        }
-    }
-}
-
-/// A response field whose values vouch (`x-writ: {source: {trust, kind}}`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Source {
-    /// How far it is trusted.
-    pub trust: Trust,
-    /// What its values are.
-    pub kind: Kind,
-}
+use crate::{Canonical, KeyedDigest, Secret};
 
 /// Where a value of a sensitive argument comes from, the strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,22 +56,22 @@ impl fmt::Display for Origin {
 
 /// A value, known again but not known: the first half of a keyed digest of its kind and form.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mark([u8; 16]);
+pub struct ValueDigest([u8; 16]);
 
-impl Mark {
-    /// The mark of a value.
+impl ValueDigest {
+    /// The digest of a value.
     #[must_use]
     pub fn of(key: &Secret<[u8; 32]>, value: &Canonical) -> Self {
         Self::of_parts(key, "value", &[value.kind().as_str(), value.as_str()])
     }
 
-    /// The mark of a form whatever kind it is read as: what a task has written is known again under every kind.
+    /// The digest of a form whatever kind it is read as: what a task has written is known again under every kind.
     #[must_use]
     pub fn of_form(key: &Secret<[u8; 32]>, value: &Canonical) -> Self {
         Self::of_parts(key, "form", &[value.as_str()])
     }
 
-    /// The mark of a value that counts for one argument of one operation alone.
+    /// The digest of a value that counts for one argument of one operation alone.
     #[must_use]
     pub fn of_argument(
         key: &Secret<[u8; 32]>,
@@ -125,7 +83,7 @@ impl Mark {
         Self::of_parts(key, "argument", &parts)
     }
 
-    /// The mark of a party's value together with the object it belongs to.
+    /// The digest of a party's value together with the object it belongs to.
     #[must_use]
     pub fn of_reply(key: &Secret<[u8; 32]>, object: &Canonical, value: &Canonical) -> Self {
         let (object_kind, kind) = (object.kind().as_str(), value.kind().as_str());
@@ -142,50 +100,51 @@ impl Mark {
             hasher.update(part.as_bytes());
         }
         let digest = hasher.finish();
-        let mut mark = [0; 16];
-        for (to, from) in mark.iter_mut().zip(digest.as_bytes()) {
+        let mut half = [0; 16];
+        for (to, from) in half.iter_mut().zip(digest.as_bytes()) {
             *to = *from;
         }
-        Self(mark)
+        Self(half)
     }
 }
 
-impl fmt::Debug for Mark {
+impl fmt::Debug for ValueDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Mark")
+        f.write_str("ValueDigest")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Kind;
 
     #[test]
-    fn a_mark_is_of_one_value_in_one_use_under_one_key() {
+    fn a_ownis_of_one_value_in_one_use_under_one_key() {
         let (key, other) = (Secret::new([1; 32]), Secret::new([2; 32]));
         let value = |kind: &str, text: &str| kind.parse::<Kind>().unwrap().of_text(text).unwrap();
         let bob = value("user", "Bob");
-        let mark = Mark::of(&key, &bob);
-        assert_eq!(mark, Mark::of(&key, &value("user", "Bob")));
-        let marks = [
-            Mark::of(&other, &bob),
-            Mark::of(&key, &value("user", "Eve")),
-            Mark::of(&key, &value("channel", "Bob")),
-            Mark::of_form(&key, &bob),
-            Mark::of_argument(&key, "chat:send", "/body/to", &bob),
-            Mark::of_reply(&key, &value("message", "7"), &bob),
+        let own = ValueDigest::of(&key, &bob);
+        assert_eq!(own, ValueDigest::of(&key, &value("user", "Bob")));
+        let others = [
+            ValueDigest::of(&other, &bob),
+            ValueDigest::of(&key, &value("user", "Eve")),
+            ValueDigest::of(&key, &value("channel", "Bob")),
+            ValueDigest::of_form(&key, &bob),
+            ValueDigest::of_argument(&key, "chat:send", "/body/to", &bob),
+            ValueDigest::of_reply(&key, &value("message", "7"), &bob),
         ];
-        for other in marks {
-            assert_ne!(mark, other);
+        for other in others {
+            assert_ne!(own, other);
         }
         assert_eq!(
-            Mark::of_form(&key, &bob),
-            Mark::of_form(&key, &value("channel", "Bob")),
+            ValueDigest::of_form(&key, &bob),
+            ValueDigest::of_form(&key, &value("channel", "Bob")),
             "what was written is known again under every kind"
         );
         assert_ne!(
-            Mark::of_argument(&key, "a", "bc", &bob),
-            Mark::of_argument(&key, "ab", "c", &bob)
+            ValueDigest::of_argument(&key, "a", "bc", &bob),
+            ValueDigest::of_argument(&key, "ab", "c", &bob)
         );
     }
 
@@ -200,8 +159,5 @@ mod tests {
         ];
         assert!(vouching.into_iter().all(Origin::vouches));
         assert!(!Origin::Seen.vouches() && !Origin::Unseen.vouches());
-        assert_eq!("trusted".parse(), Ok(Trust::Trusted));
-        assert_eq!("party".parse(), Ok(Trust::Party));
-        assert!("untrusted".parse::<Trust>().is_err());
     }
 }

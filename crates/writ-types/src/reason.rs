@@ -155,6 +155,10 @@ reasons! {
     ActionNotGranted "action_not_granted" 403 Policy Never NewTask "The task does not hold this action", "This action is not part of the task. Do not try another way; ask whoever gave you the task.";
     /// An argument lies outside the task's bounds.
     OutsideBounds "outside_bounds" 403 Policy NotLikeThis NarrowArguments "Outside the task's bounds", "An argument is outside what this task was opened for.";
+    /// A value of a sensitive argument has no origin that vouches for it. The same words whatever is known of the value.
+    ValueNotVouched "value_not_vouched" 403 Policy NotLikeThis NarrowArguments "A value is not vouched for", "A value in the call comes from nowhere that may decide it. Use values from the task itself; do not try others.";
+    /// Values were tried that nothing vouched for, and the task waits for a person.
+    TaskPaused "task_paused" 403 Policy Never AskOwner "The task is paused", "This task is paused until a person has looked at it. Do not retry and do not try another way; report back.";
     /// A policy forbids the call.
     Forbidden "forbidden" 403 Policy Never AskOwner "Forbidden by policy", "A policy forbids this call. Do not try another way; ask the owner.";
     /// No policy permits the call.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::{ActionName, BoundPointer, CallId, Canonical, Grant, Mark, Origin, Secret};
+use crate::{ActionName, BoundPointer, CallId, Canonical, Grant, Origin, Secret, ValueDigest};
 
 /// The facts of one call from which the origins of its arguments are told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,14 +20,14 @@ pub struct Vouching {
     pub origins: Option<Arc<Origins>>,
 }
 
-/// The values a tree of tasks knows, as marks. Bounded: what finds no room vouches for nothing.
+/// The values a tree of tasks knows, as digests. Bounded: what finds no room vouches for nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins {
-    vouched: BTreeMap<Mark, Origin>,
+    vouched: BTreeMap<ValueDigest, Origin>,
     /// The forms of what is in `vouched`, whatever their kind.
-    forms: BTreeSet<Mark>,
-    written: BTreeSet<Mark>,
-    seen: BTreeMap<Mark, CallId>,
+    forms: BTreeSet<ValueDigest>,
+    written: BTreeSet<ValueDigest>,
+    seen: BTreeMap<ValueDigest, CallId>,
     /// Something was written that is not in `written`.
     lost: bool,
 }
@@ -36,9 +36,9 @@ pub struct Origins {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sighting {
     /// What it vouches for: the value, or for a party's field the value together with its object.
-    pub mark: Mark,
+    pub value: ValueDigest,
     /// Its form, by which it is known whether the task wrote it itself.
-    pub form: Mark,
+    pub form: ValueDigest,
     /// How it vouches.
     pub origin: Origin,
 }
@@ -47,41 +47,41 @@ impl Origins {
     /// Most values that vouch, most that were written and most that were seen, each.
     pub const MOST: usize = 4096;
 
-    /// How the marked value is vouched for, if it is.
+    /// How the value is vouched for, if it is.
     #[must_use]
-    pub fn origin(&self, mark: Mark) -> Option<Origin> {
-        self.vouched.get(&mark).copied()
+    pub fn origin(&self, value: ValueDigest) -> Option<Origin> {
+        self.vouched.get(&value).copied()
     }
 
     /// The call whose response last had a value of this form, whatever vouches for it.
     #[must_use]
-    pub fn seen_in(&self, form: Mark) -> Option<CallId> {
+    pub fn seen_in(&self, form: ValueDigest) -> Option<CallId> {
         self.seen.get(&form).copied()
     }
 
     /// Whether a value of this form vouches already: writing it launders nothing.
     #[must_use]
-    pub fn knows_form(&self, form: Mark) -> bool {
+    pub fn knows_form(&self, form: ValueDigest) -> bool {
         self.forms.contains(&form)
     }
 
     /// Whether the task wrote a value of this form that nothing vouched for; if that is not known, it did.
     #[must_use]
-    pub fn has_written(&self, form: Mark) -> bool {
+    pub fn has_written(&self, form: ValueDigest) -> bool {
         self.lost || self.written.contains(&form)
     }
 
     /// A source had a value. It vouches, unless the task itself put it there; `false` if it does not.
     pub fn note(&mut self, sighting: &Sighting) -> bool {
-        let noted = !self.has_written(sighting.form) && self.has_room(sighting.mark);
+        let noted = !self.has_written(sighting.form) && self.has_room(sighting.value);
         if noted {
-            self.vouch(sighting.mark, sighting.form, sighting.origin);
+            self.vouch(sighting.value, sighting.form, sighting.origin);
         }
         noted
     }
 
     /// A person said yes to a value for one argument; `false` if there is no room for it.
-    pub fn endorse(&mut self, argument: Mark, form: Mark) -> bool {
+    pub fn endorse(&mut self, argument: ValueDigest, form: ValueDigest) -> bool {
         let room = self.has_room(argument);
         if room {
             self.vouch(argument, form, Origin::Endorsement);
@@ -89,18 +89,18 @@ impl Origins {
         room
     }
 
-    fn has_room(&self, mark: Mark) -> bool {
-        self.vouched.len() < Self::MOST || self.vouched.contains_key(&mark)
+    fn has_room(&self, value: ValueDigest) -> bool {
+        self.vouched.len() < Self::MOST || self.vouched.contains_key(&value)
     }
 
-    fn vouch(&mut self, mark: Mark, form: Mark, origin: Origin) {
-        let known = self.vouched.entry(mark).or_insert(origin);
+    fn vouch(&mut self, value: ValueDigest, form: ValueDigest, origin: Origin) {
+        let known = self.vouched.entry(value).or_insert(origin);
         *known = (*known).min(origin);
         self.forms.insert(form);
     }
 
     /// The task is about to write values of these forms that nothing vouches for.
-    pub fn write(&mut self, forms: &[Mark]) {
+    pub fn write(&mut self, forms: &[ValueDigest]) {
         for form in forms {
             if self.written.len() < Self::MOST || self.written.contains(form) {
                 self.written.insert(*form);
@@ -116,12 +116,49 @@ impl Origins {
     }
 
     /// A response had values of these forms. For the card of an approval alone: it vouches for nothing.
-    pub fn see(&mut self, forms: &[Mark], call: CallId) {
+    pub fn see(&mut self, forms: &[ValueDigest], call: CallId) {
         for form in forms {
             if self.seen.len() < Self::MOST || self.seen.contains_key(form) {
                 self.seen.insert(*form, call);
             }
         }
+    }
+}
+
+/// Where the values of a call's sensitive arguments come from, by the arguments' places.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ArgumentOrigins {
+    /// Each place that was judged, and the weakest origin of a value there.
+    pub weakest: BTreeMap<String, Origin>,
+}
+
+impl ArgumentOrigins {
+    /// A value at `place` has this origin.
+    pub fn add(&mut self, place: &str, origin: Origin) {
+        let weakest = self.weakest.entry(place.to_owned()).or_insert(origin);
+        *weakest = (*weakest).max(origin);
+    }
+
+    /// The places with a value that nothing vouches for.
+    pub fn unvouched(&self) -> impl Iterator<Item = &str> {
+        self.those(|origin| !origin.vouches())
+    }
+
+    /// The places all of whose values stand in the prompt or in bounds that vouch.
+    pub fn prompted(&self) -> impl Iterator<Item = &str> {
+        self.those(|origin| origin <= Origin::Prompt && origin != Origin::Endorsement)
+    }
+
+    /// The places with a value that was seen in content that nothing vouches for, or that the task wrote itself.
+    pub fn untrusted(&self) -> impl Iterator<Item = &str> {
+        self.those(|origin| origin == Origin::Seen)
+    }
+
+    fn those(&self, wanted: impl Fn(Origin) -> bool) -> impl Iterator<Item = &str> {
+        let places = self.weakest.iter();
+        places
+            .filter(move |(_, origin)| wanted(**origin))
+            .map(|(place, _)| place.as_str())
     }
 }
 
@@ -157,21 +194,25 @@ impl Vouching {
         if self.is_bound(argument.action, argument.place) {
             return Origin::Bounds;
         }
-        let known = |mark| self.origins.as_deref().and_then(|known| known.origin(mark));
+        let known = |digest| {
+            self.origins
+                .as_deref()
+                .and_then(|known| known.origin(digest))
+        };
         let (action, place) = (argument.action.to_string(), argument.place.to_string());
         let mut objects = argument.objects.iter();
-        if let Some(endorsed) = known(Mark::of_argument(key, &action, &place, value)) {
+        if let Some(endorsed) = known(ValueDigest::of_argument(key, &action, &place, value)) {
             endorsed
         } else if self.prompts.iter().any(|prompt| value.is_in(prompt)) {
             Origin::Prompt
-        } else if let Some(field) = known(Mark::of(key, value)) {
+        } else if let Some(field) = known(ValueDigest::of(key, value)) {
             field
         } else if let Some(party) =
-            objects.find_map(|object| known(Mark::of_reply(key, object, value)))
+            objects.find_map(|object| known(ValueDigest::of_reply(key, object, value)))
         {
             party
         } else if self.origins.as_deref().is_some_and(|origins| {
-            let form = Mark::of_form(key, value);
+            let form = ValueDigest::of_form(key, value);
             origins.seen_in(form).is_some() || origins.has_written(form)
         }) {
             Origin::Seen

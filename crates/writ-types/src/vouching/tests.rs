@@ -12,8 +12,8 @@ fn value(kind: &str, text: &str) -> Canonical {
 
 fn sighting(value: &Canonical) -> Sighting {
     Sighting {
-        mark: Mark::of(&KEY, value),
-        form: Mark::of_form(&KEY, value),
+        value: ValueDigest::of(&KEY, value),
+        form: ValueDigest::of_form(&KEY, value),
         origin: Origin::Field,
     }
 }
@@ -56,9 +56,13 @@ fn a_value_is_vouched_for_by_prompt_field_or_endorsement_and_by_nothing_else() {
     let call = CallId::new(crate::Timestamp::from_secs(1), [0; 10]);
     let task = with("Pay Bob; the file is 13", |origins| {
         assert!(origins.note(&sighting(&value("iban", landlord))));
-        origins.see(&[Mark::of_form(&KEY, &value("iban", attacker))], call);
-        let argument = Mark::of_argument(&KEY, "bank:send", "/body/to", &value("user", "Eve"));
-        assert!(origins.endorse(argument, Mark::of_form(&KEY, &value("user", "Eve"))));
+        origins.see(
+            &[ValueDigest::of_form(&KEY, &value("iban", attacker))],
+            call,
+        );
+        let argument =
+            ValueDigest::of_argument(&KEY, "bank:send", "/body/to", &value("user", "Eve"));
+        assert!(origins.endorse(argument, ValueDigest::of_form(&KEY, &value("user", "Eve"))));
     });
     for (kind, text, wanted) in [
         ("user", "Bob", "prompt"),
@@ -86,7 +90,7 @@ fn what_the_task_wrote_does_not_come_back_as_trusted() {
         value("iban", "GB29NWBK60161331926819"),
     );
     let task = with("", |origins| {
-        origins.write(&[Mark::of_form(&KEY, &own)]);
+        origins.write(&[ValueDigest::of_form(&KEY, &own)]);
         assert!(
             !origins.note(&sighting(&own)),
             "read back from a trusted field"
@@ -101,7 +105,7 @@ fn what_the_task_wrote_does_not_come_back_as_trusted() {
     // Read first, then written: it vouched when it was written.
     let task = with("", |origins| {
         assert!(origins.note(&sighting(&own)));
-        assert!(origins.knows_form(Mark::of_form(&KEY, &own)));
+        assert!(origins.knows_form(ValueDigest::of_form(&KEY, &own)));
     });
     assert_eq!(origin(&task, "iban", own.as_str()), "field");
 }
@@ -115,8 +119,8 @@ fn a_party_is_vouched_for_where_it_is_answered_and_nowhere_else() {
     );
     let task = with("", |origins| {
         origins.note(&Sighting {
-            mark: Mark::of_reply(&KEY, &mail, &sender),
-            form: Mark::of_form(&KEY, &sender),
+            value: ValueDigest::of_reply(&KEY, &mail, &sender),
+            form: ValueDigest::of_form(&KEY, &sender),
             origin: Origin::Party,
         });
     });
@@ -137,7 +141,10 @@ fn what_finds_no_room_vouches_for_nothing() {
         }
         for value in many(Origins::MOST, Origins::MOST + 10) {
             assert!(!origins.note(&sighting(&value)));
-            assert!(!origins.endorse(Mark::of(&KEY, &value), Mark::of_form(&KEY, &value)));
+            assert!(!origins.endorse(
+                ValueDigest::of(&KEY, &value),
+                ValueDigest::of_form(&KEY, &value)
+            ));
         }
     });
     assert_eq!(origin(&task, "account", "account-0"), "field");
@@ -147,8 +154,8 @@ fn what_finds_no_room_vouches_for_nothing() {
     );
     // More written than can be remembered: anything that is read from then on could be it.
     let task = with("", |origins| {
-        let forms: Vec<Mark> = many(0, Origins::MOST + 1)
-            .map(|value| Mark::of_form(&KEY, &value))
+        let forms: Vec<ValueDigest> = many(0, Origins::MOST + 1)
+            .map(|value| ValueDigest::of_form(&KEY, &value))
             .collect();
         origins.write(&forms);
         assert!(!origins.note(&sighting(&value("account", "innocent"))));

@@ -1,0 +1,166 @@
+//! What outlives a task: what an agent and a requester have read, and what was written for a requester.
+//!
+//! An agent that has read something knows it in its next task too, and so does whoever the task was for (DESIGN §6
+//! "labels"). A value that one task wrote could be read back by the next from a field that is trusted, so it vouches for
+//! nothing until a person had time to notice ([`COOLING_OFF`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use writ_types::{AgentId, Grant, Label, Requester, Timestamp, ValueDigest};
+
+/// How long what a task wrote without anything vouching for it does not vouch in the tasks of the same requester.
+pub(crate) const COOLING_OFF: Duration = Duration::from_secs(24 * 3600);
+
+/// Most values that one requester's tasks wrote and that still cool off. Beyond, whatever is read vouches for nothing until
+/// the last of them has cooled off.
+const MOST_WRITTEN: usize = 4096;
+
+/// Most agents and requesters that are remembered. Beyond, one that is not is taken to have read everything.
+const MOST_SUBJECTS: usize = 65_536;
+
+/// What a task that could have read anything carries.
+pub(crate) const WORST: [&str; 4] = ["confidential", "pii", "secret", Label::UNTRUSTED];
+
+/// Whose memory it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Agent(AgentId),
+    Requester(Requester),
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    labels: BTreeSet<Label>,
+    /// Until when each written form does not vouch.
+    written: BTreeMap<ValueDigest, Timestamp>,
+    /// Until when nothing that is read vouches, because what was written is not known.
+    lost_until: Option<Timestamp>,
+}
+
+/// The memories of one tenant.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    memories: BTreeMap<Subject, Memory>,
+    /// What was read and written before this process is not known, or there was no room for somebody.
+    forgetful: bool,
+    /// Until when what was written before this process may not have cooled off.
+    lost_until: Option<Timestamp>,
+}
+
+fn subjects(grant: &Grant) -> impl Iterator<Item = Subject> {
+    let requester = grant.requester.clone().map(Subject::Requester);
+    [Subject::Agent(grant.agent)].into_iter().chain(requester)
+}
+
+/// Whose writing it is: the requester's, or the agent's where it acts for nobody.
+fn writer(grant: &Grant) -> Subject {
+    grant
+        .requester
+        .clone()
+        .map_or(Subject::Agent(grant.agent), Subject::Requester)
+}
+
+fn worst() -> BTreeSet<Label> {
+    WORST
+        .iter()
+        .filter_map(|label| label.parse().ok())
+        .collect()
+}
+
+impl Carried {
+    /// Begins after a restart: whatever was read before could be known to anybody, whatever was written before `now` has
+    /// not cooled off.
+    pub(crate) fn forget(&mut self, now: Timestamp) {
+        self.forgetful = true;
+        self.lost_until = Some(now.plus(COOLING_OFF));
+    }
+
+    /// The labels a task begins with that its agent opens itself.
+    pub(crate) fn labels(&self, grant: &Grant) -> BTreeSet<Label> {
+        let mut labels = BTreeSet::new();
+        for subject in subjects(grant) {
+            match self.memories.get(&subject) {
+                Some(memory) => labels.extend(memory.labels.iter().cloned()),
+                None if self.forgetful => labels.extend(worst()),
+                None => {}
+            }
+        }
+        labels
+    }
+
+    /// A task has read something so labelled.
+    pub(crate) fn read(&mut self, grant: &Grant, labels: &BTreeSet<Label>) {
+        for subject in subjects(grant) {
+            if let Some(memory) = self.memory(subject) {
+                memory.labels.extend(labels.iter().cloned());
+            }
+        }
+    }
+
+    /// A person or an orchestrator has opened a task: agent and requester begin anew, with what the tasks that still live
+    /// have read.
+    pub(crate) fn begin_anew(&mut self, grant: &Grant, live: &BTreeSet<Label>) {
+        for subject in subjects(grant) {
+            if let Some(memory) = self.memory(subject) {
+                memory.labels.clone_from(live);
+            }
+        }
+    }
+
+    /// A task is about to write values of these forms that nothing vouches for.
+    pub(crate) fn write(&mut self, grant: &Grant, forms: &[ValueDigest], now: Timestamp) {
+        let until = now.plus(COOLING_OFF);
+        let Some(memory) = self.memory(writer(grant)) else {
+            self.lost_until = Some(until);
+            return;
+        };
+        for form in forms {
+            if memory.written.len() >= MOST_WRITTEN && !memory.written.contains_key(form) {
+                memory.written.retain(|_, until| *until > now);
+            }
+            if memory.written.len() < MOST_WRITTEN || memory.written.contains_key(form) {
+                memory.written.insert(*form, until);
+            } else {
+                memory.lost_until = Some(until);
+            }
+        }
+    }
+
+    /// Whether a value of this form was written for the task's requester and has not cooled off; if that is not known, it
+    /// was.
+    pub(crate) fn has_written(&self, grant: &Grant, form: ValueDigest, now: Timestamp) -> bool {
+        let later = |until: Option<Timestamp>| until.is_some_and(|until| until > now);
+        let memory = self.memories.get(&writer(grant));
+        later(self.lost_until)
+            || memory.is_some_and(|memory| {
+                later(memory.lost_until) || later(memory.written.get(&form).copied())
+            })
+    }
+
+    /// Forgets what has cooled off, and who has nothing left to remember.
+    pub(crate) fn sweep(&mut self, now: Timestamp) {
+        let forgetful = self.forgetful;
+        self.memories.retain(|_, memory| {
+            memory.written.retain(|_, until| *until > now);
+            // Where nobody is known means tainted, one who is known to be clean must stay known.
+            forgetful
+                || !memory.labels.is_empty()
+                || !memory.written.is_empty()
+                || memory.lost_until.is_some_and(|until| until > now)
+        });
+    }
+
+    fn memory(&mut self, subject: Subject) -> Option<&mut Memory> {
+        if self.memories.len() >= MOST_SUBJECTS && !self.memories.contains_key(&subject) {
+            self.forgetful = true;
+            return None;
+        }
+        let forgetful = self.forgetful;
+        let memory = self.memories.entry(subject);
+        Some(memory.or_insert_with(|| Memory {
+            labels: if forgetful { worst() } else { BTreeSet::new() },
+            ..Memory::default()
+        }))
+    }
+}
