@@ -161,6 +161,8 @@ fn case() -> Option<Case> {
             left: Budget::DEFAULT,
             seen: BTreeSet::new(),
             operation: action.operation.clone(),
+            vouching: writ_types::Vouching::default(),
+            arguments: writ_types::ArgumentOrigins::default(),
         },
         action,
         input,

@@ -89,6 +89,16 @@ fn sys_record(sys: Sys<'_>) -> Result<RestrictedExpression, String> {
     add("seen", &|| Ok(texts(facts.seen.iter().cloned())))?;
     add("extra", &|| Ok(texts(extra.iter().cloned())))?;
     add("nulls", &|| Ok(texts(nulls.iter().cloned())))?;
+    let arguments = &facts.arguments;
+    add("unvouched", &|| {
+        Ok(texts(arguments.unvouched().map(str::to_owned)))
+    })?;
+    add("prompted", &|| {
+        Ok(texts(arguments.prompted().map(str::to_owned)))
+    })?;
+    add("untrusted", &|| {
+        Ok(texts(arguments.untrusted().map(str::to_owned)))
+    })?;
     add("count", &|| {
         record([
             ("calls", count(facts.spent.calls)),

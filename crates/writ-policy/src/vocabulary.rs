@@ -124,6 +124,9 @@ pub(crate) const SYS: &[Field] = &[
     field("seen", CoreType::Texts),
     field("extra", CoreType::Texts),
     field("nulls", CoreType::Texts),
+    field("unvouched", CoreType::Texts),
+    field("prompted", CoreType::Texts),
+    field("untrusted", CoreType::Texts),
     field("count", CoreType::Record(COUNT)),
     field("left", CoreType::Record(BUDGET)),
 ];
@@ -132,7 +135,7 @@ pub(crate) const SYS: &[Field] = &[
 pub(crate) const INPUT_PARTS: [&str; 4] = ["path", "query", "header", "body"];
 
 /// The members of `context.sys` that are taken from the input.
-pub(crate) const INPUT_FACTS: [&str; 2] = ["extra", "nulls"];
+pub(crate) const INPUT_FACTS: [&str; 5] = ["extra", "nulls", "unvouched", "prompted", "untrusted"];
 
 /// The entity type of the given name.
 pub(crate) fn entity(name: &str) -> Option<&'static EntityKind> {

@@ -1,5 +1,6 @@
 //! The ledger's rules, each through the public interface.
 
+mod flow;
 mod kill;
 mod narrowing;
 mod restart;

@@ -444,6 +444,8 @@ fn ask(
         left,
         seen: BTreeSet::new(),
         operation: action.operation.clone(),
+        vouching: writ_types::Vouching::default(),
+        arguments: writ_types::ArgumentOrigins::default(),
     };
     let nothing = BTreeSet::new();
     let typed = Attr::Record(std::collections::BTreeMap::new());

@@ -234,6 +234,8 @@ impl Call {
                 left: budget,
                 seen: BTreeSet::new(),
                 operation: action(name).operation,
+                vouching: writ_types::Vouching::default(),
+                arguments: writ_types::ArgumentOrigins::default(),
             },
             extra: BTreeSet::new(),
             nulls: BTreeSet::new(),

@@ -1,0 +1,396 @@
+//! What a task knows after it has read and written, and what the next task knows of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use writ_types::{
+    Argument, BoundPointer, Canonical, Grant, Kind, Label, Limits, Origin, ReasonCode, Requester,
+    Secret, Sighting, Timestamp, ValueDigest,
+};
+
+use super::support::{
+    Bench, NOON, READ, action, agent, below, call, grant, now, task, tenant, write,
+};
+use crate::carried::COOLING_OFF;
+use crate::{EnterError, Entered, Event, Ledger, MemoryLedger, Read, Rebuild, ReserveError};
+
+const KEY: Secret<[u8; 32]> = Secret::new([7; 32]);
+
+fn zone(name: &str) -> Canonical {
+    "zone".parse::<Kind>().unwrap().of_text(name).unwrap()
+}
+
+fn form(name: &str) -> ValueDigest {
+    ValueDigest::of_form(&KEY, &zone(name))
+}
+
+fn read(names: &[&str]) -> Read {
+    let source = |name: &&str| Sighting {
+        value: ValueDigest::of(&KEY, &zone(name)),
+        form: form(name),
+        origin: Origin::Field,
+    };
+    Read {
+        sources: names.iter().map(source).collect(),
+        seen: names.iter().map(|name| form(name)).collect(),
+    }
+}
+
+fn labels(words: &[&str]) -> BTreeSet<Label> {
+    words.iter().map(|word| word.parse().unwrap()).collect()
+}
+
+fn for_ada(number: u64) -> Grant {
+    Grant {
+        requester: Some(Requester {
+            issuer: "https://id.example".to_owned(),
+            subject: "ada".to_owned(),
+        }),
+        ..grant(number)
+    }
+}
+
+impl Bench {
+    fn at(&self, number: u64, id: u64, instant: Timestamp) -> Entered {
+        now(self.0.enter(&tenant(), task(number), call(id), instant)).unwrap()
+    }
+
+    /// What a call of task `number` says of a zone's origin.
+    fn origin(&self, number: u64, id: u64, name: &str) -> &'static str {
+        let entered = self.enter(number, id).unwrap();
+        let (_reservation, facts) = self.reserve(&entered, READ).unwrap();
+        let argument = Argument {
+            action: &action("dns:list"),
+            place: &BoundPointer::parse("/path/zone").unwrap(),
+            objects: &[],
+        };
+        facts.vouching.origin(&KEY, &argument, &zone(name)).as_str()
+    }
+
+    fn labels(&self, number: u64, id: u64) -> BTreeSet<Label> {
+        let entered = self.enter(number, id).unwrap();
+        self.reserve(&entered, READ).unwrap().1.labels
+    }
+
+    fn reads(&self, number: u64, id: u64, names: &[&str]) {
+        let entered = self.enter(number, id).unwrap();
+        now(self.0.note(&entered, &read(names), NOON)).unwrap();
+    }
+
+    fn writes(&self, number: u64, id: u64, name: &str) {
+        let entered = self.enter(number, id).unwrap();
+        now(self.0.write(&entered, &[form(name)], NOON)).unwrap();
+    }
+
+    fn is_labelled(&self, number: u64, id: u64, words: &[&str]) {
+        let entered = self.enter(number, id).unwrap();
+        now(self.0.add_labels(&entered, &labels(words))).unwrap();
+    }
+
+    fn attest(&self, number: u64, prompt: &str) {
+        now(self.0.attest(&tenant(), task(number), Some(prompt.into()))).unwrap();
+    }
+}
+
+#[test]
+fn what_one_task_of_a_tree_reads_vouches_in_all_of_it_and_nowhere_else() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    bench.open(below(2, 1)).unwrap();
+    bench.open(grant(3)).unwrap();
+    assert_eq!(bench.origin(1, 1, "a.example"), "unseen");
+    bench.reads(2, 2, &["a.example"]);
+    assert_eq!(bench.origin(1, 3, "a.example"), "field");
+    assert_eq!(bench.origin(3, 4, "a.example"), "unseen", "another task");
+}
+
+#[test]
+fn a_prompt_vouches_only_if_somebody_vouches_for_it_and_for_what_is_below() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    bench.open(below(2, 1)).unwrap();
+    bench.open(grant(3)).unwrap();
+    assert_eq!(
+        bench.origin(1, 1, "a.example"),
+        "unseen",
+        "the agent's own words"
+    );
+    bench.attest(1, "Clean up a.example, please");
+    assert_eq!(bench.origin(1, 2, "a.example"), "prompt");
+    assert_eq!(bench.origin(2, 3, "a.example"), "prompt");
+    assert_eq!(bench.origin(3, 4, "a.example"), "unseen");
+    // What a sub-task was told is nobody's word for the task above it.
+    bench.attest(2, "Look at b.example");
+    assert_eq!(bench.origin(2, 5, "b.example"), "prompt");
+    assert_eq!(bench.origin(1, 6, "b.example"), "unseen");
+}
+
+#[test]
+fn a_bound_vouches_only_if_somebody_vouches_for_it() {
+    let bench = Bench::new();
+    let bounds = br#"{"dns:list":{"/path/zone":["evil.example"]}}"#;
+    let bounds = writ_types::Value::parse(bounds, &writ_types::JsonLimits::REQUEST).unwrap();
+    let bounded = Grant {
+        bounds: writ_types::Bounds::parse(&bounds).unwrap(),
+        ..grant(1)
+    };
+    bench.open(bounded).unwrap();
+    assert_eq!(
+        bench.origin(1, 1, "evil.example"),
+        "unseen",
+        "the agent bound itself"
+    );
+    now(bench.0.attest(&tenant(), task(1), None)).unwrap();
+    assert_eq!(bench.origin(1, 2, "evil.example"), "bounds");
+}
+
+#[test]
+fn a_value_that_a_task_wrote_does_not_vouch_in_it_nor_in_the_requesters_next() {
+    let bench = Bench::new();
+    for number in [1, 2] {
+        bench.open(for_ada(number)).unwrap();
+    }
+    bench.open(grant(3)).unwrap();
+    bench.writes(1, 1, "evil.example");
+    for (number, wanted, why) in [
+        (1, "seen", "the task itself"),
+        (2, "seen", "another task of the requester"),
+        (3, "field", "somebody else's task"),
+    ] {
+        bench.reads(number, 10 + number, &["evil.example", "good.example"]);
+        assert_eq!(
+            bench.origin(number, 20 + number, "evil.example"),
+            wanted,
+            "{why}"
+        );
+        assert_eq!(
+            bench.origin(number, 30 + number, "good.example"),
+            "field",
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn what_was_written_cools_off() {
+    let bench = Bench::new();
+    let long = |number| Grant {
+        deadline: NOON.plus(COOLING_OFF).plus(COOLING_OFF),
+        ..for_ada(number)
+    };
+    bench.open(long(1)).unwrap();
+    bench.open(long(2)).unwrap();
+    bench.open(long(3)).unwrap();
+    bench.writes(1, 1, "new.example");
+    let (before, after) = (
+        COOLING_OFF.saturating_sub(Duration::from_secs(1)),
+        COOLING_OFF,
+    );
+    for (number, later, wanted) in [(2, before, "seen"), (3, after, "field")] {
+        let entered = bench.at(number, number, NOON.plus(later));
+        now(bench
+            .0
+            .note(&entered, &read(&["new.example"]), NOON.plus(later)))
+        .unwrap();
+        drop(entered);
+        assert_eq!(bench.origin(number, 10 + number, "new.example"), wanted);
+    }
+}
+
+#[test]
+fn labels_go_up_and_down_the_tree() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    bench.open(below(2, 1)).unwrap();
+    bench.is_labelled(2, 1, &["untrusted", "pii"]);
+    assert_eq!(
+        bench.labels(1, 2),
+        labels(&["untrusted", "pii"]),
+        "a sub-agent tells its parent"
+    );
+    bench.open(below(3, 1)).unwrap();
+    assert_eq!(bench.labels(3, 3), labels(&["untrusted", "pii"]));
+}
+
+#[test]
+fn a_fresh_task_after_a_poisoned_one_is_not_clean() {
+    let bench = Bench::new();
+    bench.open(for_ada(1)).unwrap();
+    bench.is_labelled(1, 1, &["untrusted"]);
+    bench.revoke(1);
+    // The same agent, whoever it is for; the same requester, whichever agent.
+    bench.open(grant(2)).unwrap();
+    let other_agent = |number| Grant {
+        agent: agent(2),
+        ..for_ada(number)
+    };
+    bench.open(other_agent(3)).unwrap();
+    bench
+        .open(Grant {
+            agent: agent(2),
+            ..grant(4)
+        })
+        .unwrap();
+    assert_eq!(bench.labels(2, 2), labels(&["untrusted"]));
+    assert_eq!(bench.labels(3, 3), labels(&["untrusted"]));
+    assert_eq!(bench.labels(4, 4), labels(&[]), "neither of them");
+    // A person or an orchestrator begins anew, and what the agent opens after that does too.
+    bench.revoke(2);
+    bench.revoke(3);
+    bench.open(for_ada(5)).unwrap();
+    bench.attest(5, "something else");
+    assert_eq!(bench.labels(5, 5), labels(&[]));
+    bench.open(for_ada(6)).unwrap();
+    assert_eq!(bench.labels(6, 6), labels(&[]));
+}
+
+#[test]
+fn beginning_anew_does_not_wash_what_a_live_task_has_read() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    bench.is_labelled(1, 1, &["untrusted"]);
+    bench.open(grant(2)).unwrap();
+    bench.attest(2, "something else");
+    assert_eq!(bench.labels(2, 2), labels(&[]));
+    bench.open(grant(3)).unwrap();
+    assert_eq!(
+        bench.labels(3, 3),
+        labels(&["untrusted"]),
+        "the first task still lives"
+    );
+}
+
+#[test]
+fn the_third_value_for_one_parameter_pauses_the_tree_until_a_person_looks() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    bench.open(below(2, 1)).unwrap();
+    let waiting = bench.enter(1, 99).unwrap();
+    let tried = |number, id, place: &str| {
+        let entered = bench.enter(number, id).unwrap();
+        let places = BTreeSet::from([place.to_owned()]);
+        now(bench
+            .0
+            .count_unvouched(&entered, &action("dns:patch"), &places))
+    };
+    assert!(!tried(1, 1, "/path/zone"));
+    assert!(!tried(2, 2, "/path/zone"), "a sub-task's tries count too");
+    assert!(!tried(1, 3, "/body/name"), "another parameter");
+    assert!(!bench.status(1).paused);
+    assert!(tried(1, 4, "/path/zone"));
+    assert!(bench.status(1).paused && bench.status(2).paused);
+    for number in [1, 2] {
+        let entered = bench.enter(number, 5).map(drop);
+        assert_eq!(entered, Err(EnterError::Paused));
+    }
+    let reserved = bench.reserve(&waiting, READ).map(drop);
+    assert_eq!(
+        reserved,
+        Err(ReserveError::Paused),
+        "a call that was under way"
+    );
+    assert_eq!(EnterError::Paused.reason(), ReasonCode::TaskPaused);
+    // A person says yes to one value for one argument.
+    let value = ValueDigest::of_argument(&KEY, "dns:list", "/path/zone", &zone("odd.example"));
+    let endorsed = bench
+        .0
+        .endorse(&tenant(), task(1), &[(value, form("odd.example"))]);
+    now(endorsed).unwrap();
+    assert_eq!(bench.origin(1, 6, "odd.example"), "endorsement");
+    assert!(!tried(1, 7, "/path/zone"), "the count begins again");
+}
+
+#[test]
+fn trying_ever_new_parameters_pauses_too() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    let entered = bench.enter(1, 1).unwrap();
+    let tried = (0..100).position(|number| {
+        let places = BTreeSet::from([format!("/body/{number}")]);
+        now(bench
+            .0
+            .count_unvouched(&entered, &action("dns:patch"), &places))
+    });
+    assert_eq!(tried, Some(64));
+}
+
+#[test]
+fn after_a_restart_what_is_not_known_vouches_for_nothing() {
+    let mut rebuild = Rebuild::new(&Limits::default());
+    for number in [1, 2] {
+        let opened = Event::Opened(Box::new(for_ada(number)));
+        rebuild.apply(&tenant(), opened).unwrap();
+    }
+    let intent = Event::Intent {
+        task: task(1),
+        action: action("dns:patch"),
+        charge: write(),
+    };
+    rebuild.apply(&tenant(), intent).unwrap();
+    let mut ledger: MemoryLedger = rebuild.finish(NOON).ledger;
+    ledger.forget(NOON);
+    let bench = Bench(ledger);
+    for number in [1, 2] {
+        bench.reads(number, number, &["a.example"]);
+        assert_eq!(bench.origin(number, 10 + number, "a.example"), "seen");
+    }
+    // An agent that nobody vouches for could have read anything before.
+    bench
+        .open(Grant {
+            agent: agent(9),
+            ..grant(3)
+        })
+        .unwrap();
+    assert_eq!(
+        bench.labels(3, 3),
+        labels(&["confidential", "pii", "secret", "untrusted"])
+    );
+    bench
+        .open(Grant {
+            agent: agent(9),
+            ..grant(4)
+        })
+        .unwrap();
+    bench.attest(4, "a.example");
+    assert_eq!(bench.labels(4, 4), labels(&[]));
+    assert_eq!(bench.origin(4, 5, "a.example"), "prompt");
+}
+
+#[test]
+fn a_task_that_wrote_before_a_restart_reads_nothing_that_vouches_whenever() {
+    let long = Grant {
+        deadline: NOON.plus(COOLING_OFF).plus(COOLING_OFF),
+        ..for_ada(1)
+    };
+    let mut rebuild = Rebuild::new(&Limits::default());
+    rebuild
+        .apply(&tenant(), Event::Opened(Box::new(long)))
+        .unwrap();
+    let intent = Event::Intent {
+        task: task(1),
+        action: action("dns:patch"),
+        charge: write(),
+    };
+    rebuild.apply(&tenant(), intent).unwrap();
+    let mut ledger = rebuild.finish(NOON).ledger;
+    ledger.forget(NOON);
+    let bench = Bench(ledger);
+    let later = NOON.plus(COOLING_OFF);
+    let entered = bench.at(1, 1, later);
+    now(bench.0.note(&entered, &read(&["a.example"]), later)).unwrap();
+    assert_eq!(bench.origin(1, 2, "a.example"), "seen");
+}
+
+#[test]
+fn facts_are_of_the_instant_of_the_reservation() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    let entered = bench.enter(1, 1).unwrap();
+    let (_reservation, facts) = bench.reserve(&entered, READ).unwrap();
+    bench.reads(1, 2, &["late.example"]);
+    let known = facts.vouching.origins.as_ref().map(Arc::clone);
+    let known =
+        known.and_then(|origins| origins.origin(ValueDigest::of(&KEY, &zone("late.example"))));
+    assert_eq!(known, None, "what is read meanwhile belongs to later calls");
+}
