@@ -274,8 +274,12 @@ impl Tree {
     ) -> Result<Facts, ReserveError> {
         let mut state = self.lock();
         let gone = ReserveError::Ended(Ending::Deadline);
+        let paused = state.is_paused();
         let node = state.nodes.get_mut(task).ok_or(gone)?;
         node.live(now).map_err(ReserveError::Ended)?;
+        if paused {
+            return Err(ReserveError::Paused);
+        }
         if !node.grant.holds(action) {
             return Err(ReserveError::NotGranted);
         }

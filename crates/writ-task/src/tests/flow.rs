@@ -290,6 +290,8 @@ fn the_third_value_for_one_parameter_pauses_the_tree_until_a_person_looks() {
         Err(ReserveError::Paused),
         "a call that was under way"
     );
+    let looked = now(bench.0.look(&waiting, &action("dns:list"), READ, NOON));
+    assert_eq!(looked.map(drop), Err(ReserveError::Paused));
     assert_eq!(EnterError::Paused.reason(), ReasonCode::TaskPaused);
     // A person says yes to one value for one argument.
     let value = ValueDigest::of_argument(&KEY, "dns:list", "/path/zone", &zone("odd.example"));
