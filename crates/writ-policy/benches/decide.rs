@@ -161,7 +161,7 @@ fn case() -> Option<Case> {
             left: Budget::DEFAULT,
             seen: BTreeSet::new(),
             operation: action.operation.clone(),
-            vouching: writ_types::Vouching::default(),
+            vouchers: writ_types::Vouchers::default(),
             arguments: writ_types::ArgumentOrigins::default(),
         },
         action,

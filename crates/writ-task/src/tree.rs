@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use writ_types::{
     ActionName, ArgumentOrigins, Budget, CallId, Charge, Facts, Grant, Label, Origins, Sighting,
-    TaskId, Timestamp, ValueDigest, Vouching,
+    TaskId, Timestamp, ValueDigest, Vouchers,
 };
 
 use crate::cut::CutFlag;
@@ -602,10 +602,10 @@ impl State {
     }
 
     /// What vouches for the values of a call of `node`: what was said to it and to those above it, what the tree has read.
-    fn vouching(&self, node: &Node) -> Vouching {
+    fn vouchers(&self, node: &Node) -> Vouchers {
         let attested = || self.chain(&node.lineage).filter(|node| node.attested);
         let bounded = attested().filter(|node| !node.grant.bounds.is_empty());
-        Vouching {
+        Vouchers {
             prompts: attested().filter_map(|node| node.prompt.clone()).collect(),
             bounds: bounded.map(|node| Arc::clone(&node.grant)).collect(),
             origins: self.flow.as_ref().map(|flow| Arc::clone(&flow.origins)),
@@ -702,7 +702,7 @@ impl State {
             left: own.map_or(NOTHING, |node| self.left(node)),
             seen: seen.map(|count| count.action.to_string()).collect(),
             operation: action.operation.clone(),
-            vouching: own.map_or_else(Vouching::default, |node| self.vouching(node)),
+            vouchers: own.map_or_else(Vouchers::default, |node| self.vouchers(node)),
             arguments: ArgumentOrigins::default(),
         }
     }

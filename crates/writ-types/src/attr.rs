@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{ArgumentOrigins, Budget, Charge, Label, OperationId, Timestamp, Vouching};
+use crate::{ArgumentOrigins, Budget, Charge, Label, OperationId, Timestamp, Vouchers};
 
 /// The type of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +119,7 @@ pub struct Facts {
     /// The operation.
     pub operation: OperationId,
     /// What vouches for the values of its arguments.
-    pub vouching: Vouching,
+    pub vouchers: Vouchers,
     /// Where those values come from, as the gateway found by it.
     pub arguments: ArgumentOrigins,
 }

@@ -28,7 +28,7 @@ mod secret;
 mod spiffe;
 mod task;
 mod time;
-mod vouching;
+mod vouchers;
 
 pub use attr::{Attr, AttrField, AttrType, Facts, Projection};
 pub use bounds::{Bound, BoundPlace, BoundPointer, Bounds, BoundsError};
@@ -60,4 +60,4 @@ pub use secret::Secret;
 pub use spiffe::{SpiffeError, SpiffeId, TrustDomain};
 pub use task::{Grant, TaskRequest, TaskRequestError};
 pub use time::{Clock, ClockError, ManualClock, Monotonic, Timestamp, WallGuard};
-pub use vouching::{Argument, ArgumentOrigins, Origins, Sighting, Vouching};
+pub use vouchers::{Argument, ArgumentOrigins, Origins, Sighting, Vouchers};

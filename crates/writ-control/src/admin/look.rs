@@ -444,7 +444,7 @@ fn ask(
         left,
         seen: BTreeSet::new(),
         operation: action.operation.clone(),
-        vouching: writ_types::Vouching::default(),
+        vouchers: writ_types::Vouchers::default(),
         arguments: writ_types::ArgumentOrigins::default(),
     };
     let nothing = BTreeSet::new();

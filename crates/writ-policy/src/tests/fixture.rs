@@ -234,7 +234,7 @@ impl Call {
                 left: budget,
                 seen: BTreeSet::new(),
                 operation: action(name).operation,
-                vouching: writ_types::Vouching::default(),
+                vouchers: writ_types::Vouchers::default(),
                 arguments: writ_types::ArgumentOrigins::default(),
             },
             extra: BTreeSet::new(),

@@ -65,7 +65,7 @@ impl Bench {
             place: &BoundPointer::parse("/path/zone").unwrap(),
             objects: &[],
         };
-        facts.vouching.origin(&KEY, &argument, &zone(name)).as_str()
+        facts.vouchers.origin(&KEY, &argument, &zone(name)).as_str()
     }
 
     fn labels(&self, number: u64, id: u64) -> BTreeSet<Label> {
@@ -391,7 +391,7 @@ fn facts_are_of_the_instant_of_the_reservation() {
     let entered = bench.enter(1, 1).unwrap();
     let (_reservation, facts) = bench.reserve(&entered, READ).unwrap();
     bench.reads(1, 2, &["late.example"]);
-    let known = facts.vouching.origins.as_ref().map(Arc::clone);
+    let known = facts.vouchers.origins.as_ref().map(Arc::clone);
     let known =
         known.and_then(|origins| origins.origin(ValueDigest::of(&KEY, &zone("late.example"))));
     assert_eq!(known, None, "what is read meanwhile belongs to later calls");

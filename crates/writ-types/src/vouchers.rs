@@ -11,7 +11,7 @@ use crate::{ActionName, BoundPointer, CallId, Canonical, Grant, Origin, Secret, 
 
 /// The facts of one call from which the origins of its arguments are told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Vouching {
+pub struct Vouchers {
     /// The prompts of the task and of those above it, where the party that sent them vouches.
     pub prompts: Vec<Arc<str>>,
     /// The task and those above it whose bounds vouch.
@@ -24,7 +24,7 @@ pub struct Vouching {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins {
     vouched: BTreeMap<ValueDigest, Origin>,
-    /// The forms of what is in `vouched`, whatever their kind.
+    /// The forms of what trusted fields had, whatever their kind.
     forms: BTreeSet<ValueDigest>,
     written: BTreeSet<ValueDigest>,
     seen: BTreeMap<ValueDigest, CallId>,
@@ -59,7 +59,7 @@ impl Origins {
         self.seen.get(&form).copied()
     }
 
-    /// Whether a value of this form vouches already: writing it launders nothing.
+    /// Whether a trusted field had a value of this form: writing it launders nothing.
     #[must_use]
     pub fn knows_form(&self, form: ValueDigest) -> bool {
         self.forms.contains(&form)
@@ -96,7 +96,10 @@ impl Origins {
     fn vouch(&mut self, value: ValueDigest, form: ValueDigest, origin: Origin) {
         let known = self.vouched.entry(value).or_insert(origin);
         *known = (*known).min(origin);
-        self.forms.insert(form);
+        // A yes is for one argument, a party's word for one reply: written and read back, they vouch for nothing more.
+        if origin == Origin::Field {
+            self.forms.insert(form);
+        }
     }
 
     /// The task is about to write values of these forms that nothing vouches for.
@@ -173,7 +176,7 @@ pub struct Argument<'a> {
     pub objects: &'a [Canonical],
 }
 
-impl Vouching {
+impl Vouchers {
     /// Whether the argument is bound by somebody who vouches. A call outside its bounds is refused before, so nothing else
     /// is asked then.
     #[must_use]

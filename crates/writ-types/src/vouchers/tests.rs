@@ -19,12 +19,12 @@ fn sighting(value: &Canonical) -> Sighting {
 }
 
 /// The origin of `kind:text` as `/body/to` of `bank:send`, in a task that has read, written and been told things.
-fn origin(vouching: &Vouching, kind: &str, text: &str) -> &'static str {
+fn origin(vouching: &Vouchers, kind: &str, text: &str) -> &'static str {
     of(vouching, "/body/to", kind, text, &[])
 }
 
 fn of(
-    vouching: &Vouching,
+    vouching: &Vouchers,
     place: &str,
     kind: &str,
     text: &str,
@@ -40,10 +40,10 @@ fn of(
         .as_str()
 }
 
-fn with(prompt: &str, act: impl FnOnce(&mut Origins)) -> Vouching {
+fn with(prompt: &str, act: impl FnOnce(&mut Origins)) -> Vouchers {
     let mut origins = Origins::default();
     act(&mut origins);
-    Vouching {
+    Vouchers {
         prompts: vec![prompt.into()],
         bounds: Vec::new(),
         origins: Some(Arc::new(origins)),
@@ -80,7 +80,7 @@ fn a_value_is_vouched_for_by_prompt_field_or_endorsement_and_by_nothing_else() {
         "unseen",
         "an endorsement is for one argument"
     );
-    assert_eq!(origin(&Vouching::default(), "user", "Bob"), "unseen");
+    assert_eq!(origin(&Vouchers::default(), "user", "Bob"), "unseen");
 }
 
 #[test]
@@ -128,6 +128,28 @@ fn a_party_is_vouched_for_where_it_is_answered_and_nowhere_else() {
     assert_eq!(asked(&[mail]), "party");
     assert_eq!(asked(&[other]), "unseen", "another message");
     assert_eq!(asked(&[]), "unseen", "no message at all");
+}
+
+#[test]
+fn a_yes_and_a_partys_word_are_not_laundered_by_writing() {
+    let (endorsed, party) = (value("user", "Eve"), value("email", "eve@evil.example"));
+    let task = with("", |origins| {
+        let argument = ValueDigest::of_argument(&KEY, "bank:send", "/body/to", &endorsed);
+        let forms = [&endorsed, &party].map(|value| ValueDigest::of_form(&KEY, value));
+        origins.endorse(argument, forms[0]);
+        origins.note(&Sighting {
+            value: ValueDigest::of_reply(&KEY, &value("mail", "17"), &party),
+            form: forms[1],
+            origin: Origin::Party,
+        });
+        for form in forms {
+            assert!(
+                !origins.knows_form(form),
+                "so that writing it is remembered"
+            );
+        }
+    });
+    assert_eq!(origin(&task, "user", "Eve"), "endorsement");
 }
 
 #[test]
