@@ -50,7 +50,7 @@ pub use name::{
     ActionName, ApiId, CredentialName, NameError, OperationId, OwnerName, PurposeName,
     RESERVED_API_IDS, Tenant,
 };
-pub use origin::{Origin, ValueDigest};
+pub use origin::{Origin, Source, Trust, ValueDigest};
 pub use principal::{Binding, Mode, Principal, Requester};
 pub use problem::{Problem, Remedy, RemedyKind, Verdict};
 pub use reason::{Category, Outlook, ReasonCode};

@@ -1,8 +1,50 @@
 //! What vouches for a value (DESIGN §2 "origin").
 
 use std::fmt;
+use std::str::FromStr;
 
-use crate::{Canonical, KeyedDigest, Secret};
+use crate::{Canonical, KeyedDigest, Kind, Secret};
+
+/// How far a response field is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trust {
+    /// The API mints the value or its owner entered it: it vouches.
+    Trusted,
+    /// The other party chose it, such as the sender of a message: it vouches only for a reply to that same object.
+    Party,
+}
+
+impl Trust {
+    /// The word in overlays.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::Party => "party",
+        }
+    }
+}
+
+impl FromStr for Trust {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "trusted" => Ok(Self::Trusted),
+            "party" => Ok(Self::Party),
+            _ => Err("a source's `trust` is `trusted` or `party`"),
+        }
+    }
+}
+
+/// A response field whose values vouch (`x-writ: {source: {trust, kind}}`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// How far it is trusted.
+    pub trust: Trust,
+    /// What its values are.
+    pub kind: Kind,
+}
 
 /// Where a value of a sensitive argument comes from, the strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,7 +159,6 @@ impl fmt::Debug for ValueDigest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
 
     #[test]
     fn a_ownis_of_one_value_in_one_use_under_one_key() {
@@ -159,5 +200,8 @@ mod tests {
         ];
         assert!(vouching.into_iter().all(Origin::vouches));
         assert!(!Origin::Seen.vouches() && !Origin::Unseen.vouches());
+        assert_eq!("trusted".parse(), Ok(Trust::Trusted));
+        assert_eq!("party".parse(), Ok(Trust::Party));
+        assert!("untrusted".parse::<Trust>().is_err());
     }
 }
