@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, Sink};
 use crate::document;
 use crate::memory;
 use crate::operation::Operation;
+use crate::overlay;
 use crate::reader;
 use crate::router::{Route, RouteError, Router, Telling};
 use crate::tool::{self, Tools};
@@ -26,14 +27,19 @@ pub struct Review {
     pub strict: bool,
 }
 
-/// The reviews of one API, by operation. An operation that the document does not have is an error.
+/// What one API's owner says. An operation that the document does not have is an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reviews(pub BTreeMap<OperationId, Review>);
+pub struct Reviews {
+    /// The reviews of the registration, by operation.
+    pub operations: BTreeMap<OperationId, Review>,
+    /// The overlay, JSON or YAML.
+    pub overlay: Option<String>,
+}
 
 impl Reviews {
     /// One text for one set of reviews, and no other.
     fn canonical(&self) -> String {
-        let operations = self.0.iter().map(|(id, review)| {
+        let operations = self.operations.iter().map(|(id, review)| {
             let effects = review
                 .effects
                 .map_or(Value::Null, |effects| Value::from(effects.to_string()));
@@ -82,7 +88,8 @@ pub struct Contract {
 impl Contract {
     /// Compiles an OpenAPI 3.x or Swagger 2.0 document, JSON or YAML.
     ///
-    /// No contract comes back if the bytes are no such document or a review names an unknown operation. An operation
+    /// No contract comes back if the bytes are no such document, a review names an unknown operation, or something in the
+    /// overlay says nothing. An operation
     /// that cannot be read or routed without doubt is refused by name, with an error among the diagnostics, and the
     /// rest load: see [`Contract::refused`].
     #[must_use]
@@ -92,7 +99,7 @@ impl Contract {
         reviews: &Reviews,
     ) -> (Option<Self>, Vec<Diagnostic>) {
         let mut sink = Sink::default();
-        let value = match document::read(document) {
+        let mut value = match document::read(document) {
             Ok(value) => value,
             Err(fault) => {
                 sink.error(&fault.pointer, None, fault.message);
@@ -103,6 +110,12 @@ impl Contract {
                 return (None, diagnostics);
             }
         };
+        overlay::strip(&mut value, &mut sink);
+        if let Some(text) = &reviews.overlay
+            && let Err(faults) = overlay::overlay(text, &mut value)
+        {
+            return (None, faults);
+        }
         let read = reader::read(api, &value, reviews, &mut sink);
         let mut diagnostics = sink.into_diagnostics();
         document::locate(document, &mut diagnostics);
@@ -146,7 +159,7 @@ impl Contract {
         &self.version
     }
 
-    /// Commits to the API id, the document's bytes and the reviews.
+    /// Commits to the API id, the document's bytes, the reviews and the overlay.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
@@ -240,6 +253,7 @@ fn digest(api: &ApiId, document: &[u8], reviews: &Reviews) -> Digest {
         Digest::of(api.as_str().as_bytes()).as_bytes(),
         Digest::of(document).as_bytes(),
         Digest::of(reviews.canonical().as_bytes()).as_bytes(),
+        Digest::of(reviews.overlay.as_deref().unwrap_or_default().as_bytes()).as_bytes(),
     ])
 }
 

@@ -16,12 +16,24 @@ pub enum Severity {
     Warning,
 }
 
+/// Which text a diagnostic is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiagnosticSource {
+    /// The vendor's document.
+    #[default]
+    Document,
+    /// The owner's overlay.
+    Overlay,
+}
+
 /// One finding, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
-    /// Where in the document.
+    /// Which text it is about.
+    pub source: DiagnosticSource,
+    /// Where in it.
     pub pointer: Pointer,
     /// The line of that place, from 1, where it could be found.
     pub line: Option<u32>,
@@ -92,6 +104,7 @@ impl Sink {
         }
         self.found.push(Diagnostic {
             severity,
+            source: DiagnosticSource::Document,
             pointer: pointer.clone(),
             line: None,
             operation: operation.map(plain),
@@ -105,6 +118,7 @@ impl Sink {
             self.left_out = 0;
             self.found.push(Diagnostic {
                 severity: Severity::Warning,
+                source: DiagnosticSource::Document,
                 pointer: Pointer::root(),
                 line: None,
                 operation: None,

@@ -8,17 +8,16 @@ use writ_types::{
 };
 
 use crate::fault::Fault;
+use crate::field::FieldMark;
+use crate::marks::{self, Marked, SourceValue};
 use crate::media::{ContentType, MediaKind, MediaRange, UnsupportedMedia};
+use crate::reader::{Handling, Said};
 use crate::response::{CheckedResponse, Reply};
 use crate::router::{Guard, Route};
 use crate::schema::{SchemaId, Schemas};
 use crate::view::{Coverage, Seen, Unrepresentable};
 
 /// One operation: its name, what it does, and how a call of it is read.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent things an owner says, each read by its name"
-)]
 #[derive(Debug)]
 pub struct Operation {
     pub(crate) action: ActionName,
@@ -26,11 +25,7 @@ pub struct Operation {
     pub(crate) template: String,
     pub(crate) segments: Vec<crate::router::Segment>,
     pub(crate) summary: Option<String>,
-    pub(crate) effects: Effects,
-    pub(crate) reviewed: bool,
-    pub(crate) labels: BTreeSet<Label>,
-    pub(crate) stream: bool,
-    pub(crate) strict: bool,
+    pub(crate) said: Said,
     /// Path parameters first, in the template's order.
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) body: Option<Body>,
@@ -41,6 +36,8 @@ pub struct Operation {
     pub(crate) schemas: Arc<Schemas>,
     /// Made when first asked for: most operations of a large contract are never looked at.
     pub(crate) seen: OnceLock<Seen>,
+    /// The marked places of calls and of answers, made when first asked for.
+    pub(crate) marks: OnceLock<(Vec<Marked>, Vec<Marked>)>,
 }
 
 /// Where a parameter stands.
@@ -79,6 +76,8 @@ pub(crate) struct Parameter {
     pub(crate) required: bool,
     pub(crate) style: Style,
     pub(crate) schema: SchemaId,
+    /// What the owner says of it.
+    pub(crate) mark: Option<Box<FieldMark>>,
 }
 
 /// The request body.
@@ -181,25 +180,25 @@ impl Operation {
     /// What it does to the world.
     #[must_use]
     pub fn effects(&self) -> Effects {
-        self.effects
+        self.said.effects
     }
 
     /// Whether the API's owner reviewed the effects.
     #[must_use]
     pub fn reviewed(&self) -> bool {
-        self.reviewed
+        self.said.reviewed
     }
 
     /// Labels of what its response holds.
     #[must_use]
     pub fn labels(&self) -> &BTreeSet<Label> {
-        &self.labels
+        &self.said.labels
     }
 
     /// Whether its response is streamed rather than buffered and checked, and a request body that nobody looks at with it.
     #[must_use]
     pub fn stream(&self) -> bool {
-        self.stream
+        self.said.stream
     }
 
     /// Whether a response that breaks the contract is not let through.
@@ -210,7 +209,7 @@ impl Operation {
     #[must_use]
     pub fn refuses_broken(&self, status: u16) -> bool {
         let tells_of_success = matches!(status, 200..=399);
-        self.strict || self.effects.kind != Effect::Read && tells_of_success
+        self.said.strict || self.said.effects.kind != Effect::Read && tells_of_success
     }
 
     /// The body it takes.
@@ -284,6 +283,39 @@ impl Operation {
         body: &[u8],
     ) -> CheckedResponse {
         crate::response::check(self, status, content_type, body)
+    }
+
+    /// How its calls are handled, as far as the reviewed overlay says.
+    #[must_use]
+    pub fn handling(&self) -> &Handling {
+        &self.said.handling
+    }
+
+    /// The places of a call that are marked. Of an operation that nobody reviewed every text is sensitive.
+    #[must_use]
+    pub fn marks(&self) -> &[Marked] {
+        &self.all_marks().0
+    }
+
+    /// The places of its answers that are marked.
+    #[must_use]
+    pub fn response_marks(&self) -> &[Marked] {
+        &self.all_marks().1
+    }
+
+    /// The values in an answer that vouch for others of their kind: none unless the answer conforms and the operation is
+    /// reviewed.
+    #[must_use]
+    pub fn source_values<'v>(&'v self, checked: &'v CheckedResponse) -> Vec<SourceValue<'v>> {
+        match (&checked.value, checked.schema) {
+            (Some(value), Some(schema)) => marks::source_values(self, schema, value),
+            _ => Vec::new(),
+        }
+    }
+
+    fn all_marks(&self) -> &(Vec<Marked>, Vec<Marked>) {
+        self.marks
+            .get_or_init(|| (marks::of_request(self), marks::of_response(self)))
     }
 
     fn seen(&self) -> &Seen {

@@ -2,15 +2,19 @@
 
 mod body;
 mod identify;
+mod owner;
 mod parameters;
 mod responses;
+
+pub use owner::Handling;
+pub(crate) use owner::Said;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use writ_types::{ActionName, ApiId, Effect, Effects, OperationId, Pointer, Value};
+use writ_types::{ActionName, ApiId, OperationId, Pointer, Value};
 
-use crate::contract::{Read, Refused, Review, Reviews};
+use crate::contract::{Read, Refused, Reviews};
 use crate::diagnostic::Sink;
 use crate::document::follow;
 use crate::operation::{Body, Operation, Parameter};
@@ -33,6 +37,11 @@ const METHODS: [(&str, &str); 8] = [
     ("trace", "TRACE"),
 ];
 
+/// Whether a path item's member is an operation.
+pub(crate) fn is_method(name: &str) -> bool {
+    METHODS.iter().any(|(known, _)| *known == name)
+}
+
 /// An operation as the document writes it.
 #[derive(Debug)]
 pub(crate) struct Draft<'d> {
@@ -49,6 +58,7 @@ pub(crate) struct Draft<'d> {
 /// A draft, read.
 #[derive(Debug)]
 struct Readied {
+    said: Said,
     parameters: Vec<Parameter>,
     body: Option<Body>,
     replies: Vec<Reply>,
@@ -65,7 +75,11 @@ pub(crate) fn read(
     let dialect = dialect(document, sink)?;
     let drafts = drafts(document, sink)?;
     let known: BTreeSet<&OperationId> = drafts.iter().map(|draft| &draft.id).collect();
-    let mut unknown = reviews.0.keys().filter(|id| !known.contains(id)).peekable();
+    let mut unknown = reviews
+        .operations
+        .keys()
+        .filter(|id| !known.contains(id))
+        .peekable();
     if unknown.peek().is_some() {
         for id in unknown {
             let message = "the review names an operation that the document does not have";
@@ -75,9 +89,18 @@ pub(crate) fn read(
     }
     let mut compiler = Compiler::new(document, dialect);
     let credentials = parameters::Credentials::of(document);
+    let general = owner::General::read(document, reviews, sink)?;
     let mut readied: Vec<Option<Readied>> = drafts
         .iter()
-        .map(|draft| ready(document, draft, &credentials, &mut compiler, sink))
+        .map(|draft| {
+            ready(
+                document,
+                draft,
+                (&credentials, &general),
+                &mut compiler,
+                sink,
+            )
+        })
         .collect();
     let (schemas, broken) = compiler.finish();
     refuse_broken(&drafts, &mut readied, &schemas, &broken, sink);
@@ -94,7 +117,6 @@ pub(crate) fn read(
     };
     let maker = Maker {
         api,
-        reviews,
         schemas: Arc::new(schemas),
     };
     maker.place(drafts, readied, &mut read, sink);
@@ -193,7 +215,7 @@ fn path_item<'d>(
 fn ready<'d>(
     document: &'d Value,
     draft: &Draft<'d>,
-    credentials: &parameters::Credentials,
+    (credentials, general): (&parameters::Credentials, &owner::General<'_>),
     compiler: &mut Compiler<'d>,
     sink: &mut Sink,
 ) -> Option<Readied> {
@@ -202,10 +224,7 @@ fn ready<'d>(
         sink.error(&draft.pointer, Some(id), "an operation is no object");
         return None;
     }
-    if draft.value.member("x-writ").is_some() {
-        let message = "`x-writ` in a vendor's own document says nothing here: review the operation";
-        sink.warning(&draft.pointer.child("x-writ"), Some(id), message);
-    }
+    let said = general.of(draft, sink)?;
     let (path, fragment) = match draft.path.find(['#', '?']) {
         Some(at) => draft.path.split_at(at),
         None => (draft.path, ""),
@@ -226,6 +245,7 @@ fn ready<'d>(
     let fixed = parameters::fixed(&list, &template, schemas);
     let defaults = parameters::defaults(&list, &template, schemas);
     Some(Readied {
+        said,
         entry: Entry {
             method: draft.method,
             template,
@@ -311,7 +331,6 @@ fn refuse_broken(
 /// Makes operations out of what was read, and routes them.
 struct Maker<'m> {
     api: &'m ApiId,
-    reviews: &'m Reviews,
     schemas: Arc<Schemas>,
 }
 
@@ -386,18 +405,7 @@ impl Maker<'_> {
     }
 
     fn operation(&self, draft: Draft<'_>, readied: Readied, others: Vec<Vec<Guard>>) -> Operation {
-        let review = self.reviews.0.get(&draft.id).cloned().unwrap_or_default();
-        let Review {
-            effects,
-            labels,
-            stream,
-            strict,
-        } = review;
-        let proposed = match draft.method {
-            "GET" | "HEAD" | "OPTIONS" => Effect::Read,
-            "DELETE" => Effect::Delete,
-            _ => Effect::Write,
-        };
+        let said = readied.said;
         Operation {
             action: ActionName {
                 api: self.api.clone(),
@@ -407,17 +415,14 @@ impl Maker<'_> {
             template: draft.path.to_owned(),
             segments: readied.entry.template.segments,
             summary: summary(draft.value),
-            effects: effects.unwrap_or_else(|| Effects::unreviewed(proposed)),
-            reviewed: effects.is_some(),
-            labels,
-            stream,
-            strict,
+            said,
             parameters: readied.parameters,
             body: readied.body,
             replies: readied.replies,
             others,
             schemas: Arc::clone(&self.schemas),
             seen: OnceLock::new(),
+            marks: OnceLock::new(),
         }
     }
 }

@@ -71,6 +71,8 @@ pub struct CheckedResponse {
     pub conformance: Conformance,
     /// The body, where it conforms: nothing else is worth looking at.
     pub value: Option<Value>,
+    /// What it conforms to.
+    pub(crate) schema: Option<SchemaId>,
     /// What is wrong: `/status`, `/header/content-type` or `/body/…`. Nothing that the upstream chose is in a fault.
     pub faults: Vec<Fault>,
 }
@@ -79,6 +81,7 @@ impl CheckedResponse {
     const UNCHECKED: Self = Self {
         conformance: Conformance::Unchecked,
         value: None,
+        schema: None,
         faults: Vec::new(),
     };
 
@@ -86,6 +89,7 @@ impl CheckedResponse {
         Self {
             conformance: Conformance::Breaks,
             value: None,
+            schema: None,
             faults,
         }
     }
@@ -152,6 +156,7 @@ pub(crate) fn check(
         CheckedResponse {
             conformance: Conformance::Conforms,
             value: Some(value),
+            schema: Some(schema),
             faults,
         }
     } else {

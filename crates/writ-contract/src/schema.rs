@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use regex::Regex;
 use writ_types::{Decimal, Value};
 
-pub(crate) use check::{Faults, check, check_response, fits};
+use crate::field::FieldMark;
+
+pub(crate) use check::{Faults, check, check_response, fits, fits_in};
 pub(crate) use compile::{Broken, Compiler, Dialect};
 pub(crate) use extra::record_members;
 pub(crate) use shape::{Shape, shape};
@@ -197,6 +199,8 @@ pub(crate) struct Schema {
     pub(crate) not: Option<SchemaId>,
     /// A keyword that restricts values stands in the document and is not enforced.
     pub(crate) unenforced: bool,
+    /// What the owner says of its values.
+    pub(crate) mark: Option<Box<FieldMark>>,
 }
 
 impl Schema {
@@ -244,6 +248,7 @@ impl Schema {
         one_of: Vec::new(),
         not: None,
         unenforced: false,
+        mark: None,
     };
 }
 

@@ -11,7 +11,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use writ_contract::{Contract, Reviews, Severity};
+use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
 use writ_policy::PolicySource;
 use writ_types::{
     ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, Effect, Effects, Purpose, PurposeName,
@@ -49,7 +49,7 @@ pub struct ProjectApi {
     pub document: Vec<u8>,
     /// The document's file, relative to the project.
     pub document_file: String,
-    /// Effects and labels, by operation.
+    /// What the owner reviewed in the registration, and their overlay.
     pub reviews: Reviews,
 }
 
@@ -88,6 +88,17 @@ impl Project {
         for (file, stem) in files_in(files, "apis/", ".toml") {
             if let Some(api) = reader.api(file, stem) {
                 project.apis.insert(api.api.id.clone(), api);
+            }
+        }
+        for (file, name) in files_in(files, "apis/", "") {
+            let Some((stem, ending)) = name.split_once(".overlay.") else {
+                continue;
+            };
+            // One that is not read would not bind.
+            if ending != "yaml" || !files.contains_key(&format!("apis/{stem}.toml")) {
+                let message =
+                    "an overlay is called apis/<id>.overlay.yaml and stands beside apis/<id>.toml";
+                reader.fault(file, None, message.to_owned());
             }
         }
         for (file, stem) in files_in(files, "purposes/", ".toml") {
@@ -259,7 +270,16 @@ impl Reader<'_> {
             );
             return None;
         };
-        let reviews = self.reviews(file, &text, &raw.operations);
+        let mut reviews = self.reviews(file, &text, &raw.operations);
+        let overlay_file = format!("apis/{id}.overlay.yaml");
+        if let Some(bytes) = self.files.get(&overlay_file) {
+            match String::from_utf8(bytes.clone()) {
+                Ok(overlay) => reviews.overlay = Some(overlay),
+                Err(_binary) => {
+                    self.fault(&overlay_file, None, "the file is not UTF-8 text".to_owned());
+                }
+            }
+        }
         let api = Api {
             id: id.clone(),
             owner: owner?,
@@ -343,7 +363,7 @@ impl Reader<'_> {
                 external_send: operation.external_send,
             });
             let labels = self.parse_all(file, text, &operation.labels);
-            reviews.0.insert(
+            reviews.operations.insert(
                 id,
                 writ_contract::Review {
                     effects,
@@ -378,8 +398,13 @@ impl Reader<'_> {
             let reviewed = error.operation.as_ref().filter(|operation| {
                 operation
                     .parse()
-                    .is_ok_and(|id: writ_types::OperationId| reviews.0.contains_key(&id))
+                    .is_ok_and(|id: writ_types::OperationId| reviews.operations.contains_key(&id))
             });
+            if error.source == DiagnosticSource::Overlay {
+                let place = format!("{} (at `{}`)", error.message, error.pointer);
+                self.fault(&format!("apis/{id}.overlay.yaml"), error.line, place);
+                continue;
+            }
             match reviewed {
                 Some(operation) => {
                     self.fault(file, None, format!("`{operation}`: {}", error.message))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use writ_contract::{Contract, Severity};
+use writ_contract::{Contract, DiagnosticSource, Severity};
 use writ_policy::{ActionShape, ApiActions, Pdp, PolicySource, baseline};
 use writ_store::{Registry, Store};
 use writ_types::{
@@ -274,7 +274,13 @@ fn compile_contract(
         let errors = diagnostics
             .iter()
             .filter(|diagnostic| diagnostic.severity == Severity::Error);
-        faults.extend(errors.map(|diagnostic| fault(&file, diagnostic.line, &diagnostic.message)));
+        faults.extend(errors.map(|diagnostic| {
+            let file = match diagnostic.source {
+                DiagnosticSource::Document => file.clone(),
+                DiagnosticSource::Overlay => format!("apis/{id}.overlay.yaml"),
+            };
+            fault(&file, diagnostic.line, &diagnostic.message)
+        }));
     }
     contract
 }

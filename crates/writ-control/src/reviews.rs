@@ -28,13 +28,21 @@ pub(crate) fn write(reviews: &Reviews) -> String {
         }
         Value::object(members)
     };
-    Value::object(
+    let operations = Value::object(
         reviews
-            .0
+            .operations
             .iter()
             .map(|(id, value)| (id.as_str(), review(value))),
-    )
-    .canonical()
+    );
+    // Stores of before hold the operations alone.
+    match &reviews.overlay {
+        None => operations.canonical(),
+        Some(overlay) => Value::object([
+            ("operations", operations),
+            ("overlay", Value::from(overlay.as_str())),
+        ])
+        .canonical(),
+    }
 }
 
 /// Reads what [`write`] wrote.
@@ -42,7 +50,15 @@ pub(crate) fn read(text: &str) -> Result<Reviews, ReviewsError> {
     let value =
         Value::parse(text.as_bytes(), &JsonLimits::DOCUMENT).map_err(|_fault| ReviewsError)?;
     let mut reviews = Reviews::default();
-    for (id, review) in value.as_object().ok_or(ReviewsError)? {
+    // An operation called `overlay` has an object here, not a text.
+    let operations = match value.member("overlay") {
+        Some(Value::String(overlay)) => {
+            reviews.overlay = Some(overlay.clone());
+            value.member("operations").ok_or(ReviewsError)?
+        }
+        _ => &value,
+    };
+    for (id, review) in operations.as_object().ok_or(ReviewsError)? {
         let flag = |name| {
             review
                 .member(name)
@@ -73,7 +89,7 @@ pub(crate) fn read(text: &str) -> Result<Reviews, ReviewsError> {
         };
         let labels = labels.iter().map(label).collect::<Result<_, _>>()?;
         let id = id.parse().map_err(|_malformed| ReviewsError)?;
-        reviews.0.insert(
+        reviews.operations.insert(
             id,
             Review {
                 effects,
@@ -101,7 +117,7 @@ mod tests {
             irreversible: true,
             external_send: false,
         });
-        reviews.0.insert(
+        reviews.operations.insert(
             "GET:/a/{b}".parse().unwrap(),
             Review {
                 effects,
@@ -110,7 +126,7 @@ mod tests {
                 strict: true,
             },
         );
-        reviews.0.insert(
+        reviews.operations.insert(
             "x".parse().unwrap(),
             Review {
                 effects: None,
@@ -120,7 +136,16 @@ mod tests {
             },
         );
         let text = write(&reviews);
-        assert_eq!(write(&read(&text).unwrap()), text);
+        assert_eq!(read(&text).unwrap(), reviews);
+        assert!(!text.contains("overlay"), "as stores of before have it");
+        reviews.overlay = Some("overlay: 1.0.0".to_owned());
+        assert_eq!(read(&write(&reviews)).unwrap(), reviews);
+        let odd = Review::default();
+        reviews.operations = [("overlay".parse().unwrap(), odd)].into();
+        for overlay in [None, Some("overlay: 1.0.0".to_owned())] {
+            reviews.overlay = overlay;
+            assert_eq!(read(&write(&reviews)).unwrap(), reviews);
+        }
         assert!(read("{\"x\":{}}").is_err() && read("[]").is_err());
     }
 }

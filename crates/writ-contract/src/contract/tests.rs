@@ -143,7 +143,10 @@ fn reviews_hold_and_unknown_ones_are_errors() {
         strict: false,
     };
     let id: writ_types::OperationId = "listTickets".parse().unwrap();
-    let reviews = Reviews([(id.clone(), review)].into());
+    let reviews = Reviews {
+        operations: [(id.clone(), review)].into(),
+        overlay: None,
+    };
     let (contract, _) = Contract::compile(&api(), HELPDESK.as_bytes(), &reviews);
     let contract = contract.unwrap();
     let list = contract.operation(&id).unwrap();
@@ -164,7 +167,10 @@ fn reviews_hold_and_unknown_ones_are_errors() {
         Effects::unreviewed(Effect::Delete)
     );
 
-    let unknown = Reviews([("gone".parse().unwrap(), Review::default())].into());
+    let unknown = Reviews {
+        operations: [("gone".parse().unwrap(), Review::default())].into(),
+        overlay: None,
+    };
     let (contract, diagnostics) = Contract::compile(&api(), HELPDESK.as_bytes(), &unknown);
     assert!(contract.is_none());
     assert_eq!(diagnostics[0].severity, Severity::Error);
@@ -182,7 +188,10 @@ fn the_digest_commits_to_api_bytes_and_reviews() {
     assert_eq!(base, digest("a", HELPDESK, &none));
     assert_ne!(base, digest("b", HELPDESK, &none));
     assert_ne!(base, digest("a", &format!("{HELPDESK}\n"), &none));
-    let reviewed = |review: Review| Reviews([("getTicket".parse().unwrap(), review)].into());
+    let reviewed = |review: Review| Reviews {
+        operations: [("getTicket".parse().unwrap(), review)].into(),
+        overlay: None,
+    };
     let mut seen = vec![base];
     for review in [
         Review::default(),

@@ -8,6 +8,7 @@ use super::Draft;
 use crate::diagnostic::Sink;
 use crate::document::follow;
 use crate::operation::{Parameter, ParameterPlace, Style};
+use crate::overlay::vocabulary::{self, KEY, Place as Spot};
 use crate::router::{Place, Template};
 use crate::schema::{Compiler, Dialect, Schema, SchemaId, Schemas, Types, shape};
 
@@ -202,6 +203,7 @@ impl<'s, 'd> Scope<'s, 'd> {
                     required: true,
                     style: Style::Scalar,
                     schema: self.text_schema(),
+                    mark: None,
                 }
             });
             ordered.push(parameter);
@@ -253,6 +255,10 @@ impl<'s, 'd> Scope<'s, 'd> {
                 return Some(Vec::new());
             }
             "body" => {
+                if value.member(KEY).is_some() {
+                    self.error(&pointer.child(KEY), "say it of the body's `schema`");
+                    return None;
+                }
                 self.body = Some((value, pointer.clone()));
                 return Some(Vec::new());
             }
@@ -262,6 +268,17 @@ impl<'s, 'd> Scope<'s, 'd> {
             }
             _ => {
                 self.error(pointer, "a parameter is in an unknown place");
+                return None;
+            }
+        };
+        let mark = match value
+            .member(KEY)
+            .map(|words| vocabulary::mark(words, Spot::Parameter))
+        {
+            None => None,
+            Some(Ok(mark)) => Some(Box::new(mark)),
+            Some(Err(wrong)) => {
+                self.error(&pointer.child(KEY), wrong.message);
                 return None;
             }
         };
@@ -277,6 +294,7 @@ impl<'s, 'd> Scope<'s, 'd> {
             required: required || place == ParameterPlace::Path,
             style,
             schema,
+            mark,
         }])
     }
 
@@ -406,6 +424,7 @@ pub(super) fn add_fixed_query(
         required: true,
         style: Style::Scalar,
         schema,
+        mark: None,
     });
 }
 

@@ -45,6 +45,10 @@ impl Faults {
         !self.exhausted
     }
 
+    pub(crate) const fn is_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
     pub(crate) fn exhaust(&mut self) {
         self.exhausted = true;
     }
@@ -87,6 +91,17 @@ pub(crate) fn check_response(
 /// Whether `value` of a request fits, at the cost of `faults`' steps.
 pub(crate) fn fits(schemas: &Schemas, id: SchemaId, value: &Value, faults: &mut Faults) -> bool {
     Check::new(schemas, Direction::Request, "", faults).fits(id, value)
+}
+
+/// Whether `value` fits when it travels in this direction, at the cost of `faults`' steps.
+pub(crate) fn fits_in(
+    schemas: &Schemas,
+    direction: Direction,
+    id: SchemaId,
+    value: &Value,
+    faults: &mut Faults,
+) -> bool {
+    Check::new(schemas, direction, "", faults).fits(id, value)
 }
 
 struct Check<'c> {

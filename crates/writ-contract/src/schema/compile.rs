@@ -15,6 +15,7 @@ use super::{
 };
 use crate::diagnostic::Sink;
 use crate::document::{ReferenceFault, follow, target};
+use crate::overlay::vocabulary::{self, KEY, Place};
 
 /// Most schemas of one contract.
 const MOST_SCHEMAS: usize = 1_000_000;
@@ -165,6 +166,12 @@ impl<'d> Compiler<'d> {
             }
         };
         let mut schema = Schema::ANYTHING;
+        if let Some(words) = members.get(KEY) {
+            match vocabulary::mark(words, Place::Schema) {
+                Ok(mark) => schema.mark = (!mark.is_empty()).then(|| Box::new(mark)),
+                Err(wrong) => self.break_at(id, &pointer.child(KEY), wrong.message),
+            }
+        }
         if let Some(reference) = members.get("$ref") {
             match self.reference(reference) {
                 Ok(target) => schema.reference = Some(target),

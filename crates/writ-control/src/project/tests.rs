@@ -111,3 +111,46 @@ fn every_fault_is_said_at_once() {
         .unwrap_err();
     assert!(faults.len() >= 2, "{faults:?}");
 }
+
+const OVERLAY: &str = "overlay: 1.0.0\ninfo: {title: Reviews, version: '1'}\nactions:\n  - target: $..[?@.operationId=='listZones']\n    update: {x-writ: {effect: read}}\n";
+
+#[test]
+fn an_overlay_stands_beside_its_registration_and_says_something() {
+    let project = read(&[("apis/dns.overlay.yaml", OVERLAY)]).unwrap();
+    let reviews = &project.apis.values().next().unwrap().reviews;
+    assert_eq!(reviews.overlay.as_deref(), Some(OVERLAY));
+    let table = [
+        (
+            "apis/dns.overlay.yaml",
+            OVERLAY.replace("effect", "efect"),
+            "apis/dns.overlay.yaml:5: unknown key `efect`: did you mean `effect`?",
+        ),
+        (
+            "apis/dns.overlay.yaml",
+            OVERLAY.replace("listZones", "gone"),
+            "apis/dns.overlay.yaml:4: the target selects nothing",
+        ),
+        (
+            "apis/dns.overlay.yaml",
+            "x".to_owned(),
+            "apis/dns.overlay.yaml: not an OpenAPI overlay",
+        ),
+        (
+            "apis/dns.overlay.yml",
+            OVERLAY.to_owned(),
+            "an overlay is called",
+        ),
+        (
+            "apis/other.overlay.yaml",
+            OVERLAY.to_owned(),
+            "an overlay is called",
+        ),
+    ];
+    for (file, text, wanted) in table {
+        let faults = read(&[(file, &text)]).map(drop).unwrap_err();
+        assert!(
+            faults.iter().any(|fault| fault.contains(wanted)),
+            "{file}: {faults:?}"
+        );
+    }
+}
