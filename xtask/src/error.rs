@@ -25,6 +25,11 @@ pub(crate) enum XtaskError {
     /// `apt-get` did not bring them.
     #[error("apt-get did not install {}; its own words are above", .missing.join(", "))]
     InstallFailed { missing: Vec<String> },
+    /// The clients of `xtask/clients` are required and could not be installed.
+    #[error(
+        "the clients of xtask/clients could not be installed: it takes node, npm, python3 with venv, and their registries"
+    )]
+    ClientsMissing,
     /// The upstream for the tests did not come up.
     #[error("PowerDNS did not come up: {0}")]
     PowerDns(String),

@@ -2,6 +2,7 @@
 //! references. It knows nothing of the product but `writ-types`, and it is no build system.
 
 mod bench;
+mod clients;
 mod error;
 mod http;
 mod keeper;
@@ -25,7 +26,8 @@ commands:
   reference               write the generated pages under docs/reference
 
 environment of `test`:
-  WRIT_MAY_INSTALL        1: install missing Debian packages, with `sudo -n` if need be; 0: never install, not even as root
+  WRIT_MAY_INSTALL        1: install missing Debian packages, with `sudo -n` if need be; 0: never install, not even as root;
+                          the clients of xtask/clients come without it, below target
   WRIT_SHARED             folder with the public test corpora; a folder `shared` beside the repository if unset
   CI                      set: the corpora must be used by every test that knows them, and nextest's profile is `ci`
 ";
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
             XtaskError::Io { .. }
             | XtaskError::PackagesMissing { .. }
             | XtaskError::InstallFailed { .. }
+            | XtaskError::ClientsMissing
             | XtaskError::PowerDns(_) => ExitCode::FAILURE,
         }
     })

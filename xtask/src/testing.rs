@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use crate::error::{Tried, XtaskError};
 use crate::powerdns::PowerDns;
-use crate::{packages, root, say};
+use crate::{clients, packages, root, say};
 
 /// Runs the tests and the documentation's tests; the code of the first that fails.
 ///
@@ -17,7 +17,7 @@ use crate::{packages, root, say};
 pub(crate) fn run(arguments: &[&str]) -> Result<ExitCode, XtaskError> {
     let filter = filter(arguments)?;
     packages::require(packages::FOR_TESTS)?;
-    let surroundings = Surroundings::find();
+    let surroundings = Surroundings::find()?;
     let mut server = PowerDns::start()?;
     let mut runner = |command: &mut Command| {
         surroundings.tell(command, &server);
@@ -65,26 +65,32 @@ fn filter<'a>(arguments: &[&'a str]) -> Result<Option<&'a str>, XtaskError> {
 #[derive(Debug)]
 struct Surroundings {
     shared: Option<PathBuf>,
+    clients: Option<PathBuf>,
     ci: bool,
 }
 
 impl Surroundings {
-    fn find() -> Self {
+    fn find() -> Result<Self, XtaskError> {
         let named = std::env::var_os("WRIT_SHARED").map(PathBuf::from);
         let beside = root()
             .parent()
             .map(|folder| folder.join("shared"))
             .filter(|folder| folder.is_dir());
+        let ci = std::env::var_os("CI").is_some_and(|word| !word.is_empty());
         let found = Self {
             shared: named.or(beside),
-            ci: std::env::var_os("CI").is_some_and(|word| !word.is_empty()),
+            clients: clients::find()?,
+            ci,
         };
+        if ci && found.clients.is_none() {
+            return Err(XtaskError::ClientsMissing);
+        }
         if found.shared.is_none() {
             say::talk(
                 "NOTE: there is no folder `shared` beside the repository and WRIT_SHARED is not set; tests over the public corpora use their small samples only",
             );
         }
-        found
+        Ok(found)
     }
 
     fn tell(&self, command: &mut Command, server: &PowerDns) {
@@ -92,6 +98,9 @@ impl Surroundings {
             .env("WRIT_TEST_PDNS_URL", server.url())
             .env("WRIT_TEST_PDNS_KEY", server.key())
             .env("WRIT_TEST_PDNS_DIR", server.keeper.directory());
+        if let Some(clients) = &self.clients {
+            command.env("WRIT_TEST_CLIENTS_DIR", clients);
+        }
         if let Some(shared) = &self.shared {
             command.env("WRIT_SHARED", shared);
             if self.ci {
