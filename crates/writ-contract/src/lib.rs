@@ -9,6 +9,7 @@
 
 mod contract;
 mod diagnostic;
+pub mod diff;
 mod document;
 mod fault;
 mod field;

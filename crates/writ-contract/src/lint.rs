@@ -22,6 +22,8 @@ use writ_types::{OperationId, Pointer};
 use crate::document;
 use crate::outline::Outline;
 
+pub(crate) use paths::anonymous;
+
 pub use grade::{Grade, Score};
 pub use report::{Finding, Linted, Report};
 pub use rules::{Level, Rule};

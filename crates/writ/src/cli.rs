@@ -107,6 +107,8 @@ pub(crate) enum ApiCommand {
     Import(ImportArgs),
     /// Say what in a document makes agents call it wrongly, with a score for every operation
     Lint(LintArgs),
+    /// Compare two documents, for callers and for grants; exit code 2 if they differ
+    Diff(DiffArgs),
     /// List the APIs in force
     List,
     /// Show one API's operations
@@ -145,6 +147,17 @@ pub(crate) struct LintArgs {
     #[arg(long, value_name = "LEVEL")]
     pub(crate) fail_on: Option<writ_contract::lint::Level>,
     /// Show every place and every operation.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The pinned document's file, or the id of an API of the project.
+    pub(crate) old: String,
+    /// The file of the document that would take its place.
+    pub(crate) new: String,
+    /// Show every change, also those of texts and those that narrow.
     #[arg(long)]
     pub(crate) all: bool,
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// A failed command. Exit code 1, or 2 where the command line was wrong.
+/// A failed command. Exit code 1, or 2 where the command line was wrong or what was compared differs.
 #[derive(Debug)]
 pub struct Failure {
     message: String,
@@ -42,6 +42,11 @@ impl Failure {
         }
     }
 
+    /// The command did what it should, and the answer is that something differs, as `plan` says it.
+    pub fn changes(message: impl Into<String>) -> Self {
+        Self::usage(message)
+    }
+
     /// What to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -56,7 +61,7 @@ impl Failure {
         self
     }
 
-    /// 1 refused or failed, 2 usage.
+    /// 1 refused or failed, 2 usage or changes.
     pub const fn exit_code(&self) -> u8 {
         if self.usage { 2 } else { 1 }
     }

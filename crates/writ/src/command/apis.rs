@@ -1,5 +1,6 @@
 //! `writ api`: from a vendor's document to a registration that a person reviews.
 
+mod diff;
 mod documents;
 mod lint;
 
@@ -26,6 +27,7 @@ pub(crate) async fn run(
         // A document can be looked at without a project.
         ApiCommand::Import(args) => import(terminal, config, args),
         ApiCommand::Lint(args) => lint::run(terminal, config, args),
+        ApiCommand::Diff(args) => diff::run(terminal, config, args),
         ApiCommand::List => {
             let apis = OperatorClient::of(&Config::load(config)?)?
                 .get("/v1/apis")

@@ -70,3 +70,45 @@ fn lint_names_place_reason_and_fix_and_fails_from_the_chosen_level() {
         "{text}"
     );
 }
+
+#[test]
+fn diff_says_what_an_approved_agent_could_newly_do_and_exits_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let wider = DOCUMENT.replace(
+        "\"deprecated\": true}",
+        "\"deprecated\": true, \"parameters\": [{\"name\": \"force\", \"in\": \"query\", \"schema\": {\"type\": \"boolean\"}}]},
+         \"delete\": {\"operationId\": \"deleteZones\"}",
+    );
+    std::fs::write(folder.path().join("old.json"), DOCUMENT).unwrap();
+    std::fs::write(folder.path().join("new.json"), wider).unwrap();
+    let said = writ(folder.path(), &["api", "diff", "old.json", "new.json"]).unwrap();
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert_eq!(said.status.code(), Some(2));
+    let added = text
+        .find("irreversible: DELETE /zones (1): deleteZones")
+        .unwrap();
+    let widened = text
+        .find("read listZones: new-optional-request-parameter; query force: new")
+        .unwrap();
+    assert!(added < widened, "{text}");
+    let same = writ(folder.path(), &["api", "diff", "old.json", "old.json"]).unwrap();
+    assert_eq!(same.status.code(), Some(0), "{same:?}");
+
+    let diff = json(
+        folder.path(),
+        &["--json", "api", "diff", "old.json", "new.json"],
+    )
+    .unwrap();
+    let rules: Vec<&str> = diff
+        .member("changes")
+        .unwrap()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change.member("rule").unwrap().as_str().unwrap())
+        .collect();
+    assert_eq!(rules, ["endpoint-added", "new-optional-request-parameter"]);
+    std::fs::write(folder.path().join("bad.json"), "[]").unwrap();
+    let bad = writ(folder.path(), &["api", "diff", "old.json", "bad.json"]).unwrap();
+    assert_eq!(bad.status.code(), Some(1), "{bad:?}");
+}
