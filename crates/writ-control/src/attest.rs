@@ -107,6 +107,7 @@ mod tests {
             groups: BTreeSet::new(),
             mode: writ_types::Mode::Autonomous,
             purposes: BTreeSet::new(),
+            federations: BTreeSet::new(),
             selectors: selectors.iter().map(|text| text.parse().unwrap()).collect(),
             enabled: true,
         }

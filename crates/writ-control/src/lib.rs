@@ -23,6 +23,7 @@ mod routes;
 pub mod span;
 mod start;
 mod token_keys;
+mod trust;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -39,6 +40,7 @@ pub use reload::{Compiler, check_project, shapes};
 pub use routes::{Access, Endpoint, ROUTES};
 pub use start::{LedgerRebuild, StartError, first_boot_token, seed, stored_tasks};
 pub use token_keys::{Rotation, TokenKeyError, TokenKeys};
+pub use trust::{Client, Trust};
 
 /// Bytes of the operating system's random source.
 pub(crate) fn random<const N: usize>() -> [u8; N] {

@@ -6,6 +6,7 @@ mod narrow;
 mod possession;
 mod proven;
 mod revoke;
+mod ticket;
 mod token;
 
 pub(crate) use introspect::introspect;

@@ -12,8 +12,8 @@ use writ_audit::{
 use writ_store::{CredentialSealer, Store, StoreError};
 use writ_task::{MemoryLedger, TaskStatus};
 use writ_token::{
-    AccessTokenClaims, Issuer, IssuerUrl, NonceIssuer, ReplayCache, SignError, TokenError,
-    TokenVerifier, TrustBundle, TrustBundles, TrustDomainAuthority, VerifiedToken,
+    AccessTokenClaims, IssuerUrl, NonceIssuer, ReplayCache, SignError, TokenError, TokenVerifier,
+    TrustDomainAuthority, VerifiedToken,
 };
 use writ_types::{
     Clock, Digest, Grant, Limits, PublicUrl, RecordId, RevisionId, Secret, SpiffeId, TaskId,
@@ -24,6 +24,7 @@ use crate::loaded::Loaded;
 use crate::log::Recovered;
 use crate::records::LogPlace;
 use crate::token_keys::TokenKeys;
+use crate::trust::Trust;
 
 /// How long evidence is kept.
 const EVIDENCE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -116,8 +117,10 @@ pub struct Parts {
     pub nonces: NonceIssuer,
     /// Proofs of possession that were used.
     pub replays: ReplayCache,
-    /// Who vouches for users.
-    pub issuers: Vec<Issuer>,
+    /// Assertions and tickets of clients that were used.
+    pub spent: ReplayCache,
+    /// Who vouches for others.
+    pub trust: Arc<Trust>,
 }
 
 /// One generation of the token keys, and what verifies the tokens of it and of those before.
@@ -138,8 +141,10 @@ pub struct Plane {
     pub(crate) keys: Keys,
     pub(crate) nonces: NonceIssuer,
     pub(crate) replays: ReplayCache,
-    pub(crate) issuers: Vec<Issuer>,
-    bundles: TrustBundles,
+    pub(crate) spent: ReplayCache,
+    pub(crate) trust: Arc<Trust>,
+    /// When this process began: what was used before is not remembered.
+    pub(crate) began: Timestamp,
     signing: ArcSwap<Signing>,
     current: ArcSwap<Loaded>,
     swap: Swap,
@@ -152,9 +157,6 @@ pub struct Plane {
 /// Why the control plane cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaneError {
-    /// The built-in trust domain's bundle does not read back.
-    #[error("the built-in trust domain's keys are damaged")]
-    Bundle(#[source] writ_token::BundleError),
     /// The token key cannot be used.
     #[error("the token key cannot be used")]
     Key(#[source] SignError),
@@ -193,17 +195,12 @@ impl Plane {
     ///
     /// [`PlaneError`].
     pub fn new(parts: Parts, loaded: Arc<Loaded>, swap: Swap) -> Result<Self, PlaneError> {
-        let bundle = parts
-            .keys
-            .domain
-            .trust_bundle()
-            .map_err(PlaneError::Bundle)?;
         let now = parts.clock.now();
         let signing = signing(&parts.settings, &parts.tenant, parts.token_keys, now);
         let signing = signing.map_err(PlaneError::Key)?;
         swap(&loaded, &signing.verifier).map_err(PlaneError::Swap)?;
         Ok(Self {
-            bundles: TrustBundles::of([bundle]),
+            began: now,
             signing: ArcSwap::from_pointee(signing),
             current: ArcSwap::new(loaded),
             swap,
@@ -219,7 +216,8 @@ impl Plane {
             keys: parts.keys,
             nonces: parts.nonces,
             replays: parts.replays,
-            issuers: parts.issuers,
+            spent: parts.spent,
+            trust: parts.trust,
         })
     }
 
@@ -286,10 +284,6 @@ impl Plane {
         }
     }
 
-    pub(crate) const fn bundles(&self) -> &TrustBundles {
-        &self.bundles
-    }
-
     /// Verifies one of our own tokens whole; that its task lives is another question.
     pub(crate) fn verify(&self, text: &str, now: Timestamp) -> Result<VerifiedToken, TokenError> {
         self.signing.load().verifier.verify(text, now)
@@ -314,13 +308,10 @@ impl Plane {
         ask(&self.signing.load().keys)
     }
 
-    /// The built-in trust domain's own bundle.
-    ///
-    /// # Errors
-    ///
-    /// Its keys are damaged.
-    pub fn trust_bundle(&self) -> Result<TrustBundle, PlaneError> {
-        self.keys.domain.trust_bundle().map_err(PlaneError::Bundle)
+    /// Who vouches for others.
+    #[must_use]
+    pub const fn trust(&self) -> &Arc<Trust> {
+        &self.trust
     }
 
     /// The clock.

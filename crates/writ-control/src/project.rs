@@ -18,7 +18,7 @@ use writ_types::{
     SpiffeId, TrustDomain,
 };
 
-use raw::{RawAgent, RawApi, RawAttach, RawOperation, RawPurpose};
+use raw::{RawAgent, RawApi, RawAttach, RawFederation, RawOperation, RawPurpose};
 
 /// One fault in a project file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -455,6 +455,7 @@ impl Reader<'_> {
             actions,
             budget,
             max_task_life,
+            agent_vouches: raw.agent_vouches,
         })
     }
 
@@ -493,6 +494,11 @@ impl Reader<'_> {
                 "a path alone recognises every user's process of that program: add `unix:uid:…`";
             self.fault(file, None, message.to_owned());
         }
+        let federations = raw
+            .federation
+            .iter()
+            .filter_map(|federation| self.federation(file, &text, federation))
+            .collect();
         let id = keep(&spiffe);
         Some(Agent {
             id,
@@ -502,8 +508,29 @@ impl Reader<'_> {
             mode,
             purposes: self.parse_all::<PurposeName, _>(file, &text, &raw.purposes),
             selectors,
+            federations,
             enabled: raw.enabled,
         })
+    }
+
+    fn federation(
+        &mut self,
+        file: &str,
+        text: &str,
+        raw: &RawFederation,
+    ) -> Option<writ_types::Federation> {
+        let issuer: writ_token::IssuerUrl = self.parse(file, text, &raw.issuer)?;
+        let mut claims = BTreeMap::new();
+        for (name, value) in &raw.claims {
+            claims.insert(self.parse(file, text, name)?, value.clone());
+        }
+        let federation = writ_types::Federation::new(issuer.to_string(), claims);
+        if federation.is_none() {
+            let message = "name at least one claim: without one, every token of the issuer would be this agent's";
+            let line = line_of(text, raw.issuer.span().start);
+            self.fault(file, Some(line), message.to_owned());
+        }
+        federation
     }
 
     /// What one file names in another must exist there.

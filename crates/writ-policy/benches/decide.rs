@@ -133,6 +133,7 @@ fn case() -> Option<Case> {
             mode: Mode::Copilot,
             purposes: BTreeSet::from(["bench".parse().ok()?]),
             selectors: BTreeSet::new(),
+            federations: BTreeSet::new(),
             enabled: true,
         },
         grant: Grant {
@@ -152,6 +153,7 @@ fn case() -> Option<Case> {
             deadline: NOW.plus(Duration::from_secs(300)),
             parent: None,
             prompt: None,
+            asserters: writ_types::Asserters::default(),
         },
         facts: Facts {
             now: NOW,

@@ -82,6 +82,10 @@ fn people(
         ("purpose", text(grant.purpose.as_str())),
         ("mode", text(grant.mode.as_str())),
         ("declared", texts(declared)),
+        (
+            "vouched",
+            texts(grant.asserters.vouched().map(str::to_owned)),
+        ),
         ("budget", budget(grant.budget)?),
     ];
     let mut parents = vec![agent_uid];

@@ -100,6 +100,7 @@ pub(crate) const ENTITIES: &[EntityKind] = &[
             field("purpose", CoreType::Text),
             field("mode", CoreType::Text),
             field("declared", CoreType::Texts),
+            field("vouched", CoreType::Texts),
             field("budget", CoreType::Record(BUDGET)),
             Field {
                 name: "requester",

@@ -1,6 +1,6 @@
 //! Agents, as a revision names them.
 
-use writ_types::{Agent, Value};
+use writ_types::{Agent, Federation, Value};
 
 use crate::StoreError;
 use crate::fields::{Fields, texts};
@@ -20,9 +20,10 @@ pub(crate) fn to_value(agent: &Agent) -> Value {
         mode,
         purposes,
         selectors,
+        federations,
         enabled,
     } = agent;
-    Value::object([
+    let mut members = vec![
         ("id", Value::from(id.to_string())),
         ("spiffe", Value::from(spiffe.as_str())),
         ("owner", Value::from(owner.as_str())),
@@ -31,7 +32,30 @@ pub(crate) fn to_value(agent: &Agent) -> Value {
         ("purposes", texts(purposes)),
         ("selectors", texts(selectors)),
         ("enabled", Value::from(*enabled)),
+    ];
+    // An agent without them is written as it always was, so that its digest stays.
+    if !federations.is_empty() {
+        let written = federations.iter().map(write_federation).collect();
+        members.push(("federations", Value::Array(written)));
+    }
+    Value::object(members)
+}
+
+fn write_federation(federation: &Federation) -> Value {
+    let claims = federation.claims().iter();
+    let claims = claims.map(|(name, value)| (name.to_string(), Value::from(value.as_str())));
+    Value::object([
+        ("issuer", Value::from(federation.issuer())),
+        ("claims", Value::object(claims)),
     ])
+}
+
+fn read_federation(value: &Value) -> Option<Federation> {
+    let issuer = value.member("issuer")?.as_str()?.to_owned();
+    let claims = value.member("claims")?.as_object()?;
+    let claim =
+        |(name, value): (&String, &Value)| Some((name.parse().ok()?, value.as_str()?.to_owned()));
+    Federation::new(issuer, claims.iter().map(claim).collect::<Option<_>>()?)
 }
 
 pub(crate) fn from_value(value: &Value) -> Result<Agent, StoreError> {
@@ -43,6 +67,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Agent, StoreError> {
         "mode",
         "purposes",
         "selectors",
+        "federations",
         "enabled",
     ];
     let fields = Fields::of("agent", value, &known)?;
@@ -54,6 +79,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Agent, StoreError> {
         mode: fields.parsed("mode")?,
         purposes: fields.set("purposes")?,
         selectors: fields.set("selectors")?,
+        federations: fields.list("federations", read_federation)?,
         enabled: fields.flag("enabled")?,
     })
 }

@@ -107,6 +107,21 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A member that is an array of distinct things, each read by `read`; none if it is absent.
+    pub(crate) fn list<T: Ord>(
+        &self,
+        name: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<BTreeSet<T>, StoreError> {
+        let Some(member) = self.optional(name) else {
+            return Ok(BTreeSet::new());
+        };
+        let items = member.as_array().ok_or_else(|| self.wrong(name))?;
+        let set: Option<BTreeSet<T>> = items.iter().map(read).collect();
+        set.filter(|set| set.len() == items.len())
+            .ok_or_else(|| self.wrong(name))
+    }
+
     fn read<T: FromStr<Err: Display>>(&self, name: &str, value: &Value) -> Result<T, StoreError> {
         let text = value.as_str().ok_or_else(|| self.wrong(name))?;
         text.parse().map_err(|fault| {

@@ -1,6 +1,6 @@
 //! Grants as they are stored: everything, so that a task can be put back after a restart.
 
-use writ_types::{Bounds, Charge, Grant, Requester, Value};
+use writ_types::{Asserters, Bounds, Charge, Grant, Requester, Value};
 
 use crate::StoreError;
 use crate::fields::{Fields, instant, texts};
@@ -23,6 +23,7 @@ pub(crate) fn to_value(grant: &Grant) -> Value {
         deadline,
         parent,
         prompt,
+        asserters,
     } = grant;
     let requester = requester.as_ref().map(|Requester { issuer, subject }| {
         let members = [
@@ -45,7 +46,12 @@ pub(crate) fn to_value(grant: &Grant) -> Value {
         ("opened", instant(*opened)),
         ("deadline", instant(*deadline)),
     ];
-    let optional = [requester, parent, prompt].into_iter().flatten();
+    let asserters = (!asserters.is_none()).then(|| {
+        let parts = asserters.parts();
+        let parts = parts.map(|(part, asserter)| (part, Value::from(asserter.to_string())));
+        ("asserters", Value::object(parts))
+    });
+    let optional = [requester, parent, prompt, asserters].into_iter().flatten();
     Value::object(members.into_iter().chain(optional))
 }
 
@@ -64,6 +70,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Grant, StoreError> {
         "deadline",
         "parent",
         "prompt",
+        "asserters",
     ];
     let fields = Fields::of(WHAT, value, &known)?;
     let requester = fields.optional("requester").map(requester).transpose()?;
@@ -82,6 +89,19 @@ pub(crate) fn from_value(value: &Value) -> Result<Grant, StoreError> {
         deadline: fields.instant("deadline")?,
         parent: fields.maybe("parent")?,
         prompt: fields.maybe("prompt")?,
+        asserters: match fields.optional("asserters") {
+            None => Asserters::default(),
+            Some(value) => asserters(value)?,
+        },
+    })
+}
+
+fn asserters(value: &Value) -> Result<Asserters, StoreError> {
+    let fields = Fields::of("asserters", value, &["bounds", "plan", "prompt"])?;
+    Ok(Asserters {
+        prompt: fields.parsed("prompt")?,
+        bounds: fields.parsed("bounds")?,
+        plan: fields.parsed("plan")?,
     })
 }
 

@@ -19,15 +19,19 @@ pub(crate) fn to_value(purpose: &Purpose) -> Value {
         actions,
         budget,
         max_task_life,
+        agent_vouches,
     } = purpose;
-    Value::object([
+    let members = [
         ("name", Value::from(name.as_str())),
         ("owner", Value::from(owner.as_str())),
         ("description", Value::from(description.as_str())),
         ("actions", texts(actions)),
         ("budget", budget.to_value()),
         ("max_task_life_ms", millis(*max_task_life)),
-    ])
+    ];
+    // A purpose without it is written as it always was, so that its digest stays.
+    let accepted = agent_vouches.then(|| ("agent_vouches", Value::from(true)));
+    Value::object(members.into_iter().chain(accepted))
 }
 
 pub(crate) fn from_value(value: &Value) -> Result<Purpose, StoreError> {
@@ -38,6 +42,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Purpose, StoreError> {
         "actions",
         "budget",
         "max_task_life_ms",
+        "agent_vouches",
     ];
     let fields = Fields::of("purpose", value, &known)?;
     Ok(Purpose {
@@ -47,6 +52,10 @@ pub(crate) fn from_value(value: &Value) -> Result<Purpose, StoreError> {
         actions: fields.set("actions")?,
         budget: budget("purpose", fields.member("budget")?)?,
         max_task_life: fields.life("max_task_life_ms")?,
+        agent_vouches: match fields.optional("agent_vouches") {
+            None => false,
+            Some(_) => fields.flag("agent_vouches")?,
+        },
     })
 }
 

@@ -56,6 +56,7 @@ fn an_open_task_that_has_called_costs_at_most_4_kib() {
             deadline: noon.plus(Duration::from_secs(3600)),
             parent: None,
             prompt: None,
+            asserters: writ_types::Asserters::default(),
         };
         let (tenant, task) = (grant.tenant.clone(), grant.task);
         let mut context = Context::from_waker(Waker::noop());

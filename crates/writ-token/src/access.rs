@@ -12,6 +12,7 @@ use crate::{Algorithm, ClaimError, ClientId, IssuerUrl, JoseError, Jws, KeySet, 
 
 pub use cache::TokenCache;
 pub use claims::AccessTokenClaims;
+pub(crate) use claims::{read_confirmation, read_requester};
 
 /// Why an access token was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

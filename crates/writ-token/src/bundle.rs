@@ -39,6 +39,7 @@ pub struct TrustBundle {
     anchors: Vec<Anchor>,
     sequence: Option<u64>,
     refresh_hint: Option<Duration>,
+    until: Option<Timestamp>,
 }
 
 impl TrustBundle {
@@ -86,7 +87,17 @@ impl TrustBundle {
             anchors: anchors?,
             sequence: number("spiffe_sequence")?,
             refresh_hint: number("spiffe_refresh_hint")?.map(Duration::from_secs),
+            until: None,
         })
+    }
+
+    /// The same bundle, believed until an instant and no longer: it came from elsewhere and may have been replaced there.
+    #[must_use]
+    pub fn until(self, until: Timestamp) -> Self {
+        Self {
+            until: Some(until),
+            ..self
+        }
     }
 
     /// The trust domain.
@@ -151,10 +162,28 @@ impl TrustBundles {
         Self(bundles.into_iter().map(by_domain).collect())
     }
 
-    /// The bundle of one domain.
+    /// The bundle of one domain, whether it can still be believed or not.
     #[must_use]
     pub fn get(&self, domain: &TrustDomain) -> Option<&TrustBundle> {
         self.0.get(domain)
+    }
+
+    /// These bundles, and this one in place of the one of its domain. One that is older than what is there is left out: its
+    /// sequence number is lower (SPIFFE Trust Domain and Bundle §4.1.1), or it has none and that one has.
+    #[must_use]
+    pub fn with(&self, bundle: TrustBundle) -> Self {
+        let mut bundles = self.clone();
+        let known = self.get(&bundle.domain).and_then(TrustBundle::sequence);
+        if known <= bundle.sequence {
+            bundles.0.insert(bundle.domain.clone(), bundle);
+        }
+        bundles
+    }
+
+    /// The bundle of one domain, if it may be believed at `now`.
+    fn believed(&self, domain: &TrustDomain, now: Timestamp) -> Option<&TrustBundle> {
+        self.get(domain)
+            .filter(|bundle| bundle.until.is_none_or(|until| now < until))
     }
 
     /// All bundles, in the order of their domains.
@@ -166,7 +195,7 @@ impl TrustBundles {
     ///
     /// # Errors
     ///
-    /// As [`JwtSvid::verify`]; `TrustDomain` where that domain is not trusted.
+    /// As [`JwtSvid::verify`]; `TrustDomain` where that domain is not trusted, or its bundle is too old to be believed.
     pub fn verify_jwt(
         &self,
         text: &str,
@@ -175,7 +204,7 @@ impl TrustBundles {
     ) -> Result<JwtSvid, SvidError> {
         let claimed: SpiffeId = svid::claimed_subject(text)?;
         let bundle = self
-            .get(claimed.trust_domain())
+            .believed(claimed.trust_domain(), now)
             .ok_or(SvidError::TrustDomain)?;
         JwtSvid::verify(text, bundle, audience, now)
     }
@@ -184,13 +213,16 @@ impl TrustBundles {
     ///
     /// # Errors
     ///
-    /// As [`X509Svid::verify`]; `TrustDomain` where that domain is not trusted.
+    /// As [`X509Svid::verify`]; `TrustDomain` where that domain is not trusted, or its bundle is too old to be believed.
     pub fn verify_x509(&self, chain: &[&[u8]], now: Timestamp) -> Result<X509Svid, X509Error> {
         let leaf = chain.first().ok_or(X509Error::Chain)?;
         let claimed = x509::claimed_id(leaf)?;
         let bundle = self
-            .get(claimed.trust_domain())
+            .believed(claimed.trust_domain(), now)
             .ok_or(X509Error::TrustDomain)?;
         X509Svid::verify(chain, bundle, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,12 @@ impl Claims {
         }
     }
 
+    /// All of them.
+    #[must_use]
+    pub const fn members(&self) -> &BTreeMap<String, Value> {
+        &self.0
+    }
+
     /// The claim, whatever its type.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {

@@ -3,12 +3,13 @@
 //! Sans-I/O: texts, certificates, keys, time and identifiers come in as arguments; verified values go out. Read in this
 //! order: `jose` (the one entry point for signed texts), `claims` (strict reading of what was signed), `access` (our own
 //! tokens), `dpop`, `authenticated` (the proof a call needs), `request` (the token endpoint's form), then who vouches:
-//! `bundle`, `svid`, `x509`, `oidc`; and `issuer`, the built-in trust domain.
+//! `bundle`, `svid`, `x509`, `oidc`, `client_assertion`, `ticket`; and `issuer`, the built-in trust domain.
 
 mod access;
 mod authenticated;
 mod bundle;
 mod claims;
+mod client_assertion;
 mod dpop;
 mod identifier;
 mod issuer;
@@ -19,6 +20,7 @@ mod request;
 mod svid;
 #[cfg(test)]
 mod testing;
+mod ticket;
 mod x509;
 
 pub use access::{AccessTokenClaims, TokenCache, TokenError, TokenVerifier, VerifiedToken};
@@ -27,6 +29,7 @@ pub use authenticated::{
 };
 pub use bundle::{BundleError, TrustBundle, TrustBundles};
 pub use claims::{ClaimError, Claims};
+pub use client_assertion::{ClientAssertion, ClientError, RegisteredClient};
 pub use dpop::{
     DpopError, DpopExpectation, DpopProof, HttpUri, HttpUriError, NonceCheck, NonceIssuer,
     ProofKey, ReplayCache, ReplayError,
@@ -41,10 +44,11 @@ pub use jose::{
     SignError, Signer, SkippedKey, Typ, Verified, VerifyingKey,
 };
 pub use oauth_error::{OauthError, OauthErrorCode};
-pub use oidc::{Issuer, OidcError, OidcToken};
+pub use oidc::{Issuer, OidcError, OidcToken, Vouches};
 pub use request::{
-    Authority, ClientAuthentication, GrantRequest, PresentedToken, TokenExchange, TokenInquiry,
-    TokenRequest, TokenType,
+    Authority, ClientAuthentication, GrantRequest, Opening, PresentedToken, TokenExchange,
+    TokenInquiry, TokenRequest, TokenType,
 };
 pub use svid::{JwtSvid, SvidError};
+pub use ticket::TaskTicket;
 pub use x509::{X509Error, X509Svid};

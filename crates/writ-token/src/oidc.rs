@@ -17,6 +17,18 @@ pub enum OidcError {
     /// What was signed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// The issuer's keys were not renewed within their limit.
+    #[error("the issuer's keys are too old to be believed")]
+    Stale,
+}
+
+/// For whom an issuer vouches. One that vouches for workloads never does for users: a job's token is nobody's consent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vouches {
+    /// For the users that agents act for.
+    ForUsers,
+    /// For workloads, which are agents if their claims are registered.
+    ForWorkloads,
 }
 
 const HEADERS: &[&str] = &["alg", "kid", "typ", "x5t", "x5t#S256"];
@@ -42,6 +54,10 @@ pub struct Issuer {
     pub audience: String,
     /// Its keys.
     pub keys: KeySet,
+    /// Until when the keys may be believed; none for keys that are part of the settings.
+    pub keys_until: Option<Timestamp>,
+    /// For whom it vouches.
+    pub vouches: Vouches,
     /// The clients its tokens may have been made for (`azp`); the audience itself always may.
     pub authorized_parties: BTreeSet<String>,
     /// Whether it issues RFC 9068 access tokens (`at+jwt`) to us, and nothing else. Otherwise `typ` is `JWT` or absent.
@@ -53,13 +69,15 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// An issuer of ID tokens with the strict defaults: no other party, 30 seconds of leeway, a day of life.
+    /// An issuer of users' ID tokens with the strict defaults: no other party, 30 seconds of leeway, a day of life.
     #[must_use]
     pub const fn new(url: IssuerUrl, audience: String, keys: KeySet) -> Self {
         Self {
             url,
             audience,
             keys,
+            keys_until: None,
+            vouches: Vouches::ForUsers,
             authorized_parties: BTreeSet::new(),
             access_tokens: false,
             leeway: Duration::from_secs(30),
@@ -87,6 +105,9 @@ impl OidcToken {
     ///
     /// [`OidcError`].
     pub fn verify(text: &str, issuer: &Issuer, now: Timestamp) -> Result<Self, OidcError> {
+        if issuer.keys_until.is_some_and(|until| until <= now) {
+            return Err(OidcError::Stale);
+        }
         let profile = if issuer.access_tokens {
             &ACCESS_TOKEN
         } else {

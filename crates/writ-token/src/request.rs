@@ -30,9 +30,20 @@ pub struct TokenRequest {
 #[derive(Debug)]
 pub enum Authority {
     /// Open this task.
-    Open(Box<TaskRequest>),
+    Open(Box<Opening>),
     /// A fresh token for a live task, with fresh proof.
     Renew(TaskId),
+}
+
+/// A task that is to be opened.
+#[derive(Debug)]
+pub struct Opening {
+    /// The task.
+    pub task: TaskRequest,
+    /// The exact text of `authorization_details`: what a ticket commits to.
+    pub details: String,
+    /// The ticket of who vouches for it (`task_ticket`), where one is shown.
+    pub ticket: Option<Secret<String>>,
 }
 
 /// The grant types.
@@ -193,11 +204,15 @@ fn resource(form: &Form, public_url: &PublicUrl) -> Result<Resource, OauthError>
 }
 
 fn authority(form: &Form) -> Result<Authority, OauthError> {
+    let ticket = form.get("task_ticket");
     match (form.get("authorization_details"), form.get("task_id")) {
         (Some(_), Some(_)) => Err(invalid(
             "`task_id` renews a task as it is: leave `authorization_details` out",
         )),
         (None, None) => Err(invalid("`authorization_details` or `task_id` is missing")),
+        (None, Some(_)) if ticket.is_some() => {
+            Err(invalid("a `task_ticket` opens a task; it renews none"))
+        }
         (None, Some(task)) => {
             let task = task
                 .parse()
@@ -205,10 +220,14 @@ fn authority(form: &Form) -> Result<Authority, OauthError> {
             Ok(Authority::Renew(task))
         }
         (Some(details), None) => {
-            let details = Value::parse(details.as_bytes(), &JsonLimits::REQUEST)
+            let value = Value::parse(details.as_bytes(), &JsonLimits::REQUEST)
                 .map_err(|_fault| details_error("`authorization_details` is not strict JSON"))?;
-            let request = TaskRequest::parse(&details).map_err(|fault| task_error(&fault))?;
-            Ok(Authority::Open(Box::new(request)))
+            let task = TaskRequest::parse(&value).map_err(|fault| task_error(&fault))?;
+            Ok(Authority::Open(Box::new(Opening {
+                task,
+                details: details.to_owned(),
+                ticket: ticket.map(|text| Secret::new(text.to_owned())),
+            })))
         }
     }
 }

@@ -4,6 +4,7 @@
 //! every rule built on these types can be tested with one line. The crates above exchange exactly these types; proofs
 //! of a check (`Authenticated`, `Permit`, `Reservation`, `Receipt`) stay with the crate that makes them.
 
+mod asserter;
 mod attr;
 mod bounds;
 mod budget;
@@ -11,6 +12,7 @@ mod conformance;
 mod decimal;
 mod digest;
 mod effect;
+mod federation;
 mod id;
 mod input;
 mod json;
@@ -30,6 +32,7 @@ mod task;
 mod time;
 mod vouchers;
 
+pub use asserter::{Asserter, Asserters};
 pub use attr::{Attr, AttrField, AttrType, Facts, Projection};
 pub use bounds::{Bound, BoundPlace, BoundPointer, Bounds, BoundsError};
 pub use budget::{Budget, Charge};
@@ -37,6 +40,7 @@ pub use conformance::Conformance;
 pub use decimal::{Decimal, DecimalError};
 pub use digest::{Digest, DigestError, KeyedDigest, KeyedHasher};
 pub use effect::{Effect, Effects};
+pub use federation::{ClaimName, ClaimNameError, Federation};
 pub use id::{
     AgentId, ApprovalId, CallId, IdError, OperatorId, RecordId, RequestId, RevisionId, TaskId,
     TokenId,

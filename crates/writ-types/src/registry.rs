@@ -6,7 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::{
-    ActionName, AgentId, ApiId, Budget, CredentialName, Mode, OwnerName, PurposeName, SpiffeId,
+    ActionName, AgentId, ApiId, Budget, CredentialName, Federation, Mode, OwnerName, PurposeName,
+    SpiffeId,
 };
 
 /// Why a text is not an upstream URL.
@@ -215,6 +216,8 @@ pub struct Agent {
     pub purposes: BTreeSet<PurposeName>,
     /// How the built-in issuer recognises its processes; all must hold. Empty: the built-in issuer never vouches for it.
     pub selectors: BTreeSet<Selector>,
+    /// How tokens of outside issuers are recognised as its own; any one suffices.
+    pub federations: BTreeSet<Federation>,
     /// Whether it may act at all.
     pub enabled: bool,
 }
@@ -234,6 +237,8 @@ pub struct Purpose {
     pub budget: Budget,
     /// The longest life of a task.
     pub max_task_life: Duration,
+    /// Whether its owner accepts that the agent itself vouches for prompt, bounds and plan.
+    pub agent_vouches: bool,
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::{
-    ActionName, AgentId, Bounds, BoundsError, Budget, Digest, Input, Mode, PurposeName, Requester,
-    TaskId, Tenant, Timestamp, Value,
+    ActionName, AgentId, Asserters, Bounds, BoundsError, Budget, Digest, Input, Mode, PurposeName,
+    Requester, TaskId, Tenant, Timestamp, Value,
 };
 
 /// Why `authorization_details` was refused (`invalid_authorization_details`, RFC 9396 §5). The text is for the developer.
@@ -195,6 +195,8 @@ pub struct Grant {
     pub parent: Option<TaskId>,
     /// The keyed digest of the prompt, if there was one.
     pub prompt: Option<crate::KeyedDigest>,
+    /// Who said what prompt, bounds and plan are.
+    pub asserters: Asserters,
 }
 
 impl Grant {
@@ -272,7 +274,7 @@ impl Grant {
     #[must_use]
     pub fn digest(&self) -> Digest {
         let text = |text: Option<String>| text.map_or(Value::Null, Value::String);
-        let whole = Value::object([
+        let mut members = vec![
             ("tenant", Value::from(self.tenant.as_str())),
             ("task", Value::from(self.task.to_string())),
             ("agent", Value::from(self.agent.to_string())),
@@ -289,7 +291,13 @@ impl Grant {
             ("deadline", Value::from(self.deadline.to_string())),
             ("parent", text(self.parent.map(|parent| parent.to_string()))),
             ("prompt", text(self.prompt.map(|prompt| prompt.to_string()))),
-        ]);
+        ];
+        if !self.asserters.is_none() {
+            let parts = self.asserters.parts();
+            let parts = parts.map(|(part, asserter)| (part, Value::from(asserter.to_string())));
+            members.push(("asserters", Value::object(parts)));
+        }
+        let whole = Value::object(members);
         Digest::of_parts(&[b"writ grant v1\n", whole.canonical().as_bytes()])
     }
 }
@@ -336,6 +344,7 @@ mod tests {
             deadline: opened.plus(Duration::from_millis(60_500)),
             parent: None,
             prompt: None,
+            asserters: Asserters::default(),
         };
         for bounds in [grant.bounds.clone(), Bounds::none()] {
             grant.bounds = bounds;

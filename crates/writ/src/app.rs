@@ -12,21 +12,21 @@ use tokio::task::JoinSet;
 use writ_audit::NodeName;
 use writ_control::log::{LogWriter, Vault};
 use writ_control::records::LogPlace;
-use writ_control::{Compiler, Loaded, Mended, Mending, Plane, Settings};
+use writ_control::{Compiler, Loaded, Mended, Mending, Plane, Settings, Trust};
 use writ_proxy::{ApiSnapshot, Credential, Gateway, PreparedTasks, Snapshot};
 use writ_store::Store;
 use writ_task::MemoryLedger;
-use writ_token::{Issuer, NonceIssuer, ReplayCache, TokenCache, TokenVerifier, TrustBundles};
+use writ_token::{NonceIssuer, ReplayCache, TokenCache, TokenVerifier};
 use writ_types::{Clock, Secret, Tenant, WallGuard};
 
 use crate::app::listener::Stop;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::issuers;
 use crate::keys::KeyRing;
 use crate::operator;
 use crate::tls;
+use crate::trust::Refresher;
 
 /// This machine's name in records.
 const NODE: &str = "node1";
@@ -55,6 +55,8 @@ pub(crate) struct App {
     stop: watch::Sender<Stop>,
     tasks: JoinSet<()>,
     workers: Vec<std::thread::JoinHandle<()>>,
+    /// Fetch keys again and again; end with the process.
+    refreshing: JoinSet<()>,
 }
 
 impl App {
@@ -88,13 +90,10 @@ impl App {
         let ledger = Arc::new(ledger);
         let wall = Arc::new(WallGuard::new(opened.recovered.last_time));
 
-        let shared_ledger: Arc<dyn writ_task::Ledger> = Arc::<MemoryLedger>::clone(&ledger);
-        let audit: Arc<dyn writ_audit::Append> = Arc::<LogWriter>::clone(&opened.place.writer);
-        let vault: Arc<dyn writ_audit::Seal> = Arc::<Vault>::clone(&opened.place.vault);
-        let gateway_parts = writ_proxy::Parts {
-            ledger: shared_ledger,
-            audit,
-            vault,
+        let gateway = writ_proxy::Parts {
+            ledger: Arc::<MemoryLedger>::clone(&ledger),
+            audit: Arc::<LogWriter>::clone(&opened.place.writer),
+            vault: Arc::<Vault>::clone(&opened.place.vault),
             tokens: TokenCache::new(config.limits.token_cache),
             nonces: nonces()?,
             replays: ReplayCache::new(config.limits.proof_cache),
@@ -105,7 +104,9 @@ impl App {
             limits: config.limits,
             timeouts: config.timeouts,
         };
-        let gateway = Arc::new(Gateway::new(gateway_parts));
+        let gateway = Arc::new(Gateway::new(gateway));
+        let trust = Arc::new(Trust::of(ring.keys.domain.trust_bundle()?));
+        let refresher = Refresher::new(config, Arc::clone(&trust), Arc::clone(&clock))?;
         let plane_parts = writ_control::Parts {
             tenant: tenant.clone(),
             settings: settings(config, node)?,
@@ -118,13 +119,17 @@ impl App {
             token_keys: ring.tokens,
             nonces: nonces()?,
             replays: ReplayCache::new(config.limits.proof_cache),
-            issuers: issuers::load(&config.issuers, &config.timeouts).await?,
+            spent: ReplayCache::new(config.limits.proof_cache),
+            trust: Arc::clone(&trust),
         };
         let plane = Self::join(plane_parts, loaded, &gateway, config)?;
         plane.record_start(&opened.recovered).await?;
-        let notices = recover::notices(&opened.recovered, config);
+        let mut notices = recover::notices(&opened.recovered, config);
+        let mut refreshing = JoinSet::new();
+        notices.extend(refresher.start(&mut refreshing).await);
         let waiting = waits.then_some(token_path);
-        Self::listen(config, plane, gateway, opened.place, notices, waiting)
+        let app = Self::listen(config, plane, gateway, opened.place, notices, waiting)?;
+        Ok(Self { refreshing, ..app })
     }
 
     /// Puts a project in force with nothing running. The log is taken for the while, so that no other process can.
@@ -179,15 +184,15 @@ impl App {
         first_boot_token: Option<PathBuf>,
     ) -> Result<Self, Failure> {
         let (stop, stopped) = watch::channel(Stop::Serving);
-        let bundles = Arc::new(TrustBundles::of([plane.trust_bundle()?]));
+        let trust = Arc::clone(plane.trust());
         let tls = config
             .tls
             .as_ref()
-            .map(|files| tls::server(files, Arc::clone(&bundles)))
+            .map(|files| tls::server(files, Arc::clone(&trust)))
             .transpose()?;
         let front = listener::Front {
             tls,
-            bundles,
+            trust,
             clock: plane.clock(),
             limits: config.limits,
             timeouts: config.timeouts,
@@ -208,6 +213,7 @@ impl App {
             stop,
             tasks,
             workers,
+            refreshing: JoinSet::new(),
         })
     }
 
@@ -231,6 +237,7 @@ impl App {
     pub(crate) async fn stop(mut self, drain: std::time::Duration) -> Result<(), Failure> {
         self.drain();
         self.stop.send_replace(Stop::Draining);
+        self.refreshing.abort_all();
         let workers = std::mem::take(&mut self.workers);
         let mut drained = std::pin::pin!(async {
             while self.tasks.join_next().await.is_some() {}
@@ -352,6 +359,3 @@ fn project_failure(fault: writ_control::StartError, consequence: &str) -> Failur
         .fold(failure, |failure, fault| failure.detail(fault.to_string()));
     failure.hint("mend the files and try again")
 }
-
-/// The issuers of user tokens.
-pub(crate) type Issuers = Vec<Issuer>;

@@ -3,6 +3,7 @@
 //! The only module that reads the environment.
 
 mod reference;
+mod trust;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use writ_control::span;
 use writ_types::{Limits, PublicUrl, Timeouts, TrustDomain};
 
 pub(crate) use reference::commented;
+use trust::TrustConfig;
+pub(crate) use trust::{ClientConfig, DomainConfig, IssuerConfig, KeySource};
 
 /// Why the settings cannot be used; says the file, the line and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +69,8 @@ pub(crate) struct Config {
     pub(crate) tls: Option<TlsFiles>,
     /// The built-in trust domain.
     pub(crate) identity: IdentityConfig,
-    /// Issuers of user tokens.
-    pub(crate) issuers: Vec<IssuerConfig>,
+    /// Who vouches for others.
+    pub(crate) trust: TrustConfig,
     /// Worker threads of the gateway.
     pub(crate) workers: usize,
     /// What bounds what strangers send.
@@ -96,26 +99,6 @@ pub(crate) struct IdentityConfig {
     pub(crate) single_user_machine: bool,
 }
 
-/// An issuer of user tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct IssuerConfig {
-    /// Its `iss`, exactly.
-    pub(crate) issuer: String,
-    /// The audience its tokens must name.
-    pub(crate) audience: String,
-    /// Its keys.
-    pub(crate) keys: KeySource,
-}
-
-/// Where an issuer's keys come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum KeySource {
-    /// A JWKS file.
-    File(PathBuf),
-    /// A JWKS URL.
-    Url(String),
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
@@ -126,7 +109,10 @@ struct RawConfig {
     listen: RawListen,
     tls: Option<RawTls>,
     identity: RawIdentity,
-    issuer: Vec<RawIssuer>,
+    issuer: Vec<trust::RawIssuer>,
+    client: Vec<trust::RawClient>,
+    #[serde(rename = "trust_domain")]
+    domain: Vec<trust::RawDomain>,
     limits: std::collections::BTreeMap<String, String>,
     timeouts: std::collections::BTreeMap<String, String>,
 }
@@ -151,15 +137,6 @@ struct RawIdentity {
     trust_domain: Option<String>,
     socket: Option<PathBuf>,
     single_user_machine: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawIssuer {
-    issuer: String,
-    audience: String,
-    jwks_file: Option<PathBuf>,
-    jwks_url: Option<String>,
 }
 
 impl Config {
@@ -217,6 +194,8 @@ impl Meaning<'_> {
             tls,
             identity,
             issuer,
+            client,
+            domain,
             limits,
             timeouts,
         } = raw;
@@ -244,6 +223,7 @@ impl Meaning<'_> {
             return Err(self.value("listen", message));
         }
         let trust_domain = identity.trust_domain.as_deref().unwrap_or("writ.local");
+        let own: TrustDomain = self.parse("identity.trust_domain", trust_domain)?;
         Ok(Config {
             public_url: self.parse("public_url", &url(public_url, gateway))?,
             control_url: self.parse("control_url", &url(control_url, control))?,
@@ -254,45 +234,19 @@ impl Meaning<'_> {
                 key: project.join(tls.key),
             }),
             identity: IdentityConfig {
-                trust_domain: self.parse("identity.trust_domain", trust_domain)?,
+                trust_domain: own.clone(),
                 socket: identity.socket.map_or_else(
                     || project.join(".writ-agent.sock"),
                     |socket| project.join(socket),
                 ),
                 single_user_machine: identity.single_user_machine,
             },
-            issuers: issuer
-                .into_iter()
-                .map(|issuer| self.issuer(&project, issuer))
-                .collect::<Result<_, _>>()?,
+            trust: self.trust(&project, issuer, client, domain, &own)?,
             workers: workers.filter(|count| *count > 0).unwrap_or_else(cores),
             limits: self.limits(limits)?,
             timeouts: self.timeouts(timeouts)?,
             project,
             data,
-        })
-    }
-
-    fn issuer(&self, project: &Path, raw: RawIssuer) -> Result<IssuerConfig, ConfigError> {
-        let keys = match (raw.jwks_file, raw.jwks_url) {
-            (Some(file), None) => KeySource::File(project.join(file)),
-            (None, Some(url))
-                if url.starts_with("https://") || url.starts_with("http://127.0.0.1:") =>
-            {
-                KeySource::Url(url)
-            }
-            (None, Some(_)) => {
-                return Err(self.value(
-                    "issuer.jwks_url",
-                    "keys are fetched over `https://` only (or `http://127.0.0.1:port`)",
-                ));
-            }
-            _ => return Err(self.value("issuer", "name either `jwks_file` or `jwks_url`")),
-        };
-        Ok(IssuerConfig {
-            issuer: raw.issuer,
-            audience: raw.audience,
-            keys,
         })
     }
 
@@ -438,11 +392,43 @@ mod tests {
             ("[listen]\ngateway = \"0.0.0.0:8080\"", "stay on loopback"),
             (
                 "[[issuer]]\nissuer = \"a\"\naudience = \"b\"",
+                "an issuer is an `https://` URL",
+            ),
+            (
+                "[[issuer]]\nissuer = \"https://a\"\naudience = \"b\"",
                 "name either `jwks_file` or `jwks_url`",
             ),
             (
-                "[[issuer]]\nissuer = \"a\"\naudience = \"b\"\njwks_url = \"http://example.com/jwks\"",
-                "`https://` only",
+                "[[issuer]]\nissuer = \"https://a\"\naudience = \"b\"\njwks_url = \"http://example.com/jwks\"",
+                "`issuer.jwks_url`: keys are fetched over `https://` only",
+            ),
+            (
+                "[[issuer]]\nissuer = \"https://a\"\naudience = \"b\"\njwks_url = \"https://a\"\nrefresh = \"1h\"",
+                "`good_for` is longer than `refresh`",
+            ),
+            (
+                "[[issuer]]\nissuer = \"https://a\"\naudience = \"b\"\njwks_file = \"a\"\ngood_for = \"1h\"",
+                "are for keys that are fetched",
+            ),
+            (
+                "[[client]]\nid = \"spiffe://writ.local/agent/a\"\njwks_file = \"a\"",
+                "no SPIFFE id",
+            ),
+            (
+                "[[client]]\nid = \"a\"\njwks_file = \"a\"\n[[client]]\nid = \"a\"\njwks_file = \"b\"",
+                "`a` stands twice",
+            ),
+            (
+                "[[client]]\nid = \"a\"\njwks_file = \"a\"\nagents = [\"//\"]",
+                "`client.agents`",
+            ),
+            (
+                "[[trust_domain]]\nname = \"writ.local\"\nbundle_file = \"a\"",
+                "this is the built-in trust domain",
+            ),
+            (
+                "[[trust_domain]]\nname = \"a.example\"\nbundle_url = \"http://a.example/\"",
+                "`trust_domain.bundle_url`: keys are fetched over `https://` only",
             ),
         ] {
             let message = parse(text).unwrap_err().to_string();

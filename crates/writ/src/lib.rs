@@ -12,7 +12,6 @@ mod config;
 mod demo;
 pub mod failure;
 pub mod http;
-mod issuers;
 mod keys;
 mod operator;
 mod progress;
@@ -20,6 +19,7 @@ mod project;
 mod rows;
 mod terminal;
 mod tls;
+mod trust;
 
 use std::process::ExitCode;
 

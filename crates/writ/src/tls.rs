@@ -14,8 +14,8 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     ServerConfig, SignatureScheme,
 };
-use writ_control::Certificate;
-use writ_token::{TrustBundles, X509Svid};
+use writ_control::{Certificate, Trust};
+use writ_token::X509Svid;
 use writ_types::{Clock, Timestamp};
 
 use crate::config::TlsFiles;
@@ -30,7 +30,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// domain. Any other certificate ends the handshake.
 #[derive(Debug)]
 struct SvidVerifier {
-    bundles: Arc<TrustBundles>,
+    trust: Arc<Trust>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -54,7 +54,8 @@ impl ClientCertVerifier for SvidVerifier {
             .map(AsRef::as_ref)
             .collect();
         let verified = self
-            .bundles
+            .trust
+            .bundles()
             .verify_x509(&chain, Timestamp::from_secs(now.as_secs()));
         verified
             .map(|_svid| ClientCertVerified::assertion())
@@ -88,10 +89,7 @@ impl ClientCertVerifier for SvidVerifier {
 }
 
 /// The TLS configuration of the listeners.
-pub(crate) fn server(
-    files: &TlsFiles,
-    bundles: Arc<TrustBundles>,
-) -> Result<Arc<ServerConfig>, Failure> {
+pub(crate) fn server(files: &TlsFiles, trust: Arc<Trust>) -> Result<Arc<ServerConfig>, Failure> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.certificate)
         .map_err(|fault| {
             Failure::caused(
@@ -119,10 +117,7 @@ pub(crate) fn server(
     let algorithms = provider.signature_verification_algorithms;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(Arc::new(SvidVerifier {
-            bundles,
-            algorithms,
-        }))
+        .with_client_cert_verifier(Arc::new(SvidVerifier { trust, algorithms }))
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // A resumed session would skip the client certificate's verification; each handshake is whole.
@@ -154,7 +149,7 @@ pub(crate) fn client(roots: &[&std::path::Path]) -> Result<Arc<ClientConfig>, Fa
 /// The client certificate of a connection whose handshake verified it.
 pub(crate) fn peer_certificate(
     connection: &rustls::ServerConnection,
-    bundles: &TrustBundles,
+    trust: &Trust,
     clock: &dyn Clock,
 ) -> Option<Certificate> {
     let chain: Vec<&[u8]> = connection
@@ -162,7 +157,7 @@ pub(crate) fn peer_certificate(
         .iter()
         .map(AsRef::as_ref)
         .collect();
-    let svid: X509Svid = bundles.verify_x509(&chain, clock.now()).ok()?;
+    let svid: X509Svid = trust.bundles().verify_x509(&chain, clock.now()).ok()?;
     Some(Certificate {
         digest: svid.leaf_digest(),
         spiffe: svid.spiffe().clone(),

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use writ_types::{
-    ActionName, AgentId, ApiId, Binding, Budget, CallId, Charge, Conformance, CredentialName,
-    Digest, Effects, Grant, KeyedDigest, Mode, OperatorId, Principal, PurposeName, ReasonCode,
-    Requester, RevisionId, SpiffeId, TaskId, Timestamp, TokenId, Verdict,
+    ActionName, AgentId, ApiId, Asserters, Binding, Budget, CallId, Charge, Conformance,
+    CredentialName, Digest, Effects, Grant, KeyedDigest, Mode, OperatorId, Principal, PurposeName,
+    ReasonCode, Requester, RevisionId, SpiffeId, TaskId, Timestamp, TokenId, Verdict,
 };
 
 use super::part::{EvidenceRef, Method, Source, TraceId, Word};
@@ -291,6 +291,8 @@ pub struct TaskOpened {
     pub parent: Option<TaskId>,
     /// The commitment to the prompt, if there was one.
     pub prompt: Option<KeyedDigest>,
+    /// Who said what prompt, bounds and plan are.
+    pub asserters: Asserters,
     /// Where the request came from.
     pub source: Option<Source>,
     /// The prompt in the vault.
@@ -320,6 +322,7 @@ impl TaskOpened {
             deadline: grant.deadline,
             parent: grant.parent,
             prompt: grant.prompt,
+            asserters: grant.asserters.clone(),
             source,
             evidence,
         }

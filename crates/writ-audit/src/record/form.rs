@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt::Display;
 use std::time::Duration;
 
-use writ_types::{Binding, Budget, Charge, Digest, Requester};
+use writ_types::{Asserter, Binding, Budget, Charge, Digest, Requester};
 
 use super::event::{
     Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, Refused, RevisionActivated,
@@ -221,6 +221,11 @@ impl TaskOpened {
         detail.text_if("source", self.source);
         detail.text("spiffe", &self.spiffe);
         detail.text("task", self.task);
+        // The agent itself is the rule and stays unsaid.
+        let other = |asserter: &Asserter| (*asserter != Asserter::Agent).then(|| asserter.clone());
+        detail.text_if("vouched_bounds", other(&self.asserters.bounds));
+        detail.text_if("vouched_plan", other(&self.asserters.plan));
+        detail.text_if("vouched_prompt", other(&self.asserters.prompt));
     }
 }
 

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use writ_types::{
-    Binding, Budget, Charge, Conformance, Digest, Effect, Effects, JsonLimits, ReasonCode,
-    Requester, Timestamp, Value, Verdict,
+    Asserters, Binding, Budget, Charge, Conformance, Digest, Effect, Effects, JsonLimits,
+    ReasonCode, Requester, Timestamp, Value, Verdict,
 };
 
 use super::event::{
@@ -347,6 +347,11 @@ impl Members<'_> {
             deadline: self.time("deadline")?,
             parent: self.parse_if("parent")?,
             prompt: self.parse_if("prompt")?,
+            asserters: Asserters {
+                prompt: self.parse_if("vouched_prompt")?.unwrap_or_default(),
+                bounds: self.parse_if("vouched_bounds")?.unwrap_or_default(),
+                plan: self.parse_if("vouched_plan")?.unwrap_or_default(),
+            },
             source: self.parse_if("source")?,
             evidence: self.evidence()?,
         })

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use writ_types::{
-    ActionName, AgentId, Binding, Budget, CallId, Charge, Conformance, Digest, Effect, Effects,
-    KeyedDigest, Mode, OperatorId, ReasonCode, RecordId, Requester, RevisionId, Secret, TaskId,
-    Timestamp, TokenId, Verdict,
+    ActionName, AgentId, Asserter, Asserters, Binding, Budget, CallId, Charge, Conformance, Digest,
+    Effect, Effects, KeyedDigest, Mode, OperatorId, ReasonCode, RecordId, Requester, RevisionId,
+    Secret, TaskId, Timestamp, TokenId, Verdict,
 };
 
 use super::*;
@@ -172,6 +172,11 @@ pub(crate) fn task_opened() -> Record {
         deadline: NOW.plus(Duration::from_secs(300)),
         parent: Some(TaskId::new(NOW, [6; 10])),
         prompt: Some(keyed(b"prompt")),
+        asserters: Asserters {
+            bounds: Asserter::Client("planner".to_owned()),
+            prompt: Asserter::AgentAccepted,
+            ..Asserters::default()
+        },
         source: None,
         evidence: evidence(),
     }));

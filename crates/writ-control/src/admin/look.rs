@@ -189,6 +189,19 @@ fn agent_value(agent: &Agent) -> Value {
             "selectors",
             strings(agent.selectors.iter().map(ToString::to_string)),
         ),
+        (
+            "federations",
+            Value::Array(agent.federations.iter().map(federation_value).collect()),
+        ),
+    ])
+}
+
+fn federation_value(federation: &writ_types::Federation) -> Value {
+    let claims = federation.claims().iter();
+    let claims = claims.map(|(name, value)| (name.to_string(), Value::from(value.as_str())));
+    Value::object([
+        ("issuer", Value::from(federation.issuer())),
+        ("claims", Value::object(claims)),
     ])
 }
 
@@ -208,6 +221,7 @@ pub(super) fn purposes(plane: &Plane) -> Value {
                 "max_task_life_seconds",
                 Value::from_u64(purpose.max_task_life.as_secs()),
             ),
+            ("agent_vouches", Value::from(purpose.agent_vouches)),
         ])
     };
     Value::Array(plane.loaded().purposes.values().map(purpose).collect())
@@ -277,6 +291,15 @@ fn task_value(status: &TaskStatus) -> Value {
             grant
                 .parent
                 .map_or(Value::Null, |parent| Value::from(parent.to_string())),
+        ),
+        (
+            "asserters",
+            Value::object(
+                grant
+                    .asserters
+                    .parts()
+                    .map(|(part, asserter)| (part, Value::from(asserter.to_string()))),
+            ),
         ),
         (
             "requester",
@@ -434,6 +457,7 @@ fn ask(
         deadline: now.plus(purpose.max_task_life),
         parent: None,
         prompt: None,
+        asserters: writ_types::Asserters::default(),
     };
     let left: Budget = purpose.budget.less(charge);
     let facts = Facts {

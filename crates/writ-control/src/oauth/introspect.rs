@@ -5,7 +5,7 @@ use writ_token::{OauthError, TokenInquiry, VerifiedToken};
 use writ_types::{Agent, Binding, Timestamp, Value};
 
 use crate::oauth::OauthAnswer;
-use crate::oauth::proven::Proof;
+use crate::oauth::proven::{Caller, Proof};
 use crate::plane::{Connection, Plane};
 
 /// Serves one introspection request.
@@ -32,14 +32,22 @@ async fn answer(plane: &Plane, from: &Connection, form: &str) -> Result<Value, O
         loaded: &loaded,
         now,
     };
-    let (agent, _until) = proof.client(&inquiry.client)?;
+    let (caller, _until) = proof.client(&inquiry.client)?;
     let Ok(token) = plane.verify(inquiry.token.expose(), now) else {
         return Ok(inactive());
     };
-    if !is_of(&token, &agent) || !is_live(plane, &token, now).await {
+    if !may_know(&token, &caller) || !is_live(plane, &token, now).await {
         return Ok(inactive());
     }
     Ok(describe(plane, &token))
+}
+
+/// Who may know: the agent that the token is of, and a client that was registered to ask about every token.
+fn may_know(token: &VerifiedToken, caller: &Caller) -> bool {
+    match caller {
+        Caller::Agent(agent) => is_of(token, agent),
+        Caller::Client(client) => client.introspects,
+    }
 }
 
 /// Whether the token was issued to this agent. The id as well: an agent registered anew under an old name is another.

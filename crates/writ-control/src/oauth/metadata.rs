@@ -75,8 +75,8 @@ pub(crate) fn server_metadata(plane: &Plane) -> Value {
 
 /// The built-in trust domain's bundle (SPIFFE Trust Domain and Bundle §4).
 pub(crate) fn spiffe_bundle(plane: &Plane) -> Value {
-    plane
-        .keys
-        .domain
-        .bundle(1, std::time::Duration::from_secs(300))
+    // The sequence grows with each new certificate of the authority, since each ends later than the one before.
+    let domain = &plane.keys.domain;
+    let sequence = domain.x509().not_after().secs_since_epoch();
+    domain.bundle(sequence, std::time::Duration::from_secs(300))
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use writ_token::{OauthError, OauthErrorCode};
 use writ_types::{
-    ActionName, Agent, Budget, Grant, KeyedDigest, Purpose, Requester, Resource, TaskId,
-    TaskRequest, Tenant, Timestamp,
+    ActionName, Agent, Asserter, Asserters, Budget, Grant, KeyedDigest, Purpose, Requester,
+    Resource, TaskId, TaskRequest, Tenant, Timestamp,
 };
 
 use crate::loaded::Loaded;
+use crate::oauth::ticket::accepted;
 
 /// What a grant is made of beside the request.
 pub(crate) struct Granting<'a> {
@@ -27,6 +28,8 @@ pub(crate) struct Granting<'a> {
     pub(crate) parent: Option<(&'a Grant, Budget)>,
     /// The id of the new task.
     pub(crate) task: TaskId,
+    /// Who said what it is opened with.
+    pub(crate) asserter: Asserter,
     /// The commitment to the prompt.
     pub(crate) prompt: Option<KeyedDigest>,
     /// The instant.
@@ -76,6 +79,7 @@ impl Granting<'_> {
             deadline,
             parent: self.parent.map(|(parent, _)| parent.task),
             prompt: self.prompt,
+            asserters: Asserters::all(accepted(self.asserter.clone(), purpose)),
         })
     }
 

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use writ_task::TaskState;
 use writ_token::{
-    ClientAuthentication, GrantRequest, OauthError, OauthErrorCode, OidcToken, PresentedToken,
-    TokenType,
+    ClientAssertion, ClientAuthentication, ClientError, ClientId, GrantRequest, Issuer, OauthError,
+    OauthErrorCode, OidcToken, PresentedToken, ReplayError, TokenExchange, TokenType, Vouches,
 };
-use writ_types::{Agent, Binding, Budget, Grant, Requester, Resource, SpiffeId, Timestamp};
+use writ_types::{
+    Agent, Binding, Budget, Federation, Grant, Requester, Resource, SpiffeId, Timestamp,
+};
 
 use crate::loaded::Loaded;
 use crate::oauth::{client_error, grant_error};
 use crate::plane::{Connection, Plane};
+use crate::trust::Client;
 
 /// Who asks, as proven.
 pub(super) struct Proven {
@@ -23,6 +26,21 @@ pub(super) struct Proven {
     pub(super) until: Timestamp,
     /// The task that is narrowed, if the subject is one.
     pub(super) parent: Option<Parent>,
+    /// The registered client that asks for the agent, if one does.
+    pub(super) voucher: Option<Arc<Client>>,
+}
+
+impl Proven {
+    /// An agent that asks for itself.
+    const fn itself(agent: Arc<Agent>, until: Timestamp) -> Self {
+        Self {
+            agent,
+            requester: None,
+            until,
+            parent: None,
+            voucher: None,
+        }
+    }
 }
 
 /// The task that is narrowed.
@@ -51,6 +69,15 @@ impl Parent {
     }
 }
 
+/// Who authenticated as the client of a request.
+#[derive(Debug, Clone)]
+pub(super) enum Caller {
+    /// A registered agent.
+    Agent(Arc<Agent>),
+    /// A registered client, which acts for agents and never as one.
+    Client(Arc<Client>),
+}
+
 /// Proves who asks.
 pub(super) struct Proof<'a> {
     /// The control plane.
@@ -63,51 +90,70 @@ pub(super) struct Proof<'a> {
     pub(super) now: Timestamp,
 }
 
+/// An agent, as proven, and until when that holds.
+type ProvenAgent = (Arc<Agent>, Timestamp);
+
 impl Proof<'_> {
     /// Proves every identity that a request names, and that they belong together.
     ///
     /// # Errors
     ///
-    /// `invalid_client` for the client's own proof, `invalid_grant` for a subject's or an actor's.
+    /// `invalid_client` for the client's own proof, `invalid_grant` for a subject's or an actor's, `unauthorized_client` for
+    /// a client that may not open tasks for the agent.
     pub(super) async fn of(&self, request: &GrantRequest) -> Result<Proven, OauthError> {
         match request {
-            GrantRequest::ClientCredentials(client) => {
-                let (agent, until) = self.client(client)?;
-                Ok(Proven {
-                    agent,
-                    requester: None,
-                    until,
-                    parent: None,
-                })
-            }
-            GrantRequest::TokenExchange(exchange) => {
-                let client = exchange
-                    .client
-                    .as_ref()
-                    .map(|client| self.client(client))
-                    .transpose()?;
-                let actor = exchange
-                    .actor
-                    .as_ref()
-                    .map(|actor| self.svid(actor.token.expose(), grant_error))
-                    .transpose()?;
-                let mut proven = self
-                    .subject(&exchange.subject, actor.as_ref().or(client.as_ref()))
-                    .await?;
-                for (agent, until) in [client, actor].into_iter().flatten() {
-                    if agent.id != proven.agent.id {
-                        return Err(grant_error(
-                            "client, actor and subject are not the same agent",
-                        ));
-                    }
-                    proven.until = proven.until.min(until);
-                }
-                Ok(proven)
-            }
+            GrantRequest::ClientCredentials(client) => match self.client(client)? {
+                (Caller::Agent(agent), until) => Ok(Proven::itself(agent, until)),
+                (Caller::Client(_), _) => Err(OauthError::new(
+                    OauthErrorCode::UnauthorizedClient,
+                    "a registered client opens a task for an agent: exchange, with the agent's own token as `actor_token` or `subject_token`",
+                )),
+            },
+            GrantRequest::TokenExchange(exchange) => self.exchange(exchange).await,
         }
     }
 
-    /// The client's own authentication (draft-ietf-oauth-spiffe-client-auth, RFC 8705 §2), and until when it holds.
+    async fn exchange(&self, exchange: &TokenExchange) -> Result<Proven, OauthError> {
+        let client = exchange
+            .client
+            .as_ref()
+            .map(|client| self.client(client))
+            .transpose()?;
+        let (agent, voucher) = match client {
+            Some((Caller::Agent(agent), until)) => (Some((agent, until)), None),
+            Some((Caller::Client(client), _)) => (None, Some(client)),
+            None => (None, None),
+        };
+        let actor = exchange
+            .actor
+            .as_ref()
+            .map(|actor| self.workload(actor.token.expose(), None, grant_error))
+            .transpose()?;
+        let mut proven = self
+            .subject(&exchange.subject, actor.as_ref().or(agent.as_ref()))
+            .await?;
+        for (agent, until) in [agent, actor].into_iter().flatten() {
+            if agent.id != proven.agent.id {
+                return Err(grant_error(
+                    "client, actor and subject are not the same agent",
+                ));
+            }
+            proven.until = proven.until.min(until);
+        }
+        if let Some(client) = voucher {
+            if !client.agents.contains(&proven.agent.spiffe) {
+                return Err(OauthError::new(
+                    OauthErrorCode::UnauthorizedClient,
+                    "the client is not registered to open tasks for this agent",
+                ));
+            }
+            proven.voucher = Some(client);
+        }
+        Ok(proven)
+    }
+
+    /// The client's own authentication (draft-ietf-oauth-spiffe-client-auth, RFC 7523 §3, RFC 8705 §2), and until when it
+    /// holds.
     ///
     /// # Errors
     ///
@@ -115,8 +161,8 @@ impl Proof<'_> {
     pub(super) fn client(
         &self,
         client: &ClientAuthentication,
-    ) -> Result<(Arc<Agent>, Timestamp), OauthError> {
-        let (found, client_id) = match client {
+    ) -> Result<(Caller, Timestamp), OauthError> {
+        let ((agent, until), client_id) = match client {
             ClientAuthentication::JwtSpiffe {
                 client_id,
                 assertion,
@@ -134,40 +180,71 @@ impl Proof<'_> {
                 ((agent, certificate.not_after), Some(client_id))
             }
             ClientAuthentication::JwtBearer {
-                client_id: _,
-                assertion: _,
+                client_id,
+                assertion,
             } => {
-                return Err(client_error(
-                    "the client has no registered key: authenticate with a JWT-SVID or by mTLS",
-                ));
+                let text = assertion.expose();
+                if let Some(client) = self.registered(text, client_id.as_ref())? {
+                    return Ok((Caller::Client(client), self.now));
+                }
+                let named = client_id.as_ref();
+                (self.federated(text, named, client_error)?, named)
             }
         };
-        if client_id.is_some_and(|id| id.as_str() != found.0.spiffe.as_str()) {
+        if client_id.is_some_and(|id| id.as_str() != agent.spiffe.as_str()) {
             return Err(client_error(
                 "`client_id` is not the identity that was proven",
             ));
         }
-        Ok(found)
+        Ok((Caller::Agent(agent), until))
+    }
+
+    /// The registered client that signed an assertion, which is spent; none if it says it comes from somebody else.
+    fn registered(
+        &self,
+        text: &str,
+        client_id: Option<&ClientId>,
+    ) -> Result<Option<Arc<Client>>, OauthError> {
+        let refused = |fault: ClientError| {
+            tracing::debug!(%fault, "a client assertion was refused");
+            client_error("the client assertion is refused")
+        };
+        let claimed = ClientAssertion::claimed_issuer(text).map_err(refused)?;
+        let Some(client) = self.plane.trust.client(&claimed) else {
+            return Ok(None);
+        };
+        if client_id.is_some_and(|id| *id != client.registered.id) {
+            return Err(client_error(
+                "`client_id` is not the identity that was proven",
+            ));
+        }
+        let issuer = &self.plane.settings.issuer;
+        let assertion = ClientAssertion::verify(text, &client.registered, issuer, self.now);
+        let assertion = assertion.map_err(refused)?;
+        self.plane
+            .spend(
+                &client,
+                assertion.jti(),
+                (assertion.issued(), assertion.expires()),
+                self.now,
+            )
+            .map_err(client_error)?;
+        Ok(Some(client))
     }
 
     /// The subject: a user whom the agent acts for, the agent itself, or a task that is narrowed.
     async fn subject(
         &self,
         subject: &PresentedToken,
-        acting: Option<&(Arc<Agent>, Timestamp)>,
+        acting: Option<&ProvenAgent>,
     ) -> Result<Proven, OauthError> {
         let text = subject.token.expose();
         match (subject.kind, acting) {
             (TokenType::AccessToken, _) => self.narrowed(text).await,
-            // With somebody acting the subject is a user; alone it is the agent's own SVID.
+            // With somebody acting the subject is a user; alone it is the agent's own token.
             (TokenType::Jwt | TokenType::IdToken, Some((agent, until))) => {
-                if let Ok((own, own_until)) = self.svid(text, grant_error) {
-                    return Ok(Proven {
-                        agent: own,
-                        requester: None,
-                        until: own_until.min(*until),
-                        parent: None,
-                    });
+                if let Ok((own, own_until)) = self.workload(text, None, grant_error) {
+                    return Ok(Proven::itself(own, own_until.min(*until)));
                 }
                 let user = self.user(text)?;
                 if !user.admits_actor(&agent.spiffe) {
@@ -177,20 +254,13 @@ impl Proof<'_> {
                 }
                 let requester = Some(user.requester().clone());
                 Ok(Proven {
-                    agent: Arc::clone(agent),
                     requester,
-                    until: user.expires().min(*until),
-                    parent: None,
+                    ..Proven::itself(Arc::clone(agent), user.expires().min(*until))
                 })
             }
             (TokenType::Jwt | TokenType::IdToken, None) => {
-                let (agent, until) = self.svid(text, grant_error)?;
-                Ok(Proven {
-                    agent,
-                    requester: None,
-                    until,
-                    parent: None,
-                })
+                let (agent, until) = self.workload(text, None, grant_error)?;
+                Ok(Proven::itself(agent, until))
             }
         }
     }
@@ -221,20 +291,31 @@ impl Proof<'_> {
         };
         let requester = principal.requester.clone();
         Ok(Proven {
-            agent,
             requester,
-            until: token.expires(),
             parent: Some(parent),
+            ..Proven::itself(agent, token.expires())
         })
+    }
+
+    /// An agent's own token: a JWT-SVID, or a token of an issuer of workloads.
+    fn workload(
+        &self,
+        text: &str,
+        named: Option<&ClientId>,
+        error: fn(&'static str) -> OauthError,
+    ) -> Result<ProvenAgent, OauthError> {
+        self.svid(text, error)
+            .or_else(|refused| self.federated(text, named, error).map_err(|_other| refused))
     }
 
     fn svid(
         &self,
         text: &str,
         error: fn(&'static str) -> OauthError,
-    ) -> Result<(Arc<Agent>, Timestamp), OauthError> {
+    ) -> Result<ProvenAgent, OauthError> {
         let audience = self.plane.settings.issuer.as_str();
-        let svid = self.plane.bundles().verify_jwt(text, audience, self.now);
+        let bundles = self.plane.trust.bundles();
+        let svid = bundles.verify_jwt(text, audience, self.now);
         let svid = svid.map_err(|fault| {
             tracing::debug!(%fault, "a JWT-SVID was refused");
             error("the JWT-SVID is refused")
@@ -243,15 +324,44 @@ impl Proof<'_> {
         Ok((agent, svid.expires()))
     }
 
+    /// The one agent that is registered with the claims of a token of an issuer of workloads. `named` chooses where the
+    /// claims fit several.
+    fn federated(
+        &self,
+        text: &str,
+        named: Option<&ClientId>,
+        error: fn(&'static str) -> OauthError,
+    ) -> Result<ProvenAgent, OauthError> {
+        let token = self
+            .verified(text, Vouches::ForWorkloads)
+            .ok_or_else(|| error("no configured issuer of workloads vouches for the token"))?;
+        let issuer = &token.requester().issuer;
+        let claims = token.claims().members();
+        let fits = |agent: &&Arc<Agent>| {
+            let federated = |one: &Federation| one.matches(issuer, claims);
+            let meant = named.is_none_or(|id| id.as_str() == agent.spiffe.as_str());
+            agent.enabled && meant && agent.federations.iter().any(federated)
+        };
+        let mut agents = self.loaded.agents.values().filter(fits);
+        match (agents.next(), agents.next()) {
+            (Some(agent), None) => Ok((Arc::clone(agent), token.expires())),
+            (None, _) => Err(error("no enabled agent is registered with these claims")),
+            (Some(_), Some(_)) => Err(error(
+                "several agents are registered with these claims: name one as `client_id`",
+            )),
+        }
+    }
+
     fn user(&self, text: &str) -> Result<OidcToken, OauthError> {
-        let mut verified = self
-            .plane
-            .issuers
-            .iter()
-            .filter_map(|issuer| OidcToken::verify(text, issuer, self.now).ok());
-        verified
-            .next()
+        self.verified(text, Vouches::ForUsers)
             .ok_or_else(|| grant_error("no configured issuer vouches for the subject token"))
+    }
+
+    /// A token that one of the issuers of this kind vouches for.
+    fn verified(&self, text: &str, vouches: Vouches) -> Option<OidcToken> {
+        let issuers = self.plane.trust.issuers(vouches);
+        let verify = |issuer: &Issuer| OidcToken::verify(text, issuer, self.now).ok();
+        issuers.iter().find_map(verify)
     }
 
     fn agent(&self, spiffe: &SpiffeId) -> Option<Arc<Agent>> {
@@ -263,3 +373,27 @@ impl Proof<'_> {
 }
 
 const UNKNOWN: &str = "no enabled agent has this identity";
+
+impl Plane {
+    /// Spends what a client signed for one use.
+    ///
+    /// What was signed before this process began is refused: whether it was used before, nobody remembers.
+    pub(super) fn spend(
+        &self,
+        client: &Client,
+        jti: &str,
+        (issued, expires): (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> Result<(), &'static str> {
+        if issued.secs_since_epoch() < self.began.secs_since_epoch() {
+            return Err("it was signed before the server began: sign another one");
+        }
+        let end = expires.plus(ClientAssertion::LEEWAY);
+        let id = &client.registered.id;
+        let spent = self.spent.spend_once(&self.tenant, id, jti, end, now);
+        spent.map_err(|fault| match fault {
+            ReplayError::Replayed => "it was used before: sign another one",
+            ReplayError::Full => "too many are in use at once: try again",
+        })
+    }
+}

@@ -6,12 +6,12 @@
 
 use writ_audit::{Actor, Closing};
 use writ_task::{Ending, Ledger as _};
-use writ_token::{OauthError, OauthErrorCode, TokenInquiry};
-use writ_types::Value;
+use writ_token::{OauthError, OauthErrorCode, TokenInquiry, VerifiedToken};
+use writ_types::{AgentId, Value};
 
 use crate::ending::settle;
 use crate::oauth::introspect::is_of;
-use crate::oauth::proven::Proof;
+use crate::oauth::proven::{Caller, Proof};
 use crate::oauth::{OauthAnswer, unavailable};
 use crate::plane::{Connection, Plane};
 
@@ -34,17 +34,17 @@ async fn end(plane: &Plane, from: &Connection, form: &str) -> Result<(), OauthEr
         loaded: &loaded,
         now,
     };
-    let (agent, _until) = proof.client(&inquiry.client)?;
+    let (caller, _until) = proof.client(&inquiry.client)?;
     // What is no good token is revoked already (RFC 7009 §2.2).
     let Ok(token) = plane.verify(inquiry.token.expose(), now) else {
         return Ok(());
     };
-    if !is_of(&token, &agent) {
+    let Some(agent) = of_caller(&token, &caller) else {
         return Err(OauthError::new(
             OauthErrorCode::UnauthorizedClient,
             "the token was issued to another client",
         ));
-    }
+    };
     let task = token.principal().task;
     let Ok(cut) = plane
         .ledger
@@ -53,11 +53,19 @@ async fn end(plane: &Plane, from: &Connection, form: &str) -> Result<(), OauthEr
     else {
         return Ok(());
     };
-    let by = Actor::Agent(agent.id);
+    let by = Actor::Agent(agent);
     settle(plane, by, task, &cut, Closing::Revoked)
         .await
         .map_err(|fault| {
             tracing::error!(%task, fault, "a revocation could not be kept");
             unavailable("the task has ended here, but that could not be kept: revoke it again")
         })
+}
+
+/// The agent that ends its own token. A registered client opens tasks; it holds no token of theirs.
+fn of_caller(token: &VerifiedToken, caller: &Caller) -> Option<AgentId> {
+    match caller {
+        Caller::Agent(agent) if is_of(token, agent) => Some(agent.id),
+        Caller::Agent(_) | Caller::Client(_) => None,
+    }
 }

@@ -1,18 +1,21 @@
 //! `POST /oauth/token`: the life of a token, from top to bottom (ARCHITECTURE "Life of a token").
 
+use std::sync::Arc;
+
 use writ_audit::{Durability, Event, EvidenceKind, TaskOpened, TokenIssued, TokenRefused};
 use writ_task::{Ending, Ledger as _, TaskState};
 use writ_token::{
     AccessTokenClaims, Authority, OauthError, OauthErrorCode, TokenRequest, TokenType,
 };
 use writ_types::{
-    Agent, Binding, Grant, KeyedDigest, Resource, TaskId, TaskRequest, Timestamp, Value,
+    Agent, Asserter, Binding, Grant, KeyedDigest, Resource, TaskId, TaskRequest, Timestamp, Value,
 };
 
 use crate::loaded::Loaded;
 use crate::oauth::narrow::{Granting, token_expiry};
 use crate::oauth::possession::bind;
 use crate::oauth::proven::{Proof, Proven};
+use crate::oauth::ticket::asserter;
 use crate::oauth::{OauthAnswer, client_error, grant_error, unavailable};
 use crate::plane::{Connection, Plane};
 
@@ -81,238 +84,245 @@ async fn issue(
             .map_err(refused)?;
     }
 
+    let asked = Asked {
+        plane,
+        from,
+        loaded: &loaded,
+        proven: &proven,
+        now,
+    };
     let grant = match &request.authority {
         // A token of one task is no authority over another: renewing takes the agent's own identity.
         Authority::Renew(_) if proven.parent.is_some() => Err(grant_error(
             "a task is renewed with the agent's own identity, not with a token",
         )),
-        Authority::Renew(task) => renew(plane, &loaded, &proven, *task, now).await,
-        Authority::Open(wanted) => {
-            open(
-                plane,
-                from,
-                &loaded,
-                &proven,
-                &request.resource,
-                wanted,
-                now,
-            )
-            .await
-        }
+        Authority::Renew(task) => asked.renew(*task).await,
+        Authority::Open(opening) => match asserter(plane, &proven, &binding, opening, now) {
+            Ok(asserter) => asked.open(&request.resource, &opening.task, asserter).await,
+            Err(error) => Err(error),
+        },
     };
     let grant = grant.map_err(refused)?;
-    mint(
-        plane,
-        from,
-        &loaded,
-        &proven,
-        &grant,
-        binding,
-        request.resource,
-        now,
-    )
-    .await
-    .map_err(refused)
+    asked
+        .mint(&grant, binding, request.resource)
+        .await
+        .map_err(refused)
 }
 
-/// Opens a task: narrowed, in the ledger, recorded and stored, in this order, so that nothing counts that is not recorded.
-async fn open(
-    plane: &Plane,
-    from: &Connection,
-    loaded: &Loaded,
-    proven: &Proven,
-    resource: &Resource,
-    wanted: &TaskRequest,
+/// A token request whose parties and key are proven.
+struct Asked<'a> {
+    plane: &'a Plane,
+    from: &'a Connection,
+    loaded: &'a Loaded,
+    proven: &'a Proven,
     now: Timestamp,
-) -> Result<Grant, OauthError> {
-    let prompt = wanted
-        .prompt
-        .as_deref()
-        .map(|prompt| KeyedDigest::of(&plane.keys.audit, "prompt", prompt.as_bytes()));
-    if wanted
-        .prompt
-        .as_ref()
-        .is_some_and(|prompt| prompt.len() > plane.settings.limits.prompt_bytes)
-    {
-        return Err(OauthError::new(
-            OauthErrorCode::InvalidAuthorizationDetails,
-            "`prompt` is too long",
-        ));
-    }
-    let granting = Granting {
-        loaded,
-        tenant: &plane.tenant,
-        agent: &proven.agent,
-        requester: proven.requester.clone(),
-        resource,
-        parent: proven
-            .parent
+}
+
+impl Asked<'_> {
+    /// Opens a task: narrowed, in the ledger, recorded and stored, in this order, so that nothing counts that is not recorded.
+    async fn open(
+        &self,
+        resource: &Resource,
+        wanted: &TaskRequest,
+        asserter: Asserter,
+    ) -> Result<Grant, OauthError> {
+        let Self {
+            plane,
+            loaded,
+            proven,
+            now,
+            from: _,
+        } = *self;
+        let prompt = wanted
+            .prompt
+            .as_deref()
+            .map(|prompt| KeyedDigest::of(&plane.keys.audit, "prompt", prompt.as_bytes()));
+        if wanted
+            .prompt
             .as_ref()
-            .map(|parent| (&*parent.grant, parent.left)),
-        task: TaskId::new(now, crate::random()),
-        prompt,
-        now,
-    };
-    let grant = granting.narrow(wanted)?;
-    let opened = plane.ledger.open(grant.clone(), now).await;
-    opened.map_err(|fault| OauthError {
-        code: OauthErrorCode::InvalidAuthorizationDetails,
-        description: fault.to_string().into(),
-    })?;
-    if let Err(fault) = keep(plane, from, proven, wanted, &grant).await {
-        tracing::error!(task = %grant.task, %fault, "a task could not be recorded");
-        // What is not recorded did not happen.
-        drop(
-            plane
-                .ledger
-                .revoke(&plane.tenant, grant.task, Ending::Revoked)
-                .await,
-        );
-        return Err(unavailable("the task could not be recorded"));
+            .is_some_and(|prompt| prompt.len() > plane.settings.limits.prompt_bytes)
+        {
+            return Err(OauthError::new(
+                OauthErrorCode::InvalidAuthorizationDetails,
+                "`prompt` is too long",
+            ));
+        }
+        let granting = Granting {
+            loaded,
+            tenant: &plane.tenant,
+            agent: &proven.agent,
+            requester: proven.requester.clone(),
+            resource,
+            parent: proven
+                .parent
+                .as_ref()
+                .map(|parent| (&*parent.grant, parent.left)),
+            task: TaskId::new(now, crate::random()),
+            asserter,
+            prompt,
+            now,
+        };
+        let grant = granting.narrow(wanted)?;
+        let opened = plane.ledger.open(grant.clone(), now).await;
+        opened.map_err(|fault| OauthError {
+            code: OauthErrorCode::InvalidAuthorizationDetails,
+            description: fault.to_string().into(),
+        })?;
+        if let Err(fault) = self.keep(wanted, &grant).await {
+            tracing::error!(task = %grant.task, %fault, "a task could not be recorded");
+            // What is not recorded did not happen.
+            drop(
+                plane
+                    .ledger
+                    .revoke(&plane.tenant, grant.task, Ending::Revoked)
+                    .await,
+            );
+            return Err(unavailable("the task could not be recorded"));
+        }
+        // Before there is a token, so that nothing of the task has called. It fails only for a task that has ended since.
+        if let Asserter::Client(_) = grant.asserters.prompt {
+            let prompt = wanted.prompt.as_deref().map(Arc::from);
+            let attested = plane.ledger.attest(&plane.tenant, grant.task, prompt);
+            attested
+                .await
+                .map_err(|_ended| grant_error("the task has ended"))?;
+        }
+        Ok(grant)
     }
-    Ok(grant)
-}
 
-/// Records and stores a task that was opened.
-async fn keep(
-    plane: &Plane,
-    from: &Connection,
-    proven: &Proven,
-    wanted: &TaskRequest,
-    grant: &Grant,
-) -> Result<(), crate::plane::KeepError> {
-    let header = plane.header(grant.opened);
-    let prompt = wanted.prompt.as_deref().map(str::as_bytes);
-    let evidence = prompt
-        .map(|prompt| plane.seal(&header, EvidenceKind::Task, prompt))
-        .transpose()?;
-    let reference = evidence.as_ref().map(writ_audit::Evidence::reference);
-    let opened = TaskOpened::of(grant, &proven.agent.spiffe, from.source(), reference);
-    // Stored first: a record of a task that no store knows could not be rebuilt after a crash.
-    plane.store_task(grant).await?;
-    plane
-        .record(
-            header,
-            Event::TaskOpened(Box::new(opened)),
-            evidence,
-            Durability::Durable,
-        )
-        .await?;
-    Ok(())
-}
+    /// Records and stores a task that was opened.
+    async fn keep(
+        &self,
+        wanted: &TaskRequest,
+        grant: &Grant,
+    ) -> Result<(), crate::plane::KeepError> {
+        let Self {
+            plane,
+            proven,
+            from,
+            ..
+        } = *self;
+        let header = plane.header(grant.opened);
+        let prompt = wanted.prompt.as_deref().map(str::as_bytes);
+        let evidence = prompt
+            .map(|prompt| plane.seal(&header, EvidenceKind::Task, prompt))
+            .transpose()?;
+        let reference = evidence.as_ref().map(writ_audit::Evidence::reference);
+        let opened = TaskOpened::of(grant, &proven.agent.spiffe, from.source(), reference);
+        // Stored first: a record of a task that no store knows could not be rebuilt after a crash.
+        plane.store_task(grant).await?;
+        plane
+            .record(
+                header,
+                Event::TaskOpened(Box::new(opened)),
+                evidence,
+                Durability::Durable,
+            )
+            .await?;
+        Ok(())
+    }
 
-/// A live task of the same agent gets another token, with fresh proof.
-async fn renew(
-    plane: &Plane,
-    loaded: &Loaded,
-    proven: &Proven,
-    task: TaskId,
-    now: Timestamp,
-) -> Result<Grant, OauthError> {
-    let status = plane.ledger.status(&plane.tenant, task, now).await;
-    let live = status.filter(|status| {
-        status.state == TaskState::Live
-            && status.grant.agent == proven.agent.id
-            && status.grant.requester == proven.requester
-    });
-    let status = live.ok_or_else(|| grant_error("there is no such live task of this agent"))?;
-    if status.left.calls == 0 {
-        return Err(grant_error("the task has spent its budget"));
+    /// A live task of the same agent gets another token, with fresh proof.
+    async fn renew(&self, task: TaskId) -> Result<Grant, OauthError> {
+        let Self {
+            plane,
+            loaded,
+            proven,
+            now,
+            from: _,
+        } = *self;
+        let status = plane.ledger.status(&plane.tenant, task, now).await;
+        let live = status.filter(|status| {
+            status.state == TaskState::Live
+                && status.grant.agent == proven.agent.id
+                && status.grant.requester == proven.requester
+        });
+        let status = live.ok_or_else(|| grant_error("there is no such live task of this agent"))?;
+        if status.left.calls == 0 {
+            return Err(grant_error("the task has spent its budget"));
+        }
+        // What was taken from the agent or from the purpose since the task was opened is not renewed.
+        let purpose = loaded.purposes.get(&status.grant.purpose);
+        let purpose = purpose.filter(|purpose| proven.agent.purposes.contains(&purpose.name));
+        if !purpose.is_some_and(|purpose| status.grant.actions.is_subset(&purpose.actions)) {
+            return Err(grant_error(
+                "the purpose no longer covers the task: open a new one",
+            ));
+        }
+        Ok(Grant::clone(&status.grant))
     }
-    // What was taken from the agent or from the purpose since the task was opened is not renewed.
-    let purpose = loaded.purposes.get(&status.grant.purpose);
-    let purpose = purpose.filter(|purpose| proven.agent.purposes.contains(&purpose.name));
-    if !purpose.is_some_and(|purpose| status.grant.actions.is_subset(&purpose.actions)) {
-        return Err(grant_error(
-            "the purpose no longer covers the task: open a new one",
-        ));
-    }
-    Ok(Grant::clone(&status.grant))
-}
 
-/// Builds the claims, records, signs, and verifies with our own verifier before anything leaves.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the claims of a token have that many independent sources"
-)]
-async fn mint(
-    plane: &Plane,
-    from: &Connection,
-    loaded: &Loaded,
-    proven: &Proven,
-    grant: &Grant,
-    binding: Binding,
-    resource: Resource,
-    now: Timestamp,
-) -> Result<Value, OauthError> {
-    let expires = token_expiry(loaded, grant, &resource, now).min(proven.until);
-    if expires.secs_since_epoch() <= now.secs_since_epoch() {
-        return Err(grant_error(
-            "what proves the agent, or its task, ends too soon for a token",
-        ));
+    /// Builds the claims, records, signs, and verifies with our own verifier before anything leaves.
+    async fn mint(
+        &self,
+        grant: &Grant,
+        binding: Binding,
+        resource: Resource,
+    ) -> Result<Value, OauthError> {
+        let Self {
+            plane,
+            from,
+            loaded,
+            proven,
+            now,
+        } = *self;
+        let expires = token_expiry(loaded, grant, &resource, now).min(proven.until);
+        if expires.secs_since_epoch() <= now.secs_since_epoch() {
+            return Err(grant_error(
+                "what proves the agent, or its task, ends too soon for a token",
+            ));
+        }
+        let client_id = grant_client(&proven.agent)?;
+        let token_type = if matches!(binding, Binding::Dpop(_)) {
+            "DPoP"
+        } else {
+            "Bearer"
+        };
+        let claims = AccessTokenClaims {
+            issuer: plane.settings.issuer.clone(),
+            resource: resource.clone(),
+            client_id,
+            requester: grant.requester.clone(),
+            spiffe: proven.agent.spiffe.clone(),
+            prior_actors: Vec::new(),
+            agent: proven.agent.id,
+            task: grant.task,
+            token: writ_types::TokenId::new(now, crate::random()),
+            binding: binding.clone(),
+            details: grant.to_details(),
+            issued: now,
+            not_before: None,
+            expires,
+        };
+        let issued = TokenIssued {
+            token: claims.token,
+            task: grant.task,
+            agent: proven.agent.id,
+            api: match &resource {
+                Resource::Api(api) => Some(api.clone()),
+                Resource::All => None,
+            },
+            binding,
+            expires,
+            source: from.source(),
+        };
+        let token = plane.issue(&claims, issued).await?;
+        Ok(Value::object([
+            ("access_token", Value::from(token)),
+            (
+                "issued_token_type",
+                Value::from(TokenType::AccessToken.as_str()),
+            ),
+            ("token_type", Value::from(token_type)),
+            ("expires_in", Value::from_u64(expires.since(now).as_secs())),
+            ("authorization_details", claims.details),
+            ("task_id", Value::from(grant.task.to_string())),
+            (
+                "task_expires_in",
+                Value::from_u64(grant.deadline.since(now).as_secs()),
+            ),
+        ]))
     }
-    let client_id = grant_client(&proven.agent)?;
-    let token_type = if matches!(binding, Binding::Dpop(_)) {
-        "DPoP"
-    } else {
-        "Bearer"
-    };
-    let claims = AccessTokenClaims {
-        issuer: plane.settings.issuer.clone(),
-        resource: resource.clone(),
-        client_id,
-        requester: grant.requester.clone(),
-        spiffe: proven.agent.spiffe.clone(),
-        prior_actors: Vec::new(),
-        agent: proven.agent.id,
-        task: grant.task,
-        token: writ_types::TokenId::new(now, crate::random()),
-        binding: binding.clone(),
-        details: grant.to_details(),
-        issued: now,
-        not_before: None,
-        expires,
-    };
-    let issued = TokenIssued {
-        token: claims.token,
-        task: grant.task,
-        agent: proven.agent.id,
-        api: match &resource {
-            Resource::Api(api) => Some(api.clone()),
-            Resource::All => None,
-        },
-        binding,
-        expires,
-        source: from.source(),
-    };
-    let recorded = plane
-        .record(
-            plane.header(now),
-            Event::TokenIssued(issued),
-            None,
-            Durability::Durable,
-        )
-        .await;
-    recorded.map_err(|_fault| unavailable("the token could not be recorded"))?;
-    let token = plane.sign(&claims).map_err(|fault| {
-        tracing::error!(%fault, "a token could not be signed");
-        unavailable("the token could not be signed")
-    })?;
-    Ok(Value::object([
-        ("access_token", Value::from(token)),
-        (
-            "issued_token_type",
-            Value::from(TokenType::AccessToken.as_str()),
-        ),
-        ("token_type", Value::from(token_type)),
-        ("expires_in", Value::from_u64(expires.since(now).as_secs())),
-        ("authorization_details", claims.details),
-        ("task_id", Value::from(grant.task.to_string())),
-        (
-            "task_expires_in",
-            Value::from_u64(grant.deadline.since(now).as_secs()),
-        ),
-    ]))
 }
 
 fn grant_client(agent: &Agent) -> Result<writ_token::ClientId, OauthError> {
@@ -324,6 +334,23 @@ fn grant_client(agent: &Agent) -> Result<writ_token::ClientId, OauthError> {
 }
 
 impl Plane {
+    /// Records a token that is issued, and signs it.
+    async fn issue(
+        &self,
+        claims: &AccessTokenClaims,
+        issued: TokenIssued,
+    ) -> Result<String, OauthError> {
+        let event = Event::TokenIssued(issued);
+        let recorded = self
+            .record(self.header(claims.issued), event, None, Durability::Durable)
+            .await;
+        recorded.map_err(|_fault| unavailable("the token could not be recorded"))?;
+        self.sign(claims).map_err(|fault| {
+            tracing::error!(%fault, "a token could not be signed");
+            unavailable("the token could not be signed")
+        })
+    }
+
     /// Records that a registered agent was refused a token; a refusal that cannot be recorded is still a refusal.
     async fn note_refused(
         &self,

@@ -69,6 +69,8 @@ pub(super) struct RawPurpose {
     pub(super) budget: RawBudget,
     #[serde(default = "fifteen_minutes")]
     pub(super) max_task_life: Span,
+    #[serde(default)]
+    pub(super) agent_vouches: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -108,8 +110,17 @@ pub(super) struct RawAgent {
     pub(super) purposes: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) selectors: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) federation: Vec<RawFederation>,
     #[serde(default = "yes")]
     pub(super) enabled: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFederation {
+    pub(super) issuer: Spanned<String>,
+    pub(super) claims: BTreeMap<Spanned<String>, String>,
 }
 
 fn yes() -> bool {

@@ -33,6 +33,7 @@ fn grant() -> Grant {
         deadline: NOW.plus(Duration::from_secs(600)),
         parent: None,
         prompt: None,
+        asserters: writ_types::Asserters::default(),
     }
 }
 

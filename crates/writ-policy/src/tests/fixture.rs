@@ -204,6 +204,7 @@ impl Call {
                 mode: Mode::Copilot,
                 purposes: BTreeSet::from(["acme-renewal".parse().unwrap()]),
                 selectors: BTreeSet::new(),
+                federations: BTreeSet::new(),
                 enabled: true,
             },
             grant: Grant {
@@ -220,6 +221,7 @@ impl Call {
                 deadline: NOW.plus(Duration::from_secs(600)),
                 parent: None,
                 prompt: None,
+                asserters: writ_types::Asserters::default(),
             },
             action: action(name),
             input: Input::Typed(input),

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use writ_types::{
-    Agent, AgentId, Api, Attach, Bounds, Budget, Grant, JsonLimits, KeyedDigest, Mode, OperatorId,
-    Purpose, Requester, RevisionId, Secret, Selector, TaskId, Tenant, Timestamp, Value,
+    Agent, AgentId, Api, Asserter, Asserters, Attach, Bounds, Budget, Federation, Grant,
+    JsonLimits, KeyedDigest, Mode, OperatorId, Purpose, Requester, RevisionId, Secret, Selector,
+    TaskId, Tenant, Timestamp, Value,
 };
 
 use crate::{Contract, Registry, Store};
@@ -79,6 +80,14 @@ pub(super) fn registry() -> Registry {
             Selector::Uid(1000),
             Selector::Path("/usr/bin/a:b".to_owned()),
         ]),
+        federations: BTreeSet::from([Federation::new(
+            "https://ci.example".to_owned(),
+            BTreeMap::from([
+                ("repository".parse().unwrap(), "acme/app".to_owned()),
+                ("/kubernetes.io/a~1b".parse().unwrap(), String::new()),
+            ]),
+        )
+        .unwrap()]),
         enabled: true,
     };
     let purpose = Purpose {
@@ -96,6 +105,7 @@ pub(super) fn registry() -> Registry {
             irreversible: 1,
         },
         max_task_life: Duration::from_secs(3600),
+        agent_vouches: true,
     };
     let contract = Contract {
         document: vec![0, 255, b'{', b'\n'],
@@ -144,6 +154,11 @@ pub(super) fn grant(number: u8) -> Grant {
         deadline: NOON.plus(Duration::from_secs(60)),
         parent: None,
         prompt: Some(KeyedDigest::of(&Secret::new([1; 32]), "prompt", b"renew")),
+        asserters: Asserters {
+            bounds: Asserter::Client("plan:ner".to_owned()),
+            prompt: Asserter::AgentAccepted,
+            plan: Asserter::Agent,
+        },
     }
 }
 
@@ -153,6 +168,7 @@ pub(super) fn bare_grant(number: u8) -> Grant {
         requester: None,
         bounds: Bounds::none(),
         prompt: None,
+        asserters: Asserters::default(),
         ..grant(number)
     }
 }

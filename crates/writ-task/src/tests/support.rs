@@ -81,6 +81,7 @@ pub(super) fn grant(number: u64) -> Grant {
         deadline: NOON.plus(HOUR),
         parent: None,
         prompt: None,
+        asserters: writ_types::Asserters::default(),
     }
 }
 

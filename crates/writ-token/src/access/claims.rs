@@ -227,7 +227,7 @@ fn read_actors(act: &Value) -> Result<(SpiffeId, Vec<SpiffeId>), ClaimError> {
 }
 
 /// The user (RFC 9493 §3.2.3).
-fn read_requester(sub_id: &Value) -> Result<Requester, ClaimError> {
+pub(crate) fn read_requester(sub_id: &Value) -> Result<Requester, ClaimError> {
     let text = |name: &str| sub_id.member(name).and_then(Value::as_str);
     let members = sub_id
         .as_object()
@@ -247,7 +247,7 @@ fn read_requester(sub_id: &Value) -> Result<Requester, ClaimError> {
 
 /// Exactly one confirmation method, and one that is understood (RFC 7800 §3.1): a key that is not understood would bind
 /// nothing.
-fn read_confirmation(cnf: &Value) -> Result<Binding, ClaimError> {
+pub(crate) fn read_confirmation(cnf: &Value) -> Result<Binding, ClaimError> {
     let malformed = ClaimError::Malformed("cnf");
     let mut members = cnf.as_object().ok_or(malformed)?.iter();
     let (Some((name, value)), None) = (members.next(), members.next()) else {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use writ_types::{Digest, Tenant, Timestamp, WallGuard};
 
 use super::DpopProof;
+use crate::ClientId;
 
 const SHARDS: usize = 64;
 
@@ -62,9 +63,35 @@ impl ReplayCache {
         let (jkt, jti) = (proof.jkt(), proof.jti_hash());
         let tenant = tenant.as_str().as_bytes();
         let key = Digest::of_parts(&[tenant, &[0], jkt.as_bytes(), jti.as_bytes()]);
+        self.remember(key, proof.issued().plus(max_age), now)
+    }
+
+    /// Notes that a client's signed text of this `jti`, which ends at `end`, is used now.
+    ///
+    /// # Errors
+    ///
+    /// `Replayed`, or `Full`: fail closed.
+    pub fn spend_once(
+        &self,
+        tenant: &Tenant,
+        client: &ClientId,
+        jti: &str,
+        end: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), ReplayError> {
+        let client = Digest::of(client.as_str().as_bytes());
+        let parts = [
+            tenant.as_str().as_bytes(),
+            &[1],
+            client.as_bytes(),
+            jti.as_bytes(),
+        ];
+        self.remember(Digest::of_parts(&parts), end, now)
+    }
+
+    fn remember(&self, key: Digest, end: Timestamp, now: Timestamp) -> Result<(), ReplayError> {
         // The clock may step back a little without anyone noticing; a proof must not become fresh again by that.
-        let margin = WallGuard::TOLERANCE.saturating_mul(2);
-        let end = proof.issued().plus(max_age).plus(margin);
+        let end = end.plus(WallGuard::TOLERANCE.saturating_mul(2));
         let [first, ..] = key.as_bytes();
         let place = usize::from(*first) % SHARDS;
         let shard = self.shards.get(place).ok_or(ReplayError::Full)?;

@@ -76,10 +76,17 @@ fn with<'a>(
 fn client_credentials() {
     let request = parse(&credentials()).unwrap();
     assert_eq!(request.resource, Resource::Api("dns".parse().unwrap()));
-    let Authority::Open(task) = request.authority else {
+    let Authority::Open(opening) = request.authority else {
         panic!("a task is opened")
     };
-    assert_eq!(task.purpose.as_str(), "acme");
+    assert_eq!(opening.task.purpose.as_str(), "acme");
+    assert_eq!(opening.details, DETAILS);
+    assert!(opening.ticket.is_none());
+    let shown = parse(&with(&credentials(), "task_ticket", Some("t.i.c"))).unwrap();
+    let Authority::Open(opening) = shown.authority else {
+        panic!("a task is opened")
+    };
+    assert_eq!(opening.ticket.unwrap().expose(), "t.i.c");
     let GrantRequest::ClientCredentials(ClientAuthentication::JwtSpiffe {
         client_id,
         assertion,
@@ -123,6 +130,10 @@ fn token_exchange_and_renewal() {
     let renewal = with(&exchange(), "authorization_details", None);
     let renewal = parse(&with(&renewal, "task_id", Some(&task))).unwrap();
     assert!(matches!(renewal.authority, Authority::Renew(id) if id.to_string() == task));
+    let renewal = with(&exchange(), "authorization_details", None);
+    let renewal = with(&renewal, "task_id", Some(&task));
+    let refused = parse(&with(&renewal, "task_ticket", Some("t.i.c"))).unwrap_err();
+    assert_eq!(refused.code, OauthErrorCode::InvalidRequest);
 }
 
 #[test]

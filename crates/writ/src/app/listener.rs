@@ -18,9 +18,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use writ_control::{Certificate, Connection, Plane, Workload};
+use writ_control::{Certificate, Connection, Plane, Trust, Workload};
 use writ_proxy::{Downstream, Gateway, Pool};
-use writ_token::{ClientCertificate, TrustBundles};
+use writ_token::ClientCertificate;
 use writ_types::{Clock, Limits, Timeouts};
 
 use crate::config::Config;
@@ -53,7 +53,7 @@ async fn reached(stop: &mut watch::Receiver<Stop>, stage: Stop) {
 #[derive(Debug, Clone)]
 pub(super) struct Front {
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
-    pub(super) bundles: Arc<TrustBundles>,
+    pub(super) trust: Arc<Trust>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
@@ -373,7 +373,7 @@ async fn connection<S, F, B>(
     match tokio::time::timeout(front.timeouts.tls_handshake, handshake).await {
         Ok(Ok(stream)) => {
             let certificate =
-                tls::peer_certificate(stream.get_ref().1, &front.bundles, &*front.clock);
+                tls::peer_certificate(stream.get_ref().1, &front.trust, &*front.clock);
             let peer = move || Peer {
                 address,
                 certificate: certificate.clone(),

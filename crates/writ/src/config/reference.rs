@@ -33,11 +33,32 @@ const HEAD: &str = r#"# Writ: settings of this process. Every value shown is the
 # this is off unless you say so; it is loud in `writ doctor`.
 # single_user_machine = false
 
-# Who vouches for the users that agents act for.
+# Who vouches for the users that agents act for. Keys that are fetched are believed for `good_for` and no longer.
 # [[issuer]]
 # issuer = "https://login.example.org"
 # audience = "writ"
 # jwks_url = "https://login.example.org/jwks"   # or jwks_file = "issuer.jwks"
+# refresh = "5m"
+# good_for = "1h"
+
+# Who vouches for workloads: a cluster, a CI system, a cloud. An agent names the claims of its own under [[federation]].
+# [[issuer]]
+# issuer = "https://token.ci.example.org"
+# audience = "writ"
+# vouches_for = "workloads"
+# jwks_url = "https://token.ci.example.org/jwks"
+
+# Who opens tasks for agents and vouches for what they are told: an orchestrator, with a key of its own.
+# [[client]]
+# id = "planner"
+# agents = ["dns-bot"]
+# introspects = false                           # whether it may ask about every token
+# jwks_file = "planner.jwks"                    # or jwks_url
+
+# Trust domains whose workloads may be agents. Each vouches for its own alone.
+# [[trust_domain]]
+# name = "prod.example.org"
+# bundle_url = "https://spire.example.org/bundle"   # or bundle_file = "prod.bundle.json"
 
 "#;
 

@@ -18,4 +18,6 @@ mod kit;
 mod mtls;
 mod routes;
 mod tasks;
+mod trust;
 mod users;
+mod vouching;

@@ -1,0 +1,90 @@
+//! Who vouches for others, and with which keys at this moment: issuers of users and workloads, registered clients, trust
+//! domains.
+//!
+//! Keys that come from elsewhere are replaced while calls go on; each replacement is whole. What was not renewed within its
+//! limit is refused by whoever verifies with it, not here: the limit travels with the keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use writ_token::{Issuer, RegisteredClient, TrustBundle, TrustBundles, Vouches};
+use writ_types::SpiffeId;
+
+/// A registered client: an orchestrator, or the application of the user who asks.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its id and keys.
+    pub registered: RegisteredClient,
+    /// The agents whose tasks it may open, and vouch for.
+    pub agents: BTreeSet<SpiffeId>,
+    /// Whether it may ask about every token (RFC 7662): a resource server that verifies them for itself.
+    pub introspects: bool,
+}
+
+/// Everybody who vouches for others.
+#[derive(Debug, Default)]
+pub struct Trust {
+    issuers: ArcSwap<Vec<Issuer>>,
+    clients: ArcSwap<BTreeMap<String, Arc<Client>>>,
+    bundles: ArcSwap<TrustBundles>,
+}
+
+impl Trust {
+    /// Nobody but the built-in trust domain.
+    #[must_use]
+    pub fn of(own: TrustBundle) -> Self {
+        Self {
+            bundles: ArcSwap::from_pointee(TrustBundles::of([own])),
+            ..Self::default()
+        }
+    }
+
+    /// Adds an issuer, or replaces the one of this URL and audience.
+    pub fn put_issuer(&self, issuer: &Issuer) {
+        self.issuers.rcu(|issuers| {
+            let same =
+                |known: &&Issuer| known.url == issuer.url && known.audience == issuer.audience;
+            let mut others: Vec<_> = issuers
+                .iter()
+                .filter(|known| !same(known))
+                .cloned()
+                .collect();
+            others.push(issuer.clone());
+            others
+        });
+    }
+
+    /// Adds a client, or replaces the one of this id.
+    pub fn put_client(&self, client: &Arc<Client>) {
+        self.clients.rcu(|clients| {
+            let mut clients = BTreeMap::clone(clients);
+            let id = client.registered.id.as_str().to_owned();
+            clients.insert(id, Arc::clone(client));
+            clients
+        });
+    }
+
+    /// Adds the bundle of a trust domain, or replaces it by one that is not older. Two domains are never merged.
+    pub fn put_bundle(&self, bundle: &TrustBundle) {
+        self.bundles.rcu(|bundles| bundles.with(bundle.clone()));
+    }
+
+    /// The bundles of all trust domains.
+    #[must_use]
+    pub fn bundles(&self) -> Arc<TrustBundles> {
+        self.bundles.load_full()
+    }
+
+    /// The issuers that vouch for such.
+    pub(crate) fn issuers(&self, vouches: Vouches) -> Vec<Issuer> {
+        let issuers = self.issuers.load();
+        let such = issuers.iter().filter(|issuer| issuer.vouches == vouches);
+        such.cloned().collect()
+    }
+
+    /// The client of this id.
+    pub(crate) fn client(&self, id: &str) -> Option<Arc<Client>> {
+        self.clients.load().get(id).cloned()
+    }
+}
