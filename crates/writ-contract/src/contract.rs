@@ -13,6 +13,7 @@ use crate::overlay;
 use crate::reader;
 use crate::router::{Route, RouteError, Router, Telling};
 use crate::tool::{self, Tools};
+use crate::tool_list;
 
 /// What the API's owner reviewed about an operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,7 +87,7 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Compiles an OpenAPI 3.x or Swagger 2.0 document, JSON or YAML.
+    /// Compiles an OpenAPI 3.x or Swagger 2.0 document, or a list of MCP tools, JSON or YAML.
     ///
     /// No contract comes back if the bytes are no such document, a review names an unknown operation, or something in the
     /// overlay says nothing. An operation
@@ -110,6 +111,7 @@ impl Contract {
                 return (None, diagnostics);
             }
         };
+        let pinned = tool_list::convert(&mut value, &mut sink);
         overlay::strip(&mut value, &mut sink);
         if let Some(text) = &reviews.overlay
             && let Err(faults) = overlay::overlay(text, &mut value)
@@ -119,7 +121,8 @@ impl Contract {
         let read = reader::read(api, &value, reviews, &mut sink);
         let mut diagnostics = sink.into_diagnostics();
         document::locate(document, &mut diagnostics);
-        let contract = read.map(|read| {
+        let contract = read.map(|mut read| {
+            tool_list::pin(&mut read.operations, pinned);
             let by_id = read
                 .operations
                 .iter()

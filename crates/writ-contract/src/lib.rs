@@ -1,7 +1,7 @@
 //! A contract: what an API's document says may be called, and how a call is read.
 //!
 //! OpenAPI 3.0, 3.1 (3.2 is read as 3.1) and Swagger 2.0, as JSON or YAML, become operations, a router and strict
-//! typed input. No I/O: the document is bytes, and a reference out of it is a diagnostic, never a fetch.
+//! typed input; so does the list of an MCP server's tools. No I/O: the document is bytes, and a reference out of it is a diagnostic, never a fetch.
 //!
 //! The way of a document: `document` (bytes to values) → `reader` (values to operations) → `schema` (schemas to
 //! one arena) → `router`. The way of a call: [`Contract::resolve`] → [`Operation::parse`] (`parse`) →
@@ -28,6 +28,7 @@ mod response;
 mod router;
 mod schema;
 mod tool;
+mod tool_list;
 mod view;
 
 pub use contract::{Contract, Refused, Review, Reviews};
@@ -41,4 +42,5 @@ pub use reader::Handling;
 pub use response::CheckedResponse;
 pub use router::{Route, RouteError};
 pub use tool::ToolCall;
+pub use tool_list::PinnedTool;
 pub use view::{Coverage, Unrepresentable, Visibility};

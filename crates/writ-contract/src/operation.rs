@@ -15,6 +15,7 @@ use crate::reader::{Handling, Said};
 use crate::response::{CheckedResponse, Reply};
 use crate::router::{Guard, Route};
 use crate::schema::{SchemaId, Schemas};
+use crate::tool_list::PinnedTool;
 use crate::view::{Coverage, Seen, Unrepresentable};
 
 /// One operation: its name, what it does, and how a call of it is read.
@@ -34,6 +35,8 @@ pub struct Operation {
     /// What would make a call of this path another operation.
     pub(crate) others: Vec<Vec<Guard>>,
     pub(crate) schemas: Arc<Schemas>,
+    /// What the MCP server said of this tool, if it is one.
+    pub(crate) pinned: Option<Box<PinnedTool>>,
     /// Made when first asked for: most operations of a large contract are never looked at.
     pub(crate) seen: OnceLock<Seen>,
     /// The marked places of calls and of answers, made when first asked for.
@@ -210,6 +213,12 @@ impl Operation {
     pub fn refuses_broken(&self, status: u16) -> bool {
         let tells_of_success = matches!(status, 200..=399);
         self.said.strict || self.said.effects.kind != Effect::Read && tells_of_success
+    }
+
+    /// What the MCP server said of this tool when it was pinned; none for an operation of HTTP.
+    #[must_use]
+    pub fn pinned_tool(&self) -> Option<&PinnedTool> {
+        self.pinned.as_deref()
     }
 
     /// The body it takes.

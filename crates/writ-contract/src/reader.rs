@@ -421,6 +421,7 @@ impl Maker<'_> {
             replies: readied.replies,
             others,
             schemas: Arc::clone(&self.schemas),
+            pinned: None,
             seen: OnceLock::new(),
             marks: OnceLock::new(),
         }

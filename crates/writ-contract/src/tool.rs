@@ -70,7 +70,10 @@ impl Operation {
     /// is checked all the same.
     #[must_use]
     pub fn tool_schema(&self) -> Value {
-        schema::of(self)
+        match self.pinned_tool() {
+            Some(pinned) => pinned.input_schema.clone(),
+            None => schema::of(self),
+        }
     }
 }
 
@@ -86,6 +89,14 @@ impl Contract {
         arguments: &Value,
         limits: &Limits,
     ) -> ToolCall {
+        let whole;
+        let arguments = if operation.pinned_tool().is_some() {
+            // What a tool of an MCP server is given is the body of its operation.
+            whole = Value::object([("body", arguments.clone())]);
+            &whole
+        } else {
+            arguments
+        };
         let mut faults = Faults::default();
         let written = write::write(operation, arguments, &mut faults);
         let headers: Vec<(&str, &[u8])> = written

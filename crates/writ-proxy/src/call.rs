@@ -126,7 +126,7 @@ async fn call(
         .add_labels(&entered, operation.labels())
         .await
         .map_err(|fault| fault.reason())?;
-    let outgoing = decide::outgoing(operation, read)?;
+    let outgoing = decide::outgoing(operation, read, story.call())?;
 
     let (receipt, armed) = story.intend(&permit, &facts, api, charge).await?;
     reservation.commit();

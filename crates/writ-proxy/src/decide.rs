@@ -10,9 +10,10 @@ use writ_contract::{Operation, Parsed, RawCall, Route, RouteError};
 use writ_policy::{InputView, Permit, Question};
 use writ_task::Entered;
 use writ_token::Authenticated;
-use writ_types::{ActionName, Agent, Attr, Facts, Limits, ReasonCode};
+use writ_types::{ActionName, Agent, Attr, CallId, Facts, Limits, ReasonCode};
 
 use crate::asked::{Asked, Read};
+use crate::mcp;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::story::Story;
@@ -205,7 +206,18 @@ fn view<'a>(
 
 /// The request that will be sent: path and query as they were parsed, declared header parameters, the very
 /// bytes, or those that the client still has.
-pub(crate) fn outgoing(operation: &Operation, read: Read<'_>) -> Result<Outgoing, ReasonCode> {
+pub(crate) fn outgoing(
+    operation: &Operation,
+    read: Read<'_>,
+    call: CallId,
+) -> Result<Outgoing, ReasonCode> {
+    if operation.pinned_tool().is_some() {
+        return Ok(mcp::upstream::outgoing(
+            operation,
+            call,
+            read.body.at_hand(),
+        ));
+    }
     let Read {
         parsed,
         body,

@@ -3,13 +3,14 @@
 //! Two revisions on one endpoint: 2026-07-28, where each POST stands alone, and 2025-11-25, with sessions. A message is
 //! read after the caller is known (`envelope`), and is either answered here (`tools`, `session`) or is a tool call: then
 //! it is an operation and its arguments, and the call path goes on as if they had come over HTTP. What comes back, or why
-//! nothing did, is said in JSON-RPC (`answer`). The caller's token is read by `authenticate` alone and goes nowhere.
+//! nothing did, is said in JSON-RPC (`answer`). The other way round, an upstream may be an MCP server (`upstream`). The caller's token is read by `authenticate` alone and goes nowhere.
 
 mod answer;
 mod envelope;
 mod fault;
 mod session;
 mod tools;
+pub(crate) mod upstream;
 
 use std::sync::Arc;
 

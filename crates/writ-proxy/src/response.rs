@@ -17,7 +17,7 @@ use crate::completion::{Completion, End};
 use crate::forward::Forwarded;
 use crate::gateway::Gateway;
 use crate::leak::LeakGuard;
-use crate::mcp::Exchange;
+use crate::mcp::{Exchange, upstream};
 use crate::pool::{Lease, Unanswered};
 use crate::snapshot::ApiSnapshot;
 use crate::upstream::{Arrived, strip_response};
@@ -61,14 +61,15 @@ pub(crate) async fn forward(
     let call = completion.call();
     let in_words = |response| match mcp {
         None => response,
-        Some(exchange) => exchange.forwarded(response, call),
+        Some(exchange) => exchange.forwarded(response, operation, call),
     };
     let (cut, patience) = (
         completion.entered().cut(),
         gateway.parts.timeouts.upstream_idle,
     );
     // A tool's result is one message: it is read whole whatever the operation does over HTTP.
-    if operation.stream() && mcp.is_none() {
+    let tool = operation.pinned_tool().is_some();
+    if operation.stream() && mcp.is_none() && !tool {
         head.headers.remove(header::CONTENT_LENGTH);
         let body = Forwarded::new(incoming, lease, completion, cut, patience, guard);
         return Ok(Response::from_parts(head, Body::Forwarded(Box::new(body))));
@@ -80,8 +81,14 @@ pub(crate) async fn forward(
         most: gateway.parts.limits.response_bytes,
     };
     match tokio::time::timeout(patience, read.read()).await {
-        Ok(Ok(body)) => {
+        Ok(Ok(mut body)) => {
             lease.give_back();
+            if tool {
+                let Ok(result) = upstream::result(&mut head, &body, call) else {
+                    return Err(completion.fail(End::Withheld, REFUSED));
+                };
+                body = result;
+            }
             let completion = hold(gateway, api, operation, (&head, &body), completion).await?;
             if body.is_empty() {
                 // Nothing is left to hand over; a HEAD or 304 keeps what it says of the body it has not.

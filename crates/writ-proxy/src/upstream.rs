@@ -98,7 +98,11 @@ fn prepare(
     let has_body = outgoing.body.length() > 0;
     let mut request = Request::new(completion.upload(outgoing.body));
     *request.method_mut() = outgoing.method;
-    let target = format!("{}{}", upstream.base_path, outgoing.target);
+    let mut target = format!("{}{}", upstream.base_path, outgoing.target);
+    if target.is_empty() {
+        // An MCP server at the root of its host.
+        target.push('/');
+    }
     *request.uri_mut() = Uri::try_from(target).map_err(|_too_long| ReasonCode::MalformedRequest)?;
     let headers = request.headers_mut();
     *headers = outgoing.headers;

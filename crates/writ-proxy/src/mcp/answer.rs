@@ -5,9 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
+use writ_contract::Operation;
 use writ_types::{CallId, Value};
 
-use super::{Exchange, Fault, Revision, session, tools};
+use super::{Exchange, Fault, Revision, session, tools, upstream};
 use crate::body::Body;
 use crate::refusal::{Challenge, Refusal};
 
@@ -83,7 +84,12 @@ impl Exchange {
 
     /// The upstream's response as a tool's result. It is handed over like any other: a kill still cuts it, and the record
     /// speaks of the bytes that came.
-    pub(crate) fn forwarded(&self, response: Response<Body>, call: CallId) -> Response<Body> {
+    pub(crate) fn forwarded(
+        &self,
+        response: Response<Body>,
+        operation: &Operation,
+        call: CallId,
+    ) -> Response<Body> {
         let (head, body) = response.into_parts();
         let status = head.status;
         let kind = head.headers.get(header::CONTENT_TYPE);
@@ -91,7 +97,9 @@ impl Exchange {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
         let in_words = |bytes: &Bytes| {
-            let result = tool_result(status, kind, bytes, call);
+            let pinned = operation.pinned_tool();
+            let passed_on = pinned.and_then(|_| upstream::passed_on(bytes, call));
+            let result = passed_on.unwrap_or_else(|| tool_result(status, kind, bytes, call));
             Bytes::from(self.completed(result).to_string())
         };
         let body = match body {

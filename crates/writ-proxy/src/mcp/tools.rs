@@ -160,15 +160,28 @@ async fn standing(caller: &Caller<'_, '_>, operation: &Operation) -> Result<(), 
 /// A tool as the client sees it. The API's own words are marked as such.
 fn describe(name: &str, api: &ApiSnapshot, operation: &Operation) -> Value {
     let (action, effects) = (operation.action(), operation.effects());
-    let mut description = format!(
-        "{} {} of the API {}.",
-        operation.method(),
-        operation.template(),
-        action.api
-    );
-    if let Some(summary) = operation.summary() {
+    let (mut description, words) = match operation.pinned_tool() {
+        Some(pinned) => (
+            format!(
+                "The tool {} of the MCP server {}.",
+                operation.id(),
+                action.api
+            ),
+            pinned.description.as_deref(),
+        ),
+        None => (
+            format!(
+                "{} {} of the API {}.",
+                operation.method(),
+                operation.template(),
+                action.api
+            ),
+            operation.summary(),
+        ),
+    };
+    if let Some(words) = words {
         description.push_str(" In the API's own words: ");
-        description.push_str(summary);
+        description.push_str(words);
     }
     let destructive = effects.kind == Effect::Delete || effects.irreversible;
     let idempotent = matches!(

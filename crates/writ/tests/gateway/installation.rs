@@ -23,7 +23,7 @@ pub(crate) struct Installation {
 }
 
 /// All that the agent's purpose names.
-const ACTIONS: [&str; 27] = [
+const ACTIONS: [&str; 30] = [
     "helpdesk:listTickets",
     "helpdesk:getTicket",
     "helpdesk:addComment",
@@ -51,6 +51,9 @@ const ACTIONS: [&str; 27] = [
     "odd:strict",
     "basic:echo",
     "helpdesk:updateTicket",
+    "tools:echo",
+    "tools:asks",
+    "tools:fails",
 ];
 
 const SETTINGS: &str = "[limits]\nbody_bytes = \"4 KiB\"\nresponse_bytes = \"64 KiB\"\nstream_bytes = \"16 KiB\"\ntask_in_flight = \"2\"\n[timeouts]\nupstream_head = \"2s\"\nrequest_body = \"2s\"\nupstream_idle = \"30s\"\n";

@@ -4,6 +4,7 @@ mod calls;
 mod clients;
 mod lists;
 mod messages;
+pub(crate) mod servers;
 mod sessions;
 
 use writ::agent::OpenTask;

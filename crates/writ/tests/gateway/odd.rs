@@ -8,6 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use writ_testkit::Project;
 
+use crate::mcp;
+
 /// The credential that Writ attaches for it.
 pub(crate) const KEY: &str = "odd-key-5f0c1e2d3b4a59687766";
 
@@ -64,6 +66,7 @@ impl Odd {
             odd.register(project, api, attach);
         }
         project.write("apis/odd.openapi.json", &contract());
+        mcp::servers::register(project, odd.address);
         odd
     }
 
@@ -123,6 +126,7 @@ impl Odd {
             "headers" => whole(HEADERS, "{}"),
             "leak-stream" => return leak_in_parts(stream).await,
             "stream" => return self.stream(stream).await,
+            "tools" => mcp::servers::answer(&self.seen().pop().unwrap()),
             _ => whole("", "{}"),
         };
         drop(stream.write_all(answer.as_bytes()).await);

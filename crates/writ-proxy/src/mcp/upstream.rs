@@ -1,0 +1,245 @@
+//! A tool of an MCP server as the upstream: the message that calls it, and what its answer must be.
+//!
+//! Revision 2026-07-28: one POST, one answer, as JSON or as a stream of events that ends with it. Whatever else such a server
+//! may ask for (sampling, elicitation, roots, input, tasks) was not declared, and is refused.
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::response::Parts;
+use writ_contract::Operation;
+use writ_types::{CallId, JsonLimits, Value};
+
+use super::Revision;
+use crate::body::RequestBody;
+use crate::upstream::Outgoing;
+
+/// The answer is not a result that is let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the MCP server's answer is no result of the call")]
+pub(crate) struct NoResult;
+
+/// The request that calls the tool: the arguments are the very bytes that were decided on.
+pub(crate) fn outgoing(operation: &Operation, call: CallId, arguments: &[u8]) -> Outgoing {
+    let (name, revision) = (operation.id().as_str(), Revision::Stateless.as_str());
+    let meta = Value::object([
+        (
+            "io.modelcontextprotocol/protocolVersion",
+            Value::from(revision),
+        ),
+        ("io.modelcontextprotocol/clientInfo", super::tools::server()),
+        (
+            "io.modelcontextprotocol/clientCapabilities",
+            Value::object::<&str>([]),
+        ),
+    ]);
+    let head = format!(
+        r#"{{"jsonrpc":"2.0","id":"{call}","method":"tools/call","params":{{"_meta":{meta},"name":{},"arguments":"#,
+        Value::from(name)
+    );
+    let body = [head.as_bytes(), arguments, b"}}"].concat();
+    let mut headers = HeaderMap::new();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    let both = HeaderValue::from_static("application/json, text/event-stream");
+    headers.insert(header::ACCEPT, both);
+    for (field, value) in [
+        ("mcp-protocol-version", revision),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", name),
+    ] {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(field), value);
+        }
+    }
+    Outgoing {
+        method: hyper::Method::POST,
+        target: String::new(),
+        headers,
+        body: RequestBody::Whole(Bytes::from(body)),
+    }
+}
+
+/// The tool's result from what the server answered, as JSON of `content`, `structuredContent` and `isError`, and the head it has
+/// over HTTP. An error of the protocol is a result too: the tool did not do what it was asked.
+///
+/// # Errors
+///
+/// [`NoResult`] for everything else, a request of the server's own included.
+pub(crate) fn result(head: &mut Parts, body: &[u8], call: CallId) -> Result<Bytes, NoResult> {
+    let kind = head.headers.get(header::CONTENT_TYPE);
+    let kind = kind
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let message = match kind.split(';').next().unwrap_or_default().trim() {
+        "application/json" => read(body)?,
+        "text/event-stream" => last_of(body, call)?,
+        _ => return Err(NoResult),
+    };
+    if message.member("id").and_then(Value::as_str) != Some(&*call.to_string()) {
+        return Err(NoResult);
+    }
+    let said = match (message.member("result"), message.member("error")) {
+        (Some(result), None) if head.status == StatusCode::OK => judged(result)?,
+        (None, Some(error)) => failed(error)?,
+        _ => return Err(NoResult),
+    };
+    head.status = StatusCode::OK;
+    head.headers.clear();
+    let json = HeaderValue::from_static("application/json");
+    head.headers.insert(header::CONTENT_TYPE, json);
+    Ok(Bytes::from(said.to_string()))
+}
+
+fn read(bytes: &[u8]) -> Result<Value, NoResult> {
+    Value::parse(bytes, &JsonLimits::DOCUMENT).map_err(|_not_strict| NoResult)
+}
+
+/// The answer in a stream of events. What the server only tells on its way there is dropped; what it asks is refused.
+fn last_of(body: &[u8], call: CallId) -> Result<Value, NoResult> {
+    let text = std::str::from_utf8(body).map_err(|_not_text| NoResult)?;
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let call = call.to_string();
+    for event in text.split("\n\n") {
+        let data: Vec<&str> = event
+            .lines()
+            .filter_map(|line| line.strip_prefix("data:"))
+            .map(|line| line.strip_prefix(' ').unwrap_or(line))
+            .collect();
+        if data.is_empty() {
+            continue;
+        }
+        let message = read(data.join("\n").as_bytes())?;
+        let id = message.member("id");
+        match (message.member("method"), id) {
+            (Some(_), None) => {}
+            (None, Some(id)) if id.as_str() == Some(&*call) => return Ok(message),
+            _ => return Err(NoResult),
+        }
+    }
+    Err(NoResult)
+}
+
+/// The members of a result that travel on.
+fn judged(result: &Value) -> Result<Value, NoResult> {
+    let whole = result
+        .member("resultType")
+        .is_none_or(|kind| kind.as_str() == Some("complete"));
+    let content = result.member("content");
+    let content = content.filter(|content| whole && content.as_array().is_some());
+    let failed = match result.member("isError") {
+        None => false,
+        Some(failed) => failed.as_bool().ok_or(NoResult)?,
+    };
+    let mut members = vec![
+        ("content", content.ok_or(NoResult)?.clone()),
+        ("isError", Value::from(failed)),
+    ];
+    let structured = result.member("structuredContent").cloned();
+    members.extend(structured.map(|value| ("structuredContent", value)));
+    Ok(Value::object(members))
+}
+
+/// An error of the protocol in the form of a result.
+fn failed(error: &Value) -> Result<Value, NoResult> {
+    let message = error.member("message").and_then(Value::as_str);
+    let text = Value::object([
+        ("type", Value::from("text")),
+        ("text", Value::from(message.ok_or(NoResult)?)),
+    ]);
+    Ok(Value::object([
+        ("content", Value::Array(vec![text])),
+        ("isError", Value::from(true)),
+    ]))
+}
+
+/// A tool's result as the other door gave it, for this one.
+pub(super) fn passed_on(bytes: &[u8], call: CallId) -> Option<Value> {
+    let Value::Object(mut result) = read(bytes).ok()? else {
+        return None;
+    };
+    let meta = Value::object([("writ/call", Value::from(call.to_string()))]);
+    result.insert("_meta".to_owned(), meta);
+    Some(Value::Object(result))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Response;
+
+    use super::*;
+
+    fn call() -> CallId {
+        CallId::new(writ_types::Timestamp::from_secs(0), [7; 10])
+    }
+
+    fn answered(status: u16, kind: &str, body: &str) -> String {
+        let body = body.replace("ID", &call().to_string());
+        let response = Response::builder()
+            .status(status)
+            .header("content-type", kind)
+            .header("mcp-session-id", "s")
+            .body(());
+        let (mut head, ()) = response.unwrap().into_parts();
+        match result(&mut head, body.as_bytes(), call()) {
+            Ok(bytes) => {
+                assert_eq!((head.status, head.headers.len()), (StatusCode::OK, 1));
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+            Err(NoResult) => "none".to_owned(),
+        }
+    }
+
+    const JSON: &str = "application/json";
+    const EVENTS: &str = "text/event-stream";
+
+    #[test]
+    fn the_result_of_the_call_is_let_through() {
+        let good = r#"{"content":[],"isError":false}"#;
+        let failed = r#"{"content":[{"text":"no","type":"text"}],"isError":true}"#;
+        let whole =
+            r#"{"id":"ID","result":{"content":[],"resultType":"complete","_meta":{},"evil":2}}"#;
+        let error = r#"{"id":"ID","error":{"code":-32602,"message":"no"}}"#;
+        assert_eq!(answered(200, JSON, whole), good);
+        assert_eq!(answered(200, JSON, error), failed);
+        assert_eq!(answered(400, JSON, error), failed);
+        let lines =
+            "event: message\r\ndata: {\"id\":\"ID\",\r\ndata: \"result\":{\"content\":[]}}\r\n\r\n";
+        assert_eq!(answered(200, EVENTS, lines), good);
+        let told = format!(
+            ": hello\n\ndata: {{\"method\":\"notifications/progress\"}}\n\ndata: {whole}\n\n"
+        );
+        assert_eq!(answered(200, EVENTS, &told), good);
+    }
+
+    #[test]
+    fn nothing_else_is() {
+        for body in [
+            r#"{"id":"other","result":{"content":[]}}"#,
+            r#"{"id":1,"result":{"content":[]}}"#,
+            r#"{"result":{"content":[]}}"#,
+            r#"{"id":"ID","result":{"content":[]},"error":{"message":"no"}}"#,
+            r#"{"id":"ID","result":{"content":{}}}"#,
+            r#"{"id":"ID","result":{"content":[],"isError":"no"}}"#,
+            r#"{"id":"ID","result":{"content":[],"resultType":"input_required"}}"#,
+            r#"{"id":"ID","result":{"content":[],"resultType":"task"}}"#,
+            r#"{"id":"ID","result":{"content":[]},"id":"ID"}"#,
+            r#"[{"id":"ID","result":{"content":[]}}]"#,
+            r#"{"id":"ID","method":"sampling/createMessage"}"#,
+        ] {
+            assert_eq!(answered(200, JSON, body), "none", "{body}");
+            let event = format!("data: {body}\n\n");
+            assert_eq!(answered(200, EVENTS, &event), "none", "{body}");
+        }
+        let good = r#"{"id":"ID","result":{"content":[]}}"#;
+        assert_eq!(answered(400, JSON, good), "none");
+        assert_eq!(answered(200, "text/html", good), "none");
+        let asked =
+            format!("data: {{\"method\":\"sampling/createMessage\",\"id\":1}}\n\ndata: {good}\n\n");
+        assert_eq!(
+            answered(200, EVENTS, &asked),
+            "none",
+            "a request of the server's"
+        );
+    }
+}
