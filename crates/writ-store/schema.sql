@@ -1,4 +1,4 @@
--- Schema version 1: the sum of the migrations. A test compares.
+-- Schema version 2: the sum of the migrations. A test compares.
 
 CREATE TABLE active_revision (
     tenant TEXT NOT NULL PRIMARY KEY,
@@ -20,6 +20,26 @@ CREATE TABLE apis (
     definition TEXT NOT NULL,
     PRIMARY KEY (tenant, digest)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE approvals (
+    tenant TEXT NOT NULL,
+    approval TEXT NOT NULL,
+    binding TEXT NOT NULL,
+    task TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    -- Whether it dies with its task; a wait does not.
+    of_task INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    asked TEXT NOT NULL,
+    given TEXT NOT NULL,
+    not_before INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    PRIMARY KEY (tenant, approval)
+) STRICT;
+
+CREATE INDEX approvals_by_binding ON approvals (tenant, binding);
+
+CREATE INDEX approvals_by_task ON approvals (tenant, task, state);
 
 CREATE TABLE contracts (
     tenant TEXT NOT NULL,
@@ -50,6 +70,15 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE operator_invitations (
+    tenant TEXT NOT NULL,
+    token_hash TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    PRIMARY KEY (tenant, token_hash),
+    FOREIGN KEY (tenant, operator) REFERENCES operators (tenant, operator) ON DELETE CASCADE
+) STRICT;
+
 CREATE TABLE operator_sessions (
     tenant TEXT NOT NULL,
     token_hash TEXT NOT NULL,
@@ -64,7 +93,7 @@ CREATE TABLE operators (
     operator TEXT NOT NULL,
     name TEXT NOT NULL,
     role TEXT NOT NULL,
-    created INTEGER NOT NULL,
+    created INTEGER NOT NULL, approves TEXT NOT NULL DEFAULT '[]', identity TEXT,
     PRIMARY KEY (tenant, operator),
     UNIQUE (tenant, name)
 ) STRICT;
@@ -81,6 +110,14 @@ CREATE TABLE purposes (
     digest TEXT NOT NULL,
     definition TEXT NOT NULL,
     PRIMARY KEY (tenant, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE refusals (
+    tenant TEXT NOT NULL,
+    memory TEXT NOT NULL,
+    approval TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (tenant, memory)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE revisions (

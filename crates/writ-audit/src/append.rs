@@ -36,6 +36,8 @@ pub enum EvidenceKind {
     Call,
     /// The prompt of a task.
     Task,
+    /// The card of an approval.
+    Approval,
 }
 
 impl EvidenceKind {
@@ -45,6 +47,7 @@ impl EvidenceKind {
         match self {
             Self::Call => "call",
             Self::Task => "task",
+            Self::Approval => "approval",
         }
     }
 
@@ -54,6 +57,7 @@ impl EvidenceKind {
         match self {
             Self::Call => 1,
             Self::Task => 2,
+            Self::Approval => 3,
         }
     }
 
@@ -63,6 +67,7 @@ impl EvidenceKind {
         match byte {
             1 => Some(Self::Call),
             2 => Some(Self::Task),
+            3 => Some(Self::Approval),
             _ => None,
         }
     }

@@ -26,10 +26,10 @@ pub use proof::{
     Nodes, ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
 };
 pub use record::{
-    Actor, CheckpointRef, Closing, Day, Decision, Event, EvidenceRef, Header, Intent, KeyRotated,
-    Leaf, Method, NodeName, OperatorAction, Outcome, OutcomeKind, PartError, Phases,
-    RECORD_VERSION, Record, RecordError, Refused, RevisionActivated, Source, Started, Subject,
-    TaskClosed, TaskOpened, TokenIssued, TokenRefused, TraceId, Word,
+    Actor, Approval, ApprovalStep, CheckpointRef, Closing, Day, Decision, Event, EvidenceRef,
+    Header, Intent, KeyRotated, Leaf, Method, NodeName, OperatorAction, Outcome, OutcomeKind,
+    PartError, Phases, RECORD_VERSION, Record, RecordError, Refused, RevisionActivated, Source,
+    Started, Subject, TaskClosed, TaskOpened, TokenIssued, TokenRefused, TraceId, Word,
 };
 pub use sequencer::{Durability, Receipt, Sequencer, Staged};
 pub use tile::{

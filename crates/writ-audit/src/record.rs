@@ -15,9 +15,9 @@ use writ_types::{AgentId, CallId, RecordId, RevisionId, TaskId, Tenant, Timestam
 use crate::hash::leaf_hash;
 
 pub use event::{
-    Actor, CheckpointRef, Closing, Decision, Event, Intent, KeyRotated, OperatorAction, Outcome,
-    OutcomeKind, Phases, Refused, RevisionActivated, Started, Subject, TaskClosed, TaskOpened,
-    TokenIssued, TokenRefused,
+    Actor, Approval, ApprovalStep, CheckpointRef, Closing, Decision, Event, Intent, KeyRotated,
+    OperatorAction, Outcome, OutcomeKind, Phases, Refused, RevisionActivated, Started, Subject,
+    TaskClosed, TaskOpened, TokenIssued, TokenRefused,
 };
 pub use part::{Day, EvidenceRef, Method, NodeName, PartError, Source, TraceId, Word};
 
@@ -140,6 +140,7 @@ impl Record {
             Event::Intent(intent) => Some(intent.call),
             Event::Outcome(outcome) => Some(outcome.call),
             Event::Refused(refused) => Some(refused.call),
+            Event::Approval(approval) => approval.call,
             Event::TaskOpened(_)
             | Event::TaskClosed(_)
             | Event::TokenIssued(_)
@@ -161,6 +162,7 @@ impl Record {
             Event::TaskOpened(opened) => Some(opened.task),
             Event::TaskClosed(closed) => Some(closed.task),
             Event::TokenIssued(issued) => Some(issued.task),
+            Event::Approval(approval) => Some(approval.task),
             Event::TokenRefused(_)
             | Event::Started(_)
             | Event::RevisionActivated(_)
@@ -179,6 +181,7 @@ impl Record {
             Event::TaskOpened(opened) => Some(opened.agent),
             Event::TaskClosed(closed) => Some(closed.agent),
             Event::TokenIssued(issued) => Some(issued.agent),
+            Event::Approval(approval) => Some(approval.agent),
             Event::TokenRefused(refused) => Some(refused.agent),
             Event::Started(_)
             | Event::RevisionActivated(_)
@@ -194,6 +197,7 @@ impl Record {
             Event::Intent(intent) => intent.evidence,
             Event::Refused(refused) => refused.evidence,
             Event::TaskOpened(opened) => opened.evidence,
+            Event::Approval(approval) => approval.evidence,
             Event::Outcome(_)
             | Event::TaskClosed(_)
             | Event::TokenIssued(_)

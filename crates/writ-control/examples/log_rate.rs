@@ -202,6 +202,8 @@ fn intent(clock: &RealClock) -> Result<Record, Box<dyn Error>> {
             rules: ["acme.writes".to_owned()].into(),
             at: now,
             policy: Digest::of(b"policy"),
+            obligations: [].into(),
+            approval: None,
         },
         credential: Some("powerdns".parse()?),
         request: KeyedDigest::of(&key, "request", b"request"),

@@ -1,17 +1,22 @@
 //! What operators do: look, stop, change. Every change is recorded before it is in force.
 
+mod approvals;
 mod changes;
 mod keys;
 mod look;
+mod operators;
 mod sign_in;
 mod stop;
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use writ_store::Role;
-use writ_types::{OperatorId, Value};
+use writ_task::Approver;
+use writ_types::{OperatorId, Requester, Value};
 
 use crate::http::respond;
 use crate::plane::{Connection, Plane};
@@ -26,6 +31,25 @@ pub(crate) struct Operator {
     pub(crate) id: OperatorId,
     /// What they may do.
     pub(crate) role: Role,
+    /// The name under which they act.
+    pub(crate) name: String,
+    /// The roles they approve in, beside those of their rank.
+    pub(crate) approves: BTreeSet<String>,
+    /// Who they are as a user of agents, where that is known.
+    pub(crate) identity: Option<Requester>,
+}
+
+impl Operator {
+    /// This person as one who could approve.
+    pub(crate) fn as_approver(&self) -> Approver<'_> {
+        Approver {
+            name: &self.name,
+            is_operator: matches!(self.role, Role::Operator | Role::Admin),
+            is_admin: self.role == Role::Admin,
+            roles: &self.approves,
+            identity: self.identity.as_ref(),
+        }
+    }
 }
 
 /// One request of an operator.
@@ -168,6 +192,12 @@ pub(crate) async fn serve(
         Endpoint::CanI => look::can_i(plane, call),
         Endpoint::CloseTask => stop::close(plane, call).await,
         Endpoint::Kill => stop::kill(plane, call).await,
+        Endpoint::Approvals => approvals::list(plane, call).await,
+        Endpoint::Approval => approvals::show(plane, call).await,
+        Endpoint::Approve => approvals::yes(plane, call).await,
+        Endpoint::Refuse => approvals::no(plane, call).await,
+        Endpoint::Operators => operators::list(plane).await,
+        Endpoint::AddOperator => operators::add(plane, call).await,
         Endpoint::SetCredential => changes::set_credential(plane, call).await,
         Endpoint::Apply => changes::apply(plane, call).await,
         Endpoint::Reload => changes::reload(plane, call).await,

@@ -138,6 +138,12 @@ async fn public(
         | Endpoint::Tasks
         | Endpoint::Task
         | Endpoint::CloseTask
+        | Endpoint::Approvals
+        | Endpoint::Approval
+        | Endpoint::Approve
+        | Endpoint::Refuse
+        | Endpoint::Operators
+        | Endpoint::AddOperator
         | Endpoint::Kill
         | Endpoint::Records
         | Endpoint::Explain

@@ -5,6 +5,7 @@
 //! revision row to what is in force, [`log`] the log's writer and reader.
 
 mod admin;
+mod approvals;
 mod attest;
 mod ending;
 mod http;
@@ -28,6 +29,7 @@ mod trust;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+pub use approvals::ApprovalDesk;
 pub use http::handle;
 pub use identity::{Workload, serve as serve_identity};
 pub use loaded::{Loaded, LoadedApi, LoadedCredential};

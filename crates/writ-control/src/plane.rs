@@ -20,6 +20,7 @@ use writ_types::{
     Tenant, Timeouts, Timestamp, TrustDomain, Value, WallGuard,
 };
 
+use crate::approvals::ApprovalDesk;
 use crate::loaded::Loaded;
 use crate::log::Recovered;
 use crate::records::LogPlace;
@@ -107,6 +108,8 @@ pub struct Parts {
     pub ledger: Arc<MemoryLedger>,
     /// The log and the evidence beside it.
     pub logs: LogPlace,
+    /// Approvals and waits.
+    pub approvals: Arc<ApprovalDesk>,
     /// What is kept.
     pub store: Store,
     /// Keys.
@@ -137,6 +140,7 @@ pub struct Plane {
     pub(crate) wall: Arc<WallGuard>,
     pub(crate) ledger: Arc<MemoryLedger>,
     pub(crate) logs: LogPlace,
+    pub(crate) approvals: Arc<ApprovalDesk>,
     pub(crate) store: Store,
     pub(crate) keys: Keys,
     pub(crate) nonces: NonceIssuer,
@@ -212,6 +216,7 @@ impl Plane {
             wall: parts.wall,
             ledger: parts.ledger,
             logs: parts.logs,
+            approvals: parts.approvals,
             store: parts.store,
             keys: parts.keys,
             nonces: parts.nonces,
@@ -272,6 +277,12 @@ impl Plane {
         Ok(())
     }
 
+    async fn sweep_approvals(&self, now: Timestamp) {
+        if let Err(fault) = self.approvals.sweep(&self.tenant, now).await {
+            tracing::warn!(%fault, "approvals that are over could not be removed from the store");
+        }
+    }
+
     /// Ends what has reached its deadline. Called now and then; no authority depends on it.
     pub async fn sweep(&self) {
         use writ_task::Ledger as _;
@@ -282,6 +293,7 @@ impl Plane {
                 tracing::warn!(%task, %fault, "an expired task could not be marked in the store");
             }
         }
+        self.sweep_approvals(now).await;
     }
 
     /// Verifies one of our own tokens whole; that its task lives is another question.

@@ -69,6 +69,12 @@ routes! {
     "GET" "/v1/tasks" VIEWER => Tasks;
     "GET" "/v1/tasks/{task}" VIEWER => Task;
     "POST" "/v1/tasks/{task}/close" OPERATOR => CloseTask;
+    "GET" "/v1/approvals" VIEWER => Approvals;
+    "GET" "/v1/approvals/{approval}" VIEWER => Approval;
+    "POST" "/v1/approvals/{approval}/yes" VIEWER => Approve;
+    "POST" "/v1/approvals/{approval}/no" VIEWER => Refuse;
+    "GET" "/v1/operators" ADMIN => Operators;
+    "POST" "/v1/operators" ADMIN => AddOperator;
     "POST" "/v1/kill" OPERATOR => Kill;
     "GET" "/v1/records" VIEWER => Records;
     "GET" "/v1/explain/{call}" OPERATOR => Explain;

@@ -244,7 +244,8 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             | Event::Started(_)
             | Event::RevisionActivated(_)
             | Event::OperatorAction(_)
-            | Event::KeyRotated(_) => None,
+            | Event::KeyRotated(_)
+            | Event::Approval(_) => None,
         };
         event.map_or(Ok(()), |event| {
             Ok(self.rebuild.apply(&self.tenant, event)?)

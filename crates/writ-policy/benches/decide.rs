@@ -10,7 +10,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use writ_policy::{ActionShape, ApiActions, InputView, Pdp, PolicySource, Question, baseline};
+use writ_policy::{
+    ActionShape, ApiActions, InputView, Pdp, PolicySource, Question, ResponseView, baseline,
+};
 use writ_types::{
     ActionName, Agent, AgentId, Attr, AttrField, AttrType, Bounds, Budget, CallId, Charge, Digest,
     Effect, Effects, Facts, Grant, Mode, TaskId, Tenant, Timestamp,
@@ -160,6 +162,8 @@ fn case() -> Option<Case> {
             labels: BTreeSet::new(),
             spent: Charge::of(Effects::plain(Effect::Write)),
             this_operation: 1,
+            approvals: BTreeSet::new(),
+            deferred: BTreeSet::new(),
             left: Budget::DEFAULT,
             seen: BTreeSet::new(),
             operation: action.operation.clone(),
@@ -200,6 +204,7 @@ fn main() {
         facts: &case.facts,
         extra: &case.none,
         nulls: &case.none,
+        response: ResponseView::Buffered,
     };
     // On a thread of its own, as in the gateway: the thread that compiled has a heap full of holes.
     std::thread::scope(|scope| {

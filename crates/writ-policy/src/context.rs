@@ -109,6 +109,8 @@ fn sys_record(sys: Sys<'_>) -> Result<RestrictedExpression, String> {
         ])
     })?;
     add("left", &|| budget(facts.left))?;
+    add("approvals", &|| Ok(texts(facts.approvals.iter().cloned())))?;
+    add("deferred", &|| Ok(texts(facts.deferred.iter().cloned())))?;
     record(members)
 }
 

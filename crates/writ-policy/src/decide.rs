@@ -1,12 +1,14 @@
 //! The decision: one question, one answer.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Entities, PolicySet, Request, Schema,
 };
 use writ_types::{
-    ActionName, Agent, Attr, CallId, Digest, Facts, Grant, ReasonCode, TaskId, Tenant, Timestamp,
+    ActionName, Agent, Attr, CallId, Digest, Facts, Grant, Obligations, ReasonCode, TaskId, Tenant,
+    Timestamp, Verdict,
 };
 
 use crate::context::{self, ContextFault, Sys};
@@ -14,6 +16,7 @@ use crate::entities::{Prepared, is_action};
 use crate::index::{ActionIndex, RuleSet};
 use crate::pdp::Pdp;
 use crate::projected;
+use crate::rule::Turn;
 use crate::{schema, stack};
 
 /// Everything a decision depends on, besides the bundle.
@@ -37,6 +40,17 @@ pub struct Question<'a> {
     pub extra: &'a BTreeSet<String>,
     /// JSON pointers of members that are `null` (`context.sys.nulls`); a typed view has them as absent.
     pub nulls: &'a BTreeSet<String>,
+    /// How the response will be passed on, which says whether an obligation can be met.
+    pub response: ResponseView,
+}
+
+/// How a response is passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseView {
+    /// It is read whole first, so that what it holds can be changed or withheld.
+    Buffered,
+    /// It is passed on as it comes: nothing in it can be changed.
+    Streamed,
 }
 
 /// What can be seen of the input.
@@ -59,7 +73,7 @@ pub enum InputView<'a> {
 /// # use writ_policy::Permit;
 /// # fn forge(call: writ_types::CallId, task: writ_types::TaskId, action: writ_types::ActionName,
 /// #          policy: writ_types::Digest, instant: writ_types::Timestamp) -> Permit {
-/// Permit { call, task, action, rules: Vec::new(), policy, instant }
+/// Permit { call, task, action, rules: Vec::new(), policy, instant, obligations: writ_types::Obligations::default() }
 /// # }
 /// ```
 ///
@@ -99,6 +113,7 @@ pub struct Permit {
     rules: Vec<String>,
     policy: Digest,
     instant: Timestamp,
+    obligations: Obligations,
 }
 
 impl Permit {
@@ -137,26 +152,63 @@ impl Permit {
     pub const fn instant(&self) -> Timestamp {
         self.instant
     }
+
+    /// What has to be done to the response; whoever forwards it does that.
+    #[must_use]
+    pub const fn obligations(&self) -> &Obligations {
+        &self.obligations
+    }
+
+    /// `ALLOW`, or `MODIFY` where there are obligations.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        if self.obligations.is_empty() {
+            Verdict::Allow
+        } else {
+            Verdict::Modify
+        }
+    }
 }
 
-/// A refusal.
+/// A refusal, for good or for now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("denied: {reason}")]
+#[error("{}: {reason}", .verdict.as_str())]
 pub struct Denied {
+    /// `DENY`, `DEFER` or `STEP_UP`.
+    pub verdict: Verdict,
     /// Why, from the closed registry.
     pub reason: ReasonCode,
     /// The ids of the rules that decided it, in order.
     pub rules: Vec<String>,
     /// What went wrong while evaluating. For the record; it may quote values of the call and is never for the agent.
     pub errors: Vec<String>,
+    /// What would lift every rule that refuses; none for a `DENY`.
+    pub needs: Option<Box<Needs>>,
+}
+
+/// What stands between a call and its permit: approvals, waits, or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// The roles that must approve this very call.
+    pub roles: BTreeSet<String>,
+    /// Whether the requester is no such person, whatever their roles.
+    pub four_eyes: bool,
+    /// The waits, as policies write them.
+    pub waits: BTreeSet<String>,
+    /// The longest of them; zero if there is none.
+    pub span: Duration,
+    /// The digest of the deciding rules' texts: what is given for them is not given for others.
+    pub rules: Digest,
 }
 
 impl Denied {
     pub(crate) fn plain(reason: ReasonCode) -> Self {
         Self {
+            verdict: Verdict::Deny,
             reason,
             rules: Vec::new(),
             errors: Vec::new(),
+            needs: None,
         }
     }
 
@@ -190,7 +242,8 @@ impl Pdp {
     /// # Errors
     ///
     /// [`Denied`], with `agent_disabled`, `action_not_granted`, `forbidden`, `not_permitted`, `policy_error`,
-    /// `invalid_input` or `unrepresentable`.
+    /// `obligation_unmet`, `invalid_input` or `unrepresentable`; or, with what is needed, `approval_required` or `deferred`:
+    /// every rule that refuses can be lifted, and the call would be permitted then.
     pub fn decide(&self, question: &Question<'_>) -> Result<Permit, Denied> {
         self.judge(question, None, Check::Trusted)
     }
@@ -242,32 +295,27 @@ impl Pdp {
                 &fresh
             }
         };
-        let rules = match question.input {
-            InputView::Typed(input) => {
-                let request = request(question, index, prepared, Some(input))?;
-                if matches!(check, Check::Schema) {
-                    conforms(self, question, index, prepared, &request)?;
-                }
-                let outcome = evaluate(&request, index, &prepared.entities, |set| &set.all);
-                outcome.permits()?
-            }
+        let input = match question.input {
+            InputView::Typed(input) => input,
             InputView::Faulty => {
-                return Err(without_input(
-                    question,
-                    index,
-                    prepared,
-                    ReasonCode::InvalidInput,
-                ));
+                let reason = ReasonCode::InvalidInput;
+                return Err(without_input(question, index, prepared, reason));
             }
             InputView::Unrepresentable => {
-                return Err(without_input(
-                    question,
-                    index,
-                    prepared,
-                    ReasonCode::Unrepresentable,
-                ));
+                let reason = ReasonCode::Unrepresentable;
+                return Err(without_input(question, index, prepared, reason));
             }
         };
+        let request = request(question, index, prepared, Some(input))?;
+        if matches!(check, Check::Schema) {
+            conforms(self, question, index, prepared, &request)?;
+        }
+        let entities = &prepared.entities;
+        let rules = match evaluate(&request, index, entities, |set| &set.all).permits() {
+            Ok(rules) => rules,
+            Err(denied) => return Err(softened(denied, question, index, prepared, input)),
+        };
+        let obligations = obligations(&request, question, index, entities)?;
         Ok(Permit {
             call: question.call,
             task: question.grant.task,
@@ -275,8 +323,112 @@ impl Pdp {
             rules,
             policy: self.digest(),
             instant: question.facts.now,
+            obligations,
         })
     }
+}
+
+/// What becomes of a refusal if everything that lifts its rules were given: `STEP_UP` or `DEFER` if the call were permitted
+/// then, and otherwise a `DENY`. Nobody is asked for what would not help.
+fn softened(
+    denied: Denied,
+    question: &Question<'_>,
+    index: &ActionIndex,
+    prepared: &Prepared,
+    input: &Attr,
+) -> Denied {
+    let Some(needs) = needs(&denied, index) else {
+        return denied;
+    };
+    let mut facts = question.facts.clone();
+    facts.approvals.extend(needs.roles.iter().cloned());
+    facts.deferred.extend(needs.waits.iter().cloned());
+    let lifted = Question {
+        facts: &facts,
+        ..*question
+    };
+    let entities = &prepared.entities;
+    let permitted = request(&lifted, index, prepared, Some(input)).and_then(|request| {
+        evaluate(&request, index, entities, |set| &set.all).permits()?;
+        obligations(&request, &lifted, index, entities)
+    });
+    if let Err(still) = permitted {
+        return still;
+    }
+    // DEFER is the stronger of the two: nobody is asked before the wait is over.
+    let (verdict, reason) = if needs.waits.is_empty() {
+        (Verdict::StepUp, ReasonCode::ApprovalRequired)
+    } else {
+        (Verdict::Defer, ReasonCode::Deferred)
+    };
+    Denied {
+        verdict,
+        reason,
+        needs: Some(Box::new(needs)),
+        ..denied
+    }
+}
+
+/// What would lift every rule that refuses; none if one of them is lifted by nothing.
+fn needs(denied: &Denied, index: &ActionIndex) -> Option<Needs> {
+    if denied.reason != ReasonCode::Forbidden {
+        return None;
+    }
+    let mut needs = Needs {
+        roles: BTreeSet::new(),
+        four_eyes: false,
+        waits: BTreeSet::new(),
+        span: Duration::ZERO,
+        rules: Digest::of(b""),
+    };
+    let mut texts = b"writ deciding rules v1\n".to_vec();
+    for id in &denied.rules {
+        let rule = index.rule(id)?;
+        match &rule.turn {
+            Turn::Approval { role, four_eyes } => {
+                needs.roles.insert(role.clone());
+                needs.four_eyes |= four_eyes;
+            }
+            Turn::Defer { wait, span } => {
+                needs.waits.insert(wait.clone());
+                needs.span = needs.span.max(*span);
+            }
+            Turn::Plain | Turn::Oblige(_) => return None,
+        }
+        texts.extend_from_slice(rule.digest.as_bytes());
+    }
+    needs.rules = Digest::of(&texts);
+    Some(needs)
+}
+
+/// What every obliging rule that applies asks for, together.
+///
+/// # Errors
+///
+/// One of them errs, or the response is passed on in a way in which nothing can be done to it.
+fn obligations(
+    request: &Request,
+    question: &Question<'_>,
+    index: &ActionIndex,
+    entities: &Entities,
+) -> Result<Obligations, Denied> {
+    let outcome = evaluate(request, index, entities, |set| &set.obliging);
+    if let Some(denied) = outcome.refusal() {
+        return Err(denied);
+    }
+    let mut obligations = Obligations::default();
+    for id in &outcome.permits {
+        if let Some(Turn::Oblige(asked)) = index.rule(id).map(|rule| &rule.turn) {
+            obligations.join(asked);
+        }
+    }
+    if !obligations.is_empty() && question.response == ResponseView::Streamed {
+        return Err(Denied {
+            rules: outcome.permits,
+            ..Denied::plain(ReasonCode::ObligationUnmet)
+        });
+    }
+    Ok(obligations)
 }
 
 #[derive(Clone, Copy)]
@@ -324,6 +476,8 @@ fn without_input(
     let outcome = request(question, index, prepared, None)
         .map(|request| evaluate(&request, index, &prepared.entities, |set| &set.blind));
     match outcome.map(|outcome| outcome.refusal()) {
+        // What an approval or time could lift is no reason not to say what is wrong with the input.
+        Ok(Some(denied)) if needs(&denied, index).is_some() => Denied::plain(reason),
         Ok(Some(denied)) | Err(denied) => denied,
         Ok(None) => Denied::plain(reason),
     }
@@ -406,9 +560,9 @@ impl Outcome {
         if !self.errors.is_empty() {
             let kept = || self.errors.iter().take(MOST_ERRORS);
             return Some(Denied {
-                reason: ReasonCode::PolicyError,
                 rules: kept().map(|(id, _)| id.clone()).collect(),
                 errors: kept().map(|(_, error)| error.clone()).collect(),
+                ..Denied::plain(ReasonCode::PolicyError)
             });
         }
         (!self.forbids.is_empty()).then(|| Denied {
@@ -429,6 +583,7 @@ impl Outcome {
     }
 
     /// What follows from it all.
+    #[cfg(test)]
     pub(crate) fn verdict(self) -> Result<Vec<String>, Denied> {
         self.permits()
     }

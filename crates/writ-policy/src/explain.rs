@@ -3,9 +3,9 @@
 use std::fmt;
 
 use cedar_policy::PolicySet;
-use writ_types::{ReasonCode, Verdict};
+use writ_types::{Obligations, ReasonCode, Verdict};
 
-use crate::decide::{self, Denied, InputView, Outcome, Question};
+use crate::decide::{self, Denied, InputView, Needs, Outcome, Question};
 use crate::entities::Prepared;
 use crate::index::{ActionIndex, Known};
 use crate::pdp::Pdp;
@@ -20,6 +20,10 @@ pub struct Explanation {
     pub reason: Option<ReasonCode>,
     /// The ids of the rules that decided.
     pub rules: Vec<String>,
+    /// What is done to the response if it is allowed.
+    pub obligations: Obligations,
+    /// What would lift the refusal, if something would.
+    pub needs: Option<Box<Needs>>,
     /// What was looked at, in order.
     pub steps: Vec<Step>,
 }
@@ -72,69 +76,58 @@ impl Pdp {
         let mut steps = gate_steps(self, question);
         let asked = decide::gates(self, question)
             .and_then(|index| Ok((index, self.prepare(question.agent, question.grant)?)))
-            .and_then(|(index, prepared)| self.ask(question, index, &prepared, &mut steps));
-        if let Err(denied) = &asked
-            && denied.reason == ReasonCode::PolicyError
-            && denied.rules.is_empty()
-        {
-            steps.extend(denied.errors.iter().cloned().map(Step::Error));
-        }
-        match asked {
-            Ok(rules) => Explanation {
-                verdict: Verdict::Allow,
+            .and_then(|(index, prepared)| ask(question, index, &prepared, &mut steps));
+        let decided = asked.and_then(|()| self.decide(question));
+        match decided {
+            Ok(permit) => Explanation {
+                verdict: permit.verdict(),
                 reason: None,
-                rules,
+                rules: permit.rules().to_vec(),
+                obligations: permit.obligations().clone(),
+                needs: None,
                 steps,
             },
-            Err(denied) => Explanation {
-                verdict: Verdict::Deny,
-                reason: Some(denied.reason),
-                rules: denied.rules,
-                steps,
-            },
-        }
-    }
-
-    /// Asks every rule about the action; the ids that permit.
-    fn ask(
-        &self,
-        question: &Question<'_>,
-        index: &ActionIndex,
-        prepared: &Prepared,
-        steps: &mut Vec<Step>,
-    ) -> Result<Vec<String>, Denied> {
-        let (input, otherwise) = match question.input {
-            InputView::Typed(input) => (Some(input), None),
-            InputView::Faulty => (None, Some(ReasonCode::InvalidInput)),
-            InputView::Unrepresentable => (None, Some(ReasonCode::Unrepresentable)),
-        };
-        let request = decide::request(question, index, prepared, input)?;
-        let mut all = Outcome::default();
-        for rule in index.sets.iter().flat_map(|set| &set.rules) {
-            let asked = input.is_some() || (rule.effect == RuleEffect::Forbid && !rule.reads_input);
-            let outcome = if asked {
-                let mut one = Outcome::default();
-                one.add(&request, &single(rule)?, &prepared.entities);
-                let outcome = outcome_of(&one);
-                all.permits.append(&mut one.permits);
-                all.forbids.append(&mut one.forbids);
-                all.errors.append(&mut one.errors);
-                outcome
-            } else {
-                RuleOutcome::NotAsked
-            };
-            steps.push(step(rule, outcome));
-        }
-        all.permits.sort_unstable();
-        all.forbids.sort_unstable();
-        all.errors.sort_unstable();
-        match (all.verdict(), otherwise) {
-            (Err(denied), Some(reason)) if denied.reason == ReasonCode::NotPermitted => {
-                Err(Denied::plain(reason))
+            Err(denied) => {
+                if denied.reason == ReasonCode::PolicyError && denied.rules.is_empty() {
+                    steps.extend(denied.errors.iter().cloned().map(Step::Error));
+                }
+                Explanation {
+                    verdict: denied.verdict,
+                    reason: Some(denied.reason),
+                    rules: denied.rules,
+                    obligations: Obligations::default(),
+                    needs: denied.needs,
+                    steps,
+                }
             }
-            (verdict, _) => verdict,
         }
     }
+}
+
+/// Asks every rule about the action, one by one.
+fn ask(
+    question: &Question<'_>,
+    index: &ActionIndex,
+    prepared: &Prepared,
+    steps: &mut Vec<Step>,
+) -> Result<(), Denied> {
+    let input = match question.input {
+        InputView::Typed(input) => Some(input),
+        InputView::Faulty | InputView::Unrepresentable => None,
+    };
+    let request = decide::request(question, index, prepared, input)?;
+    for rule in index.sets.iter().flat_map(|set| &set.rules) {
+        let asked = input.is_some() || (rule.effect == RuleEffect::Forbid && !rule.reads_input);
+        let outcome = if asked {
+            let mut one = Outcome::default();
+            one.add(&request, &single(rule)?, &prepared.entities);
+            outcome_of(&one)
+        } else {
+            RuleOutcome::NotAsked
+        };
+        steps.push(step(rule, outcome));
+    }
+    Ok(())
 }
 
 fn gate_steps(pdp: &Pdp, question: &Question<'_>) -> Vec<Step> {
@@ -202,6 +195,18 @@ impl fmt::Display for Explanation {
         }
         if !self.rules.is_empty() {
             write!(f, " by {}", self.rules.join(", "))?;
+        }
+        if !self.obligations.is_empty() {
+            write!(f, " with {}", self.obligations)?;
+        }
+        if let Some(needs) = &self.needs {
+            let words: Vec<&str> = needs
+                .roles
+                .iter()
+                .chain(&needs.waits)
+                .map(String::as_str)
+                .collect();
+            write!(f, " needs {}", words.join(", "))?;
         }
         Ok(())
     }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::{EntityUid, Policy, PolicySet};
-use writ_types::{ActionName, ApiId, Effects, Projection};
+use writ_types::{ActionName, ApiId, Digest, Effects, Projection};
 
 use crate::diagnostic::Diagnostic;
-use crate::rule::{Mention, Path, Rule, RuleEffect};
+use crate::rule::{Mention, Path, Rule, RuleEffect, Turn};
 use crate::schema::{ApiModel, Operation, Root, Shape};
 use crate::scope::{Apis, Scope};
 use crate::validate::Scoped;
@@ -23,6 +23,8 @@ pub(crate) struct Known {
     pub(crate) file: String,
     pub(crate) line: u32,
     pub(crate) reads_input: bool,
+    pub(crate) turn: Turn,
+    pub(crate) digest: Digest,
     pub(crate) scope: Scope,
     pub(crate) policy: Policy,
 }
@@ -31,10 +33,12 @@ pub(crate) struct Known {
 #[derive(Debug)]
 pub(crate) struct RuleSet {
     pub(crate) rules: Vec<Arc<Known>>,
-    /// All of them.
+    /// All that grant or refuse.
     pub(crate) all: PolicySet,
     /// The forbids that read nothing of the input: all that is decided when the input is faulty.
     pub(crate) blind: PolicySet,
+    /// Those that oblige, which grant nothing.
+    pub(crate) obliging: PolicySet,
     paths: BTreeSet<Path>,
     whole_context: bool,
 }
@@ -150,6 +154,7 @@ impl RuleSet {
             rules: Vec::new(),
             all: PolicySet::new(),
             blind: PolicySet::new(),
+            obliging: PolicySet::new(),
             paths: BTreeSet::new(),
             whole_context: false,
         };
@@ -167,7 +172,10 @@ impl RuleSet {
             set.add(rule.evaluated.clone())
                 .map_err(|error| error.to_string())
         };
-        added(&mut self.all)?;
+        match known.effect {
+            RuleEffect::Oblige => added(&mut self.obliging)?,
+            RuleEffect::Permit | RuleEffect::Forbid => added(&mut self.all)?,
+        }
         if known.effect == RuleEffect::Forbid && !known.reads_input {
             added(&mut self.blind)?;
         }
@@ -179,6 +187,12 @@ impl RuleSet {
 }
 
 impl ActionIndex {
+    /// A rule about the action by its `@id`.
+    pub(crate) fn rule(&self, id: &str) -> Option<&Known> {
+        let mut rules = self.sets.iter().flat_map(|set| &set.rules);
+        rules.find(|rule| rule.id == id).map(|rule| &**rule)
+    }
+
     fn new(operation: &Operation, model: &ApiModel, sets: Vec<Arc<RuleSet>>) -> Self {
         let whole = sets.iter().any(|set| set.whole_context);
         let paths: BTreeSet<&Path> = sets.iter().flat_map(|set| &set.paths).collect();

@@ -18,12 +18,13 @@
 //! |---|---|
 //! | `vocabulary` | the `Writ` namespace: entities, action groups, `context.sys` |
 //! | `schema` | Cedar schema of an API from attribute types |
-//! | `source`, `rule`, `walk` | files, single policies, what they read |
+//! | `source`, `rule`, `annotation`, `walk` | files, single policies, what they say of themselves, what they read |
 //! | `scope`, `lint`, `validate` | what is checked at load |
 //! | `index`, `pdp` | the compiled bundle |
 //! | `entities`, `context`, `decide`, `stack` | one call |
 //! | `explain` | why |
 
+mod annotation;
 mod baseline;
 mod context;
 mod decide;
@@ -48,7 +49,7 @@ mod walk;
 mod tests;
 
 pub use baseline::baseline;
-pub use decide::{Denied, InputView, Permit, Question};
+pub use decide::{Denied, InputView, Needs, Permit, Question, ResponseView};
 pub use diagnostic::{Diagnostic, Severity};
 pub use entities::Prepared;
 pub use explain::{Explanation, RuleOutcome, Step};

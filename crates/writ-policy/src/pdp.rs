@@ -8,7 +8,7 @@ use writ_types::{ActionName, ApiId, Digest, Projection, Timestamp};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::{self, ActionIndex, Index, Known};
-use crate::rule::{Loaded, Rule};
+use crate::rule::{Loaded, Rule, Turn};
 use crate::schema::{ApiActions, ApiModel, CoreNames, Operation};
 use crate::scope::{Apis, Scope};
 use crate::source::PolicySource;
@@ -147,6 +147,25 @@ impl Pdp {
     /// The ids of all rules, in the order of the files.
     pub fn rules(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.id.as_str())
+    }
+
+    /// What a rule's `@doc` says.
+    #[must_use]
+    pub fn doc(&self, rule: &str) -> Option<&str> {
+        let rule = self.rules.iter().find(|known| known.id == rule)?;
+        rule.doc.as_deref()
+    }
+
+    /// The roles that rules ask for an approval, each with the first rule that does.
+    #[must_use]
+    pub fn approval_roles(&self) -> BTreeMap<&str, &str> {
+        let mut roles = BTreeMap::new();
+        for rule in &self.rules {
+            if let Turn::Approval { role, .. } = &rule.turn {
+                roles.entry(role.as_str()).or_insert(rule.id.as_str());
+            }
+        }
+        roles
     }
 
     /// For review: the actions in a rule's scope, and which of them it can match. Each is validated on its own, so over a
@@ -317,6 +336,8 @@ fn known(rule: &Rule<'_>, scope: &Scope) -> Arc<Known> {
         file: rule.chunk.source.name.clone(),
         line: rule.chunk.line,
         reads_input: rule.reads.input(),
+        turn: rule.turn.clone(),
+        digest: rule.digest,
         scope: scope.clone(),
         policy: rule.evaluated.clone(),
     })

@@ -1,17 +1,18 @@
 //! One policy: what it is called, what it is about, and what it reads.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::pst::{ActionConstraint, Clause, EntityUID, Template as Tree};
 use cedar_policy::{Effect, Policy, PolicyId, Template};
-use writ_types::{Digest, Timestamp};
+use writ_types::{Digest, Obligations, Timestamp};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::schema::Root;
 use crate::source::Chunk;
 use crate::vocabulary::{INPUT_FACTS, INPUT_PARTS};
-use crate::{suggest, walk};
+use crate::{annotation, walk};
 
 /// What a rule does when it applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +21,8 @@ pub enum RuleEffect {
     Permit,
     /// It refuses, whatever permits.
     Forbid,
+    /// It grants nothing, and says what is done to the response of a call that others permit (`@oblige`).
+    Oblige,
 }
 
 impl RuleEffect {
@@ -29,8 +32,27 @@ impl RuleEffect {
         match self {
             Self::Permit => "permit",
             Self::Forbid => "forbid",
+            Self::Oblige => "oblige",
         }
     }
+}
+
+/// What a rule does beside permitting or forbidding, by its annotations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// `@approval`: a forbid that a person in this role can lift, for one call.
+    Approval {
+        role: String,
+        /// `@four_eyes`: the requester is no such person.
+        four_eyes: bool,
+    },
+    /// `@defer`: a forbid that time lifts, for one call.
+    Defer { wait: String, span: Duration },
+    /// `@oblige`: it grants nothing and says what must be done to the response.
+    Oblige(Obligations),
 }
 
 /// How a condition mentions an attribute.
@@ -91,10 +113,11 @@ impl Reads {
 pub(crate) struct Rule<'a> {
     pub(crate) id: String,
     pub(crate) effect: RuleEffect,
+    pub(crate) turn: Turn,
     pub(crate) doc: Option<String>,
     /// As written; locations point into `chunk`.
     pub(crate) written: Policy,
-    /// As evaluated: with `@expires` made a condition.
+    /// As evaluated: with `@expires`, `@approval` and `@defer` made conditions.
     pub(crate) evaluated: Policy,
     pub(crate) action: ActionConstraint,
     pub(crate) resource: cedar_policy::pst::ResourceConstraint,
@@ -111,12 +134,6 @@ pub(crate) enum Loaded<'a> {
     Dropped(Diagnostic),
 }
 
-/// Annotations a policy may carry.
-const KNOWN: [&str; 5] = ["id", "doc", "owner", "severity", "expires"];
-/// Annotations of a later version, named so that nobody believes them to work.
-const LATER: [&str; 6] = ["approval", "defer", "oblige", "blind", "assume", "test"];
-const SEVERITIES: [&str; 4] = ["low", "medium", "high", "critical"];
-
 impl<'a> Rule<'a> {
     /// Reads one policy.
     pub(crate) fn load(chunk: Chunk<'a>, now: Timestamp) -> Result<Loaded<'a>, Vec<Diagnostic>> {
@@ -125,41 +142,51 @@ impl<'a> Rule<'a> {
         }
         let written = Policy::parse(None, chunk.text).map_err(|error| syntax(&chunk, &error))?;
         let id = identity(&chunk, &written);
-        let mut faults = annotations(&chunk, &written, id.as_deref().ok());
+        let mut faults = annotation::check(&chunk, &written, id.as_deref().ok());
         let expiry = expiry(&chunk, &written, now);
-        let (id, expiry) = match (id, expiry) {
-            (Ok(id), Ok(expiry)) if faults.is_empty() => (id, expiry),
-            (id, expiry) => {
+        let turn = annotation::turn(&chunk, &written);
+        let (id, expiry, turn) = match (id, expiry, turn) {
+            (Ok(id), Ok(expiry), Ok(turn)) if faults.is_empty() => (id, expiry, turn),
+            (id, expiry, turn) => {
                 faults.extend(id.err());
                 faults.extend(expiry.err().map(|fault| *fault));
+                faults.extend(turn.err());
                 return Err(faults);
             }
         };
-        let text = match expiry {
-            Expiry::Never => None,
-            Expiry::Past(date) => return Ok(Loaded::Dropped(dropped(&chunk, &id, &date))),
-            Expiry::On(date) => chunk
-                .text
-                .strip_suffix(';')
-                .map(|text| format!("{text} when {{ context.sys.now < datetime(\"{date}\") }};")),
-        };
-        let policy_id = PolicyId::new(&id);
-        let evaluated = match text {
-            Some(text) => Policy::parse(None, text).map_err(|error| syntax(&chunk, &error))?,
-            None => written.clone(),
-        };
-        let reads = |policy: &Policy| {
+        let tree = |policy: &Policy| {
             let tree = policy
                 .to_pst()
                 .map_err(|error| vec![chunk.at(0, Some(&id), error.to_string(), None)])?;
             Ok::<Tree, Vec<Diagnostic>>(tree.body().clone())
         };
-        let tree = reads(&evaluated)?;
+        let mut added = Vec::new();
+        if let Some(clause) = annotation::clause(&chunk, &id, &turn, &tree(&written)?)? {
+            added.push(clause);
+        }
+        match expiry {
+            Expiry::Never => {}
+            Expiry::Past(date) => return Ok(Loaded::Dropped(dropped(&chunk, &id, &date))),
+            Expiry::On(date) => {
+                added.push(format!("when {{ context.sys.now < datetime(\"{date}\") }}"));
+            }
+        }
+        let policy_id = PolicyId::new(&id);
+        let evaluated = match chunk.text.strip_suffix(';') {
+            Some(text) if !added.is_empty() => {
+                let text = format!("{text} {};", added.join(" "));
+                Policy::parse(None, text).map_err(|error| syntax(&chunk, &error))?
+            }
+            Some(_) | None => written.clone(),
+        };
+        let tree = tree(&evaluated)?;
         Ok(Loaded::Rule(Box::new(Self {
-            effect: match written.effect() {
-                Effect::Permit => RuleEffect::Permit,
-                Effect::Forbid => RuleEffect::Forbid,
+            effect: match (&turn, written.effect()) {
+                (Turn::Oblige(_), _) => RuleEffect::Oblige,
+                (_, Effect::Permit) => RuleEffect::Permit,
+                (_, Effect::Forbid) => RuleEffect::Forbid,
             },
+            turn,
             doc: written.annotation("doc").map(str::to_owned),
             written: written.new_id(policy_id.clone()),
             evaluated: evaluated.new_id(policy_id),
@@ -179,7 +206,7 @@ impl<'a> Rule<'a> {
     }
 }
 
-fn conditions(tree: &Tree) -> Vec<&cedar_policy::pst::Expr> {
+pub(crate) fn conditions(tree: &Tree) -> Vec<&cedar_policy::pst::Expr> {
     tree.clauses()
         .iter()
         .map(|clause| match clause {
@@ -237,35 +264,6 @@ fn identity(chunk: &Chunk<'_>, policy: &Policy) -> Result<String, Diagnostic> {
             "an `@id` has 1 to 64 letters, digits, `.`, `_` and `-`, and begins with a letter",
         ))
     }
-}
-
-fn annotations(chunk: &Chunk<'_>, policy: &Policy, id: Option<&str>) -> Vec<Diagnostic> {
-    let mut keys: Vec<(&str, &str)> = policy.annotations().collect();
-    keys.sort_unstable();
-    let fault = |key: &str, message: String, help: Option<String>| {
-        chunk.at(chunk.place_of(key), id, message, help)
-    };
-    keys.into_iter()
-        .filter_map(|(key, value)| {
-            if LATER.contains(&key) {
-                let message = format!("`@{key}` is not available yet in this version");
-                let help = "without it the rule would decide otherwise than it says; take it out"
-                    .to_owned();
-                Some(fault(key, message, Some(help)))
-            } else if !KNOWN.contains(&key) {
-                Some(fault(
-                    key,
-                    format!("unknown annotation `@{key}`"),
-                    suggest::help(key, &KNOWN),
-                ))
-            } else if key == "severity" && !SEVERITIES.contains(&value) {
-                let message = format!("`@severity` is one of {}", SEVERITIES.join(", "));
-                Some(fault(key, message, None))
-            } else {
-                None
-            }
-        })
-        .collect()
 }
 
 enum Expiry {

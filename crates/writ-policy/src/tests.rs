@@ -10,3 +10,4 @@ mod load;
 mod matrix;
 mod properties;
 mod shipped;
+mod softened;

@@ -130,6 +130,8 @@ pub(crate) const SYS: &[Field] = &[
     field("untrusted", CoreType::Texts),
     field("count", CoreType::Record(COUNT)),
     field("left", CoreType::Record(BUDGET)),
+    field("approvals", CoreType::Texts),
+    field("deferred", CoreType::Texts),
 ];
 
 /// The parts of an input, in the order of the documentation.

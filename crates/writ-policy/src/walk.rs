@@ -119,7 +119,7 @@ fn step<'a>(expr: &'a Expr, open: &mut Vec<&'a Expr>, reads: &mut Reads) {
 }
 
 /// The variable and the attributes of `x.a.b`; none for anything else.
-fn path(expr: &Expr) -> Option<(Root, Vec<String>)> {
+pub(crate) fn path(expr: &Expr) -> Option<(Root, Vec<String>)> {
     let mut attrs = Vec::new();
     let mut rest = expr;
     while let Expr::GetAttr { expr, attr } = rest {

@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use writ_types::{Charge, ReasonCode};
 
+use crate::approve::Canonical;
 use crate::asked::Asked;
 use crate::body::Body;
 use crate::completion::Completion;
@@ -15,7 +16,7 @@ use crate::pool::Pool;
 use crate::refusal::{CALL_ID, Challenge, Refusal};
 use crate::story::Story;
 use crate::target::Endpoint;
-use crate::{authenticate, decide, mcp, metadata, response, target, upstream};
+use crate::{approve, authenticate, decide, mcp, metadata, response, target, upstream};
 
 /// Serves one request: proves who asks, decides, records, forwards. There is always a response.
 ///
@@ -88,6 +89,9 @@ async fn call(
     let entered = entered.map_err(|fault| fault.reason())?;
     story.known(&caller, &entered, &snapshot, now);
     let agent = decide::agent(&snapshot, &caller, &entered)?;
+    if let Some(approval) = &target.approval {
+        return approve::status(gateway, &entered, &head, &target, approval).await;
+    }
 
     let asked = match mcp {
         None => decide::resolve(&snapshot, target, &head, body)?,
@@ -110,16 +114,10 @@ async fn call(
         .ledger
         .reserve(&entered, operation.action(), charge, now)
         .await;
-    let (mut reservation, facts) = reserved.map_err(|fault| fault.reason())?;
-    let permit = decide::decide(
-        &snapshot,
-        &agent,
-        &entered,
-        operation,
-        &read.parsed,
-        &facts,
-        story,
-    )?;
+    let (mut reservation, mut facts) = reserved.map_err(|fault| fault.reason())?;
+    let canonical = Canonical::of(operation, &read);
+    let who = (&*agent, &entered);
+    let permit = approve::permit(gateway, &snapshot, who, &canonical, &mut facts, story).await?;
 
     parts
         .ledger

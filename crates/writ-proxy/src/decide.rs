@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use writ_contract::{Operation, Parsed, RawCall, Route, RouteError};
-use writ_policy::{InputView, Permit, Question};
+use writ_policy::{Denied, InputView, Permit, Question, ResponseView};
 use writ_task::Entered;
 use writ_token::Authenticated;
 use writ_types::{ActionName, Agent, Attr, CallId, Facts, Limits, ReasonCode};
@@ -138,7 +138,25 @@ fn fields(head: &Parts) -> Vec<(&str, &[u8])> {
         .collect()
 }
 
-/// The decision: the task's bounds, then the policies.
+/// Whether the call lies within what the task was opened for.
+pub(crate) fn bounds(
+    entered: &Entered,
+    operation: &Operation,
+    parsed: &Parsed,
+) -> Result<(), Refusal> {
+    if !parsed.faults.is_empty() {
+        return Ok(());
+    }
+    match entered.grant().violation(operation.action(), &parsed.input) {
+        None => Ok(()),
+        Some(place) => Err(Refusal {
+            bound: Some(place.to_string()),
+            ..ReasonCode::OutsideBounds.into()
+        }),
+    }
+}
+
+/// The decision of the policies.
 ///
 /// With a faulty input only what reads nothing of it is decided: a forbid there is the answer, otherwise the faults are.
 pub(crate) fn decide(
@@ -148,17 +166,9 @@ pub(crate) fn decide(
     operation: &Operation,
     parsed: &Parsed,
     facts: &Facts,
-    story: &mut Story,
-) -> Result<Permit, Refusal> {
+    story: &Story,
+) -> Result<Permit, Denied> {
     let (grant, action) = (entered.grant(), operation.action());
-    if parsed.faults.is_empty()
-        && let Some(place) = grant.violation(action, &parsed.input)
-    {
-        return Err(Refusal {
-            bound: Some(place.to_string()),
-            ..ReasonCode::OutsideBounds.into()
-        });
-    }
     let projected = operation.project(&parsed.input, snapshot.pdp.projection(action));
     let input = view(parsed, &projected);
     let question = Question {
@@ -171,26 +181,38 @@ pub(crate) fn decide(
         facts,
         extra: &parsed.input.extra,
         nulls: &parsed.input.nulls,
+        response: if operation.stream() {
+            ResponseView::Streamed
+        } else {
+            ResponseView::Buffered
+        },
     };
     let prepared = snapshot.prepared(agent, grant)?;
-    snapshot
-        .pdp
-        .decide_prepared(&prepared, &question)
-        .map_err(|denied| {
-            for error in &denied.errors {
-                tracing::warn!(call.id = %story.call(), error, "a policy could not be evaluated");
-            }
-            story.denied(&denied, snapshot.pdp.digest(), facts.now);
-            let mut refusal = Refusal::from(denied.reason);
-            if denied.reason == ReasonCode::InvalidInput {
-                refusal.faults = parsed
-                    .faults
-                    .iter()
-                    .map(|fault| (fault.pointer.clone(), fault.kind.to_string()))
-                    .collect();
-            }
-            refusal
-        })
+    snapshot.pdp.decide_prepared(&prepared, &question)
+}
+
+/// What a decision that is no yes becomes, for the record and for the caller.
+pub(crate) fn refusal(
+    denied: &Denied,
+    parsed: &Parsed,
+    story: &mut Story,
+    snapshot: &Snapshot,
+    facts: &Facts,
+) -> Refusal {
+    for error in &denied.errors {
+        tracing::warn!(call.id = %story.call(), error, "a policy could not be evaluated");
+    }
+    story.denied(denied, snapshot.pdp.digest(), facts.now);
+    let mut refusal = Refusal::from(denied.reason);
+    refusal.verdict = denied.verdict;
+    if denied.reason == ReasonCode::InvalidInput {
+        refusal.faults = parsed
+            .faults
+            .iter()
+            .map(|fault| (fault.pointer.clone(), fault.kind.to_string()))
+            .collect();
+    }
+    refusal
 }
 
 fn view<'a>(

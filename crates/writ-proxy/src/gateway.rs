@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use writ_audit::{Append, NodeName, Seal};
-use writ_task::Ledger;
+use writ_task::{Approvals, Ledger};
 use writ_token::{ClientCertificate, NonceIssuer, ReplayCache, TokenCache};
 use writ_types::{
     CallId, Clock, Limits, ReasonCode, RecordId, Secret, Timeouts, Timestamp, WallGuard,
@@ -30,6 +30,8 @@ pub struct Downstream {
 pub struct Parts {
     /// The live tasks.
     pub ledger: Arc<dyn Ledger>,
+    /// Approvals and waits.
+    pub approvals: Arc<dyn Approvals>,
     /// The audit log.
     pub audit: Arc<dyn Append>,
     /// What encrypts evidence beside the log.

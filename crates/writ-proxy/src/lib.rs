@@ -3,10 +3,12 @@
 //! Start at [`call`](mod@call). Each step is a file: `target`, `authenticate`, `decide`, `body`, `story` (records),
 //! `upstream` (the only way out), `response`, `completion`.
 
+mod approve;
 mod asked;
 mod authenticate;
 mod body;
 mod call;
+mod card;
 mod completion;
 mod credential;
 mod decide;
@@ -15,6 +17,7 @@ mod gateway;
 mod leak;
 mod mcp;
 mod metadata;
+mod oblige;
 mod pool;
 mod refusal;
 mod response;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-use writ_types::{CallId, Problem, PublicUrl, ReasonCode, Remedy, RemedyKind};
+use writ_types::{CallId, Pending, Problem, PublicUrl, ReasonCode, Remedy, RemedyKind, Verdict};
 
 use crate::body::Body;
 use crate::target::Endpoint;
@@ -28,6 +28,10 @@ pub(crate) struct Refusal {
     pub(crate) mcp: Option<mcp::Fault>,
     /// The task holds nothing at all of what the endpoint serves: another token would (MCP, authorization).
     pub(crate) insufficient_scope: bool,
+    /// What was decided: a no for good, or for now.
+    pub(crate) verdict: Verdict,
+    /// What is waited for, if something is.
+    pub(crate) pending: Option<Box<Pending>>,
 }
 
 impl From<ReasonCode> for Refusal {
@@ -39,6 +43,8 @@ impl From<ReasonCode> for Refusal {
             bound: None,
             mcp: None,
             insufficient_scope: false,
+            verdict: Verdict::Deny,
+            pending: None,
         }
     }
 }
@@ -58,6 +64,8 @@ impl Refusal {
     pub(crate) fn problem(&self, call: CallId) -> Problem {
         let mut problem = Problem::refusal(self.reason, call);
         problem.faults.clone_from(&self.faults);
+        problem.verdict = self.verdict;
+        problem.pending = self.pending.as_deref().cloned();
         problem
             .remedies
             .extend(self.bound.clone().map(|place| Remedy {

@@ -18,6 +18,7 @@ use crate::forward::Forwarded;
 use crate::gateway::Gateway;
 use crate::leak::LeakGuard;
 use crate::mcp::{Exchange, upstream};
+use crate::oblige;
 use crate::pool::{Lease, Unanswered};
 use crate::snapshot::ApiSnapshot;
 use crate::upstream::{Arrived, strip_response};
@@ -47,6 +48,7 @@ pub(crate) async fn forward(
         response,
         lease,
         completion,
+        obligations,
     } = arrived;
     let (mut head, incoming) = response.into_parts();
     strip_response(&mut head.headers);
@@ -54,7 +56,12 @@ pub(crate) async fn forward(
         || LeakGuard::new(&Arc::from([])),
         crate::credential::Credential::guard,
     );
-    if is_coded(&head.headers) || holds_credential(&head.headers, &guard) {
+    // A tool's result is one message: it is read whole whatever the operation does over HTTP.
+    let tool = operation.pinned_tool().is_some();
+    let streams = operation.stream() && mcp.is_none() && !tool;
+    // The decision was made for a streamed response, so that none of them has obligations.
+    let unmet = streams && !obligations.is_empty();
+    if unmet || is_coded(&head.headers) || holds_credential(&head.headers, &guard) {
         let reason = ReasonCode::UpstreamInvalid;
         return Err(fail(completion, lease, End::Withheld, reason));
     }
@@ -67,9 +74,7 @@ pub(crate) async fn forward(
         completion.entered().cut(),
         gateway.parts.timeouts.upstream_idle,
     );
-    // A tool's result is one message: it is read whole whatever the operation does over HTTP.
-    let tool = operation.pinned_tool().is_some();
-    if operation.stream() && mcp.is_none() && !tool {
+    if streams {
         head.headers.remove(header::CONTENT_LENGTH);
         let body = Forwarded::new(incoming, lease, completion, cut, patience, guard);
         return Ok(Response::from_parts(head, Body::Forwarded(Box::new(body))));
@@ -78,7 +83,7 @@ pub(crate) async fn forward(
         incoming,
         cut,
         guard,
-        most: gateway.parts.limits.response_bytes,
+        most: oblige::most(&obligations, gateway.parts.limits.response_bytes),
     };
     match tokio::time::timeout(patience, read.read()).await {
         Ok(Ok(mut body)) => {
@@ -89,7 +94,11 @@ pub(crate) async fn forward(
                 };
                 body = result;
             }
+            // What the upstream said is held against its contract; what is left out of it then is ours.
             let completion = hold(gateway, api, operation, (&head, &body), completion).await?;
+            let Ok(body) = oblige::meet(&obligations, &mut head.headers, body) else {
+                return Err(completion.fail(End::Withheld, REFUSED));
+            };
             if body.is_empty() {
                 // Nothing is left to hand over; a HEAD or 304 keeps what it says of the body it has not.
                 completion.finish(End::Completed);

@@ -5,11 +5,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use writ_contract::Contract;
-use writ_policy::{Pdp, Prepared};
+use writ_policy::{Denied, Pdp, Prepared};
 use writ_token::TokenVerifier;
 use writ_types::{
-    Agent, AgentId, Api, ApiId, Grant, PublicUrl, Purpose, PurposeName, ReasonCode, RevisionId,
-    TaskId, Tenant,
+    Agent, AgentId, Api, ApiId, Grant, PublicUrl, Purpose, PurposeName, RevisionId, TaskId, Tenant,
 };
 
 use crate::credential::Credential;
@@ -42,12 +41,8 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// `policy_error` if the agent or the grant cannot be an entity.
-    pub(crate) fn prepared(
-        &self,
-        agent: &Agent,
-        grant: &Grant,
-    ) -> Result<Arc<Prepared>, ReasonCode> {
+    /// A `policy_error` if the agent or the grant cannot be an entity.
+    pub(crate) fn prepared(&self, agent: &Agent, grant: &Grant) -> Result<Arc<Prepared>, Denied> {
         let mut cache = self
             .prepared
             .0
@@ -56,11 +51,7 @@ impl Snapshot {
         if let Some(prepared) = cache.get(&grant.task) {
             return Ok(Arc::clone(prepared));
         }
-        let prepared = Arc::new(
-            self.pdp
-                .prepare(agent, grant)
-                .map_err(|denied| denied.reason)?,
-        );
+        let prepared = Arc::new(self.pdp.prepare(agent, grant)?);
         // Tasks live for minutes; a full cache is emptied, not searched.
         if cache.len() >= MOST_PREPARED {
             cache.clear();

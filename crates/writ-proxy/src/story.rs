@@ -3,6 +3,7 @@
 //! Refused or permitted, a call is recorded with everything that was known by then. The call path tells the story as it
 //! goes; only this file knows the form of records.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hyper::header::HeaderMap;
@@ -15,8 +16,8 @@ use writ_policy::{Denied, Permit};
 use writ_task::Entered;
 use writ_token::Authenticated;
 use writ_types::{
-    ActionName, CallId, Charge, Digest, Effects, Facts, Grant, KeyedDigest, Monotonic, ReasonCode,
-    Timestamp, Value, Verdict,
+    ActionName, ApprovalId, CallId, Charge, Digest, Effects, Facts, Grant, KeyedDigest, Monotonic,
+    ReasonCode, Timestamp, Value,
 };
 
 use crate::asked::Read;
@@ -37,6 +38,7 @@ pub(crate) struct Story {
     request: Option<(KeyedDigest, u64)>,
     input: Option<Value>,
     decision: Option<Decision>,
+    approval: Option<ApprovalId>,
     errors: u64,
     recorded: bool,
 }
@@ -83,6 +85,7 @@ impl Story {
             request: None,
             input: None,
             decision: None,
+            approval: None,
             errors: 0,
             recorded: false,
         }
@@ -157,14 +160,21 @@ impl Story {
         self.errors = u64::try_from(parsed.faults.len()).unwrap_or(u64::MAX);
     }
 
+    /// The approval or wait that the call rests on, or asks for.
+    pub(crate) const fn rests_on(&mut self, approval: Option<ApprovalId>) {
+        self.approval = approval;
+    }
+
     /// A decision that is no yes.
     pub(crate) fn denied(&mut self, denied: &Denied, policy: Digest, at: Timestamp) {
         let rules = denied.rules.iter().cloned().collect();
         self.decision = Some(Decision {
-            verdict: Verdict::Deny,
+            verdict: denied.verdict,
             rules,
             at,
             policy,
+            obligations: BTreeSet::new(),
+            approval: self.approval,
         });
         self.errors = self
             .errors
@@ -201,10 +211,12 @@ impl Story {
             contract: resolved.contract,
             effects: resolved.effects,
             decision: Decision {
-                verdict: Verdict::Allow,
+                verdict: permit.verdict(),
                 rules: permit.rules().iter().cloned().collect(),
                 at: permit.instant(),
                 policy: permit.policy(),
+                obligations: permit.obligations().words().collect(),
+                approval: self.approval,
             },
             credential: api
                 .credential

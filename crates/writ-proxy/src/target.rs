@@ -6,6 +6,8 @@ use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use writ_types::{ApiId, Resource};
 
+use crate::approve::PATH;
+
 /// Request fields that travel on as they are. Everything else stays here: an API sees what its contract declares and
 /// these, never the caller's credentials, cookies, forwarding claims or connection options (RFC 9110 §7.6.1).
 const FORWARDED: [HeaderName; 7] = [
@@ -23,6 +25,8 @@ const FORWARDED: [HeaderName; 7] = [
 pub(crate) struct Target {
     /// The door, and the API.
     pub(crate) endpoint: Endpoint,
+    /// The approval whose state is asked for, in place of an operation (`/writ/approvals/{api}/{approval}`).
+    pub(crate) approval: Option<String>,
     /// The path after it, still percent-encoded; `/` if there is nothing.
     pub(crate) path: String,
     /// The query, still percent-encoded.
@@ -58,7 +62,10 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// Reads the beginning of a path. `mcp` is no API's id.
     pub(crate) fn of(path: &str) -> Self {
-        let path = path.strip_prefix('/').unwrap_or_default();
+        // An approval's API is named, so that a token for it alone is one for asking about it, too.
+        let path = path
+            .strip_prefix(PATH)
+            .unwrap_or_else(|| path.strip_prefix('/').unwrap_or_default());
         let mut segments = path.split('/');
         let first = segments.next().unwrap_or_default();
         let (door, api) = match first {
@@ -82,6 +89,12 @@ impl fmt::Display for Endpoint {
         f.write_str(door)?;
         self.api.as_ref().map_or(Ok(()), |api| write!(f, "/{api}"))
     }
+}
+
+/// What is asked for at `/writ/approvals/{api}/{approval}`.
+fn approval_of(path: &str) -> Option<String> {
+    let (_, approval) = path.strip_prefix(PATH)?.split_once('/')?;
+    Some(approval.to_owned())
 }
 
 /// Reads the target and head. Never refuses: a stranger learns of a malformed request no more than of a good one.
@@ -117,6 +130,7 @@ pub(crate) fn parse(head: &Parts, most: usize) -> Target {
         || head.headers.contains_key(header::UPGRADE);
     Target {
         endpoint,
+        approval: approval_of(&whole_path),
         path,
         query: head.uri.query().map(str::to_owned),
         method: head.method.as_str().to_owned(),

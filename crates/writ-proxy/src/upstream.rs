@@ -8,7 +8,7 @@ use hyper::{Method, Request, Response, Uri};
 use writ_audit::Receipt;
 use writ_policy::Permit;
 use writ_task::Reservation;
-use writ_types::ReasonCode;
+use writ_types::{Obligations, ReasonCode};
 
 use crate::body::RequestBody;
 use crate::completion::{Completion, End};
@@ -38,6 +38,8 @@ pub(crate) struct Arrived {
     pub(crate) lease: Lease,
     /// What records its end.
     pub(crate) completion: Completion,
+    /// What has to be done to it.
+    pub(crate) obligations: Obligations,
 }
 
 /// Sends a permitted call: the one place where a credential is attached and bytes leave for an upstream.
@@ -80,7 +82,7 @@ pub(crate) async fn send(
         outcome = exchange => match outcome {
             Ok((response, lease)) => {
                 completion.head(response.status());
-                Ok(Arrived { response, lease, completion })
+                Ok(Arrived { response, lease, completion, obligations: permit.obligations().clone() })
             }
             Err(fault) => Err(completion.fail(End::UpstreamError, fault)),
         }

@@ -7,6 +7,7 @@
 
 mod agents;
 mod apis;
+mod approvals;
 mod contracts;
 mod credentials;
 mod database;
@@ -22,6 +23,7 @@ mod revisions;
 mod seal;
 mod tasks;
 
+pub use approvals::{Asked, StoredApproval};
 pub use contracts::Contract;
 pub use credentials::CredentialVersion;
 pub use database::Store;

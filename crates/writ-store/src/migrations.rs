@@ -5,7 +5,10 @@ use sqlx::SqliteConnection;
 use crate::StoreError;
 
 /// Step `n` of the schema is the `n`th text, counted from one. A step that was released never changes.
-const STEPS: &[&str] = &[include_str!("../migrations/0001_begin.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../migrations/0001_begin.sql"),
+    include_str!("../migrations/0002_approvals.sql"),
+];
 
 const HAS_META: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'meta' AND type = 'table'";
 const TABLES: &str = "SELECT count(*) FROM sqlite_schema";

@@ -2,14 +2,15 @@
 //!
 //! Tokens are drawn by the caller, shown once, and kept here as digests: whoever reads the store cannot sign in.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use sqlx::SqliteConnection;
-use writ_types::{Digest, OperatorId, Tenant, Timestamp};
+use writ_types::{Digest, OperatorId, Requester, Tenant, Timestamp, Value};
 
 use crate::database::PAGE;
-use crate::fields::{instant_column, instant_of, parsed};
+use crate::fields::{Fields, instant_column, instant_of, parsed, texts, value};
 use crate::{Store, StoreError};
 
 /// What an operator may do.
@@ -63,6 +64,10 @@ pub struct Operator {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// The roles they approve in, beside those of their rank.
+    pub approves: BTreeSet<String>,
+    /// Who they are as a user of agents, where that is known.
+    pub identity: Option<Requester>,
     /// Since when.
     pub created: Timestamp,
 }
@@ -76,16 +81,19 @@ pub struct Session {
     pub expires: Timestamp,
 }
 
-type Row = (String, String, String, i64);
+type Row = (String, String, String, i64, String, Option<String>);
+type SessionRow = (String, String, String, i64, String, Option<String>, i64);
 
 const PUT: &str =
-    "INSERT INTO operators (tenant, operator, name, role, created) VALUES (?1, ?2, ?3, ?4, ?5)";
-const PAGE_AFTER: &str = "SELECT operator, name, role, created FROM operators
+    "INSERT INTO operators (tenant, operator, name, role, created, approves, identity)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const PAGE_AFTER: &str = "SELECT operator, name, role, created, approves, identity FROM operators
     WHERE tenant = ?1 AND operator > ?2 ORDER BY operator LIMIT ?3";
 const REMOVE: &str = "DELETE FROM operators WHERE tenant = ?1 AND operator = ?2";
 const PUT_SESSION: &str = "INSERT INTO operator_sessions (tenant, token_hash, operator, expires)
     SELECT tenant, ?2, operator, ?4 FROM operators WHERE tenant = ?1 AND operator = ?3";
-const SESSION: &str = "SELECT o.operator, o.name, o.role, o.created, s.expires
+const SESSION: &str =
+    "SELECT o.operator, o.name, o.role, o.created, o.approves, o.identity, s.expires
     FROM operator_sessions s JOIN operators o ON o.tenant = s.tenant AND o.operator = s.operator
     WHERE s.tenant = ?1 AND s.token_hash = ?2 AND s.expires > ?3";
 const END_SESSION: &str = "DELETE FROM operator_sessions WHERE tenant = ?1 AND token_hash = ?2";
@@ -100,7 +108,85 @@ const CONSUME_FIRST_BOOT: &str = "UPDATE first_boot_token SET consumed = ?3
     WHERE tenant = ?1 AND token_hash = ?2 AND consumed IS NULL";
 const ADMINS: &str = "SELECT count(*) FROM operators WHERE tenant = ?1 AND role = 'admin'";
 
+const INVITE: &str = "INSERT INTO operator_invitations (tenant, token_hash, operator, expires) VALUES (?1, ?2, ?3, ?4)";
+const INVITED: &str = "SELECT operator FROM operator_invitations WHERE tenant = ?1 AND token_hash = ?2 AND expires > ?3";
+const REDEEM: &str = "DELETE FROM operator_invitations WHERE tenant = ?1 AND token_hash = ?2 AND operator = ?3 AND expires > ?4";
+
 impl Store {
+    /// Registers an operator and invites them: whoever holds what `token` is the digest of signs in as them, once, before
+    /// `expires`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Exists`] if the id or the name is taken.
+    pub async fn invite_operator(
+        &self,
+        tenant: &Tenant,
+        operator: &Operator,
+        token: &Digest,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        put(&mut change, tenant, operator).await?;
+        sqlx::query(INVITE)
+            .bind(tenant.as_str())
+            .bind(token.to_string())
+            .bind(operator.id.to_string())
+            .bind(instant_column(expires)?)
+            .execute(&mut *change)
+            .await
+            .map_err(StoreError::inserting("invitation"))?;
+        Ok(change.commit().await?)
+    }
+
+    /// The operator that an invitation is for, if it is good.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub async fn invited_operator(
+        &self,
+        tenant: &Tenant,
+        token: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<OperatorId>, StoreError> {
+        let row: Option<(String,)> = sqlx::query_as(INVITED)
+            .bind(tenant.as_str())
+            .bind(token.to_string())
+            .bind(instant_column(now)?)
+            .fetch_optional(self.readers())
+            .await?;
+        row.map(|(id,)| parsed("invitation", &id)).transpose()
+    }
+
+    /// Uses up an invitation and begins the session of the operator it is for, in one step.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if it was used meanwhile.
+    pub async fn redeem_invitation(
+        &self,
+        tenant: &Tenant,
+        token: &Digest,
+        operator: OperatorId,
+        (session, expires): (&Digest, Timestamp),
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        let redeemed = sqlx::query(REDEEM)
+            .bind(tenant.as_str())
+            .bind(token.to_string())
+            .bind(operator.to_string())
+            .bind(instant_column(now)?)
+            .execute(&mut *change)
+            .await?;
+        if redeemed.rows_affected() != 1 {
+            return Err(StoreError::Missing("invitation"));
+        }
+        begin_session(&mut change, tenant, session, operator, expires).await?;
+        Ok(change.commit().await?)
+    }
+
     /// Registers an operator.
     ///
     /// # Errors
@@ -181,15 +267,15 @@ impl Store {
         token: &Digest,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
-        let row: Option<(String, String, String, i64, i64)> = sqlx::query_as(SESSION)
+        let row: Option<SessionRow> = sqlx::query_as(SESSION)
             .bind(tenant.as_str())
             .bind(token.to_string())
             .bind(instant_column(now)?)
             .fetch_optional(self.readers())
             .await?;
-        let session = row.map(|(id, name, role, created, expires)| {
+        let session = row.map(|(id, name, role, created, approves, identity, expires)| {
             Ok(Session {
-                operator: operator((id, name, role, created))?,
+                operator: operator((id, name, role, created, approves, identity))?,
                 expires: instant_of("session", expires)?,
             })
         });
@@ -333,23 +419,42 @@ async fn put(
     tenant: &Tenant,
     operator: &Operator,
 ) -> Result<(), StoreError> {
+    let identity = operator.identity.as_ref().map(|identity| {
+        Value::object([
+            ("issuer", Value::from(identity.issuer.as_str())),
+            ("subject", Value::from(identity.subject.as_str())),
+        ])
+    });
     sqlx::query(PUT)
         .bind(tenant.as_str())
         .bind(operator.id.to_string())
         .bind(operator.name.as_str())
         .bind(operator.role.as_str())
         .bind(instant_column(operator.created)?)
+        .bind(texts(&operator.approves).to_string())
+        .bind(identity.map(|identity| identity.to_string()))
         .execute(connection)
         .await
         .map_err(StoreError::inserting("operator"))?;
     Ok(())
 }
 
-fn operator((id, name, role, created): Row) -> Result<Operator, StoreError> {
+fn operator((id, name, role, created, approves, identity): Row) -> Result<Operator, StoreError> {
+    let approves = Value::object([("approves", value("operator", &approves)?)]);
+    let identity = identity.map(|text| {
+        let value = value("operator", &text)?;
+        let fields = Fields::of("operator", &value, &["issuer", "subject"])?;
+        Ok::<_, StoreError>(Requester {
+            issuer: fields.text("issuer")?.to_owned(),
+            subject: fields.text("subject")?.to_owned(),
+        })
+    });
     Ok(Operator {
         id: parsed("operator", &id)?,
         name,
         role: parsed("operator", &role)?,
+        approves: Fields::of("operator", &approves, &["approves"])?.set("approves")?,
+        identity: identity.transpose()?,
         created: instant_of("operator", created)?,
     })
 }

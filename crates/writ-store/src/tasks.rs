@@ -5,6 +5,7 @@
 use sqlx::SqliteConnection;
 use writ_types::{Charge, Grant, TaskId, Tenant, Timestamp};
 
+use crate::approvals::WITHDRAW;
 use crate::database::PAGE;
 use crate::fields::{column, instant_column, value};
 use crate::{Store, StoreError, grants};
@@ -94,6 +95,12 @@ impl Store {
             .bind(tenant.as_str())
             .bind(task.to_string())
             .bind(why)
+            .execute(&mut *change)
+            .await?;
+        // What was asked for it dies with it, in the same step.
+        sqlx::query(WITHDRAW)
+            .bind(tenant.as_str())
+            .bind(task.to_string())
             .execute(&mut *change)
             .await?;
         Ok(change.commit().await?)

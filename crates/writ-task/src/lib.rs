@@ -6,6 +6,7 @@
 //!
 //! Nothing here waits, reads a clock or touches a file: instants come in as arguments, and a restart's events too.
 
+mod approval;
 mod carried;
 mod cut;
 mod detect;
@@ -17,6 +18,9 @@ mod proof;
 mod rebuild;
 mod tree;
 
+pub use approval::{
+    Approvals, Approver, Ask, AskError, STANDING_ROLES, Standing, Status, Subject, Want,
+};
 pub use cut::CutSignal;
 pub use detect::Detector;
 pub use error::{EndError, EnterError, OpenError, RebuildError, ReserveError};

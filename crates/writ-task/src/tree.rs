@@ -704,6 +704,8 @@ impl State {
             operation: action.operation.clone(),
             vouchers: own.map_or_else(Vouchers::default, |node| self.vouchers(node)),
             arguments: ArgumentOrigins::default(),
+            approvals: BTreeSet::new(),
+            deferred: BTreeSet::new(),
         }
     }
 

@@ -122,6 +122,10 @@ pub struct Facts {
     pub vouchers: Vouchers,
     /// Where those values come from, as the gateway found by it.
     pub arguments: ArgumentOrigins,
+    /// The roles that have approved this very call.
+    pub approvals: BTreeSet<String>,
+    /// The waits that this very call has been through, as policies write them (`24h`).
+    pub deferred: BTreeSet<String>,
 }
 
 #[cfg(test)]

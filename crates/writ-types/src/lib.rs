@@ -4,6 +4,7 @@
 //! every rule built on these types can be tested with one line. The crates above exchange exactly these types; proofs
 //! of a check (`Authenticated`, `Permit`, `Reservation`, `Receipt`) stay with the crate that makes them.
 
+mod approval;
 mod asserter;
 mod attr;
 mod bounds;
@@ -20,6 +21,7 @@ mod kind;
 mod label;
 mod limits;
 mod name;
+mod obligation;
 mod origin;
 mod principal;
 mod problem;
@@ -32,6 +34,7 @@ mod task;
 mod time;
 mod vouchers;
 
+pub use approval::ApprovalState;
 pub use asserter::{Asserter, Asserters};
 pub use attr::{Attr, AttrField, AttrType, Facts, Projection};
 pub use bounds::{Bound, BoundPlace, BoundPointer, Bounds, BoundsError};
@@ -54,9 +57,10 @@ pub use name::{
     ActionName, ApiId, CredentialName, NameError, OperationId, OwnerName, PurposeName,
     RESERVED_API_IDS, Tenant,
 };
+pub use obligation::{Obligations, ObligationsError};
 pub use origin::{Origin, Source, Trust, ValueDigest};
 pub use principal::{Binding, Mode, Principal, Requester};
-pub use problem::{Problem, Remedy, RemedyKind, Verdict};
+pub use problem::{Pending, Problem, Remedy, RemedyKind, Verdict};
 pub use reason::{Category, Outlook, ReasonCode};
 pub use registry::{Agent, Api, Attach, Purpose, Selector, UpstreamUrl, UpstreamUrlError};
 pub use resource::{PublicUrl, PublicUrlError, Resource};

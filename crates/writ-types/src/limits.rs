@@ -84,6 +84,10 @@ table!(
         prompt_bytes = "64 KiB" => 64 * 1024,
         /// Most live tasks of one agent.
         agent_tasks = "1000" => 1000,
+        /// Most approvals and waits of one task that are open (403 beyond).
+        task_approvals = "8" => 8,
+        /// Most approvals and waits of one agent that are open (403 beyond).
+        agent_approvals = "32" => 32,
     }
 );
 

@@ -1,6 +1,6 @@
 //! The denial object: RFC 9457 problem details with what an agent can act on. Static text only.
 
-use crate::{CallId, JsonFault, ReasonCode, Value};
+use crate::{ApprovalId, CallId, JsonFault, ReasonCode, Timestamp, Value};
 
 /// What was decided about a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +44,10 @@ pub enum RemedyKind {
     NewTask,
     /// Ask the owner of the agent or the API.
     AskOwner,
+    /// Ask for the state of the approval, and repeat the call when a person has said yes.
+    RequestApproval,
+    /// Repeat the same call when the time has passed.
+    Wait,
     /// Repeat after a while.
     Retry,
     /// Read what the call would have changed before doing anything else.
@@ -60,6 +64,8 @@ impl RemedyKind {
             Self::NarrowArguments => "narrow_arguments",
             Self::NewTask => "ask_for_new_task",
             Self::AskOwner => "ask_owner",
+            Self::RequestApproval => "request_approval",
+            Self::Wait => "wait",
             Self::Retry => "retry_later",
             Self::ReadState => "read_state",
         }
@@ -88,6 +94,21 @@ pub struct Problem {
     pub remedies: Vec<Remedy>,
     /// Faults of the input: pointer and static text.
     pub faults: Vec<(String, String)>,
+    /// What is waited for, if something is.
+    pub pending: Option<Pending>,
+}
+
+/// What a call waits for: our own names and instants, nothing of the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The approval or deferral.
+    pub id: ApprovalId,
+    /// Where its state can be asked for, as a path of the gateway.
+    pub href: String,
+    /// From when on the call may be repeated, where that is known.
+    pub not_before: Option<Timestamp>,
+    /// Until when.
+    pub expires: Timestamp,
 }
 
 impl Problem {
@@ -103,6 +124,7 @@ impl Problem {
             call,
             remedies: Vec::new(),
             faults: Vec::new(),
+            pending: None,
         }
     }
 
@@ -163,6 +185,16 @@ impl Problem {
                 Value::Array(remedies.iter().map(remedy).collect()),
             ),
         ];
+        if let Some(pending) = &self.pending {
+            let mut waited = vec![
+                ("id", Value::from(pending.id.to_string())),
+                ("href", Value::from(pending.href.as_str())),
+                ("expires", Value::from(pending.expires.to_string())),
+            ];
+            let not_before = pending.not_before.map(|at| Value::from(at.to_string()));
+            waited.extend(not_before.map(|at| ("not_before", at)));
+            members.push(("approval", Value::object(waited)));
+        }
         if !self.faults.is_empty() {
             members.push((
                 "faults",

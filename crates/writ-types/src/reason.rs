@@ -163,6 +163,18 @@ reasons! {
     Forbidden "forbidden" 403 Policy Never AskOwner "Forbidden by policy", "A policy forbids this call. Do not try another way; ask the owner.";
     /// No policy permits the call.
     NotPermitted "not_permitted" 403 Policy Never AskOwner "Not permitted", "No policy permits this call. Do not try another way; ask the owner.";
+    /// A person has to say yes to this very call first. The refusal names the approval, and where its state can be asked for.
+    ApprovalRequired "approval_required" 403 Policy NotYet RequestApproval "Approval needed", "A person has to approve this call. Ask for the state of the approval, and repeat the very same call once it is approved. Do not try another way.";
+    /// A person has said no to this call, or to the same effect on the same resource.
+    ApprovalDenied "approval_denied" 403 Policy Never AskOwner "A person has refused this", "A person was asked and said no. Do not retry and do not try another way; report back.";
+    /// Too many approvals of this task or agent wait for an answer already.
+    TooManyApprovals "too_many_approvals" 403 Policy NotYet AskOwner "Too many approvals are waiting", "Too many approvals of this task or agent wait for a person. Wait until some are answered.";
+    /// Approvals cannot be looked up or kept at the moment, and without one the call is not allowed.
+    ApprovalUnavailable "approval_unavailable" 503 GatewayFault Fault Retry "Approvals are not available", "The gateway cannot ask for approvals at the moment.";
+    /// The call may be repeated after a time that a policy sets; nobody needs to do anything meanwhile.
+    Deferred "deferred" 403 Policy NotYet Wait "Deferred by policy", "A policy makes this call wait. Repeat the very same call when the time has passed.";
+    /// A policy asks for something that cannot be done for this operation, such as leaving out a member of a response that is streamed.
+    ObligationUnmet "obligation_unmet" 403 Policy Never AskOwner "An obligation cannot be met", "A policy allows this call only with changes to its response that cannot be made here. Ask the owner.";
     /// A policy could not be evaluated; whatever it is, it is not a yes.
     PolicyError "policy_error" 403 Policy Never AskOwner "The policy could not be evaluated", "The call could not be decided and is therefore refused.";
     /// A value that a policy looks at cannot be represented exactly.
@@ -205,10 +217,14 @@ impl ReasonCode {
             .find(|reason| reason.as_str() == text)
     }
 
-    /// Whether the same call may succeed if it is repeated unchanged.
+    /// Whether the same call may succeed if it is repeated unchanged, without anybody doing anything meanwhile.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
-        matches!(self.outlook(), Outlook::Fault | Outlook::NotYet)
+        match self.outlook() {
+            Outlook::Fault => true,
+            Outlook::NotYet => self.status() == 429,
+            Outlook::Never | Outlook::NotLikeThis => false,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use writ_audit::NodeName;
 use writ_control::log::{LogWriter, Vault};
 use writ_control::records::LogPlace;
-use writ_control::{Compiler, Loaded, Mended, Mending, Plane, Settings, Trust};
+use writ_control::{ApprovalDesk, Compiler, Loaded, Mended, Mending, Plane, Settings, Trust};
 use writ_proxy::{ApiSnapshot, Credential, Gateway, PreparedTasks, Snapshot};
 use writ_store::Store;
 use writ_task::MemoryLedger;
@@ -90,8 +90,10 @@ impl App {
         let ledger = Arc::new(ledger);
         let wall = Arc::new(WallGuard::new(opened.recovered.last_time));
 
-        let gateway = writ_proxy::Parts {
+        let desk = desk(config, &store, &opened.place, &node, &clock).await?;
+        let gateway = Arc::new(Gateway::new(writ_proxy::Parts {
             ledger: Arc::<MemoryLedger>::clone(&ledger),
+            approvals: Arc::<ApprovalDesk>::clone(&desk),
             audit: Arc::<LogWriter>::clone(&opened.place.writer),
             vault: Arc::<Vault>::clone(&opened.place.vault),
             tokens: TokenCache::new(config.limits.token_cache),
@@ -103,8 +105,7 @@ impl App {
             wall: Arc::clone(&wall),
             limits: config.limits,
             timeouts: config.timeouts,
-        };
-        let gateway = Arc::new(Gateway::new(gateway));
+        }));
         let trust = Arc::new(Trust::of(ring.keys.domain.trust_bundle()?));
         let refresher = Refresher::new(config, Arc::clone(&trust), Arc::clone(&clock))?;
         let plane_parts = writ_control::Parts {
@@ -114,6 +115,7 @@ impl App {
             wall,
             ledger,
             logs: opened.place.clone(),
+            approvals: desk,
             store,
             keys: ring.keys,
             token_keys: ring.tokens,
@@ -254,6 +256,27 @@ impl App {
         self.log.writer.shutdown().await?;
         Ok(())
     }
+}
+
+/// Where approvals are kept.
+async fn desk(
+    config: &Config,
+    store: &Store,
+    place: &LogPlace,
+    node: &NodeName,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<ApprovalDesk>, Failure> {
+    let tenant = Tenant::default_tenant();
+    let (store, place, node) = (store.clone(), place.clone(), node.clone());
+    let desk = ApprovalDesk::open(
+        store,
+        place,
+        node,
+        &tenant,
+        Arc::clone(clock),
+        &config.limits,
+    );
+    Ok(Arc::new(desk.await?))
 }
 
 /// Reads the revision in force and compiles it.

@@ -49,6 +49,12 @@ pub(crate) enum Command {
     /// Credentials of upstreams; they are written, never read
     #[command(subcommand)]
     Credential(CredentialCommand),
+    /// Approvals: what waits for a person, and the answer
+    #[command(subcommand)]
+    Approve(ApproveCommand),
+    /// The people who run Writ, and those who approve
+    #[command(subcommand)]
+    Operator(OperatorCommand),
     /// Ask whether an agent could do something
     CanI(CanIArgs),
     /// Show why a call was decided as it was
@@ -245,6 +251,63 @@ pub(crate) enum CredentialCommand {
     },
     /// List names and versions, never values
     List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApproveCommand {
+    /// List what waits for an answer
+    List {
+        /// Those that are over, too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show the card of one
+    Show {
+        /// The approval.
+        approval: String,
+    },
+    /// Say yes to the one call on the card
+    Yes {
+        /// The approval.
+        approval: String,
+        /// Also where the card does not show all values of the call.
+        #[arg(long)]
+        although_not_all_is_shown: bool,
+        /// The digest of the card you have seen; default: the card is shown and you are asked.
+        #[arg(long, value_name = "DIGEST")]
+        card: Option<String>,
+    },
+    /// Say no; it is remembered for a day
+    No {
+        /// The approval.
+        approval: String,
+        /// Only to this very call.
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperatorCommand {
+    /// Register a person; prints what they sign in with, once
+    Add(OperatorAddArgs),
+    /// List them
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OperatorAddArgs {
+    /// The name under which they act; an agent's owner is recognised by it.
+    pub(crate) name: String,
+    /// `viewer`, `operator` or `admin`.
+    #[arg(long, default_value = "viewer")]
+    pub(crate) role: String,
+    /// A role of `@approval(\"…\")` in which they approve; repeat for more.
+    #[arg(long = "approves", value_name = "ROLE")]
+    pub(crate) approves: Vec<String>,
+    /// Who they are as a user of agents: `<issuer>#<subject>`.
+    #[arg(long, value_name = "USER")]
+    pub(crate) identity: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod agents;
 mod apis;
 mod apply;
+mod approve;
 mod ask;
 pub(crate) mod audit;
 mod credential;
@@ -11,6 +12,7 @@ pub(crate) mod init;
 mod key;
 mod kill;
 pub(crate) mod login;
+mod operators;
 pub(crate) mod serve;
 mod task;
 
@@ -33,6 +35,8 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
         Command::Agent(command) => agents::run(terminal, &cli.config, command).await,
         Command::Task(command) => task::run(terminal, &config()?, command).await,
         Command::Credential(command) => credential::run(terminal, &config()?, command).await,
+        Command::Approve(command) => approve::run(terminal, &config()?, command).await,
+        Command::Operator(command) => operators::run(terminal, &config()?, command).await,
         Command::CanI(args) => ask::can_i(terminal, &config()?, args).await,
         Command::Explain(args) => ask::explain(terminal, &config()?, args).await,
         Command::Kill(command) => kill::run(terminal, &config()?, command).await,

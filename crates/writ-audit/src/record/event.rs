@@ -6,9 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use writ_types::{
-    ActionName, AgentId, ApiId, Asserters, Binding, Budget, CallId, Charge, Conformance,
-    CredentialName, Digest, Effects, Grant, KeyedDigest, Mode, OperatorId, Principal, PurposeName,
-    ReasonCode, Requester, RevisionId, SpiffeId, TaskId, Timestamp, TokenId, Verdict,
+    ActionName, AgentId, ApiId, ApprovalId, Asserters, Binding, Budget, CallId, Charge,
+    Conformance, CredentialName, Digest, Effects, Grant, KeyedDigest, Mode, OperatorId, Principal,
+    PurposeName, ReasonCode, Requester, RevisionId, SpiffeId, TaskId, Timestamp, TokenId, Verdict,
 };
 
 use super::part::{EvidenceRef, Method, Source, TraceId, Word};
@@ -38,6 +38,8 @@ pub enum Event {
     OperatorAction(OperatorAction),
     /// A key was made or replaced.
     KeyRotated(KeyRotated),
+    /// Something became of an approval.
+    Approval(Box<Approval>),
 }
 
 impl Event {
@@ -56,6 +58,7 @@ impl Event {
             Self::RevisionActivated(_) => "revision_activated",
             Self::OperatorAction(_) => "operator_action",
             Self::KeyRotated(_) => "key_rotated",
+            Self::Approval(_) => "approval",
         }
     }
 }
@@ -101,6 +104,10 @@ pub struct Decision {
     pub at: Timestamp,
     /// The digest of the policies.
     pub policy: Digest,
+    /// What is done to the response, as policies write it. Free-form: may be cut.
+    pub obligations: BTreeSet<String>,
+    /// The approval or deferral that it rests on, or that it asks for.
+    pub approval: Option<ApprovalId>,
 }
 
 /// A permitted call, before the upstream hears of it.
@@ -493,4 +500,71 @@ pub struct KeyRotated {
     pub new: Digest,
     /// Who replaced it.
     pub by: Actor,
+}
+
+/// What became of an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApprovalStep {
+    /// A call asked for it.
+    Requested,
+    /// A person has given some of what is needed.
+    Given,
+    /// A person has given all that was still needed.
+    Approved,
+    /// A person has said no.
+    Denied,
+    /// A wait began that a policy asks for.
+    Deferred,
+}
+
+impl ApprovalStep {
+    /// Every step.
+    pub const ALL: [Self; 5] = [
+        Self::Requested,
+        Self::Given,
+        Self::Approved,
+        Self::Denied,
+        Self::Deferred,
+    ];
+
+    /// The word in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Given => "given",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Deferred => "deferred",
+        }
+    }
+}
+
+/// A step in the life of an approval; its use is in the intent of the call that used it. It commits to the one canonical call and to the card that was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// The approval.
+    pub approval: ApprovalId,
+    /// What became of it.
+    pub step: ApprovalStep,
+    /// The call that asked for it or used it; none for what a person does.
+    pub call: Option<CallId>,
+    /// The task.
+    pub task: TaskId,
+    /// Its agent.
+    pub agent: AgentId,
+    /// The action.
+    pub action: ActionName,
+    /// The roles that are needed, or were given in this step. Free-form: may be cut.
+    pub roles: BTreeSet<String>,
+    /// Who did it.
+    pub by: Actor,
+    /// The commitment to the canonical call, its task, the deciding rules and the card.
+    pub binding: KeyedDigest,
+    /// The digest of the card.
+    pub card: Digest,
+    /// Until when it can be used.
+    pub expires: Timestamp,
+    /// The card in the vault.
+    pub evidence: Option<EvidenceRef>,
 }

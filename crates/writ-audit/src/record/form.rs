@@ -7,8 +7,8 @@ use std::time::Duration;
 use writ_types::{Asserter, Binding, Budget, Charge, Digest, Requester};
 
 use super::event::{
-    Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, Refused, RevisionActivated,
-    Started, Subject, TaskClosed, TaskOpened, TokenIssued, TokenRefused,
+    Approval, Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, Refused,
+    RevisionActivated, Started, Subject, TaskClosed, TaskOpened, TokenIssued, TokenRefused,
 };
 use super::part::EvidenceRef;
 use super::write::Object;
@@ -91,6 +91,7 @@ impl Event {
             Self::RevisionActivated(activated) => activated.write(detail),
             Self::OperatorAction(action) => action.write(detail, scissors),
             Self::KeyRotated(rotated) => rotated.write(detail),
+            Self::Approval(approval) => approval.write(detail, scissors),
         }
     }
 }
@@ -110,9 +111,12 @@ impl Intent {
             rules,
             at,
             policy,
+            obligations,
+            approval,
         } = &self.decision;
         detail.text("action", &self.action);
         detail.text("agent", agent);
+        detail.text_if("approval", *approval);
         detail.text("binding", binding.as_str());
         detail.text("call", self.call);
         detail.text("contract", self.contract);
@@ -123,6 +127,7 @@ impl Intent {
         detail.text_if("key", thumbprint(binding));
         budget(detail, "left", self.left);
         detail.text("method", &self.method);
+        detail.list_if("obligations", scissors.items(obligations.iter()));
         detail.text("path", scissors.text(&self.path));
         detail.text("policy", policy);
         detail.text_if("prompt", self.prompt);
@@ -176,6 +181,7 @@ impl Refused {
         let decision = self.decision.as_ref();
         detail.text_if("action", self.action.as_ref());
         detail.text("agent", agent);
+        detail.text_if("approval", decision.and_then(|decision| decision.approval));
         detail.text("binding", binding.as_str());
         detail.text("call", self.call);
         detail.text_if("contract", self.contract);
@@ -184,6 +190,10 @@ impl Refused {
         evidence(detail, self.evidence);
         detail.text_if("key", thumbprint(binding));
         detail.text_if("method", self.method.as_ref());
+        let obligations = decision
+            .into_iter()
+            .flat_map(|decision| &decision.obligations);
+        detail.list_if("obligations", scissors.items(obligations));
         detail.text_if("policy", decision.map(|decision| decision.policy));
         detail.text_if("purpose", self.purpose.as_ref());
         detail.text("reason", self.reason);
@@ -298,6 +308,23 @@ impl KeyRotated {
         detail.text("new", self.new);
         detail.text_if("old", self.old);
         detail.text("purpose", &self.purpose);
+    }
+}
+
+impl Approval {
+    fn write(&self, detail: &mut Object<'_>, scissors: &Scissors) {
+        detail.text("action", &self.action);
+        detail.text("agent", self.agent);
+        detail.text("approval", self.approval);
+        detail.text("binding", self.binding);
+        detail.text("by", self.by);
+        detail.text_if("call", self.call);
+        detail.text("card", self.card);
+        evidence(detail, self.evidence);
+        detail.text("expires", self.expires);
+        detail.list_if("roles", scissors.items(self.roles.iter()));
+        detail.text("step", self.step.as_str());
+        detail.text("task", self.task);
     }
 }
 

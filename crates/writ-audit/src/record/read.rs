@@ -10,9 +10,9 @@ use writ_types::{
 };
 
 use super::event::{
-    CheckpointRef, Closing, Decision, Event, Intent, KeyRotated, OperatorAction, Outcome,
-    OutcomeKind, Phases, Refused, RevisionActivated, Started, Subject, TaskClosed, TaskOpened,
-    TokenIssued, TokenRefused,
+    Approval, ApprovalStep, CheckpointRef, Closing, Decision, Event, Intent, KeyRotated,
+    OperatorAction, Outcome, OutcomeKind, Phases, Refused, RevisionActivated, Started, Subject,
+    TaskClosed, TaskOpened, TokenIssued, TokenRefused,
 };
 use super::part::EvidenceRef;
 use super::{Header, RECORD_VERSION, Record, RecordError};
@@ -201,6 +201,8 @@ impl<'a> Members<'a> {
             rules: self.set("rules")?,
             at,
             policy: self.parse("policy")?,
+            obligations: self.set("obligations")?,
+            approval: self.parse_if("approval")?,
         }))
     }
 
@@ -246,6 +248,9 @@ impl Members<'_> {
             "revision_activated" => self.revision_activated().map(Event::RevisionActivated),
             "operator_action" => self.operator_action().map(Event::OperatorAction),
             "key_rotated" => self.key_rotated().map(Event::KeyRotated),
+            "approval" => self
+                .approval()
+                .map(|approval| Event::Approval(Box::new(approval))),
             _ => Err(RecordError::Member("kind")),
         }
     }
@@ -418,6 +423,23 @@ impl Members<'_> {
             action: self.parse("action")?,
             target: self.text("target")?.to_owned(),
             digest: self.parse("digest")?,
+        })
+    }
+
+    fn approval(&self) -> Read<Approval> {
+        Ok(Approval {
+            approval: self.parse("approval")?,
+            step: self.word("step", &ApprovalStep::ALL, ApprovalStep::as_str)?,
+            call: self.parse_if("call")?,
+            task: self.parse("task")?,
+            agent: self.parse("agent")?,
+            action: self.parse("action")?,
+            roles: self.set("roles")?,
+            by: self.parse("by")?,
+            binding: self.parse("binding")?,
+            card: self.parse("card")?,
+            expires: self.time("expires")?,
+            evidence: self.evidence()?,
         })
     }
 

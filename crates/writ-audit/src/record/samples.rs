@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use writ_types::{
-    ActionName, AgentId, Asserter, Asserters, Binding, Budget, CallId, Charge, Conformance, Digest,
-    Effect, Effects, KeyedDigest, Mode, OperatorId, ReasonCode, RecordId, Requester, RevisionId,
-    Secret, TaskId, Timestamp, TokenId, Verdict,
+    ActionName, AgentId, ApprovalId, Asserter, Asserters, Binding, Budget, CallId, Charge,
+    Conformance, Digest, Effect, Effects, KeyedDigest, Mode, OperatorId, ReasonCode, RecordId,
+    Requester, RevisionId, Secret, TaskId, Timestamp, TokenId, Verdict,
 };
 
 use super::*;
@@ -58,6 +58,8 @@ fn decision() -> Decision {
         rules: ["acme.writes".to_owned(), "base.reads".to_owned()].into(),
         at: NOW,
         policy: Digest::of(b"policy"),
+        obligations: [].into(),
+        approval: None,
     }
 }
 
@@ -140,7 +142,9 @@ pub(crate) fn refused() -> Record {
         },
         reason: ReasonCode::Forbidden,
         decision: Some(Decision {
-            verdict: Verdict::Deny,
+            verdict: Verdict::StepUp,
+            obligations: ["limit-bytes:9".to_owned(), "redact:/a".to_owned()].into(),
+            approval: Some(ApprovalId::new(NOW, [9; 10])),
             ..decision()
         }),
         purpose: Some("acme-renewal".parse().unwrap()),
@@ -181,6 +185,23 @@ pub(crate) fn task_opened() -> Record {
         evidence: evidence(),
     }));
     Record::new(header(13), event)
+}
+
+fn approval() -> Event {
+    Event::Approval(Box::new(Approval {
+        approval: ApprovalId::new(NOW, [9; 10]),
+        step: ApprovalStep::Requested,
+        call: Some(call_id()),
+        task: subject().task,
+        agent: subject().agent,
+        action: action(),
+        roles: ["operator".to_owned(), "security".to_owned()].into(),
+        by: Actor::Agent(subject().agent),
+        binding: keyed(b"binding"),
+        card: Digest::of(b"card"),
+        expires: NOW.plus(Duration::from_secs(900)),
+        evidence: evidence(),
+    }))
 }
 
 /// One record of each kind.
@@ -236,6 +257,7 @@ pub(crate) fn all() -> Vec<Record> {
             new: Digest::of(b"public key"),
             by: Actor::System,
         }),
+        approval(),
     ];
     let others = (20..)
         .zip(events)

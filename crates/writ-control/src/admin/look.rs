@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use writ_policy::{InputView, Question};
+use writ_policy::{InputView, Question, ResponseView};
 use writ_task::{Ledger as _, TaskState, TaskStatus};
 use writ_types::{
     ActionName, Agent, Attr, Budget, CallId, Charge, Facts, Grant, Purpose, PurposeName, TaskId,
-    Value,
+    Timestamp, Value,
 };
 
 use crate::admin::{AdminError, Call};
@@ -424,6 +424,23 @@ fn answer(purpose: &Purpose, possible: Possible, why: &str, rules: Vec<String>) 
     ])
 }
 
+/// The facts of the first call of a task.
+fn first_call(action: &ActionName, charge: Charge, left: Budget, now: Timestamp) -> Facts {
+    Facts {
+        now,
+        labels: BTreeSet::new(),
+        spent: charge,
+        this_operation: 1,
+        approvals: BTreeSet::new(),
+        deferred: BTreeSet::new(),
+        left,
+        seen: BTreeSet::new(),
+        operation: action.operation.clone(),
+        vouchers: writ_types::Vouchers::default(),
+        arguments: writ_types::ArgumentOrigins::default(),
+    }
+}
+
 /// Asks the PDP about a fresh task of the purpose, for what can be said without the call's arguments.
 fn ask(
     plane: &Plane,
@@ -460,17 +477,7 @@ fn ask(
         asserters: writ_types::Asserters::default(),
     };
     let left: Budget = purpose.budget.less(charge);
-    let facts = Facts {
-        now,
-        labels: BTreeSet::new(),
-        spent: charge,
-        this_operation: 1,
-        left,
-        seen: BTreeSet::new(),
-        operation: action.operation.clone(),
-        vouchers: writ_types::Vouchers::default(),
-        arguments: writ_types::ArgumentOrigins::default(),
-    };
+    let facts = first_call(action, charge, left, now);
     let nothing = BTreeSet::new();
     let typed = Attr::Record(std::collections::BTreeMap::new());
     let looks_at_input = !loaded.pdp.projection(action).is_nothing();
@@ -490,6 +497,7 @@ fn ask(
         facts: &facts,
         extra: &nothing,
         nulls: &nothing,
+        response: ResponseView::Buffered,
     };
     match loaded.pdp.decide(&question) {
         Ok(permit) => answer(purpose, Possible::Yes, "permitted", permit.rules().to_vec()),

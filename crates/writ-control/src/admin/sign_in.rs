@@ -38,6 +38,9 @@ pub(crate) async fn authenticate(
     Ok(Operator {
         id: operator.id,
         role: operator.role,
+        name: operator.name,
+        approves: operator.approves,
+        identity: operator.identity,
     })
 }
 
@@ -60,6 +63,8 @@ pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminErr
         id,
         name: name.to_owned(),
         role: Role::Admin,
+        approves: [].into(),
+        identity: None,
         created: now,
     };
     // Looked up before it is used, so that strangers write no records; recorded before it counts; and then used, with the
@@ -67,7 +72,7 @@ pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminErr
     let token = hash(token);
     let known = plane.store.is_first_boot_token(&plane.tenant, &token).await;
     if !known.map_err(|fault| AdminError::Unavailable(fault.to_string()))? {
-        return Err(AdminError::Unauthenticated);
+        return accept(plane, &token, now).await;
     }
     let begun = begin(plane, &admin, "operator.first_sign_in", now).await?;
     let redeemed = plane
@@ -88,6 +93,35 @@ pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminErr
         }
     })?;
     Ok(begun.answer(&admin))
+}
+
+/// Redeems an invitation: begins the first session of an operator who is registered.
+async fn accept(plane: &Plane, token: &Digest, now: Timestamp) -> Result<Value, AdminError> {
+    let unavailable = |fault: &dyn std::error::Error| AdminError::Unavailable(fault.to_string());
+    let invited = plane
+        .store
+        .invited_operator(&plane.tenant, token, now)
+        .await;
+    let invited = invited.map_err(|fault| unavailable(&fault))?;
+    let invited = invited.ok_or(AdminError::Unauthenticated)?;
+    let operators = plane.store.operators(&plane.tenant, None).await;
+    let mut operators = operators.map_err(|fault| unavailable(&fault))?.into_iter();
+    let operator = operators.find(|operator| operator.id == invited);
+    let operator = operator.ok_or(AdminError::Unauthenticated)?;
+    let begun = begin(plane, &operator, "operator.first_sign_in", now).await?;
+    let session = (&hash(&begun.session), begun.expires);
+    let redeemed = plane
+        .store
+        .redeem_invitation(&plane.tenant, token, operator.id, session, now)
+        .await;
+    redeemed.map_err(|fault| {
+        if matches!(fault, StoreError::Missing(_)) {
+            AdminError::Unauthenticated
+        } else {
+            unavailable(&fault)
+        }
+    })?;
+    Ok(begun.answer(&operator))
 }
 
 /// Begins another session for the first admin, for a process of the very user that Writ runs as.

@@ -120,6 +120,8 @@ fn intent(number: u64) -> Record {
             rules: BTreeSet::from(["acme".to_owned()]),
             at: NOON,
             policy: Digest::of(b"policy"),
+            obligations: [].into(),
+            approval: None,
         },
         credential: None,
         request: KeyedDigest::of(&key, "request", &number.to_be_bytes()),

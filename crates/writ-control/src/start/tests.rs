@@ -152,6 +152,8 @@ fn intent(grant: &Grant, number: u8) -> Record {
             rules: BTreeSet::new(),
             at: NOW,
             policy: Digest::of(b"policy"),
+            obligations: [].into(),
+            approval: None,
         },
         credential: None,
         request: KeyedDigest::of(&Secret::new([3; 32]), "request", b""),

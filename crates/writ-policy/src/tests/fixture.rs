@@ -10,7 +10,7 @@ use writ_types::{
 
 use crate::{
     ActionShape, ApiActions, Denied, Diagnostic, Explanation, InputView, Pdp, Permit, PolicySource,
-    Question, baseline,
+    Question, ResponseView, baseline,
 };
 
 pub(super) const NOW: Timestamp = Timestamp::from_secs(1_795_000_000); // 2026-11-18
@@ -174,6 +174,7 @@ pub(super) struct Call {
     pub(super) facts: Facts,
     pub(super) extra: BTreeSet<String>,
     pub(super) nulls: BTreeSet<String>,
+    pub(super) response: ResponseView,
 }
 
 #[derive(Debug, Clone)]
@@ -233,6 +234,8 @@ impl Call {
                     ..Charge::default()
                 },
                 this_operation: 1,
+                approvals: BTreeSet::new(),
+                deferred: BTreeSet::new(),
                 left: budget,
                 seen: BTreeSet::new(),
                 operation: action(name).operation,
@@ -241,6 +244,7 @@ impl Call {
             },
             extra: BTreeSet::new(),
             nulls: BTreeSet::new(),
+            response: ResponseView::Buffered,
         }
     }
 
@@ -281,6 +285,7 @@ impl Call {
             facts: &self.facts,
             extra: &self.extra,
             nulls: &self.nulls,
+            response: self.response,
         }
     }
 
@@ -316,6 +321,11 @@ impl Call {
             )
         );
         decided
+    }
+
+    /// Decides once, where the input is none the contract would make.
+    pub(super) fn decide_unchecked(&self, pdp: &Pdp) -> Result<Permit, Denied> {
+        pdp.decide(&self.question())
     }
 
     /// The reason, or `allow`.

@@ -147,8 +147,11 @@ async fn standing(caller: &Caller<'_, '_>, operation: &Operation) -> Result<(), 
         facts: &facts,
         extra: &none,
         nulls: &none,
+        response: writ_policy::ResponseView::Buffered,
     };
-    let prepared = snapshot.prepared(agent, grant)?;
+    let prepared = snapshot
+        .prepared(agent, grant)
+        .map_err(|denied| denied.reason)?;
     match snapshot.pdp.decide_prepared(&prepared, &question) {
         // With arguments it may be a yes, or become one.
         Err(denied) if denied.reason.outlook() != Outlook::Never => Ok(()),

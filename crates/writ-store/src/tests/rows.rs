@@ -253,6 +253,8 @@ fn person(number: u8, name: &str, role: Role) -> Operator {
         id: operator(number),
         name: name.to_owned(),
         role,
+        approves: [].into(),
+        identity: None,
         created: NOON,
     }
 }

@@ -86,7 +86,8 @@ fn tell(terminal: Terminal, args: &LoginArgs, answer: &Value) {
         text("expires").unwrap_or_default(),
     );
     terminal.line(&format!(
-        "{} as {name} (admin) until {until}",
-        terminal.paint(Tone::Good, "signed in")
+        "{} as {name} ({}) until {until}",
+        terminal.paint(Tone::Good, "signed in"),
+        text("role").unwrap_or_default()
     ));
 }

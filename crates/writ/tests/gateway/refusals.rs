@@ -14,7 +14,14 @@ use crate::odd::{KEY, base64};
 use crate::wire;
 
 /// What no caller can bring about with the rules that are shipped, or not without stopping the machine's clock or disk.
-const ELSEWHERE: [ReasonCode; 4] = [
+const ELSEWHERE: [ReasonCode; 10] = [
+    // The tests of approvals bring these about, and the proxy's a store that fails.
+    ReasonCode::ApprovalRequired,
+    ReasonCode::ApprovalDenied,
+    ReasonCode::TooManyApprovals,
+    ReasonCode::ApprovalUnavailable,
+    ReasonCode::Deferred,
+    ReasonCode::ObligationUnmet,
     // The shipped baseline permits whatever a task has declared; writ-policy's tests take it away.
     ReasonCode::NotPermitted,
     // Policies that may fail are refused when they are loaded; writ-policy's tests make one fail.

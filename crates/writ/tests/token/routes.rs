@@ -104,6 +104,8 @@ async fn sign_in(store: &Store, role: Role, name: &str, life: Duration) -> Strin
         id: OperatorId::new(now(), random_bytes()),
         name: name.to_owned(),
         role,
+        approves: [].into(),
+        identity: None,
         created: now(),
     };
     store.put_operator(&tenant, &operator).await.unwrap();

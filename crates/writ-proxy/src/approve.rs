@@ -1,0 +1,399 @@
+//! What a policy holds back until a person says yes or time has passed: the decision with what was given for this call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts as Head;
+use hyper::{Method, Response};
+use writ_contract::{Operation, Parsed};
+use writ_policy::{Denied, Needs, Permit};
+use writ_task::{Ask, Entered, Standing, Status, Want};
+use writ_types::{
+    Agent, ApprovalId, Digest, Facts, KeyedDigest, KeyedHasher, Pending, ReasonCode, Verdict,
+};
+
+use crate::asked::Read;
+use crate::body::{Body, RequestBody};
+use crate::gateway::Gateway;
+use crate::refusal::Refusal;
+use crate::snapshot::Snapshot;
+use crate::story::Story;
+use crate::target::Target;
+use crate::{card, decide};
+
+/// A call as it would be sent, to the byte: what an approval is for.
+pub(crate) struct Canonical<'a> {
+    pub(crate) operation: &'a Operation,
+    pub(crate) parsed: &'a Parsed,
+    /// The fields that travel on, the content type among them.
+    pub(crate) forwarded: &'a HeaderMap,
+    pub(crate) body: &'a RequestBody,
+}
+
+/// Most times a call is decided. Each time after the first something more was given for it; a policy can ask for a wait and
+/// for approvals, and the last one is for what another call was faster to use.
+const MOST_DECISIONS: usize = 4;
+
+/// Decides a call with what people and time have given for it.
+///
+/// The decision is made in full each time, on the facts as they are now: what was given lifts the rules it was given for
+/// and no other. It is used up only when the call is permitted, all of it at once.
+///
+/// # Errors
+///
+/// The refusal; `approval_required` or `deferred` where somebody has been asked now, or was before.
+pub(crate) async fn permit(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    (agent, entered): (&Agent, &Entered),
+    call: &Canonical<'_>,
+    facts: &mut Facts,
+    story: &mut Story,
+) -> Result<Permit, Refusal> {
+    let parts = &gateway.parts;
+    let (operation, parsed) = (call.operation, call.parsed);
+    decide::bounds(entered, operation, parsed)?;
+    let memory = memory(gateway, snapshot, agent, entered, call);
+    if parts.approvals.remembers_no(&memory, facts.now) {
+        return Err(ReasonCode::ApprovalDenied.into());
+    }
+    let mut claims: Vec<ApprovalId> = Vec::new();
+    for _ in 0..MOST_DECISIONS {
+        let decided = decide::decide(snapshot, agent, entered, operation, parsed, facts, story);
+        let denied = match decided {
+            Ok(permit) if claims.is_empty() => return Ok(permit),
+            Ok(permit) => {
+                let consumed = parts
+                    .approvals
+                    .consume(&snapshot.tenant, &claims, story.call(), facts.now)
+                    .await;
+                if consumed.map_err(|fault| fault.reason())? {
+                    story.rests_on(claims.last().copied());
+                    return Ok(permit);
+                }
+                // Another call was faster: this one has nothing, and begins anew.
+                claims.clear();
+                facts.approvals.clear();
+                facts.deferred.clear();
+                continue;
+            }
+            Err(denied) => denied,
+        };
+        let Some(needs) = denied.needs.clone() else {
+            return Err(decide::refusal(&denied, parsed, story, snapshot, facts));
+        };
+        // A body that is not here cannot be what a person says yes to.
+        if matches!(call.body, RequestBody::Streamed(..)) {
+            return Err(ReasonCode::Forbidden.into());
+        }
+        let ask = ask(
+            gateway,
+            snapshot,
+            (agent, entered),
+            call,
+            facts,
+            (&denied, &needs),
+            memory,
+            story,
+        );
+        let standing = parts.approvals.stand(ask).await;
+        match standing.map_err(|fault| fault.reason())? {
+            Standing::Ready(id) => {
+                claims.push(id);
+                if needs.waits.is_empty() {
+                    facts.approvals.extend(needs.roles.iter().cloned());
+                } else {
+                    facts.deferred.extend(needs.waits.iter().cloned());
+                }
+            }
+            Standing::Waiting(status) => {
+                story.rests_on(Some(status.id));
+                let refusal = decide::refusal(&denied, parsed, story, snapshot, facts);
+                return Err(waiting(refusal, call, &status));
+            }
+            Standing::Denied(id) => {
+                story.rests_on(Some(id));
+                return Err(ReasonCode::ApprovalDenied.into());
+            }
+        }
+    }
+    Err(ReasonCode::ApprovalUnavailable.into())
+}
+
+fn waiting(mut refusal: Refusal, call: &Canonical<'_>, status: &Status) -> Refusal {
+    refusal.pending = Some(Box::new(Pending {
+        id: status.id,
+        href: format!("{PATH}{}/{}", call.operation.action().api, status.id),
+        not_before: status.not_before,
+        expires: status.expires,
+    }));
+    refusal
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "an ask is everything there is about a call"
+)]
+fn ask(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    (agent, entered): (&Agent, &Entered),
+    call: &Canonical<'_>,
+    facts: &Facts,
+    (denied, needs): (&Denied, &Needs),
+    memory: KeyedDigest,
+    story: &Story,
+) -> Ask {
+    let grant = entered.grant();
+    let about = (denied.rules.as_slice(), needs, &*snapshot.pdp);
+    let card = card::render(call.operation, call.parsed, (agent, grant), facts, about);
+    let card_digest = Digest::of(card.to_string().as_bytes());
+    let want = if denied.verdict == Verdict::Defer {
+        Want::Wait {
+            until: facts.now.plus(needs.span),
+        }
+    } else {
+        Want::Approval {
+            roles: needs.roles.clone(),
+            four_eyes: needs.four_eyes,
+        }
+    };
+    let mut hasher = Parted::begin(gateway, "approval v1");
+    hasher.add(snapshot.tenant.as_str().as_bytes());
+    hasher.add(needs.rules.as_bytes());
+    match &want {
+        // An approval is one task's.
+        Want::Approval { .. } => {
+            hasher.add(b"approval");
+            hasher.add(&grant.task.to_bytes());
+            hasher.add(card_digest.as_bytes());
+        }
+        // A wait is longer than a task lives: it is the agent's, for the same user and purpose. Its card names the task.
+        Want::Wait { .. } => {
+            hasher.add(b"wait");
+            hasher.add(&agent.id.to_bytes());
+            hasher.requester(entered);
+            hasher.add(grant.purpose.as_str().as_bytes());
+        }
+    }
+    call.commit(&mut hasher);
+    Ask {
+        tenant: snapshot.tenant.clone(),
+        revision: snapshot.revision,
+        call: story.call(),
+        grant: Arc::clone(grant),
+        owner: agent.owner.clone(),
+        action: call.operation.action().clone(),
+        effect: call.operation.effects().kind,
+        binding: hasher.0.finish(),
+        memory,
+        want,
+        rules: denied.rules.clone(),
+        card,
+        card_digest,
+        now: facts.now,
+    }
+}
+
+/// Who asked for what to which: what is remembered when a person says no, so that another operation, sub-task or agent of
+/// the same user on the same resource does not start clean. A resource is the API and the values of the path's parameters;
+/// without any, the operation.
+fn memory(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    agent: &Agent,
+    entered: &Entered,
+    call: &Canonical<'_>,
+) -> KeyedDigest {
+    let mut hasher = Parted::begin(gateway, "refusal v1");
+    hasher.add(snapshot.tenant.as_str().as_bytes());
+    if entered.grant().requester.is_some() {
+        hasher.requester(entered);
+    } else {
+        hasher.add(b"owner");
+        hasher.add(agent.owner.as_str().as_bytes());
+    }
+    let action = call.operation.action();
+    hasher.add(action.api.as_str().as_bytes());
+    hasher.add(call.operation.effects().kind.as_str().as_bytes());
+    let path = &call.parsed.input.path;
+    if path.is_empty() {
+        hasher.add(action.operation.as_str().as_bytes());
+    }
+    for value in path.values() {
+        hasher.add(value.to_string().as_bytes());
+    }
+    hasher.0.finish()
+}
+
+/// A commitment whose parts cannot run together: each is preceded by its length.
+struct Parted(KeyedHasher);
+
+impl Parted {
+    fn begin(gateway: &Gateway, context: &str) -> Self {
+        Self(KeyedDigest::begin(&gateway.parts.audit_key, context))
+    }
+
+    fn add(&mut self, part: &[u8]) {
+        let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+        self.0.update(&length.to_be_bytes());
+        self.0.update(part);
+    }
+
+    fn requester(&mut self, entered: &Entered) {
+        let requester = entered.grant().requester.as_ref();
+        for part in requester.map_or(["", ""], |user| [&user.issuer, &user.subject]) {
+            self.add(part.as_bytes());
+        }
+    }
+}
+
+impl<'a> Canonical<'a> {
+    /// The call as it was read, whichever door it came through.
+    pub(crate) fn of(operation: &'a Operation, read: &'a Read<'_>) -> Self {
+        Self {
+            operation,
+            parsed: &read.parsed,
+            forwarded: &read.forwarded,
+            body: &read.body,
+        }
+    }
+
+    /// Everything that will be sent but the credential.
+    fn commit(&self, hasher: &mut Parted) {
+        hasher.add(self.operation.action().to_string().as_bytes());
+        hasher.add(self.operation.method().as_bytes());
+        hasher.add(self.parsed.target.as_bytes());
+        let mut fields: Vec<(&str, &[u8])> = self
+            .forwarded
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect();
+        let declared = self.parsed.headers.iter();
+        fields.extend(declared.map(|(name, value)| (name.as_str(), value.as_bytes())));
+        hasher.add(
+            &u64::try_from(fields.len())
+                .unwrap_or(u64::MAX)
+                .to_be_bytes(),
+        );
+        for (name, value) in fields {
+            hasher.add(name.to_ascii_lowercase().as_bytes());
+            hasher.add(value);
+        }
+        hasher.add(self.body.at_hand());
+    }
+}
+
+/// Where an agent asks how its approvals stand: `/writ/approvals/{api}/{approval}`. No API can have the id `writ`.
+pub(crate) const PATH: &str = "/writ/approvals/";
+
+/// Longest wait for a change (`Prefer: wait=…`, RFC 7240 §4.3).
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How an approval of the caller's own task stands.
+///
+/// With `Prefer: wait=…` the answer waits until a person has answered, the time is over, or the task has ended.
+///
+/// # Errors
+///
+/// `unknown_operation` for anybody else's, and for what is none; `task_ended` if the task ends meanwhile.
+pub(crate) async fn status(
+    gateway: &Gateway,
+    entered: &Entered,
+    head: &Head,
+    target: &Target,
+    id: &str,
+) -> Result<Response<Body>, Refusal> {
+    if target.malformed {
+        return Err(ReasonCode::MalformedRequest.into());
+    }
+    if head.method != Method::GET {
+        return Err(Refusal {
+            allow: Some("GET".to_owned()),
+            ..ReasonCode::MethodNotAllowed.into()
+        });
+    }
+    let unknown = ReasonCode::UnknownOperation;
+    let id: ApprovalId = id.parse().map_err(|_no_approval| unknown)?;
+    let parts = &gateway.parts;
+    let deadline = tokio::time::sleep(wait(&head.headers));
+    tokio::pin!(deadline);
+    let mut cut = entered.cut();
+    loop {
+        // Before the look: what changes after it is not missed.
+        let changed = parts.approvals.changed();
+        let now = parts.clock.now();
+        let found = parts.approvals.status(entered.grant(), id, now).await;
+        let found = found.map_err(|fault| fault.reason())?.ok_or(unknown)?;
+        let word = found.word(now);
+        if word != "pending" {
+            return Ok(answer(&found, word));
+        }
+        tokio::select! {
+            biased;
+            () = &mut cut => return Err(ReasonCode::TaskEnded.into()),
+            () = &mut deadline => return Ok(answer(&found, word)),
+            () = changed => {}
+        }
+    }
+}
+
+fn answer(found: &Status, word: &'static str) -> Response<Body> {
+    let mut members = vec![
+        ("approval", found.id.to_string()),
+        ("status", word.to_owned()),
+        ("expires", found.expires.to_string()),
+    ];
+    members.extend(found.not_before.map(|at| ("not_before", at.to_string())));
+    let members = members
+        .into_iter()
+        .map(|(name, text)| (name, writ_types::Value::from(text)));
+    let body = writ_types::Value::object(members).to_string();
+    let mut response = Response::new(Body::Full(Bytes::from(body)));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The wait that the client prefers; none if it says nothing that reads.
+fn wait(headers: &HeaderMap) -> Duration {
+    let preferences = headers.get_all("prefer").iter();
+    let preferences = preferences.filter_map(|value| value.to_str().ok());
+    let mut preferences = preferences.flat_map(|value| value.split([',', ';']));
+    let seconds = preferences.find_map(|preference| {
+        let (name, value) = preference.split_once('=')?;
+        let named = name.trim().eq_ignore_ascii_case("wait");
+        let seconds = value.trim().trim_matches('"').parse::<u64>().ok();
+        seconds.filter(|_| named)
+    });
+    Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_what_is_preferred_and_a_minute_at_most() {
+        for (text, secs) in [
+            ("wait=10", 10),
+            ("respond-async, wait=20", 20),
+            ("respond-async; Wait=\"5\"", 5),
+            ("wait=600", 60),
+            ("wait=-1", 0),
+            ("wait", 0),
+            ("", 0),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("prefer", HeaderValue::from_static(text));
+            assert_eq!(wait(&headers), Duration::from_secs(secs), "{text}");
+        }
+        assert_eq!(wait(&HeaderMap::new()), Duration::ZERO);
+    }
+}

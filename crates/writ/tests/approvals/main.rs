@@ -1,0 +1,14 @@
+//! Approvals, waits and obligations, with the real binary: who is asked, who can answer, and what an answer is good for.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    reason = "a test that cannot be set up has failed; each is one story"
+)]
+
+mod answers;
+mod obligations;
+mod once;
+mod stage;
+mod survive;
