@@ -12,13 +12,15 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
-use writ_policy::PolicySource;
+use writ_policy::{FREEZES, Freeze, Pack, PolicySource};
 use writ_types::{
     ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, Effect, Effects, Purpose, PurposeName,
-    SpiffeId, TrustDomain,
+    SpiffeId, Timestamp, TrustDomain,
 };
 
-use raw::{RawAgent, RawApi, RawAttach, RawFederation, RawOperation, RawPurpose};
+use raw::{
+    RawAgent, RawApi, RawAttach, RawFederation, RawFreezes, RawOperation, RawPacks, RawPurpose,
+};
 
 /// One fault in a project file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,6 +132,13 @@ impl Project {
                 }),
                 None => reader.fault(file, None, "the file is not UTF-8 text".to_owned()),
             }
+        }
+        if let Some(freezes) = reader.freezes(&project) {
+            project.policies.push(freezes);
+        }
+        let packs = reader.packs_of_all();
+        for agent in project.agents.values_mut() {
+            agent.groups.extend(packs.iter().cloned());
         }
         reader.references(&project);
         reader.faults.sort();
@@ -499,12 +508,25 @@ impl Reader<'_> {
             .iter()
             .filter_map(|federation| self.federation(file, &text, federation))
             .collect();
+        if let Some(group) = raw
+            .groups
+            .iter()
+            .find(|group| group.starts_with(Pack::GROUPS))
+        {
+            let message = format!(
+                "`{group}` is no group of yours: choose packs with `packs = [\"{}\"]`",
+                Pack::Autonomous.as_str()
+            );
+            self.fault(file, None, message);
+        }
+        let mut groups = self.packs(file, &text, &raw.packs);
+        groups.extend(raw.groups);
         let id = keep(&spiffe);
         Some(Agent {
             id,
             spiffe,
             owner,
-            groups: raw.groups.into_iter().collect(),
+            groups,
             mode,
             purposes: self.parse_all::<PurposeName, _>(file, &text, &raw.purposes),
             selectors,
@@ -531,6 +553,81 @@ impl Reader<'_> {
             self.fault(file, Some(line), message.to_owned());
         }
         federation
+    }
+
+    /// The groups of the packs that are named; a name that is none is a fault.
+    fn packs(&mut self, file: &str, text: &str, raw: &[Spanned<String>]) -> BTreeSet<String> {
+        let mut groups = BTreeSet::new();
+        for name in raw {
+            match Pack::named(name.get_ref()) {
+                Some(pack) => {
+                    groups.insert(pack.group());
+                }
+                None => {
+                    let line = line_of(text, name.span().start);
+                    let known = Pack::ALL.map(Pack::as_str).join(", ");
+                    let message = format!("there is no pack `{}`: {known}", name.get_ref());
+                    self.fault(file, Some(line), message);
+                }
+            }
+        }
+        groups
+    }
+
+    /// The packs of `policies/packs.toml`, which every agent has.
+    fn packs_of_all(&mut self) -> BTreeSet<String> {
+        let file = "policies/packs.toml";
+        if !self.files.contains_key(file) {
+            return BTreeSet::new();
+        }
+        let Some((text, raw)) = self.toml::<RawPacks>(file) else {
+            return BTreeSet::new();
+        };
+        self.packs(file, &text, &raw.packs)
+    }
+
+    /// The rules of `policies/freezes.toml`.
+    fn freezes(&mut self, project: &Project) -> Option<PolicySource> {
+        let file = "policies/freezes.toml";
+        self.files.get(file)?;
+        let (text, raw) = self.toml::<RawFreezes>(file)?;
+        let mut rules = String::new();
+        for freeze in &raw.freeze {
+            let line = line_of(&text, freeze.span().start);
+            let freeze = freeze.get_ref();
+            let mut instant = |raw: &Spanned<String>| {
+                let read = instant(raw.get_ref());
+                if read.is_none() {
+                    let line = line_of(&text, raw.span().start);
+                    let message = "an instant is written `2026-12-24T18:00:00Z`, in UTC".to_owned();
+                    self.fault(file, Some(line), message);
+                }
+                read
+            };
+            let (from, until) = (instant(&freeze.from), instant(&freeze.until));
+            let apis: BTreeSet<ApiId> = self.parse_all(file, &text, &freeze.apis);
+            for api in apis.iter().filter(|api| !project.apis.contains_key(*api)) {
+                self.fault(file, Some(line), format!("there is no API `{api}`"));
+            }
+            let (Some(from), Some(until)) = (from, until) else {
+                continue;
+            };
+            let freeze = Freeze {
+                name: freeze.name.clone(),
+                reason: freeze.reason.clone(),
+                from,
+                until,
+                apis,
+            };
+            match freeze.rules() {
+                Ok(text) => rules.push_str(&text),
+                Err(fault) => self.fault(file, Some(line), fault.to_string()),
+            }
+        }
+        Some(PolicySource {
+            name: FREEZES.to_owned(),
+            text: rules,
+        })
     }
 
     /// What one file names in another must exist there.
@@ -582,6 +679,12 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// An instant as people write it: RFC 3339 in UTC, with or without milliseconds.
+fn instant(text: &str) -> Option<Timestamp> {
+    let whole = text.strip_suffix('Z').map(|text| format!("{text}.000Z"));
+    Timestamp::parse(text).or_else(|| Timestamp::parse(&whole?))
 }
 
 /// The line of a byte offset; the first is 1.

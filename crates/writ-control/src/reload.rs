@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use writ_contract::{Contract, DiagnosticSource, Severity};
-use writ_policy::{ActionShape, ApiActions, Pdp, PolicySource, baseline};
+use writ_policy::{ActionShape, ApiActions, Pack, Pdp, PolicySource, baseline};
 use writ_store::{Registry, Store};
 use writ_types::{
     Agent, AgentId, Api, ApiId, RevisionId, SpiffeId, Tenant, Timestamp, TrustDomain,
@@ -126,7 +126,7 @@ impl Compiler<'_> {
                 );
             }
         }
-        let mut policies = vec![baseline()];
+        let mut policies = shipped(&registry.agents);
         policies.extend(
             registry
                 .policies
@@ -190,6 +190,17 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// The policies that Writ brings: the baseline, and the packs that some agent has.
+pub(crate) fn shipped<K>(agents: &BTreeMap<K, Agent>) -> Vec<PolicySource> {
+    let chosen = |pack: &Pack| {
+        agents
+            .values()
+            .any(|agent| agent.groups.contains(&pack.group()))
+    };
+    let packs = Pack::ALL.into_iter().filter(chosen).map(Pack::source);
+    std::iter::once(baseline()).chain(packs).collect()
 }
 
 /// Compiles a registry with what the plane has.
@@ -337,7 +348,7 @@ pub fn check_project(
 ) -> Result<String, Vec<ProjectFault>> {
     let epoch = Timestamp::from_millis(0);
     let project = read_project(files, trust_domain, epoch, |_| None)?;
-    let mut policies = vec![baseline()];
+    let mut policies = shipped(&project.agents);
     policies.extend(project.policies.iter().cloned());
     let contracts = project
         .apis

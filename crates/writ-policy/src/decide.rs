@@ -11,6 +11,7 @@ use writ_types::{
     Timestamp, Verdict,
 };
 
+use crate::baseline::FREEZE_ID;
 use crate::context::{self, ContextFault, Sys};
 use crate::entities::{Prepared, is_action};
 use crate::index::{ActionIndex, RuleSet};
@@ -565,9 +566,15 @@ impl Outcome {
                 ..Denied::plain(ReasonCode::PolicyError)
             });
         }
+        let frozen = self.forbids.iter().all(|id| id.starts_with(FREEZE_ID));
+        let reason = if frozen {
+            ReasonCode::Frozen
+        } else {
+            ReasonCode::Forbidden
+        };
         (!self.forbids.is_empty()).then(|| Denied {
             rules: self.forbids.clone(),
-            ..Denied::plain(ReasonCode::Forbidden)
+            ..Denied::plain(reason)
         })
     }
 

@@ -48,7 +48,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use baseline::baseline;
+pub use baseline::{FREEZES, Freeze, FreezeError, Pack, baseline};
 pub use decide::{Denied, InputView, Needs, Permit, Question, ResponseView};
 pub use diagnostic::{Diagnostic, Severity};
 pub use entities::Prepared;

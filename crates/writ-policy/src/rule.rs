@@ -8,6 +8,7 @@ use cedar_policy::pst::{ActionConstraint, Clause, EntityUID, Template as Tree};
 use cedar_policy::{Effect, Policy, PolicyId, Template};
 use writ_types::{Digest, Obligations, Timestamp};
 
+use crate::baseline::{FREEZE_ID, FREEZES};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::schema::Root;
 use crate::source::Chunk;
@@ -253,6 +254,11 @@ fn identity(chunk: &Chunk<'_>, policy: &Policy) -> Result<String, Diagnostic> {
         .annotation("id")
         .ok_or_else(|| fault("the policy has no `@id`"))?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if id.starts_with(FREEZE_ID) && chunk.source.name != FREEZES {
+        let help = "write the freeze into `policies/freezes.toml`".to_owned();
+        let message = format!("ids that begin with `{FREEZE_ID}` are those of freezes");
+        return Err(chunk.at(chunk.place_of("id"), None, message, Some(help)));
+    }
     let starts_well = id
         .bytes()
         .next()

@@ -173,6 +173,8 @@ reasons! {
     ApprovalUnavailable "approval_unavailable" 503 GatewayFault Fault Retry "Approvals are not available", "The gateway cannot ask for approvals at the moment.";
     /// The call may be repeated after a time that a policy sets; nobody needs to do anything meanwhile.
     Deferred "deferred" 403 Policy NotYet Wait "Deferred by policy", "A policy makes this call wait. Repeat the very same call when the time has passed.";
+    /// Nothing is changed and nothing leaves for a time that was set beforehand.
+    Frozen "frozen" 403 Policy NotYet Wait "Frozen for a while", "Nothing is changed for now. Do not try another way; repeat the call later or report back.";
     /// A policy asks for something that cannot be done for this operation, such as leaving out a member of a response that is streamed.
     ObligationUnmet "obligation_unmet" 403 Policy Never AskOwner "An obligation cannot be met", "A policy allows this call only with changes to its response that cannot be made here. Ask the owner.";
     /// A policy could not be evaluated; whatever it is, it is not a yes.

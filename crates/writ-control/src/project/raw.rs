@@ -107,6 +107,8 @@ pub(super) struct RawAgent {
     pub(super) mode: Spanned<String>,
     #[serde(default)]
     pub(super) groups: Vec<String>,
+    #[serde(default)]
+    pub(super) packs: Vec<Spanned<String>>,
     pub(super) purposes: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) selectors: Vec<Spanned<String>>,
@@ -121,6 +123,33 @@ pub(super) struct RawAgent {
 pub(super) struct RawFederation {
     pub(super) issuer: Spanned<String>,
     pub(super) claims: BTreeMap<Spanned<String>, String>,
+}
+
+/// `policies/packs.toml`: the packs that every agent has.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPacks {
+    pub(super) packs: Vec<Spanned<String>>,
+}
+
+/// `policies/freezes.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFreezes {
+    #[serde(default)]
+    pub(super) freeze: Vec<Spanned<RawFreeze>>,
+}
+
+/// One time in which nothing is changed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFreeze {
+    pub(super) name: String,
+    pub(super) reason: String,
+    pub(super) from: Spanned<String>,
+    pub(super) until: Spanned<String>,
+    #[serde(default)]
+    pub(super) apis: Vec<Spanned<String>>,
 }
 
 fn yes() -> bool {

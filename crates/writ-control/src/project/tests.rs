@@ -154,3 +154,88 @@ fn an_overlay_stands_beside_its_registration_and_says_something() {
         );
     }
 }
+
+#[test]
+fn packs_are_chosen_for_one_agent_or_for_all() {
+    let groups = |changed: &[(&str, &str)]| -> Vec<String> {
+        let project = read(changed).unwrap();
+        let agent = project.agents.values().next().unwrap();
+        agent.groups.iter().cloned().collect()
+    };
+    let own = format!("groups = [\"infra\"]\npacks = [\"read-only\"]\n{AGENT}");
+    let all = ("policies/packs.toml", "packs = [\"autonomous\"]\n");
+    assert_eq!(
+        groups(&[("agents/bot.toml", &own)]),
+        ["infra", "pack:read-only"]
+    );
+    assert_eq!(groups(&[all]), ["pack:autonomous"]);
+    assert_eq!(
+        groups(&[all, ("agents/bot.toml", &own)]),
+        ["infra", "pack:autonomous", "pack:read-only"]
+    );
+    let fault = |changed: &[(&str, &str)]| read(changed).unwrap_err().join("\n");
+    let unknown = format!("{AGENT}packs = [\"reed-only\"]\n");
+    let unknown = fault(&[("agents/bot.toml", &unknown)]);
+    assert!(
+        unknown.contains(
+            "agents/bot.toml:5: there is no pack `reed-only`: copilot, autonomous, read-only"
+        ),
+        "{unknown}"
+    );
+    let forged = format!("{AGENT}groups = [\"pack:read-only\"]\n");
+    let forged = fault(&[("agents/bot.toml", &forged)]);
+    assert!(forged.contains("is no group of yours"), "{forged}");
+    let unknown = fault(&[("policies/packs.toml", "packs = [\"x\"]\n")]);
+    assert!(
+        unknown.contains("policies/packs.toml:1: there is no pack `x`"),
+        "{unknown}"
+    );
+}
+
+#[test]
+fn a_freeze_becomes_rules_with_a_begin_and_an_end() {
+    let freeze = |text: &str| read(&[("policies/freezes.toml", text)]);
+    let sound = "[[freeze]]\nname = \"year-end\"\nreason = \"books are closed\"\nfrom = \"2026-12-24T18:00:00Z\"\nuntil = \"2027-01-02T06:00:00Z\"\napis = [\"dns\"]\n";
+    let project = freeze(sound).unwrap();
+    let rules = project.policies.last().unwrap();
+    assert_eq!(rules.name, "freezes.cedar");
+    for part in [
+        "freeze.year-end.dns",
+        "2026-12-24T18:00:00.000Z",
+        "2027-01-02T06:00:00.000Z",
+        "books are closed",
+    ] {
+        assert!(rules.text.contains(part), "{part}\n{}", rules.text);
+    }
+    for (from, to, said) in [
+        (
+            "2026-12-24T18:00:00Z",
+            "tomorrow",
+            "policies/freezes.toml:4: an instant is written",
+        ),
+        (
+            "2027-01-02T06:00:00Z",
+            "2026-12-24T18:00:00Z",
+            "policies/freezes.toml:1: a freeze ends after it begins",
+        ),
+        (
+            "\"dns\"",
+            "\"crm\"",
+            "policies/freezes.toml:1: there is no API `crm`",
+        ),
+        (
+            "year-end",
+            "Year End",
+            "policies/freezes.toml:1: a freeze's name",
+        ),
+        (
+            "books are closed",
+            "",
+            "policies/freezes.toml:1: a freeze's reason",
+        ),
+        ("reason", "why", "unknown field `why`"),
+    ] {
+        let faults = freeze(&sound.replace(from, to)).unwrap_err().join("\n");
+        assert!(faults.contains(said), "{said}\n{faults}");
+    }
+}

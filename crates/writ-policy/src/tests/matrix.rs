@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use writ_types::{Attr, Budget, Label};
 
 use super::fixture::{Call, NOW, attrs, bank, dns, patch, source, transfer};
-use crate::{Pdp, baseline};
+use crate::{Pack, Pdp, baseline};
 
 /// What an owner of a name server may add.
 const TEAM: &str = include_str!("../../testdata/acme.cedar");
@@ -92,6 +92,10 @@ fn columns() -> Vec<Column> {
         call.agent.enabled = false;
         call
     }
+    fn packed(mut call: Call, pack: Pack) -> Call {
+        call.agent.groups.insert(pack.group());
+        call
+    }
     fn stranger(mut call: Call) -> Call {
         call.agent.groups.clear();
         call
@@ -100,6 +104,11 @@ fn columns() -> Vec<Column> {
         ("copilot", |call| call),
         ("autonomous", |call| small(call.autonomous())),
         ("autonomous+budget", Call::autonomous),
+        ("+copilot", |call| packed(call, Pack::Copilot)),
+        ("+autonomous", |call| {
+            packed(call.autonomous(), Pack::Autonomous)
+        }),
+        ("+read-only", |call| packed(call, Pack::ReadOnly)),
         ("not in infra", stranger),
         ("not declared", undeclared),
         ("disabled", disabled),
@@ -108,9 +117,14 @@ fn columns() -> Vec<Column> {
 
 #[test]
 fn the_matrix_is_as_agreed() {
-    let pdp = Pdp::compile(&[dns(), bank()], &[baseline(), source(TEAM)], NOW).unwrap();
+    let packs = Pack::ALL.map(Pack::source);
+    let sources: Vec<_> = [baseline(), source(TEAM)]
+        .into_iter()
+        .chain(packs)
+        .collect();
+    let pdp = Pdp::compile(&[dns(), bank()], &sources, NOW).unwrap();
     let mut table = String::from(
-        "# Who may do what: baseline.cedar and testdata/acme.cedar. A change here is a change in who may do what.\n",
+        "# Who may do what: the shipped policies and testdata/acme.cedar. A change here is a change in who may do what.\n",
     );
     write!(table, "{:<44}", "call").unwrap();
     for (column, _) in columns() {

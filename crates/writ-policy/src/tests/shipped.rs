@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use writ_types::{Attr, Budget, Mode, ReasonCode};
 
 use super::fixture::{Call, NOW, action, attrs, bank, dns, patch, transfer};
-use crate::{InputView, Pdp, baseline, decide};
+use crate::{FREEZES, Freeze, FreezeError, InputView, Pack, Pdp, PolicySource, baseline, decide};
 
 fn pdp() -> Pdp {
     Pdp::compile(&[dns(), bank()], &[baseline()], NOW).unwrap()
@@ -38,7 +38,8 @@ fn the_baseline_loads_for_any_set_of_apis() {
                 "core.write",
                 "core.delete",
                 "core.irreversible",
-                "core.extra"
+                "core.extra",
+                "core.flow"
             ]
         );
     }
@@ -127,4 +128,198 @@ fn a_write_with_unknown_members_is_refused() {
     let mut read = Call::of("bank:account", attrs(&[]));
     read.extra.insert("/query/x".to_owned());
     assert_eq!(read.word(&pdp()), "allow");
+}
+
+fn packed() -> Pdp {
+    let sources: Vec<PolicySource> = std::iter::once(baseline())
+        .chain(Pack::ALL.map(Pack::source))
+        .collect();
+    let pdp = Pdp::compile(&[dns(), bank()], &sources, NOW).unwrap();
+    assert!(pdp.notices().is_empty());
+    pdp
+}
+
+/// The call of an agent that has chosen these packs.
+fn with(packs: &[Pack], mut call: Call) -> Call {
+    call.agent
+        .groups
+        .extend(packs.iter().map(|pack| pack.group()));
+    call
+}
+
+#[test]
+fn packs_are_for_agents_that_have_chosen_them_and_load_for_any_set_of_apis() {
+    for apis in [vec![], vec![dns()], vec![dns(), bank()]] {
+        for pack in Pack::ALL {
+            let pdp = Pdp::compile(&apis, &[baseline(), pack.source()], NOW).unwrap();
+            assert!(pdp.notices().is_empty());
+            assert_eq!(Pack::named(pack.as_str()), Some(pack));
+            let text = pack.source().text;
+            assert_eq!(
+                text.matches("\n@id(").count(),
+                text.matches("\n@doc(").count()
+            );
+            let scoped = format!("principal in Writ::AgentGroup::\"{}\"", pack.group());
+            assert_eq!(
+                text.matches("forbid (").count(),
+                text.matches(&scoped).count()
+            );
+            assert!(!text.contains("permit"), "a pack only narrows");
+        }
+    }
+    assert_eq!(Pack::named("none"), None);
+}
+
+#[test]
+fn what_each_pack_says() {
+    use Pack::{Autonomous, Copilot, ReadOnly};
+    let pdp = packed();
+    let read = || Call::of("bank:account", attrs(&[]));
+    let write = || Call::of("dns:patchZone", patch("a.", "b.", "TXT"));
+    let send = || Call::of("bank:transfer", transfer(5, "bob"));
+    let unreviewed = || Call::of("dns:GET:/servers/{id}", attrs(&[]));
+    let tainted = |mut call: Call| {
+        call.facts.labels.insert("untrusted".parse().unwrap());
+        call
+    };
+    let often = |mut call: Call, times: u64| {
+        call.facts.this_operation = times;
+        call.facts.spent.writes = times;
+        call
+    };
+    for (packs, call, word) in [
+        (&[][..], send(), "allow"),
+        (&[Copilot], read(), "allow"),
+        (&[Copilot], write(), "allow"),
+        (&[Copilot], often(write(), 20), "allow"),
+        (&[Copilot], often(write(), 21), "approval_required"),
+        (&[Copilot], send(), "approval_required"),
+        (&[Copilot], delete(), "approval_required"),
+        (&[Copilot], unreviewed(), "approval_required"),
+        (&[Autonomous], send(), "allow"),
+        (&[Autonomous], tainted(send()), "approval_required"),
+        (&[Autonomous], tainted(write()), "allow"),
+        (&[Autonomous], delete(), "approval_required"),
+        (&[Autonomous], unreviewed(), "approval_required"),
+        (&[Autonomous], often(read(), 50), "allow"),
+        (&[Autonomous], often(read(), 51), "approval_required"),
+        (&[ReadOnly], read(), "allow"),
+        (&[ReadOnly], write(), "forbidden"),
+        (&[ReadOnly], send(), "forbidden"),
+        (&[ReadOnly], unreviewed(), "forbidden"),
+        (&[Copilot, ReadOnly], delete(), "forbidden"),
+    ] {
+        let action = call.action.to_string();
+        assert_eq!(with(packs, call).word(&pdp), word, "{packs:?} {action}");
+    }
+    // A pack asks whom it says it asks.
+    let needs = with(&[Copilot], send())
+        .decide(&pdp)
+        .unwrap_err()
+        .needs
+        .unwrap();
+    assert_eq!(needs.roles, ["requester".to_owned()].into());
+    let needs = with(&[Autonomous], delete())
+        .decide(&pdp)
+        .unwrap_err()
+        .needs
+        .unwrap();
+    assert_eq!(needs.roles, ["operator".to_owned()].into());
+}
+
+#[test]
+fn what_strangers_and_confidants_said_does_not_leave_together_without_a_person() {
+    let labelled = |labels: &[&str]| {
+        let mut call = Call::of("bank:transfer", transfer(5, "bob"));
+        call.facts.labels = labels.iter().map(|label| label.parse().unwrap()).collect();
+        call.word(&pdp())
+    };
+    for (labels, word) in [
+        (&[][..], "allow"),
+        (&["untrusted"], "allow"),
+        (&["pii"], "allow"),
+        (&["untrusted", "pii"], "approval_required"),
+        (&["untrusted", "confidential"], "approval_required"),
+        (&["secret", "untrusted"], "approval_required"),
+        (&["untrusted", "public"], "allow"),
+    ] {
+        assert_eq!(labelled(labels), word, "{labels:?}");
+    }
+    let mut note = Call::of("bank:note", attrs(&[]));
+    note.facts.labels = ["untrusted".parse().unwrap(), "pii".parse().unwrap()].into();
+    assert_eq!(
+        note.word(&pdp()),
+        "allow",
+        "what stays inside may be written down"
+    );
+}
+
+#[test]
+fn a_freeze_has_a_begin_and_an_end() {
+    let second = std::time::Duration::from_secs(1);
+    let mut freeze = Freeze {
+        name: "year-end".to_owned(),
+        reason: "books are closed".to_owned(),
+        from: NOW,
+        until: NOW.plus(second * 60),
+        apis: BTreeSet::new(),
+    };
+    let compiled = |freeze: &Freeze| {
+        let source = PolicySource {
+            name: FREEZES.to_owned(),
+            text: freeze.rules().unwrap(),
+        };
+        Pdp::compile(&[dns(), bank()], &[baseline(), source], NOW).unwrap()
+    };
+    let at = |pdp: &Pdp, name: &str, input: Attr, now| {
+        let mut call = Call::of(name, input);
+        call.facts.now = now;
+        call.word(pdp)
+    };
+    let all = compiled(&freeze);
+    let write = || patch("a.", "b.", "TXT");
+    let before = NOW.minus(std::time::Duration::from_millis(1));
+    let last = freeze.until.minus(std::time::Duration::from_millis(1));
+    for (now, word) in [
+        (before, "allow"),
+        (NOW, "frozen"),
+        (last, "frozen"),
+        (freeze.until, "allow"),
+    ] {
+        assert_eq!(at(&all, "dns:patchZone", write(), now), word);
+    }
+    assert_eq!(
+        at(&all, "bank:account", attrs(&[]), NOW),
+        "allow",
+        "reads go on"
+    );
+    assert_eq!(at(&all, "bank:transfer", transfer(5, "bob"), NOW), "frozen");
+    // A plain forbid beside it is a plain forbid.
+    let mut extra = Call::of("bank:transfer", transfer(5, "bob"));
+    extra.extra.insert("/body/x".to_owned());
+    assert_eq!(extra.word(&all), "forbidden");
+    freeze.apis = BTreeSet::from(["bank".parse().unwrap()]);
+    let one = compiled(&freeze);
+    assert_eq!(at(&one, "dns:patchZone", write(), NOW), "allow");
+    assert_eq!(at(&one, "bank:transfer", transfer(5, "bob"), NOW), "frozen");
+    let with = |change: &dyn Fn(&mut Freeze)| {
+        let mut other = freeze.clone();
+        change(&mut other);
+        other.rules().unwrap_err()
+    };
+    assert_eq!(
+        with(&|freeze| freeze.until = freeze.from),
+        FreezeError::Order
+    );
+    assert_eq!(
+        with(&|freeze| freeze.name = "a\"b".to_owned()),
+        FreezeError::Name
+    );
+    assert_eq!(
+        with(&|freeze| freeze.reason = "a\") permit(".to_owned()),
+        FreezeError::Reason
+    );
+    let taken =
+        super::fixture::findings(r#"@id("freeze.mine") forbid(principal, action, resource);"#);
+    assert!(taken.contains("policies/freezes.toml"), "{taken}");
 }
