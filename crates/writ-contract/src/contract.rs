@@ -113,6 +113,7 @@ impl Contract {
         };
         let pinned = tool_list::convert(&mut value, &mut sink);
         overlay::strip(&mut value, &mut sink);
+        document::inline(&mut value);
         if let Some(text) = &reviews.overlay
             && let Err(faults) = overlay::overlay(text, &mut value)
         {

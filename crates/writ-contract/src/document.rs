@@ -110,5 +110,84 @@ pub(crate) fn follow<'d>(
     Err(ReferenceFault::Circle)
 }
 
+/// Most values that inlining copies.
+const MOST_COPIED: usize = 500_000;
+
+/// Puts path items and operations where references to them stand, so that every operation stands under `paths` and what is
+/// said of it says it of this one alone. A reference that leads nowhere stays, and so does one too much.
+pub(crate) fn inline(document: &mut Value) {
+    let mut changes = Vec::new();
+    let mut copied = 0usize;
+    let root = Pointer::root().child("paths");
+    let paths = document.member("paths").and_then(Value::as_object);
+    for (path, item) in paths.into_iter().flatten() {
+        let pointer = root.child(path);
+        let mut whole = resolved(document, item, &pointer, &mut copied);
+        let methods: Vec<String> = whole
+            .as_ref()
+            .unwrap_or(item)
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, value)| {
+                crate::reader::is_method(name) && value.member("$ref").is_some()
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in methods {
+            let value = whole.as_ref().unwrap_or(item).member(&name);
+            let place = pointer.child(&name);
+            let found = value.and_then(|value| resolved(document, value, &place, &mut copied));
+            if let (Some(found), Value::Object(members)) =
+                (found, whole.get_or_insert_with(|| item.clone()))
+            {
+                members.insert(name, found);
+            }
+        }
+        changes.extend(whole.map(|whole| (path.clone(), whole)));
+    }
+    if let Value::Object(members) = document
+        && let Some(Value::Object(paths)) = members.get_mut("paths")
+    {
+        paths.extend(changes);
+    }
+}
+
+/// How many values a value holds, itself included.
+pub(crate) fn count(value: &Value) -> usize {
+    let mut count = 0usize;
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        count = count.saturating_add(1);
+        match value {
+            Value::Object(members) => open.extend(members.values()),
+            Value::Array(items) => open.extend(items),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    count
+}
+
+/// What a reference means, with what stands beside it; none if it is no reference, or leads nowhere.
+fn resolved(
+    document: &Value,
+    value: &Value,
+    pointer: &Pointer,
+    copied: &mut usize,
+) -> Option<Value> {
+    value.member("$ref")?;
+    let (target, _) = follow(document, value, pointer).ok()?;
+    *copied = copied.saturating_add(count(target));
+    if *copied > MOST_COPIED {
+        return None;
+    }
+    let mut whole = target.clone();
+    if let (Value::Object(members), Some(beside)) = (&mut whole, value.as_object()) {
+        let beside = beside.iter().filter(|(name, _)| *name != "$ref");
+        members.extend(beside.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    Some(whole)
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,14 @@
 //! A contract: what an API's document says may be called, and how a call is read.
 //!
-//! OpenAPI 3.0, 3.1 (3.2 is read as 3.1) and Swagger 2.0, as JSON or YAML, become operations, a router and strict
-//! typed input; so does the list of an MCP server's tools. No I/O: the document is bytes, and a reference out of it is a diagnostic, never a fetch.
+//! OpenAPI 3.0, 3.1 and 3.2 and Swagger 2.0, as JSON or YAML, become operations, a router and strict typed input; so
+//! does the list of an MCP server's tools. No I/O: the document is bytes, and a reference out of it is a diagnostic, never a fetch; [`Bundler`] makes one document of many files.
+//! What an owner says of an API stands in an overlay (`overlay`); [`propose`] writes a first one.
 //!
 //! The way of a document: `document` (bytes to values) → `reader` (values to operations) → `schema` (schemas to
 //! one arena) → `router`. The way of a call: [`Contract::resolve`] → [`Operation::parse`] (`parse`) →
-//! [`Operation::project`] (`view`). An MCP tool call joins it at the beginning: [`Contract::read_tool_call`] (`tool`).
+//! [`Operation::project`] (`view`); of its answer: [`Operation::check_response`] (`response`). An MCP tool call joins it at the beginning: [`Contract::read_tool_call`] (`tool`).
 
+mod bundle;
 mod contract;
 mod diagnostic;
 pub mod diff;
@@ -23,14 +25,17 @@ mod operation;
 mod outline;
 mod overlay;
 mod parse;
+mod propose;
 mod reader;
 mod response;
 mod router;
 mod schema;
+mod shipped;
 mod tool;
 mod tool_list;
 mod view;
 
+pub use bundle::{Bundle, Bundler};
 pub use contract::{Contract, Refused, Review, Reviews};
 pub use diagnostic::{Diagnostic, DiagnosticSource, Severity};
 pub use fault::{Fault, FaultKind};
@@ -38,9 +43,11 @@ pub use field::{AuditMode, FieldMark};
 pub use marks::{Marked, SourceValue};
 pub use media::{MediaKind, UnsupportedMedia};
 pub use operation::{BodyKind, Operation, Parsed, RawCall};
+pub use propose::propose;
 pub use reader::Handling;
 pub use response::CheckedResponse;
 pub use router::{Route, RouteError};
+pub use shipped::{SHIPPED, Shipped};
 pub use tool::ToolCall;
 pub use tool_list::PinnedTool;
 pub use view::{Coverage, Unrepresentable, Visibility};

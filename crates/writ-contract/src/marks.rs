@@ -9,9 +9,9 @@ use crate::operation::{Operation, ParameterPlace};
 use crate::schema::{Additional, Direction, Faults, SchemaId, Schemas, Types, fits_in, shape};
 
 /// Deepest place that is looked for.
-const DEEPEST: usize = 12;
+const DEEPEST: usize = 8;
 /// Most places of one operation.
-const MOST: usize = 5_000;
+const MOST: usize = 2_000;
 
 /// A place that is marked: `/path/id`, `/body/items/*/iban`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,12 +96,35 @@ pub(crate) fn of_response(operation: &Operation) -> Vec<Marked> {
     walk.found
 }
 
+/// The names of the members that its answers may have, lower case.
+pub(crate) fn names_of_answers(operation: &Operation) -> BTreeSet<String> {
+    let schemas = &operation.schemas;
+    let media = operation.replies.iter().flat_map(|reply| &reply.media);
+    let mut open: Vec<SchemaId> = media.filter_map(|media| media.schema).collect();
+    let (mut seen, mut names) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(id) = open.pop() {
+        if seen.len() >= MOST || !seen.insert(id) {
+            continue;
+        }
+        let schema = schemas.of(id);
+        let members = schema
+            .object
+            .iter()
+            .flat_map(|rules| rules.properties.keys());
+        names.extend(members.map(|name| name.to_ascii_lowercase()));
+        schema.children(&mut open);
+    }
+    names
+}
+
 struct Walk<'w> {
     schemas: &'w Schemas,
     care: Care,
     /// Schemas from the root to here, to notice a recursion.
     path: Vec<SchemaId>,
     found: Vec<Marked>,
+    /// How many places were looked at.
+    looked: usize,
 }
 
 impl<'w> Walk<'w> {
@@ -111,6 +134,7 @@ impl<'w> Walk<'w> {
             care,
             path: Vec::new(),
             found: Vec::new(),
+            looked: 0,
         }
     }
 
@@ -143,7 +167,8 @@ impl<'w> Walk<'w> {
             .fold(own.cloned().unwrap_or_default(), FieldMark::with);
         let shape = shape(self.schemas, ids);
         let recursive = all.iter().any(|id| self.path.contains(id));
-        let beyond = recursive || self.path.len() > MOST || self.found.len() > MOST;
+        self.looked = self.looked.saturating_add(1);
+        let beyond = recursive || self.looked > MOST;
         let deep = pointer.matches('/').count() > DEEPEST;
         // What is not taken apart may hold texts.
         let text = shape.untyped || shape.types.has(Types::STRING) || beyond || deep;
@@ -154,6 +179,14 @@ impl<'w> Walk<'w> {
         };
         self.put(pointer, mark, content);
         if beyond || deep {
+            if self.reaches_sensitive(&all) {
+                // What is marked below is not taken apart, so all of it is.
+                let mark = FieldMark {
+                    sensitive: Some(Kind::Own(UNREVIEWED.into())),
+                    ..FieldMark::default()
+                };
+                self.put(pointer, mark, Content::MayBeText);
+            }
             return;
         }
         let length = self.path.len();
@@ -177,6 +210,27 @@ impl<'w> Walk<'w> {
             self.put(&others, FieldMark::default(), Content::MayBeText);
         }
         self.path.truncate(length);
+    }
+
+    /// Whether something below is marked as sensitive.
+    fn reaches_sensitive(&self, ids: &[SchemaId]) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut open = ids.to_vec();
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            let schema = self.schemas.of(id);
+            if schema
+                .mark
+                .as_ref()
+                .is_some_and(|mark| mark.sensitive.is_some())
+            {
+                return true;
+            }
+            schema.children(&mut open);
+        }
+        false
     }
 
     /// All schemas that may apply to the same value.

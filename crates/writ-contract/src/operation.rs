@@ -39,8 +39,9 @@ pub struct Operation {
     pub(crate) pinned: Option<Box<PinnedTool>>,
     /// Made when first asked for: most operations of a large contract are never looked at.
     pub(crate) seen: OnceLock<Seen>,
-    /// The marked places of calls and of answers, made when first asked for.
-    pub(crate) marks: OnceLock<(Vec<Marked>, Vec<Marked>)>,
+    /// The marked places of calls and of answers, each made when first asked for.
+    pub(crate) marks: OnceLock<Vec<Marked>>,
+    pub(crate) response_marks: OnceLock<Vec<Marked>>,
 }
 
 /// Where a parameter stands.
@@ -303,13 +304,13 @@ impl Operation {
     /// The places of a call that are marked. Of an operation that nobody reviewed every text is sensitive.
     #[must_use]
     pub fn marks(&self) -> &[Marked] {
-        &self.all_marks().0
+        self.marks.get_or_init(|| marks::of_request(self))
     }
 
     /// The places of its answers that are marked.
     #[must_use]
     pub fn response_marks(&self) -> &[Marked] {
-        &self.all_marks().1
+        self.response_marks.get_or_init(|| marks::of_response(self))
     }
 
     /// The values in an answer that vouch for others of their kind: none unless the answer conforms and the operation is
@@ -320,11 +321,6 @@ impl Operation {
             (Some(value), Some(schema)) => marks::source_values(self, schema, value),
             _ => Vec::new(),
         }
-    }
-
-    fn all_marks(&self) -> &(Vec<Marked>, Vec<Marked>) {
-        self.marks
-            .get_or_init(|| (marks::of_request(self), marks::of_response(self)))
     }
 
     fn seen(&self) -> &Seen {

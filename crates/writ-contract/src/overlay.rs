@@ -86,6 +86,31 @@ pub(crate) fn overlay(text: &str, document: &mut Value) -> Result<(), Vec<Diagno
     Err(diagnostics)
 }
 
+/// The operations that the targets of an overlay select, as path and method. Nothing if it is not an overlay.
+pub(crate) fn operations_of(text: &str, document: &Value) -> Vec<(String, String)> {
+    let mut sink = Sink::default();
+    let value = document::read(text.as_bytes()).ok();
+    let overlay = value.and_then(|value| Overlay::read(&value, &mut sink));
+    let actions = overlay.map(|overlay| overlay.actions).unwrap_or_default();
+    let mut found = Vec::new();
+    for action in actions {
+        for place in action.target.select(document).unwrap_or_default() {
+            if vocabulary::Place::of(&place) == Some(vocabulary::Place::Operation) {
+                let mut tokens = place.tokens().skip(1);
+                let path = tokens.next().unwrap_or_default().into_owned();
+                let method = tokens.last().unwrap_or_default().into_owned();
+                found.push((path, method.to_ascii_lowercase()));
+            }
+        }
+    }
+    found
+}
+
+/// A text as a YAML scalar.
+pub(crate) fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
 impl Overlay {
     /// Reads an overlay; none, with errors, if it is not one.
     fn read(value: &Value, sink: &mut Sink) -> Option<Self> {

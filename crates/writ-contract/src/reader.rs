@@ -7,7 +7,7 @@ mod parameters;
 mod responses;
 
 pub use owner::Handling;
-pub(crate) use owner::Said;
+pub(crate) use owner::{Said, kind};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -424,6 +424,7 @@ impl Maker<'_> {
             pinned: None,
             seen: OnceLock::new(),
             marks: OnceLock::new(),
+            response_marks: OnceLock::new(),
         }
     }
 }

@@ -205,7 +205,7 @@ pub(crate) struct Schema {
 
 impl Schema {
     /// Every schema this one names.
-    fn children(&self, into: &mut Vec<SchemaId>) {
+    pub(crate) fn children(&self, into: &mut Vec<SchemaId>) {
         into.extend(self.reference.iter().chain(&self.not));
         for list in [&self.all_of, &self.any_of, &self.one_of] {
             into.extend(list);

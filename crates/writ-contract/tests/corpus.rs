@@ -2,10 +2,14 @@
 
 #[cfg(test)]
 mod corpus {
+    use std::collections::BTreeMap;
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    use writ_contract::{Contract, Parsed, RawCall, Reviews, RouteError, Severity, Visibility};
+    use writ_contract::{
+        Bundler, Contract, Parsed, RawCall, Reviews, RouteError, Severity, Shipped, Visibility,
+        propose,
+    };
     use writ_types::{ApiId, Limits, Projection};
 
     /// The shared test data; none, loudly, if it is not there and not demanded.
@@ -249,5 +253,144 @@ mod corpus {
             .resolve("GET", "/repos/octocat/hello/compare/main...topic")
             .unwrap();
         assert_eq!(route.operation().id().as_str(), "repos/compare-commits");
+    }
+
+    /// Document, and how many of its operations the overlay that ships for it reviews at least.
+    const SHIPPED_FOR: [(&str, usize); 12] = [
+        ("github/api.github.com.apisguru-1.1.4.json.zst", 130),
+        ("github/api.github.com.octokit-16.0.0.json.zst", 130),
+        ("github/api.github.com.octokit-23.0.2.json.zst", 140),
+        ("stripe/spec3.2022-04-12.json.zst", 80),
+        ("slack/slack_web_openapi_v2.json", 70),
+        ("powerdns/authoritative.served-4.7.3.yaml", 33),
+        ("powerdns/authoritative-swagger.2026-04.yaml", 40),
+        ("powerdns/authoritative.master.yaml", 40),
+        ("openai/openapi.2024-08.yaml", 50),
+        ("openai/openapi.2026-07-16.json.zst", 70),
+        ("kubernetes/swagger-v2.2025-09.json.zst", 90),
+        ("kubernetes/v3_apps.v1.json", 20),
+    ];
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "the table is what a person reads")]
+    fn the_shipped_overlays_fit_their_documents() {
+        let Some(shared) = shared() else { return };
+        let api: ApiId = "corpus".parse().unwrap();
+        for (name, least) in SHIPPED_FOR {
+            let document = read(&shared.join("specs").join(name));
+            let (contract, _) = Contract::compile(&api, &document, &Reviews::default());
+            let contract = contract.unwrap();
+            let shipped = Shipped::of_title(contract.title()).unwrap_or_else(|| panic!("{name}"));
+            let overlay = propose(&contract, &document, Some(shipped));
+            let reviews = Reviews {
+                overlay: Some(overlay),
+                ..Reviews::default()
+            };
+            let (overlaid, diagnostics) = Contract::compile(&api, &document, &reviews);
+            let overlaid = overlaid.unwrap_or_else(|| panic!("{name}: {diagnostics:?}"));
+            let reviewed = overlaid
+                .operations()
+                .filter(|operation| operation.reviewed())
+                .count();
+            let sensitive = overlaid
+                .operations()
+                .filter(|operation| operation.reviewed())
+                .filter(|operation| {
+                    operation
+                        .marks()
+                        .iter()
+                        .any(|marked| marked.mark.sensitive.is_some())
+                })
+                .count();
+            eprintln!(
+                "{name:<50} {reviewed:>4} reviewed by {}, {sensitive} of them with sensitive places",
+                shipped.name
+            );
+            assert!(reviewed >= least, "{name}: {reviewed}");
+            assert_eq!(
+                overlaid.operations().count(),
+                contract.operations().count(),
+                "{name}"
+            );
+        }
+    }
+
+    /// The path and bytes of every file of a tar archive (POSIX ustar, and GNU long names).
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "an archive of the test data, not of a stranger"
+    )]
+    fn untar(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+        let text = |bytes: &[u8]| {
+            let end = bytes
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(bytes.len());
+            String::from_utf8_lossy(&bytes[..end]).into_owned()
+        };
+        let (mut files, mut at, mut long) = (BTreeMap::new(), 0, None);
+        while at + 512 <= archive.len() && archive[at] != 0 {
+            let head = &archive[at..at + 512];
+            let size = usize::from_str_radix(text(&head[124..136]).trim(), 8).unwrap();
+            let body = &archive[at + 512..at + 512 + size];
+            let (name, prefix) = (text(&head[..100]), text(&head[345..500]));
+            let name = if prefix.is_empty() {
+                name
+            } else {
+                format!("{prefix}/{name}")
+            };
+            match head[156] {
+                b'L' => long = Some(text(body)),
+                b'0' | 0 => {
+                    files.insert(long.take().unwrap_or(name), body.to_vec());
+                }
+                _ => {}
+            }
+            at += 512 + size.div_ceil(512) * 512;
+        }
+        files
+    }
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "the figures are what a person reads")]
+    fn a_document_of_thousands_of_files_becomes_one() {
+        let Some(shared) = shared() else { return };
+        let files = untar(&read(&shared.join("specs/digitalocean/multifile.tar.zst")));
+        let root = files
+            .keys()
+            .find(|path| path.ends_with("DigitalOcean-public.v2.yaml"))
+            .unwrap();
+        let mut bundler = Bundler::new(root, &files[root]).unwrap();
+        while let Some(path) = bundler.wanted().map(str::to_owned) {
+            match files.get(&path) {
+                Some(bytes) => bundler.give(&path, bytes),
+                None => bundler.absent(&path, "it is not in the archive"),
+            }
+        }
+        let bundle = bundler.finish().unwrap();
+        let api: ApiId = "digitalocean".parse().unwrap();
+        let (contract, diagnostics) =
+            Contract::compile(&api, bundle.document.as_bytes(), &Reviews::default());
+        let contract = contract.unwrap_or_else(|| panic!("{diagnostics:?}"));
+        let loaded = contract.operations().count();
+        eprintln!(
+            "{} files of {}, {} absent, {} bytes, {loaded} operations, {} refused",
+            bundle.files,
+            files.len(),
+            bundle.absent.len(),
+            bundle.document.len(),
+            contract.refused().len()
+        );
+        for (path, why) in bundle.absent.iter().take(5) {
+            eprintln!("  {path}: {why}");
+        }
+        assert!(bundle.files > 2_000 && loaded > 600, "{loaded}");
+        for error in diagnostics
+            .iter()
+            .filter(|found| found.severity == Severity::Error)
+        {
+            eprintln!("  {error}");
+        }
+        assert_eq!(contract.refused().len(), 4);
     }
 }

@@ -7,6 +7,7 @@ use writ_types::{Pointer, Value};
 use super::vocabulary::{self, KEY, Place};
 use super::{Action, Change, Overlay};
 use crate::diagnostic::Sink;
+use crate::document::count;
 
 /// Most values that an overlay's actions put into a document: a copy of a copy doubles.
 const MOST_ADDED: usize = 500_000;
@@ -208,20 +209,6 @@ fn remove(document: &mut Value, places: Vec<Pointer>) {
             _ => {}
         }
     }
-}
-
-fn count(value: &Value) -> usize {
-    let mut count = 0usize;
-    let mut open = vec![value];
-    while let Some(value) = open.pop() {
-        count = count.saturating_add(1);
-        match value {
-            Value::Object(members) => open.extend(members.values()),
-            Value::Array(items) => open.extend(items),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-    }
-    count
 }
 
 /// Overlay 1.1 §4.4.3: objects merge, lists grow, other values are replaced; anything else does not go together.

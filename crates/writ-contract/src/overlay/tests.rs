@@ -500,3 +500,20 @@ fn an_overlay_that_doubles_ends() {
         "{found:?}"
     );
 }
+
+#[test]
+fn what_is_marked_below_a_recursion_is_not_lost() {
+    let document = r##"{"openapi":"3.0.3","paths":{"/x":{"post":{"operationId":"x","requestBody":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/Node"}}}}}}},
+      "components":{"schemas":{"Node":{"type":"object","properties":{"iban":{"type":"string"},"next":{"$ref":"#/components/schemas/Node"}}}}}}"##;
+    let overlay = "overlay: 1.0.0\ninfo: {title: t, version: '1'}\nactions:\n  - {target: \"$.paths['/x'].post\", update: {x-writ: {effect: write}}}\n  - {target: $.components.schemas.Node.properties.iban, update: {x-writ: {sensitive: iban}}}\n";
+    let reviews = Reviews {
+        overlay: Some(overlay.to_owned()),
+        ..Reviews::default()
+    };
+    let (contract, diagnostics) = Contract::compile(&api(), document.as_bytes(), &reviews);
+    let contract = contract.unwrap_or_else(|| panic!("{diagnostics:?}"));
+    assert_eq!(
+        marks(operation(&contract, "x").marks()),
+        ["/body/iban iban", "/body/next unreviewed"]
+    );
+}
