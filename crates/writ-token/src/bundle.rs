@@ -100,6 +100,17 @@ impl TrustBundle {
         }
     }
 
+    /// A bundle of authorities that are already at hand.
+    #[cfg(test)]
+    pub(crate) fn of_anchors(domain: TrustDomain, anchors: Vec<Anchor>) -> Self {
+        let nobody = Value::object([("keys", Value::Array(Vec::new()))]);
+        let bundle = Self::of_value(domain, &nobody, &KeyPins::default());
+        Self {
+            anchors,
+            ..bundle.expect("an empty bundle reads")
+        }
+    }
+
     /// The trust domain.
     #[must_use]
     pub const fn domain(&self) -> &TrustDomain {
