@@ -141,3 +141,6 @@ pub(crate) fn token_expiry(
 fn refused(description: &'static str) -> OauthError {
     OauthError::new(OauthErrorCode::InvalidAuthorizationDetails, description)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,381 @@
+//! No sequence of openings, narrowings, renewals and endings widens authority or outlives what it came from.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use writ_contract::{Contract, Reviews};
+use writ_policy::Pdp;
+use writ_task::{Ledger as _, MemoryLedger, TaskState};
+use writ_types::{
+    Agent, AgentId, Api, Asserter, Asserters, Budget, Digest, Grant, JsonLimits, Limits, Mode,
+    Purpose, Resource, RevisionId, TaskId, TaskRequest, Tenant, Timestamp, Value,
+};
+
+use super::{Granting, token_expiry};
+use crate::loaded::{Loaded, LoadedApi};
+
+const START: Timestamp = Timestamp::from_secs(1_795_000_000);
+const ACTIONS: [&str; 4] = ["desk:a", "desk:b", "desk:c", "desk:d"];
+/// What the purpose covers; the fourth action is there and is nobody's.
+const COVERED: usize = 3;
+const LONGEST_TASK: u64 = 900;
+const LONGEST_TOKEN: u64 = 120;
+
+fn contract() -> Contract {
+    let operation = |name: &str| {
+        format!(
+            r#""/{name}":{{"post":{{"operationId":"{name}","requestBody":{{"required":true,"content":{{"application/json":{{"schema":
+            {{"type":"object","required":["amount"],"properties":{{"amount":{{"type":"integer"}}}}}}}}}}}},"responses":{{"200":{{"description":"ok"}}}}}}}}"#
+        )
+    };
+    let paths = ["a", "b", "c", "d"].map(operation).join(",");
+    let document = format!(
+        r#"{{"openapi":"3.0.3","info":{{"title":"desk","version":"1"}},"paths":{{{paths}}}}}"#
+    );
+    let (contract, report) = Contract::compile(
+        &"desk".parse().unwrap(),
+        document.as_bytes(),
+        &Reviews::default(),
+    );
+    contract.unwrap_or_else(|| panic!("{report:?}"))
+}
+
+fn loaded() -> Loaded {
+    let contract = contract();
+    let actions = crate::reload::shapes(&contract);
+    let api = Api {
+        id: "desk".parse().unwrap(),
+        owner: "o@example.org".parse().unwrap(),
+        upstream: "http://127.0.0.1:1".parse().unwrap(),
+        credential: None,
+        allow_unbound_tokens: false,
+        max_token_life: Duration::from_secs(LONGEST_TOKEN),
+    };
+    let purpose = Purpose {
+        name: "work".parse().unwrap(),
+        owner: "o@example.org".parse().unwrap(),
+        description: String::new(),
+        actions: ACTIONS[..COVERED]
+            .iter()
+            .map(|action| action.parse().unwrap())
+            .collect(),
+        budget: budget(40),
+        max_task_life: Duration::from_secs(LONGEST_TASK),
+        agent_vouches: false,
+    };
+    let api = LoadedApi {
+        api,
+        contract: Arc::new(contract),
+        credential: None,
+    };
+    Loaded {
+        revision: RevisionId::new(START, [1; 10]),
+        digest: Digest::of(b"x"),
+        apis: BTreeMap::from([("desk".parse().unwrap(), api)]),
+        agents: BTreeMap::new(),
+        purposes: BTreeMap::from([(purpose.name.clone(), purpose)]),
+        pdp: Arc::new(Pdp::compile(&[actions], &[writ_policy::baseline()], START).unwrap()),
+    }
+}
+
+fn agent() -> Agent {
+    Agent {
+        id: AgentId::new(START, [2; 10]),
+        spiffe: "spiffe://writ.local/agent/a".parse().unwrap(),
+        owner: "o@example.org".parse().unwrap(),
+        groups: BTreeSet::new(),
+        mode: Mode::Autonomous,
+        purposes: BTreeSet::from(["work".parse().unwrap()]),
+        selectors: BTreeSet::new(),
+        federations: BTreeSet::new(),
+        enabled: true,
+    }
+}
+
+fn budget(calls: u64) -> Budget {
+    Budget {
+        calls,
+        ..Budget::DEFAULT
+    }
+}
+
+/// What is asked for: which actions, the largest amount (none: any), calls, and seconds.
+#[derive(Debug, Clone)]
+struct Wish {
+    actions: BTreeSet<usize>,
+    amount: Option<u32>,
+    calls: u64,
+    life: u64,
+}
+
+impl Wish {
+    fn request(&self) -> TaskRequest {
+        let list = |items: Vec<String>| items.join(",");
+        let actions = self
+            .actions
+            .iter()
+            .map(|place| format!("\"{}\"", ACTIONS[*place]));
+        let bound = |place: &usize| {
+            let amount = self.amount?;
+            Some(format!(
+                "\"{}\":{{\"/body/amount\":{{\"max\":\"{amount}\"}}}}",
+                ACTIONS[*place]
+            ))
+        };
+        let bounds = self.actions.iter().filter_map(bound).collect();
+        let text = format!(
+            r#"[{{"type":"writ_task","purpose":"work","actions":[{}],"bounds":{{{}}},"budget":{{"calls":{}}},"expires_in":{}}}]"#,
+            list(actions.collect()),
+            list(bounds),
+            self.calls,
+            self.life
+        );
+        TaskRequest::parse(&Value::parse(text.as_bytes(), &JsonLimits::REQUEST).unwrap()).unwrap()
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Open(Wish),
+    Narrow(usize, Wish),
+    /// A token for a task, by a proof that holds for so many seconds.
+    Token(usize, u64),
+    Close(usize),
+    Wait(u64),
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let actions = prop::collection::btree_set(0..ACTIONS.len(), 1..=ACTIONS.len());
+    let amounts = prop::sample::select(vec![9_u32, 10, 11]);
+    let amount = prop::option::of(amounts);
+    (actions, amount, 1..60_u64, 1..1200_u64).prop_map(|(actions, amount, calls, life)| Wish {
+        actions,
+        amount,
+        calls,
+        life,
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => wish().prop_map(Step::Open),
+        6 => (0..8_usize, wish()).prop_map(|(place, wish)| Step::Narrow(place, wish)),
+        4 => (0..8_usize, 0..600_u64).prop_map(|(place, until)| Step::Token(place, until)),
+        1 => (0..8_usize).prop_map(Step::Close),
+        1 => (1..400_u64).prop_map(Step::Wait),
+    ]
+}
+
+/// A task as it was granted, with what was asked, so that what it holds is judged without the code under test.
+#[derive(Clone)]
+struct Known {
+    grant: Arc<Grant>,
+    wish: Wish,
+    parent: Option<usize>,
+    closed: bool,
+}
+
+struct World<'a> {
+    loaded: &'a Loaded,
+    agent: Agent,
+    tenant: Tenant,
+    ledger: MemoryLedger,
+    tasks: Vec<Known>,
+    now: Timestamp,
+    made: u8,
+    /// How many tasks were narrowed and how many tokens given, over all sequences.
+    done: &'a Cell<(u64, u64)>,
+}
+
+/// The ledger of one process answers at once.
+fn at_once<T>(answer: impl Future<Output = T>) -> T {
+    let mut answer = std::pin::pin!(answer);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match answer.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(answer) => answer,
+        std::task::Poll::Pending => panic!("the ledger waits"),
+    }
+}
+
+impl World<'_> {
+    fn open(&mut self, parent: Option<usize>, wish: Wish) {
+        let status = parent.map(|place| {
+            let task = self.tasks[place].grant.task;
+            at_once(self.ledger.status(&self.tenant, task, self.now))
+        });
+        // As the endpoint does: a task is narrowed only while it lives.
+        let status = match status {
+            Some(status) => match status.filter(|status| status.state == TaskState::Live) {
+                None => return,
+                live => live,
+            },
+            None => None,
+        };
+        self.made = self.made.wrapping_add(1);
+        let granting = Granting {
+            loaded: self.loaded,
+            tenant: &self.tenant,
+            agent: &self.agent,
+            requester: None,
+            resource: &Resource::All,
+            parent: status.as_ref().map(|status| (&*status.grant, status.left)),
+            task: TaskId::new(self.now, [self.made; 10]),
+            asserter: Asserter::Agent,
+            prompt: None,
+            now: self.now,
+        };
+        let Ok(grant) = granting.narrow(&wish.request()) else {
+            return;
+        };
+        if let Ok(grant) = at_once(self.ledger.open(grant, self.now)) {
+            let (narrowed, tokens) = self.done.get();
+            self.done
+                .set((narrowed.saturating_add(u64::from(parent.is_some())), tokens));
+            let closed = false;
+            self.tasks.push(Known {
+                grant,
+                wish,
+                parent,
+                closed,
+            });
+        }
+    }
+
+    /// A task and everything above it.
+    fn lineage(&self, place: usize) -> impl Iterator<Item = &Known> {
+        let parent = |known: &&Known| known.parent.map(|place| &self.tasks[place]);
+        std::iter::successors(self.tasks.get(place), parent)
+    }
+
+    /// Whether the task, and everything above it, is neither closed nor over: without asking the ledger.
+    fn lives(&self, place: usize) -> bool {
+        self.lineage(place)
+            .all(|known| !known.closed && self.now < known.grant.deadline)
+    }
+
+    fn is_live(&self, place: usize) -> bool {
+        let task = self.tasks[place].grant.task;
+        let status = at_once(self.ledger.status(&self.tenant, task, self.now));
+        status.is_some_and(|status| status.state == TaskState::Live)
+    }
+
+    /// When a token would end, if one were given.
+    fn token(&self, place: usize, until: Timestamp) -> Option<Timestamp> {
+        let grant = &self.tasks[place].grant;
+        let expires = token_expiry(self.loaded, grant, &Resource::All, self.now).min(until);
+        (self.is_live(place) && expires.secs_since_epoch() > self.now.secs_since_epoch())
+            .then_some(expires)
+    }
+
+    fn holds(&self) {
+        for (place, known) in self.tasks.iter().enumerate() {
+            let grant = &known.grant;
+            assert_eq!(
+                self.is_live(place),
+                self.lives(place),
+                "a child dies with its parent"
+            );
+            let covered = ACTIONS[..COVERED]
+                .iter()
+                .map(|action| action.parse().unwrap());
+            assert!(
+                grant.actions.is_subset(&covered.collect()),
+                "the purpose covers it"
+            );
+            assert!(grant.budget.calls <= known.wish.calls.min(40));
+            assert!(grant.deadline <= grant.opened.plus(Duration::from_secs(LONGEST_TASK)));
+            assert_eq!(
+                grant.asserters,
+                Asserters::default(),
+                "the agent vouches for nothing"
+            );
+            let Some(parent) = known.parent.map(|place| &self.tasks[place]) else {
+                continue;
+            };
+            assert!(
+                grant.actions.is_subset(&parent.grant.actions),
+                "actions shrink"
+            );
+            let most = |known: &Known| known.wish.amount.map_or(u64::MAX, u64::from);
+            assert!(most(known) <= most(parent), "bounds shrink");
+            assert!(
+                grant.budget.calls <= parent.grant.budget.calls,
+                "budgets shrink"
+            );
+            assert!(grant.deadline <= parent.grant.deadline, "deadlines shrink");
+            assert_eq!(
+                (grant.agent, grant.mode),
+                (parent.grant.agent, parent.grant.mode)
+            );
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        let place = |tasks: &[Known], wanted: usize| wanted.checked_rem(tasks.len());
+        match step {
+            Step::Open(wish) => self.open(None, wish),
+            Step::Narrow(wanted, wish) => {
+                if let Some(parent) = place(&self.tasks, wanted) {
+                    self.open(Some(parent), wish);
+                }
+            }
+            Step::Token(wanted, seconds) => {
+                let until = self.now.plus(Duration::from_secs(seconds));
+                let Some(place) = place(&self.tasks, wanted) else {
+                    return;
+                };
+                if let Some(expires) = self.token(place, until) {
+                    let (narrowed, tokens) = self.done.get();
+                    self.done.set((narrowed, tokens.saturating_add(1)));
+                    assert!(self.lives(place), "a token of a task that has ended");
+                    assert!(expires <= until, "a token outlives what proved its agent");
+                    assert!(expires <= self.now.plus(Duration::from_secs(LONGEST_TOKEN)));
+                    let above = self
+                        .lineage(place)
+                        .all(|known| expires <= known.grant.deadline);
+                    assert!(above, "a token outlives a task above its own");
+                }
+            }
+            Step::Close(wanted) => {
+                if let Some(place) = place(&self.tasks, wanted) {
+                    let task = self.tasks[place].grant.task;
+                    drop(at_once(self.ledger.close(&self.tenant, task)));
+                    self.tasks[place].closed = true;
+                }
+            }
+            Step::Wait(seconds) => self.now = self.now.plus(Duration::from_secs(seconds)),
+        }
+        self.holds();
+    }
+}
+
+#[test]
+fn authority_only_shrinks_whatever_is_done() {
+    let (loaded, done) = (loaded(), Cell::default());
+    let config = ProptestConfig {
+        cases: 10_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(first in wish(), steps in prop::collection::vec(step(), 1..12))| {
+        let mut world = World {
+            loaded: &loaded,
+            agent: agent(),
+            tenant: Tenant::default_tenant(),
+            ledger: MemoryLedger::new(&Limits::default()),
+            tasks: Vec::new(),
+            now: START,
+            made: 0,
+            done: &done,
+        };
+        world.step(Step::Open(first));
+        for step in steps {
+            world.step(step);
+        }
+    });
+    let (narrowed, tokens) = done.get();
+    assert!(narrowed > 3_000 && tokens > 10_000, "{narrowed} {tokens}");
+}
