@@ -101,6 +101,9 @@ impl Surroundings {
         if let Some(clients) = &self.clients {
             command.env("WRIT_TEST_CLIENTS_DIR", clients);
         }
+        if self.ci {
+            command.env("WRIT_REQUIRE_SOLVER", "1");
+        }
         if let Some(shared) = &self.shared {
             command.env("WRIT_SHARED", shared);
             if self.ci {

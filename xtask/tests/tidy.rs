@@ -119,7 +119,7 @@ fn heavy_libraries_have_one_owner() {
     let workspace = Workspace::load();
     let mut found = Vec::new();
     for (library, owners) in [
-        ("cedar-policy", &["writ-policy"][..]),
+        ("cedar-policy", &["writ-policy", "writ-prove"][..]),
         ("cedar-policy-core", &[]),
         ("cedar-policy-symcc", &["writ-prove"]),
         ("sqlx", &["writ-store"]),
@@ -136,6 +136,20 @@ fn heavy_libraries_have_one_owner() {
     none(
         &found,
         "a third-party type never appears in another crate's signature; ask its owner for a function:",
+    );
+}
+
+#[test]
+fn the_prover_is_a_program_of_its_own() {
+    let mut found = Vec::new();
+    for name in ["cedar-policy-symcc", "writ-prove"] {
+        if tree(&["--package", "writ"], "normal,build,dev").contains(name) {
+            found.push(format!("writ brings {name}"));
+        }
+    }
+    none(
+        &found,
+        "who builds the gateway does not build a symbolic compiler; `writ plan` runs the prover where it is installed:",
     );
 }
 

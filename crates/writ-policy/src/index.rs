@@ -51,6 +51,11 @@ impl Facts {
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.0.contains(name)
     }
+
+    /// Adds what others look at.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.0.extend(&other.0);
+    }
 }
 
 /// One action, ready to be decided.

@@ -1,6 +1,6 @@
 //! The policy decision point: policies in Cedar, compiled against the APIs' contracts, decided per call.
 //!
-//! This is the only crate that names Cedar. It does no I/O and reads no clock: contracts come as plain attribute types,
+//! Beside the prover this is the only crate that names Cedar. It does no I/O and reads no clock: contracts come as plain attribute types,
 //! policies as text, time as a [`writ_types::Timestamp`].
 //!
 //! What holds:
@@ -23,6 +23,8 @@
 //! | `index`, `pdp` | the compiled bundle |
 //! | `entities`, `context`, `decide`, `stack` | one call |
 //! | `explain` | why |
+//! | `survey` | what is fixed before a call, for comparing two bundles |
+//! | `proof` | what the prover reads of two bundles |
 
 mod annotation;
 mod baseline;
@@ -35,12 +37,14 @@ mod index;
 mod lint;
 mod pdp;
 mod projected;
+mod proof;
 mod rule;
 mod schema;
 mod scope;
 mod source;
 mod stack;
 mod suggest;
+mod survey;
 mod validate;
 mod vocabulary;
 mod walk;
@@ -54,6 +58,8 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use entities::Prepared;
 pub use explain::{Explanation, RuleOutcome, Step};
 pub use pdp::{Coverage, Pdp};
+pub use proof::{ProofCase, ProofRule, Unprovable};
 pub use rule::RuleEffect;
 pub use schema::{ActionShape, ApiActions};
 pub use source::PolicySource;
+pub use survey::{Holds, Part, Standing, Survey};

@@ -192,6 +192,11 @@ impl Pdp {
             .collect()
     }
 
+    /// All rules.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &Known> {
+        self.rules.iter().map(|rule| &**rule)
+    }
+
     pub(crate) const fn names(&self) -> &CoreNames {
         &self.names
     }

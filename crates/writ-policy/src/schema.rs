@@ -175,6 +175,16 @@ pub(crate) fn of_one(
     attributes: BTreeMap<String, AttrField>,
     facts: &Facts,
 ) -> Result<Schema, String> {
+    Schema::from_json_value(json_of_one(operation, attributes, facts))
+        .map_err(|error| error.to_string())
+}
+
+/// The same in Cedar's JSON form.
+pub(crate) fn json_of_one(
+    operation: &Operation,
+    attributes: BTreeMap<String, AttrField>,
+    facts: &Facts,
+) -> Value {
     let narrowed = Operation {
         action: operation.action.clone(),
         effects: operation.effects,
@@ -182,8 +192,7 @@ pub(crate) fn of_one(
         uid: operation.uid.clone(),
     };
     let wanted = |name: &str| facts.wants(name);
-    let json = fragment(&operation.action.api, &[&narrowed], wanted);
-    Schema::from_json_value(json).map_err(|error| error.to_string())
+    fragment(&operation.action.api, &[&narrowed], wanted)
 }
 
 /// The record of parts, checked.

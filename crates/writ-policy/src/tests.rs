@@ -11,3 +11,4 @@ mod matrix;
 mod properties;
 mod shipped;
 mod softened;
+mod survey;

@@ -28,6 +28,16 @@ pub(crate) fn reads(tree: &Template, conditions: &[&Expr]) -> Reads {
     reads
 }
 
+/// What one condition reads.
+pub(crate) fn of_condition(condition: &Expr) -> Reads {
+    let mut reads = Reads::default();
+    let mut open = vec![condition];
+    while let Some(expr) = open.pop() {
+        step(expr, &mut open, &mut reads);
+    }
+    reads
+}
+
 fn scope_entities(tree: &Template) -> impl Iterator<Item = EntityUID> {
     let principal = match &tree.principal {
         PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
