@@ -149,7 +149,7 @@ mod tests {
         }
         assert_eq!(
             names(FOR_TESTS).collect::<Vec<_>>(),
-            ["pdns-server", "pdns-backend-sqlite3", "sqlite3"]
+            ["pdns-server", "pdns-backend-sqlite3", "sqlite3", "cvc5"]
         );
     }
 

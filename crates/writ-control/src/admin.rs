@@ -180,6 +180,7 @@ pub(crate) async fn serve(
     match endpoint {
         Endpoint::Status => look::status(plane).await,
         Endpoint::Metrics => Ok(look::metrics(plane)),
+        Endpoint::Registry => look::registry(plane).await,
         Endpoint::Apis => Ok(look::apis(plane)),
         Endpoint::Api => look::api(plane, call),
         Endpoint::Agents => Ok(look::agents(plane)),

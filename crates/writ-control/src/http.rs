@@ -150,6 +150,7 @@ async fn public(
         | Endpoint::CanI
         | Endpoint::Apply
         | Endpoint::Reload
+        | Endpoint::Registry
         | Endpoint::RotateKeys => Err(AdminError::Unauthenticated),
     }
 }

@@ -15,6 +15,7 @@ pub mod log;
 mod mend;
 mod oauth;
 mod operator_socket;
+pub mod plan;
 mod plane;
 pub mod project;
 pub mod records;

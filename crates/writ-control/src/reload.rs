@@ -267,7 +267,7 @@ impl Plane {
     }
 }
 
-fn compile_contract(
+pub(crate) fn compile_contract(
     id: &ApiId,
     stored: &writ_store::Contract,
     faults: &mut Vec<ProjectFault>,
@@ -311,7 +311,7 @@ pub fn shapes(contract: &Contract) -> ApiActions {
     }
 }
 
-fn policy_fault(diagnostic: &writ_policy::Diagnostic) -> ProjectFault {
+pub(crate) fn policy_fault(diagnostic: &writ_policy::Diagnostic) -> ProjectFault {
     let help = diagnostic
         .help
         .as_ref()

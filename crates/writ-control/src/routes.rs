@@ -60,6 +60,7 @@ routes! {
     "POST" "/v1/login" Access::Public => Login;
     "GET" "/metrics" VIEWER => Metrics;
     "GET" "/v1/status" VIEWER => Status;
+    "GET" "/v1/registry" OPERATOR => Registry;
     "GET" "/v1/apis" VIEWER => Apis;
     "GET" "/v1/apis/{api}" VIEWER => Api;
     "GET" "/v1/agents" VIEWER => Agents;

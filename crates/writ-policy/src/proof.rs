@@ -4,7 +4,7 @@
 //! The prover is a program of its own and sees types, not contracts. An assumption is only as true as what the gateway
 //! does before it asks a policy, so each says where that happens; whatever is not enforced there is not assumed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::Policy;
 use cedar_policy::pst::{self, ActionConstraint, Template};
@@ -77,6 +77,10 @@ pub enum Unprovable {
     /// Its effects are others, and a rule asks for groups of actions in a condition.
     #[error("its effects changed, and a condition asks for the action's groups")]
     Effects,
+    /// A rule no longer asks for somebody other than the requester, or another rule does. The prover does not see who
+    /// approves.
+    #[error("a rule that somebody other than the requester must lift is gone or another")]
+    FourEyes,
     /// A rule cannot be written down for the prover.
     #[error("a rule cannot be written down for the prover")]
     Form,
@@ -110,12 +114,24 @@ impl Pdp {
                 .collect::<Option<Vec<_>>>()
                 .ok_or(Unprovable::Form)
         };
+        let (before, after) = (form(old)?, form(new)?);
+        let four_eyes = |index, rules: &[ProofRule]| -> BTreeSet<String> {
+            let asks =
+                |(known, _): &(&Known, &ProofRule)| known.policy.annotation("four_eyes").is_some();
+            let both = rules_of(index).zip(rules);
+            both.filter(asks)
+                .map(|(_, rule)| rule.policy.clone())
+                .collect()
+        };
+        if !four_eyes(old, &before).is_subset(&four_eyes(new, &after)) {
+            return Err(Unprovable::FourEyes);
+        }
         Ok(ProofCase {
             action: action.clone(),
             assume: assumption(action, &operation.attributes, &projection, &facts),
             schema: schema::json_of_one(operation, attributes, &facts).to_string(),
-            before: form(old)?,
-            after: form(new)?,
+            before,
+            after,
         })
     }
 }

@@ -70,6 +70,7 @@ pub struct Survey<'p> {
 /// One rule, taken apart.
 #[derive(Debug)]
 struct Taken {
+    file: String,
     digest: Digest,
     part: Part,
     /// Its conditions that are fixed before the call; none if they cannot be told apart.
@@ -93,6 +94,29 @@ impl<'p> Survey<'p> {
             .map(|rule| (rule.id.as_str(), Taken::of(rule)))
             .collect();
         Self { pdp, rules }
+    }
+
+    /// The rules of one file by their `@id`, each with the digest of what it says.
+    #[must_use]
+    pub fn in_file(&self, file: &str) -> BTreeMap<&'p str, Digest> {
+        let rules = self.rules.iter();
+        rules
+            .filter(|(_, taken)| taken.file == file)
+            .map(|(id, taken)| (*id, taken.digest))
+            .collect()
+    }
+
+    /// The rules about an action by their `@id`, each with the digest of what it says. Empty for an unknown action.
+    #[must_use]
+    pub fn about(&self, action: &ActionName) -> BTreeMap<&str, Digest> {
+        let sets = self.pdp.action(action).map(|index| &index.sets);
+        let rules = sets.into_iter().flatten().flat_map(|set| &set.rules);
+        rules
+            .filter_map(|rule| {
+                let (id, taken) = self.rules.get_key_value(rule.id.as_str())?;
+                Some((*id, taken.digest))
+            })
+            .collect()
     }
 
     /// How every rule about the action stands to a task with this grant, in the order of their ids. Empty for an action
@@ -167,21 +191,16 @@ fn request(
 
 impl Taken {
     fn of(rule: &Known) -> Self {
-        let part = part(&rule.policy);
-        let digest = digest(&rule.policy);
-        match rule.policy.to_pst().map(|tree| split(tree.body())) {
-            Ok(Some((fixed, depends))) => Self {
-                digest,
-                part,
-                fixed: Some(fixed),
-                depends,
-            },
-            Ok(None) | Err(_) => Self {
-                digest,
-                part,
-                fixed: None,
-                depends: true,
-            },
+        let tree = rule.policy.to_pst().ok();
+        let (fixed, depends) = tree
+            .and_then(|tree| split(tree.body()))
+            .map_or((None, true), |(fixed, depends)| (Some(fixed), depends));
+        Self {
+            file: rule.file.clone(),
+            digest: digest(&rule.policy),
+            part: part(&rule.policy),
+            fixed,
+            depends,
         }
     }
 

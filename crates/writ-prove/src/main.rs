@@ -13,7 +13,7 @@ use writ_prove::{Cvc5, run};
 const USAGE: &str = "usage: writ-prove [--seconds N] FILE
        writ-prove --solver
 
-FILE holds one case a line, as `writ plan` writes them. --solver says which cvc5 would be asked.
+FILE holds one case a line, as `writ plan` writes them; `-` is standard input. --solver says which cvc5 would be asked.
 cvc5 is the program named by WRIT_CVC5, otherwise `cvc5` in PATH.";
 
 /// Cedar's compiler recurses through conditions.
@@ -55,7 +55,7 @@ impl Asked {
                         .filter(|number| (1..=3600).contains(number))
                         .ok_or_else(usage)?;
                 }
-                Some(other) if other.starts_with('-') => return Err(usage()),
+                Some(other) if other.starts_with('-') && other != "-" => return Err(usage()),
                 Some(_) | None if file.is_none() => file = Some(PathBuf::from(word)),
                 Some(_) | None => return Err(usage()),
             }
@@ -78,7 +78,12 @@ fn answer(asked: Asked) -> Answer {
     let Asked::Prove { file, seconds } = asked else {
         return (0, Ok(format!("{}\n", cvc5.version())));
     };
-    let text = match std::fs::read_to_string(&file) {
+    let text = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin().lock())
+    } else {
+        std::fs::read_to_string(&file)
+    };
+    let text = match text {
         Ok(text) => text,
         Err(fault) => return failed(format!("cannot read {}: {fault}", file.display())),
     };

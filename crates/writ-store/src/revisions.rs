@@ -254,6 +254,87 @@ impl Registry {
         ])
     }
 
+    /// Everything it holds as one value, for whoever compares it elsewhere. There is no secret in it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] for a document that is no text.
+    pub fn to_value(&self) -> Result<Value, StoreError> {
+        let contract = |(id, contract): (&ApiId, &Contract)| {
+            let document = std::str::from_utf8(&contract.document)
+                .map_err(|fault| StoreError::damaged("contract", &fault))?;
+            let contract = Value::object([
+                ("document", Value::from(document)),
+                ("reviews", Value::from(contract.reviews.as_str())),
+            ]);
+            Ok::<_, StoreError>((id.to_string(), contract))
+        };
+        let contracts: Vec<(String, Value)> = self
+            .contracts
+            .iter()
+            .map(contract)
+            .collect::<Result<_, _>>()?;
+        let policies = self.policies.iter();
+        let policies = policies.map(|(name, text)| (name.as_str(), Value::from(text.as_str())));
+        Ok(Value::object([
+            (
+                "apis",
+                Value::Array(self.apis.values().map(apis::to_value).collect()),
+            ),
+            ("contracts", Value::object(contracts)),
+            (
+                "agents",
+                Value::Array(self.agents.values().map(agents::to_value).collect()),
+            ),
+            (
+                "purposes",
+                Value::Array(self.purposes.values().map(purposes::to_value).collect()),
+            ),
+            ("policies", Value::object(policies)),
+        ]))
+    }
+
+    /// Reads what [`Self::to_value`] made.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] for anything else.
+    pub fn from_value(value: &Value) -> Result<Self, StoreError> {
+        const WHAT: &str = "registry";
+        let known = ["apis", "contracts", "agents", "purposes", "policies"];
+        let fields = Fields::of(WHAT, value, &known)?;
+        let wrong = || StoreError::damaged(WHAT, "a part is of the wrong type");
+        let array = |name| fields.member(name)?.as_array().ok_or_else(wrong);
+        let object = |name| fields.member(name)?.as_object().ok_or_else(wrong);
+        let mut registry = Self::default();
+        for api in array("apis")? {
+            let api = apis::from_value(api)?;
+            registry.apis.insert(api.id.clone(), api);
+        }
+        for (id, contract) in object("contracts")? {
+            let contract = Fields::of("contract", contract, &["document", "reviews"])?;
+            let contract = Contract {
+                document: contract.text("document")?.as_bytes().to_vec(),
+                reviews: contract.text("reviews")?.to_owned(),
+            };
+            registry.contracts.insert(parsed(WHAT, id)?, contract);
+        }
+        for agent in array("agents")? {
+            let agent = agents::from_value(agent)?;
+            registry.agents.insert(agent.id, agent);
+        }
+        for purpose in array("purposes")? {
+            let purpose = purposes::from_value(purpose)?;
+            registry.purposes.insert(purpose.name.clone(), purpose);
+        }
+        for (name, text) in object("policies")? {
+            let text = text.as_str().ok_or_else(wrong)?;
+            registry.policies.insert(name.clone(), text.to_owned());
+        }
+        registry.check()?;
+        Ok(registry)
+    }
+
     /// The manifest: every part by the digest it is stored under.
     fn manifest(&self) -> Value {
         fn part<'a, K: ToString + 'a>(named: impl Iterator<Item = (K, Digest)> + 'a) -> Value {

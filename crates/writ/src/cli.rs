@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Doctor,
     /// Sign in as an operator
     Login(LoginArgs),
+    /// Say what the project's files would change, and who gains and loses what; exits 2 on changes
+    Plan(PlanArgs),
     /// Check the project's files and put them in force
     Apply(ApplyArgs),
     /// APIs and their contracts
@@ -92,6 +94,25 @@ pub(crate) struct LoginArgs {
     /// The name under which you act.
     #[arg(long, default_value = "admin")]
     pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Compare with another project's folder instead of the revision in force.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "offline")]
+    pub(crate) from: Option<PathBuf>,
+    /// Read the revision in force from the store, without a running `writ serve`.
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Show every row.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The prover; default: `writ-prove` beside this program, otherwise in PATH.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prover: Option<PathBuf>,
+    /// Longest time for proofs; 0 proves nothing.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub(crate) proof_seconds: u64,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ mod key;
 mod kill;
 pub(crate) mod login;
 mod operators;
+mod plan;
 pub(crate) mod serve;
 mod task;
 
@@ -30,6 +31,7 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
         Command::Serve => Box::pin(serve::run(terminal, &config()?)).await,
         Command::Doctor => doctor::run(terminal, &config()?).await,
         Command::Login(args) => login::run(terminal, &config()?, args).await,
+        Command::Plan(args) => plan::run(terminal, &config()?, args).await,
         Command::Apply(args) => apply::run(terminal, &config()?, args).await,
         Command::Api(command) => apis::run(terminal, &cli.config, command).await,
         Command::Agent(command) => agents::run(terminal, &cli.config, command).await,

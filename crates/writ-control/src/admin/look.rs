@@ -60,6 +60,21 @@ pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
     ]))
 }
 
+/// Everything that is registered in the revision in force, for comparing it with a project.
+pub(super) async fn registry(plane: &Plane) -> Result<Value, AdminError> {
+    let revision = plane.loaded().revision;
+    let registry = plane
+        .store
+        .load(&plane.tenant, revision)
+        .await
+        .map_err(|fault| unavailable(&fault))?;
+    let registry = registry.to_value().map_err(|fault| unavailable(&fault))?;
+    Ok(Value::object([
+        ("revision", Value::from(revision.to_string())),
+        ("registry", registry),
+    ]))
+}
+
 /// What works but is weaker than it could be; each a sentence with what to do.
 fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
     let mut loose = Vec::new();

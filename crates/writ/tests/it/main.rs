@@ -4,6 +4,7 @@
 
 mod contracts;
 mod other_users;
+mod plan;
 mod sign_in;
 mod smoke;
 mod strangers;
