@@ -64,8 +64,8 @@ const POLICY: &str = r#"
 forbid (principal, action == Api_helpdesk::Action::"closeTicket", resource);
 
 @id("odd.untrusted")
-@doc("What a stranger could have written is not measured.")
-forbid (principal, action == Api_odd::Action::"measure", resource)
+@doc("What a stranger could have written is not filed.")
+forbid (principal, action == Api_odd::Action::"upload", resource)
 when { context.sys.labels.contains("untrusted") };
 
 @id("odd.small")
