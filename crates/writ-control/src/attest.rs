@@ -1,155 +1,204 @@
 //! Who is at the other end of the agent socket: what the kernel says of a process, never what it says of itself.
+//!
+//! A process is pinned when its connection is accepted, by a process handle and its start time, and looked at again for
+//! each identity it gets: it may have ended, become another program, or gained rights since. `process` reads what the
+//! kernel says, `program` judges what runs in it.
 
-use std::path::PathBuf;
+mod process;
+mod program;
 
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::net::UnixStream;
 use writ_types::{Agent, Selector};
 
-/// What the kernel says of a peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Peer {
-    /// The user it runs as.
-    pub(crate) uid: u32,
-    /// The executable file it runs, where it can be read.
-    pub(crate) path: Option<PathBuf>,
-}
+pub(crate) use process::DataFolder;
+pub(crate) use program::names_an_interpreter;
+use program::{Program, Wanted};
+
+/// Longest look at a process. What it maps can lie on a file system of its own that does not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a peer is not attested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AttestError {
-    /// The kernel does not say who it is.
+    /// The kernel does not say who it is, or it lives where its process id means nothing here.
     #[error("the kernel does not say which process this is")]
     Unknown,
     /// The process id was given to another process while it was looked at.
     #[error("the process changed while it was looked at")]
     Changed,
+    /// It has ended; whoever holds its connection now is another.
+    #[error("the process that connected has ended")]
+    Ended,
     /// It runs as Writ's own user, which could read Writ's keys.
     #[error(
         "the process runs as Writ's own user: run agents as another user, or set `identity.single_user_machine`"
     )]
     OwnUser,
+    /// Its rights let it open the data directory.
+    #[error(
+        "the process could open Writ's data directory: run agents without root's rights and outside its group"
+    )]
+    ReachesKeys,
+    /// It could not be looked at in time.
+    #[error("the process could not be looked at in time")]
+    Late,
 }
 
-/// Whether processes of Writ's own user may be agents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which processes may be agents at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OwnUser {
-    /// They may not: they could read Writ's keys.
-    Refused,
-    /// They may: it is a machine with one user, and its operator has said so.
+    /// Those that could read Writ's keys may not: Writ's own user, root, whoever can open the data directory.
+    Refused(DataFolder),
+    /// All may: it is a machine with one user, and its operator has said so.
     Accepted,
 }
 
+/// The process that made a connection. It stays that one: what happens under its process id later is not its doing.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    uid: u32,
+    pid: Pid,
+    began: u64,
+    handle: OwnedFd,
+}
+
 impl Peer {
-    /// Looks at the process behind a connection.
+    /// Pins the process behind a connection that was just accepted.
     ///
-    /// The start time of the process is read before and after its executable, so that a process id that was reused in
-    /// between is noticed.
+    /// # Errors
+    ///
+    /// `Unknown`; `Changed` if the process began after the connection or is not the same before and after its handle was
+    /// opened; `Ended`.
+    pub(crate) fn of(stream: &UnixStream) -> Result<Self, AttestError> {
+        let accepted = process::ticks_since_boot().ok_or(AttestError::Unknown)?;
+        let peer = stream
+            .peer_cred()
+            .map_err(|_no_credentials| AttestError::Unknown)?;
+        let pid = peer
+            .pid()
+            .and_then(Pid::from_raw)
+            .ok_or(AttestError::Unknown)?;
+        let began = process::start_time(pid).ok_or(AttestError::Ended)?;
+        if began > accepted {
+            return Err(AttestError::Changed);
+        }
+        let handle =
+            pidfd_open(pid, PidfdFlags::empty()).map_err(|_no_process| AttestError::Ended)?;
+        let peer = Self {
+            uid: peer.uid(),
+            pid,
+            began,
+            handle,
+        };
+        peer.is_still_there().map(|()| peer)
+    }
+
+    /// The user that made the connection.
+    pub(crate) const fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// The process of the handle lives, and its process id still means it.
+    fn is_still_there(&self) -> Result<(), AttestError> {
+        let mut ended = [PollFd::new(&self.handle, PollFlags::IN)];
+        match poll(&mut ended, Some(&Timespec::default())) {
+            Ok(0) => {}
+            Ok(_) | Err(_) => return Err(AttestError::Ended),
+        }
+        match process::start_time(self.pid) {
+            Some(began) if began == self.began => Ok(()),
+            Some(_) => Err(AttestError::Changed),
+            None => Err(AttestError::Ended),
+        }
+    }
+
+    /// What the process is now. Reads files of the kernel, and the program where a digest is wanted: not for an async
+    /// thread.
     ///
     /// # Errors
     ///
     /// [`AttestError`].
-    pub(crate) fn of(stream: &UnixStream, own_user: OwnUser) -> Result<Self, AttestError> {
-        let peer = stream
-            .peer_cred()
-            .map_err(|_no_credentials| AttestError::Unknown)?;
-        if own_user == OwnUser::Refused && peer.uid() == rustix::process::geteuid().as_raw() {
-            return Err(AttestError::OwnUser);
-        }
-        let path = match peer.pid().and_then(|pid| u32::try_from(pid).ok()) {
-            Some(pid) => {
-                let before = start_time(pid).ok_or(AttestError::Unknown)?;
-                let path = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
-                if start_time(pid) != Some(before) {
-                    return Err(AttestError::Changed);
-                }
-                path
+    pub(crate) fn look(&self, own_user: &OwnUser, wanted: Wanted) -> Result<Seen, AttestError> {
+        self.is_still_there()?;
+        if let OwnUser::Refused(data) = own_user {
+            let rights = process::rights(self.pid).ok_or(AttestError::Unknown)?;
+            let own = rustix::process::geteuid().as_raw();
+            if self.uid == own || rights.uids.contains(&own) {
+                return Err(AttestError::OwnUser);
             }
-            None => None,
-        };
-        Ok(Self {
-            uid: peer.uid(),
-            path,
+            if data.opens_for(&rights) {
+                return Err(AttestError::ReachesKeys);
+            }
+        }
+        let program = Program::of(self.pid, self.uid, wanted);
+        // Handle and start time again: what was read is the same process's.
+        self.is_still_there()?;
+        Ok(Seen {
+            uid: self.uid,
+            program,
         })
     }
+}
 
+/// Looks at a process, within [`PATIENCE`].
+///
+/// # Errors
+///
+/// [`AttestError`].
+pub(crate) async fn look(
+    peer: Arc<Peer>,
+    own_user: OwnUser,
+    wanted: Wanted,
+) -> Result<Seen, AttestError> {
+    let looking = tokio::task::spawn_blocking(move || peer.look(&own_user, wanted));
+    match tokio::time::timeout(PATIENCE, looking).await {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(_panicked)) => Err(AttestError::Unknown),
+        Err(_elapsed) => Err(AttestError::Late),
+    }
+}
+
+/// Whether the digest of a process's program is worth reading: some enabled agent of its user is told by one.
+pub(crate) fn wanted(uid: u32, mut agents: impl Iterator<Item = Arc<Agent>>) -> Wanted {
+    let told_by_digest = |agent: Arc<Agent>| {
+        let digest = |selector: &Selector| matches!(selector, Selector::Sha256(_));
+        agent.enabled
+            && agent.selectors.contains(&Selector::Uid(uid))
+            && agent.selectors.iter().any(digest)
+    };
+    if agents.any(told_by_digest) {
+        Wanted::Digest
+    } else {
+        Wanted::Path
+    }
+}
+
+/// What the kernel says of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The user it runs as.
+    pub(crate) uid: u32,
+    /// The program it runs.
+    pub(crate) program: Program,
+}
+
+impl Seen {
     /// Whether the process is the agent: every one of its selectors holds, and it has one.
     pub(crate) fn is(&self, agent: &Agent) -> bool {
         let holds = |selector: &Selector| match selector {
             Selector::Uid(uid) => *uid == self.uid,
-            Selector::Path(path) => self
-                .path
-                .as_deref()
-                .is_some_and(|own| own == std::path::Path::new(path)),
+            Selector::Path(path) => self.program.path() == Some(std::path::Path::new(path)),
+            Selector::Sha256(digest) => self.program.digest() == Some(digest),
         };
         agent.enabled && !agent.selectors.is_empty() && agent.selectors.iter().all(holds)
     }
 }
 
-/// When a process began, in clock ticks since boot (proc(5), field 22 of `stat`).
-fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command name in parentheses may hold anything, so fields are counted from the last `)`.
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(19)?.parse().ok()
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    fn agent(selectors: &[&str]) -> Agent {
-        Agent {
-            id: writ_types::AgentId::new(writ_types::Timestamp::from_secs(1), [0; 10]),
-            spiffe: "spiffe://writ.local/agent/a".parse().unwrap(),
-            owner: "o".parse().unwrap(),
-            groups: BTreeSet::new(),
-            mode: writ_types::Mode::Autonomous,
-            purposes: BTreeSet::new(),
-            federations: BTreeSet::new(),
-            selectors: selectors.iter().map(|text| text.parse().unwrap()).collect(),
-            enabled: true,
-        }
-    }
-
-    #[test]
-    fn every_selector_must_hold_and_there_must_be_one() {
-        let peer = Peer {
-            uid: 1000,
-            path: Some("/usr/bin/agent".into()),
-        };
-        for (selectors, is) in [
-            (&["unix:uid:1000"][..], true),
-            (&["unix:uid:1000", "unix:path:/usr/bin/agent"], true),
-            (&["unix:uid:1000", "unix:path:/usr/bin/other"], false),
-            (&["unix:uid:1001"], false),
-            (&[], false),
-        ] {
-            assert_eq!(peer.is(&agent(selectors)), is, "{selectors:?}");
-        }
-        let disabled = Agent {
-            enabled: false,
-            ..agent(&["unix:uid:1000"])
-        };
-        assert!(!peer.is(&disabled));
-        let hidden = Peer {
-            uid: 1000,
-            path: None,
-        };
-        assert!(!hidden.is(&agent(&["unix:path:/usr/bin/agent"])));
-    }
-
-    #[tokio::test]
-    async fn the_kernel_says_who_is_there() {
-        let (here, _there) = UnixStream::pair().unwrap();
-        let peer = Peer::of(&here, OwnUser::Accepted).unwrap();
-        assert_eq!(peer.path, std::env::current_exe().ok());
-        assert_eq!(
-            Peer::of(&here, OwnUser::Refused),
-            Err(AttestError::OwnUser),
-            "Writ's own user is no agent by default"
-        );
-        assert!(start_time(std::process::id()).is_some());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The control plane: identity, tasks and tokens for agents; looking, stopping and changing for operators; the log.
 //!
 //! [`Plane`] is what its requests share; [`handle`] serves one of them. `routes` is the table of who may do what,
-//! `oauth` the token endpoint, `identity` the agent socket, `admin` the operators' side, `reload` the way from the
+//! `oauth` the token endpoint, `identity` the agent socket, `workload_api` what SPIFFE's own clients ask there, `admin` the operators' side, `reload` the way from the
 //! revision row to what is in force, [`log`] the log's writer and reader.
 
 mod admin;
@@ -26,13 +26,14 @@ pub mod span;
 mod start;
 mod token_keys;
 mod trust;
+mod workload_api;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 pub use approvals::ApprovalDesk;
 pub use http::handle;
-pub use identity::{Workload, serve as serve_identity};
+pub use identity::{IdentityBody, Workload, serve as serve_identity};
 pub use loaded::{Loaded, LoadedApi, LoadedCredential};
 pub use mend::{Mended, Mending};
 pub use operator_socket::{is_own_user, serve as serve_operator};

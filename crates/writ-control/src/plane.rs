@@ -1,10 +1,12 @@
 //! The control plane: what its requests share.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use writ_audit::{
     Append, AppendError, CheckpointRef, Closing, Day, Durability, Event, Evidence, EvidenceKind,
     Header, NodeName, Record, Seal, SealFault, Source, Started,
@@ -12,8 +14,8 @@ use writ_audit::{
 use writ_store::{CredentialSealer, Store, StoreError};
 use writ_task::{MemoryLedger, TaskStatus};
 use writ_token::{
-    AccessTokenClaims, IssuerUrl, NonceIssuer, ReplayCache, SignError, TokenError, TokenVerifier,
-    TrustDomainAuthority, VerifiedToken,
+    AccessTokenClaims, IssuerUrl, NonceIssuer, ReplayCache, SignError, Signer, TokenError,
+    TokenVerifier, TrustDomainAuthority, VerifiedToken,
 };
 use writ_types::{
     Clock, Digest, Grant, Limits, PublicUrl, RecordId, RevisionId, Secret, SpiffeId, TaskId,
@@ -21,6 +23,7 @@ use writ_types::{
 };
 
 use crate::approvals::ApprovalDesk;
+use crate::identity::Callers;
 use crate::loaded::Loaded;
 use crate::log::Recovered;
 use crate::records::LogPlace;
@@ -41,6 +44,10 @@ pub struct Settings {
     pub trust_domain: TrustDomain,
     /// Whether processes of Writ's own user may be agents.
     pub single_user_machine: bool,
+    /// Where Writ's keys lie: what can open it is no agent.
+    pub data: PathBuf,
+    /// Life of an X.509-SVID.
+    pub x509_svid_life: Duration,
     /// This machine's name in records.
     pub node: NodeName,
     /// The program's name and version.
@@ -90,8 +97,10 @@ impl Connection {
     }
 }
 
-/// Puts a revision in force in the data plane, with what verifies the tokens that are presented there.
-pub type Swap = Box<dyn Fn(&Arc<Loaded>, &TokenVerifier) -> Result<(), String> + Send + Sync>;
+/// Puts a revision in force in the data plane, with what verifies the tokens that are presented there and what signs those
+/// that upstreams are shown.
+pub type Swap =
+    Box<dyn Fn(&Arc<Loaded>, &TokenVerifier, &Arc<Signer>) -> Result<(), String> + Send + Sync>;
 
 /// What the control plane is made of.
 #[derive(Debug)]
@@ -154,6 +163,10 @@ pub struct Plane {
     swap: Swap,
     /// Why the last change did not come into force, if it did not.
     pub(crate) fault: Mutex<Option<String>>,
+    /// Told of each revision that comes into force.
+    changes: watch::Sender<()>,
+    /// Who is connected to the agent socket.
+    pub(crate) callers: Arc<Callers>,
     /// Changes come one after another.
     pub(crate) changing: tokio::sync::Mutex<()>,
 }
@@ -202,13 +215,15 @@ impl Plane {
         let now = parts.clock.now();
         let signing = signing(&parts.settings, &parts.tenant, parts.token_keys, now);
         let signing = signing.map_err(PlaneError::Key)?;
-        swap(&loaded, &signing.verifier).map_err(PlaneError::Swap)?;
+        swap(&loaded, &signing.verifier, signing.keys.signer()).map_err(PlaneError::Swap)?;
         Ok(Self {
             began: now,
             signing: ArcSwap::from_pointee(signing),
             current: ArcSwap::new(loaded),
             swap,
             fault: Mutex::new(None),
+            changes: watch::Sender::new(()),
+            callers: Arc::default(),
             changing: tokio::sync::Mutex::new(()),
             tenant: parts.tenant,
             settings: parts.settings,
@@ -234,13 +249,20 @@ impl Plane {
 
     /// Puts a revision in force in both planes; on a fault the old one stays.
     pub(crate) fn put_in_force(&self, loaded: Arc<Loaded>) -> Result<(), String> {
-        let outcome = (self.swap)(&loaded, &self.signing.load().verifier);
+        let signing = self.signing.load();
+        let outcome = (self.swap)(&loaded, &signing.verifier, signing.keys.signer());
         if outcome.is_ok() {
             self.current.store(loaded);
+            self.changes.send_replace(());
         }
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) =
             outcome.as_ref().err().cloned();
         outcome
+    }
+
+    /// Tells of each revision that comes into force.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Why the process is not ready; none if it is.
@@ -310,7 +332,11 @@ impl Plane {
     pub(crate) fn put_token_keys_in_force(&self, keys: TokenKeys) -> Result<(), String> {
         let signing = signing(&self.settings, &self.tenant, keys, self.clock.now());
         let signing = signing.map_err(|fault| fault.to_string())?;
-        (self.swap)(&self.current.load(), &signing.verifier)?;
+        (self.swap)(
+            &self.current.load(),
+            &signing.verifier,
+            signing.keys.signer(),
+        )?;
         self.signing.store(Arc::new(signing));
         Ok(())
     }

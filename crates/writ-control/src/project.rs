@@ -269,6 +269,10 @@ impl Reader<'_> {
             }
             None => None,
         };
+        let transaction_tokens = match raw.transaction_tokens {
+            Some(raw) => Some(self.parse(file, &text, &raw.trust_domain)?),
+            None => None,
+        };
         let document_file = format!("apis/{}", raw.contract.get_ref());
         let Some(document) = self.files.get(&document_file).cloned() else {
             let line = line_of(&text, raw.contract.span().start);
@@ -294,6 +298,7 @@ impl Reader<'_> {
             owner: owner?,
             upstream: upstream?,
             credential,
+            transaction_tokens,
             allow_unbound_tokens: raw.allow_unbound_tokens,
             max_token_life: raw.max_token_life.0,
         };
@@ -324,7 +329,12 @@ impl Reader<'_> {
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
                 let taken = matches!(
                     name.as_str(),
-                    "host" | "connection" | "content-length" | "transfer-encoding" | "te"
+                    "host"
+                        | "connection"
+                        | "content-length"
+                        | "transfer-encoding"
+                        | "te"
+                        | "txn-token"
                 );
                 if plain && !name.is_empty() && !taken {
                     return Some(Attach::Header(name));
@@ -499,8 +509,11 @@ impl Reader<'_> {
                 .iter()
                 .any(|selector| matches!(selector, writ_types::Selector::Uid(_)))
         {
-            let message =
-                "a path alone recognises every user's process of that program: add `unix:uid:…`";
+            let message = "a path alone recognises every user's process of that program, and so does a digest: add `unix:uid:…`";
+            self.fault(file, None, message.to_owned());
+        }
+        if selectors.iter().any(crate::attest::names_an_interpreter) {
+            let message = "an interpreter's path recognises every script it runs: such an agent runs as a user of its own, with `unix:uid:…` alone";
             self.fault(file, None, message.to_owned());
         }
         let federations = raw

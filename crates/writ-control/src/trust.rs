@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use writ_token::{Issuer, RegisteredClient, TrustBundle, TrustBundles, Vouches};
 use writ_types::SpiffeId;
 
@@ -28,6 +29,8 @@ pub struct Trust {
     issuers: ArcSwap<Vec<Issuer>>,
     clients: ArcSwap<BTreeMap<String, Arc<Client>>>,
     bundles: ArcSwap<TrustBundles>,
+    /// Told of each bundle that is put in force.
+    changes: watch::Sender<()>,
 }
 
 impl Trust {
@@ -68,6 +71,12 @@ impl Trust {
     /// Adds the bundle of a trust domain, or replaces it by one that is not older. Two domains are never merged.
     pub fn put_bundle(&self, bundle: &TrustBundle) {
         self.bundles.rcu(|bundles| bundles.with(bundle.clone()));
+        self.changes.send_replace(());
+    }
+
+    /// Tells of each bundle that is put in force.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The bundles of all trust domains.

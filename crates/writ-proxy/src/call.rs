@@ -16,6 +16,7 @@ use crate::pool::Pool;
 use crate::refusal::{CALL_ID, Challenge, Refusal};
 use crate::story::Story;
 use crate::target::Endpoint;
+use crate::transaction::Transaction;
 use crate::{approve, authenticate, decide, mcp, metadata, response, target, upstream};
 
 /// Serves one request: proves who asks, decides, records, forwards. There is always a response.
@@ -125,6 +126,11 @@ async fn call(
         .await
         .map_err(|fault| fault.reason())?;
     let outgoing = decide::outgoing(operation, read, story.call())?;
+    let transaction = Transaction {
+        agent: &agent,
+        action: operation.action(),
+        now,
+    };
 
     let (receipt, armed) = story.intend(&permit, &facts, api, charge).await?;
     reservation.commit();
@@ -134,6 +140,7 @@ async fn call(
         api,
         (permit, reservation, receipt),
         completion,
+        transaction,
         outgoing,
     )
     .await?;

@@ -84,9 +84,9 @@ impl Credential {
         headers.insert(self.field.clone(), self.value.clone());
     }
 
-    /// A guard that keeps it out of the response.
-    pub(crate) fn guard(&self) -> LeakGuard {
-        LeakGuard::new(&self.finders)
+    /// What is looked for in the response, to keep it out of there.
+    pub(crate) fn finders(&self) -> Arc<[Finder<'static>]> {
+        Arc::clone(&self.finders)
     }
 }
 

@@ -24,6 +24,7 @@ mod response;
 mod snapshot;
 mod story;
 mod target;
+mod transaction;
 mod upload;
 mod upstream;
 
@@ -34,3 +35,4 @@ pub use forward::Forwarded;
 pub use gateway::{Counters, Downstream, Gateway, Parts};
 pub use pool::Pool;
 pub use snapshot::{ApiSnapshot, PreparedTasks, Snapshot};
+pub use transaction::TransactionTokens;

@@ -49,13 +49,10 @@ pub(crate) async fn forward(
         lease,
         completion,
         obligations,
+        guard,
     } = arrived;
     let (mut head, incoming) = response.into_parts();
     strip_response(&mut head.headers);
-    let guard = api.credential.as_ref().map_or_else(
-        || LeakGuard::new(&Arc::from([])),
-        crate::credential::Credential::guard,
-    );
     // A tool's result is one message: it is read whole whatever the operation does over HTTP.
     let tool = operation.pinned_tool().is_some();
     let streams = operation.stream() && mcp.is_none() && !tool;

@@ -12,6 +12,7 @@ use writ_types::{
 };
 
 use crate::credential::Credential;
+use crate::transaction::TransactionTokens;
 
 /// One revision of contracts, policies, keys, agents and credentials. A call reads exactly one.
 #[derive(Debug)]
@@ -83,4 +84,6 @@ pub struct ApiSnapshot {
     pub contract: Arc<Contract>,
     /// Its credential, where it wants one and it is set.
     pub credential: Option<Credential>,
+    /// What signs its transaction tokens, where its services verify them.
+    pub transaction_tokens: Option<TransactionTokens>,
 }

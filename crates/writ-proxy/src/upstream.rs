@@ -12,8 +12,10 @@ use writ_types::{Obligations, ReasonCode};
 
 use crate::body::RequestBody;
 use crate::completion::{Completion, End};
+use crate::leak::LeakGuard;
 use crate::pool::{Lease, Pool};
 use crate::snapshot::ApiSnapshot;
+use crate::transaction::Transaction;
 use crate::upload::Upload;
 
 /// A request as it will be sent, but for its credential.
@@ -40,6 +42,8 @@ pub(crate) struct Arrived {
     pub(crate) completion: Completion,
     /// What has to be done to it.
     pub(crate) obligations: Obligations,
+    /// Keeps what was attached out of the response.
+    pub(crate) guard: LeakGuard,
 }
 
 /// Sends a permitted call: the one place where a credential is attached and bytes leave for an upstream.
@@ -56,6 +60,7 @@ pub(crate) async fn send(
     api: &ApiSnapshot,
     (permit, reservation, receipt): (Permit, Reservation, Receipt),
     mut completion: Completion,
+    transaction: Transaction<'_>,
     outgoing: Outgoing,
 ) -> Result<Arrived, ReasonCode> {
     let call = permit.call();
@@ -63,8 +68,9 @@ pub(crate) async fn send(
         tracing::error!(call.id = %call, "proofs of different calls met; nothing was sent");
         return Err(completion.refuse(ReasonCode::NotReady));
     }
-    let request = match prepare(api, &permit, outgoing, &mut completion) {
-        Ok(request) => request,
+    let prepared = prepare(api, &permit, transaction, outgoing, &mut completion);
+    let (request, guard) = match prepared {
+        Ok(prepared) => prepared,
         Err(reason) => return Err(completion.refuse(reason)),
     };
     let mut cut = completion.entered().cut();
@@ -82,20 +88,21 @@ pub(crate) async fn send(
         outcome = exchange => match outcome {
             Ok((response, lease)) => {
                 completion.head(response.status());
-                Ok(Arrived { response, lease, completion, obligations: permit.obligations().clone() })
+                Ok(Arrived { response, lease, completion, guard, obligations: permit.obligations().clone() })
             }
             Err(fault) => Err(completion.fail(End::UpstreamError, fault)),
         }
     }
 }
 
-/// The request with its credential.
+/// The request with its credential and its transaction token, and what keeps both out of the response.
 fn prepare(
     api: &ApiSnapshot,
     permit: &Permit,
+    transaction: Transaction<'_>,
     outgoing: Outgoing,
     completion: &mut Completion,
-) -> Result<Request<Upload>, ReasonCode> {
+) -> Result<(Request<Upload>, LeakGuard), ReasonCode> {
     let upstream = &api.api.upstream;
     let has_body = outgoing.body.length() > 0;
     let mut request = Request::new(completion.upload(outgoing.body));
@@ -123,12 +130,24 @@ fn prepare(
         header::ACCEPT_ENCODING,
         HeaderValue::from_static("identity"),
     );
-    match (&api.credential, &api.api.credential) {
-        (Some(credential), Some(_)) => credential.attach(permit, headers),
+    let mut finders = match (&api.credential, &api.api.credential) {
+        (Some(credential), Some(_)) => {
+            credential.attach(permit, headers);
+            credential.finders()
+        }
+        (None, None) => Arc::from([]),
+        (None, Some(_)) | (Some(_), None) => return Err(ReasonCode::CredentialUnavailable),
+    };
+    match (&api.transaction_tokens, &api.api.transaction_tokens) {
+        (Some(tokens), Some(_)) => {
+            let grant = completion.entered().grant();
+            let found = tokens.attach(permit, grant, transaction, headers)?;
+            finders = finders.iter().cloned().chain(found).collect();
+        }
         (None, None) => {}
         (None, Some(_)) | (Some(_), None) => return Err(ReasonCode::CredentialUnavailable),
     }
-    Ok(request)
+    Ok((request, LeakGuard::new(&finders)))
 }
 
 /// Response fields that stay here: of the connection, of the upstream's own sessions, machines and addresses, and ours. An

@@ -18,6 +18,7 @@ pub(crate) fn to_value(api: &Api) -> Value {
         owner,
         upstream,
         credential,
+        transaction_tokens,
         allow_unbound_tokens,
         max_token_life,
     } = api;
@@ -39,7 +40,9 @@ pub(crate) fn to_value(api: &Api) -> Value {
         ("allow_unbound_tokens", Value::from(*allow_unbound_tokens)),
         ("max_token_life_ms", millis(*max_token_life)),
     ];
-    Value::object(members.into_iter().chain(credential))
+    let domain = transaction_tokens.as_ref();
+    let domain = domain.map(|domain| ("transaction_tokens", Value::from(domain.as_str())));
+    Value::object(members.into_iter().chain(credential).chain(domain))
 }
 
 pub(crate) fn from_value(value: &Value) -> Result<Api, StoreError> {
@@ -48,6 +51,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Api, StoreError> {
         "owner",
         "upstream",
         "credential",
+        "transaction_tokens",
         "allow_unbound_tokens",
         "max_token_life_ms",
     ];
@@ -64,6 +68,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Api, StoreError> {
         owner: fields.parsed("owner")?,
         upstream: fields.parsed("upstream")?,
         credential,
+        transaction_tokens: fields.maybe("transaction_tokens")?,
         allow_unbound_tokens: fields.flag("allow_unbound_tokens")?,
         max_token_life: fields.life("max_token_life_ms")?,
     })

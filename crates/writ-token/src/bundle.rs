@@ -36,7 +36,9 @@ pub enum BundleError {
 pub struct TrustBundle {
     domain: TrustDomain,
     jwt: KeySet,
+    jwks: Value,
     anchors: Vec<Anchor>,
+    authorities: Vec<Vec<u8>>,
     sequence: Option<u64>,
     refresh_hint: Option<Duration>,
     until: Option<Timestamp>,
@@ -74,9 +76,12 @@ impl TrustBundle {
             .member("keys")
             .and_then(Value::as_array)
             .unwrap_or_default();
-        let authority =
-            |key: &&Value| key.member("use").and_then(Value::as_str) == Some("x509-svid");
-        let anchors: Result<_, _> = keys.iter().filter(authority).map(read_anchor).collect();
+        let used = |key: &&Value, wanted| key.member("use").and_then(Value::as_str) == Some(wanted);
+        let authorities = keys.iter().filter(|key| used(key, "x509-svid"));
+        let authorities: Vec<_> = authorities.map(read_authority).collect::<Result<_, _>>()?;
+        let anchors: Result<_, _> = authorities.iter().map(|der| Anchor::parse(der)).collect();
+        let signing = keys.iter().filter(|key| used(key, "jwt-svid"));
+        let jwks = Value::object([("keys", Value::Array(signing.cloned().collect()))]);
         let number = |name| match value.member(name) {
             None => Ok(None),
             Some(number) => number.as_u64().map(Some).ok_or(BundleError::Number),
@@ -84,7 +89,9 @@ impl TrustBundle {
         Ok(Self {
             domain,
             jwt,
-            anchors: anchors?,
+            jwks,
+            anchors: anchors.map_err(BundleError::Certificate)?,
+            authorities,
             sequence: number("spiffe_sequence")?,
             refresh_hint: number("spiffe_refresh_hint")?.map(Duration::from_secs),
             until: None,
@@ -123,6 +130,17 @@ impl TrustBundle {
         &self.jwt
     }
 
+    /// The keys that sign its JWT-SVIDs, as they were published: a JWKS.
+    #[must_use]
+    pub const fn jwks(&self) -> &Value {
+        &self.jwks
+    }
+
+    /// The certificates of the authorities that sign its X.509-SVIDs, in DER.
+    pub fn authorities(&self) -> impl Iterator<Item = &[u8]> {
+        self.authorities.iter().map(Vec::as_slice)
+    }
+
     /// The authorities that sign its X.509-SVIDs.
     pub(crate) fn anchors(&self) -> &[Anchor] {
         &self.anchors
@@ -146,7 +164,7 @@ impl TrustBundle {
     }
 }
 
-fn read_anchor(key: &Value) -> Result<Anchor, BundleError> {
+fn read_authority(key: &Value) -> Result<Vec<u8>, BundleError> {
     let chain = key
         .member("x5c")
         .and_then(Value::as_array)
@@ -155,10 +173,9 @@ fn read_anchor(key: &Value) -> Result<Anchor, BundleError> {
         return Err(BundleError::X5c);
     };
     let text = certificate.as_str().ok_or(BundleError::X5c)?;
-    let der = STANDARD
+    STANDARD
         .decode(text)
-        .map_err(|_not_base64| BundleError::X5c)?;
-    Anchor::parse(&der).map_err(BundleError::Certificate)
+        .map_err(|_not_base64| BundleError::X5c)
 }
 
 /// The bundles of all trust domains that are trusted, each for its own workloads alone.
@@ -197,6 +214,20 @@ impl TrustBundles {
             .filter(|bundle| bundle.until.is_none_or(|until| now < until))
     }
 
+    /// The bundles that may be believed at `now`, in the order of their domains.
+    pub fn believed_at(&self, now: Timestamp) -> impl Iterator<Item = &TrustBundle> {
+        let believed = move |bundle: &&TrustBundle| bundle.until.is_none_or(|until| now < until);
+        self.iter().filter(believed)
+    }
+
+    /// When the next of them may not be believed any more.
+    #[must_use]
+    pub fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
+        self.believed_at(now)
+            .filter_map(|bundle| bundle.until)
+            .min()
+    }
+
     /// All bundles, in the order of their domains.
     pub fn iter(&self) -> impl Iterator<Item = &TrustBundle> {
         self.0.values()
@@ -218,6 +249,25 @@ impl TrustBundles {
             .believed(claimed.trust_domain(), now)
             .ok_or(SvidError::TrustDomain)?;
         JwtSvid::verify(text, bundle, audience, now)
+    }
+
+    /// Validates a JWT-SVID for a workload that is one of its audiences, with the bundle of the trust domain its `sub`
+    /// claims.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrustBundles::verify_jwt`].
+    pub fn validate_jwt(
+        &self,
+        text: &str,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<JwtSvid, SvidError> {
+        let claimed: SpiffeId = svid::claimed_subject(text)?;
+        let bundle = self
+            .believed(claimed.trust_domain(), now)
+            .ok_or(SvidError::TrustDomain)?;
+        JwtSvid::validate(text, bundle, audience, now)
     }
 
     /// Verifies an X.509-SVID, leaf first, with the bundle of the trust domain its URI SAN claims.

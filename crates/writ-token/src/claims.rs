@@ -109,6 +109,12 @@ impl Claims {
     }
 
     /// A required claim.
+    /// All claims as one object.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        Value::Object(self.0.clone())
+    }
+
     pub(crate) fn value(&self, name: &'static str) -> Result<&Value, ClaimError> {
         self.0.get(name).ok_or(ClaimError::Absent(name))
     }
@@ -163,6 +169,22 @@ impl Claims {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
         };
         only.filter(|audience| !audience.is_empty())
+            .ok_or(ClaimError::Malformed("aud"))
+    }
+
+    /// Every audience: a text, or an array of texts, none of them empty.
+    ///
+    /// # Errors
+    ///
+    /// `Absent`, or `Malformed` if there is none.
+    pub fn audiences(&self) -> Result<Vec<&str>, ClaimError> {
+        let audiences: Option<Vec<&str>> = match self.value("aud")? {
+            Value::String(audience) => Some(vec![audience.as_str()]),
+            Value::Array(audiences) => audiences.iter().map(Value::as_str).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+        };
+        audiences
+            .filter(|audiences| !audiences.is_empty() && !audiences.contains(&""))
             .ok_or(ClaimError::Malformed("aud"))
     }
 

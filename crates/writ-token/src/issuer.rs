@@ -52,7 +52,7 @@ impl JwtSvidSigner {
         Ok(Self { domain, signer })
     }
 
-    /// Signs a JWT-SVID for one audience (JWT-SVID §2, §3).
+    /// Signs a JWT-SVID (JWT-SVID §2, §3). Writ itself takes one that is for it alone.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl JwtSvidSigner {
     pub fn sign(
         &self,
         spiffe: &SpiffeId,
-        audience: &str,
+        audiences: &[&str],
         life: Duration,
         now: Timestamp,
         jti: TokenId,
@@ -73,7 +73,10 @@ impl JwtSvidSigner {
         }
         let claims = Value::object([
             ("sub", Value::from(spiffe.as_str())),
-            ("aud", Value::Array(vec![Value::from(audience)])),
+            (
+                "aud",
+                Value::Array(audiences.iter().copied().map(Value::from).collect()),
+            ),
             ("iat", Value::from_u64(now.secs_since_epoch())),
             ("exp", Value::from_u64(now.plus(life).secs_since_epoch())),
             ("jti", Value::from(jti.to_string())),

@@ -21,6 +21,7 @@ mod svid;
 #[cfg(test)]
 mod testing;
 mod ticket;
+mod transaction;
 mod x509;
 
 pub use access::{AccessTokenClaims, TokenCache, TokenError, TokenVerifier, VerifiedToken};
@@ -51,4 +52,5 @@ pub use request::{
 };
 pub use svid::{JwtSvid, SvidError};
 pub use ticket::TaskTicket;
+pub use transaction::TransactionToken;
 pub use x509::{X509Error, X509Svid};

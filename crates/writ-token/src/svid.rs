@@ -63,15 +63,31 @@ impl JwtSvid {
         audience: &str,
         now: Timestamp,
     ) -> Result<Self, SvidError> {
+        let verified = Self::validate(text, bundle, audience, now)?;
+        // The standard allows several audiences; one that a second party could present to us as well is not proof of
+        // who presents it, so that exactly ours is demanded.
+        verified.claims.only_audience()?;
+        Ok(verified)
+    }
+
+    /// Validates a JWT-SVID of `bundle`'s trust domain for a workload that is one of its audiences (JWT-SVID §5.1).
+    ///
+    /// # Errors
+    ///
+    /// [`SvidError`].
+    pub fn validate(
+        text: &str,
+        bundle: &TrustBundle,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<Self, SvidError> {
         let jws = Jws::parse(text, Self::MOST_BYTES, &PROFILE)?;
         let claims = jws.verify(bundle.jwt_keys())?.claims()?;
         let spiffe: SpiffeId = claims.parsed("sub")?;
         if spiffe.trust_domain() != bundle.domain() {
             return Err(SvidError::TrustDomain);
         }
-        // The standard allows several audiences; one that a second party could present to us as well is not proof of
-        // who presents it, so that exactly ours is demanded.
-        if claims.only_audience()? != audience {
+        if !claims.audiences()?.contains(&audience) {
             return Err(SvidError::Claim(ClaimError::Wrong("aud")));
         }
         let validity = Validity {

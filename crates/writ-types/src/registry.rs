@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::{
-    ActionName, AgentId, ApiId, Budget, CredentialName, Federation, Mode, OwnerName, PurposeName,
-    SpiffeId,
+    ActionName, AgentId, ApiId, Budget, CredentialName, Digest, Federation, Mode, OwnerName,
+    PurposeName, SpiffeId, TrustDomain,
 };
 
 /// Why a text is not an upstream URL.
@@ -151,6 +151,8 @@ pub struct Api {
     pub upstream: UpstreamUrl,
     /// The credential it wants and how it is attached; none for an API without authentication.
     pub credential: Option<(CredentialName, Attach)>,
+    /// The trust domain of its services, if they verify transaction tokens: each call then carries one.
+    pub transaction_tokens: Option<TrustDomain>,
     /// Whether its owner accepts tokens that are bound to no key.
     pub allow_unbound_tokens: bool,
     /// Longest life of a token for it.
@@ -164,6 +166,8 @@ pub enum Selector {
     Uid(u32),
     /// The process runs this executable file.
     Path(String),
+    /// The process runs an executable file with this SHA-256 digest.
+    Sha256(Digest),
 }
 
 impl FromStr for Selector {
@@ -172,7 +176,7 @@ impl FromStr for Selector {
     fn from_str(text: &str) -> Result<Self, String> {
         let unknown = || {
             format!(
-                "`{}` is no selector: `unix:uid:1000` or `unix:path:/usr/bin/agent`",
+                "`{}` is no selector: `unix:uid:1000`, `unix:path:/usr/bin/agent` or `unix:sha256:` and 64 hexadecimal digits",
                 text.chars().take(128).collect::<String>()
             )
         };
@@ -181,6 +185,15 @@ impl FromStr for Selector {
                 .parse()
                 .map(Self::Uid)
                 .map_err(|_not_a_number| unknown());
+        }
+        let digest = text
+            .strip_prefix("unix:")
+            .filter(|rest| rest.starts_with("sha256:"));
+        if let Some(digest) = digest {
+            return digest
+                .parse()
+                .map(Self::Sha256)
+                .map_err(|_not_a_digest| unknown());
         }
         let path = text
             .strip_prefix("unix:path:")
@@ -195,6 +208,7 @@ impl fmt::Display for Selector {
         match self {
             Self::Uid(uid) => write!(f, "unix:uid:{uid}"),
             Self::Path(path) => write!(f, "unix:path:{path}"),
+            Self::Sha256(digest) => write!(f, "unix:{digest}"),
         }
     }
 }
@@ -276,10 +290,17 @@ mod tests {
 
     #[test]
     fn selectors_read_and_print() {
-        for text in ["unix:uid:1000", "unix:path:/usr/bin/agent"] {
+        let digest = format!("unix:sha256:{}", "0f".repeat(32));
+        for text in ["unix:uid:1000", "unix:path:/usr/bin/agent", &digest] {
             assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
         }
-        for bad in ["uid:1", "unix:uid:x", "unix:path:relative", "unix:gid:1"] {
+        for bad in [
+            "uid:1",
+            "unix:uid:x",
+            "unix:path:relative",
+            "unix:gid:1",
+            "unix:sha256:0f",
+        ] {
             assert!(bad.parse::<Selector>().is_err(), "{bad}");
         }
     }

@@ -13,10 +13,10 @@ use writ_audit::NodeName;
 use writ_control::log::{LogWriter, Vault};
 use writ_control::records::LogPlace;
 use writ_control::{ApprovalDesk, Compiler, Loaded, Mended, Mending, Plane, Settings, Trust};
-use writ_proxy::{ApiSnapshot, Credential, Gateway, PreparedTasks, Snapshot};
+use writ_proxy::{ApiSnapshot, Credential, Gateway, PreparedTasks, Snapshot, TransactionTokens};
 use writ_store::Store;
 use writ_task::MemoryLedger;
-use writ_token::{NonceIssuer, ReplayCache, TokenCache, TokenVerifier};
+use writ_token::{NonceIssuer, ReplayCache, Signer, TokenCache, TokenVerifier};
 use writ_types::{Clock, Secret, Tenant, WallGuard};
 
 use crate::app::listener::Stop;
@@ -169,8 +169,14 @@ impl App {
     ) -> Result<Arc<Plane>, Failure> {
         let (tenant, public_url) = (parts.tenant.clone(), config.public_url.clone());
         let target = Arc::clone(gateway);
-        let swap = move |loaded: &Arc<Loaded>, verifier: &TokenVerifier| {
-            let snapshot = snapshot(loaded, &tenant, &public_url, verifier)?;
+        let issuer = parts.settings.issuer.clone();
+        let swap = move |loaded: &Arc<Loaded>, verifier: &TokenVerifier, signer: &Arc<Signer>| {
+            let mut snapshot = snapshot(loaded, &tenant, &public_url, verifier)?;
+            for api in snapshot.apis.values_mut() {
+                api.transaction_tokens = api.api.transaction_tokens.clone().map(|domain| {
+                    TransactionTokens::new(issuer.clone(), domain, Arc::clone(signer))
+                });
+            }
             target.swap(Arc::new(snapshot));
             Ok(())
         };
@@ -334,6 +340,7 @@ fn snapshot(
                 api: api.api.clone(),
                 contract,
                 credential,
+                transaction_tokens: None,
             },
         );
     }
@@ -356,6 +363,8 @@ fn settings(config: &Config, node: NodeName) -> Result<Settings, Failure> {
         issuer: config.control_url.as_str().parse()?,
         trust_domain: config.identity.trust_domain.clone(),
         single_user_machine: config.identity.single_user_machine,
+        data: config.data.clone(),
+        x509_svid_life: config.identity.x509_svid_life,
         node,
         program: concat!("writ ", env!("CARGO_PKG_VERSION")).to_owned(),
         limits: config.limits,

@@ -17,6 +17,9 @@ pub(crate) use reference::commented;
 use trust::TrustConfig;
 pub(crate) use trust::{ClientConfig, DomainConfig, IssuerConfig, KeySource};
 
+/// Shortest life of an X.509-SVID: certificates count whole seconds, and a client takes the next one half-way.
+const SHORTEST_SVID: Duration = Duration::from_secs(2);
+
 /// Why the settings cannot be used; says the file, the line and what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
@@ -97,6 +100,8 @@ pub(crate) struct IdentityConfig {
     pub(crate) socket: PathBuf,
     /// Whether processes that run as Writ's own user may be agents.
     pub(crate) single_user_machine: bool,
+    /// Life of an X.509-SVID.
+    pub(crate) x509_svid_life: Duration,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -137,6 +142,7 @@ struct RawIdentity {
     trust_domain: Option<String>,
     socket: Option<PathBuf>,
     single_user_machine: bool,
+    x509_svid_life: Option<String>,
 }
 
 impl Config {
@@ -240,6 +246,7 @@ impl Meaning<'_> {
                     |socket| project.join(socket),
                 ),
                 single_user_machine: identity.single_user_machine,
+                x509_svid_life: self.svid_life(identity.x509_svid_life.as_deref())?,
             },
             trust: self.trust(&project, issuer, client, domain, &own)?,
             workers: workers.filter(|count| *count > 0).unwrap_or_else(cores),
@@ -248,6 +255,16 @@ impl Meaning<'_> {
             project,
             data,
         })
+    }
+
+    fn svid_life(&self, raw: Option<&str>) -> Result<Duration, ConfigError> {
+        let longest = writ_token::X509Authority::LONGEST_LEAF_LIFE;
+        let Some(text) = raw else {
+            return Ok(longest);
+        };
+        let life = span::parse(text).filter(|life| (SHORTEST_SVID..=longest).contains(life));
+        let message = "an X.509-SVID lives from \"2s\" to \"1h\"";
+        life.ok_or_else(|| self.value("identity.x509_svid_life", message))
     }
 
     fn limits(
@@ -430,6 +447,11 @@ mod tests {
                 "[[trust_domain]]\nname = \"a.example\"\nbundle_url = \"http://a.example/\"",
                 "`trust_domain.bundle_url`: keys are fetched over `https://` only",
             ),
+            (
+                "[identity]\nx509_svid_life = \"2h\"",
+                "`identity.x509_svid_life`: an X.509-SVID lives from \"2s\" to \"1h\"",
+            ),
+            ("[identity]\nx509_svid_life = \"1s\"", "from \"2s\""),
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(wanted), "{text}: {message}");

@@ -14,6 +14,7 @@ pub(super) struct RawApi {
     pub(super) upstream: Spanned<String>,
     pub(super) contract: Spanned<String>,
     pub(super) credential: Option<RawCredential>,
+    pub(super) transaction_tokens: Option<RawTransactionTokens>,
     #[serde(default)]
     pub(super) allow_unbound_tokens: bool,
     #[serde(default = "five_minutes")]
@@ -28,6 +29,12 @@ pub(super) struct RawCredential {
     pub(super) name: Spanned<String>,
     pub(super) attach: Spanned<RawAttach>,
     pub(super) header: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTransactionTokens {
+    pub(super) trust_domain: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize)]

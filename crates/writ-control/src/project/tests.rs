@@ -49,6 +49,8 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("apis/dns.toml", "dns.yaml", "no.yaml", "apis/dns.toml:3: there is no file `apis/no.yaml`"),
     ("apis/dns.toml", "", "[credential]\nname = \"k\"\nattach = \"header\"\n", "apis/dns.toml:6: `attach = \"header\"` also needs"),
     ("apis/dns.toml", "", "[credential]\nname = \"k\"\nattach = \"header\"\nheader = \"Host\"\n", "`host` cannot carry a credential"),
+    ("apis/dns.toml", "", "[credential]\nname = \"k\"\nattach = \"header\"\nheader = \"Txn-Token\"\n", "`txn-token` cannot carry a credential"),
+    ("apis/dns.toml", "", "[transaction_tokens]\ntrust_domain = \"Internal\"\n", "apis/dns.toml:5: "),
     ("apis/dns.toml", "", "[operations.listZones]\neffect = \"destroy\"\n", "apis/dns.toml:5: `destroy` is no effect"),
     ("apis/dns.toml", "", "[operations.nope]\neffect = \"read\"\n", "apis/dns.toml: `nope`: the review names an operation"),
     ("apis/dns.toml", "", "max_token_life = \"5\"\n", "apis/dns.toml:4: a duration is a whole number with a unit"),
@@ -61,6 +63,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("agents/bot.toml", "autonomous", "wild", "agents/bot.toml:2: a mode is"),
     ("agents/bot.toml", "unix:uid:1000", "uid:1000", "agents/bot.toml:4: `uid:1000` is no selector"),
     ("agents/bot.toml", "unix:uid:1000", "unix:path:/bin/agent", "agents/bot.toml: a path alone recognises"),
+    ("agents/bot.toml", "\"unix:uid:1000\"", "\"unix:uid:1000\", \"unix:path:/usr/bin/python3.11\"", "agents/bot.toml: an interpreter's path recognises"),
 ];
 
 #[test]

@@ -62,6 +62,7 @@ pub(super) fn api(id: &str, attach: Option<Attach>) -> Api {
         owner: "ops@example.org".parse().unwrap(),
         upstream: "http://127.0.0.1:8081/api/v1".parse().unwrap(),
         credential: attach.map(|attach| ("dns-key".parse().unwrap(), attach)),
+        transaction_tokens: Some("internal.example".parse().unwrap()),
         allow_unbound_tokens: false,
         max_token_life: Duration::from_millis(299_999),
     }

@@ -318,7 +318,13 @@ fn other_kinds_of_token_are_no_access_tokens() {
     let jti = crate::testing::token_id();
     let svid = svid
         .jwt()
-        .sign(&agent(), "https://writ.example/dns", secs(60), now(), jti)
+        .sign(
+            &agent(),
+            &["https://writ.example/dns"],
+            secs(60),
+            now(),
+            jti,
+        )
         .unwrap();
     let proof = world.good_proof("x", "1");
     for text in [svid.as_str(), &proof, "a.b.c", "opaque"] {

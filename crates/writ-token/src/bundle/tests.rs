@@ -14,7 +14,7 @@ fn svid(authority: &TrustDomainAuthority) -> String {
     let life = secs(600);
     let signed = authority
         .jwt()
-        .sign(&agent(), AUDIENCE, life, now(), token_id());
+        .sign(&agent(), &[AUDIENCE], life, now(), token_id());
     signed.unwrap()
 }
 

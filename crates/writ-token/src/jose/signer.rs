@@ -25,6 +25,9 @@ pub enum SignError {
     /// A SPIFFE id of another trust domain.
     #[error("the SPIFFE id belongs to another trust domain")]
     TrustDomain,
+    /// An action that is no word of a scope.
+    #[error("the action cannot be a word of a scope")]
+    Scope,
     /// The library failed.
     #[error("the signature could not be made")]
     Library,

@@ -47,7 +47,7 @@ fn our_own_svids_verify() {
     let authority = authority();
     let text = authority
         .jwt()
-        .sign(&agent(), US, secs(300), now(), token_id())
+        .sign(&agent(), &[US], secs(300), now(), token_id())
         .unwrap();
     let bundle = authority.trust_bundle().unwrap();
     let svid = JwtSvid::verify(&text, &bundle, US, now()).unwrap();
@@ -66,7 +66,7 @@ fn our_own_svids_verify() {
     let sign = |spiffe, life| {
         authority
             .jwt()
-            .sign(spiffe, US, secs(life), now(), token_id())
+            .sign(spiffe, &[US], secs(life), now(), token_id())
     };
     assert_eq!(sign(&foreign, 60), Err(SignError::TrustDomain));
     let own = agent();
@@ -204,7 +204,7 @@ fn keys_of_another_use_or_domain_verify_nothing() {
     .unwrap();
     let evil = "spiffe://evil.example/agent".parse().unwrap();
     let evil = attacker
-        .sign(&evil, US, secs(60), now(), token_id())
+        .sign(&evil, &[US], secs(60), now(), token_id())
         .unwrap();
     let ours = authority();
     let bundles = TrustBundles::of([ours.trust_bundle().unwrap()]);
@@ -214,7 +214,7 @@ fn keys_of_another_use_or_domain_verify_nothing() {
     );
     let good = ours
         .jwt()
-        .sign(&agent(), US, secs(60), now(), token_id())
+        .sign(&agent(), &[US], secs(60), now(), token_id())
         .unwrap();
     assert!(bundles.verify_jwt(&good, US, now()).is_ok());
     let empty = TrustBundle::parse(domain(), br#"{"keys":[]}"#, &KeyPins::default()).unwrap();

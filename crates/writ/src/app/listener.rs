@@ -1,5 +1,7 @@
 //! Listeners: sockets to requests. What a request means is the planes' business.
 
+mod authority;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,12 +25,17 @@ use writ_proxy::{Downstream, Gateway, Pool};
 use writ_token::ClientCertificate;
 use writ_types::{Clock, Limits, Timeouts};
 
+use crate::app::listener::authority::Readable;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::tls;
 
 /// Most processes that are being told who they are at once.
 const MOST_ASKING: usize = 256;
+/// Most calls and streams of one connection to the agent socket at once.
+const MOST_STREAMS: u32 = 16;
+/// Longest wait for the head of a request on a Unix socket, and for the answer to a sign of life.
+const UNIX_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 /// The pause after a connection could not be accepted.
 const BREATH: std::time::Duration = std::time::Duration::from_millis(20);
 
@@ -155,11 +162,19 @@ pub(super) fn identity(
     tasks: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
     let plane = Arc::clone(plane);
+    let stopping = stop.clone();
     let serve = move |stream: UnixStream| {
         let (plane, workload) = (Arc::clone(&plane), Workload::of(&plane, &stream));
-        exchange(stream, move |request| {
-            writ_control::serve_identity(Arc::clone(&plane), workload.clone(), request)
-        })
+        let stop = stopping.clone();
+        async move {
+            // A user with too many connections gets no more: they are closed, and another user's find room.
+            if let Some(workload) = workload {
+                let serve = move |request| {
+                    writ_control::serve_identity(Arc::clone(&plane), workload.clone(), request)
+                };
+                workload_api(stream, stop, serve).await;
+            }
+        }
     };
     unix(path, 0o666, stop, tasks, serve)
 }
@@ -186,7 +201,8 @@ pub(super) fn operator(
     unix(path, 0o600, stop, tasks, serve)
 }
 
-/// Listens on a Unix socket and serves so many connections at once.
+/// Listens on a Unix socket and serves so many connections at once. What is beyond is closed and not left waiting: a process
+/// that waits can end, and another can be given its process id.
 fn unix<S, F>(
     path: &Path,
     mode: u32,
@@ -217,19 +233,70 @@ where
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept(), if connections.len() < MOST_ASKING => accepted,
+                accepted = listener.accept() => accepted,
                 // Somebody who asked is served, and there is room again.
                 Some(_) = connections.join_next() => continue,
                 () = reached(&mut stop, Stop::Draining) => break,
             };
             match accepted {
-                Ok((stream, _)) => drop(connections.spawn(serve(stream))),
+                Ok((stream, _)) if connections.len() < MOST_ASKING => {
+                    drop(connections.spawn(serve(stream)));
+                }
+                Ok((_beyond, _)) => {}
                 Err(_no_descriptor) => tokio::time::sleep(BREATH).await,
             }
         }
         drop(std::fs::remove_file(path));
     });
     Ok(())
+}
+
+/// One connection to the agent socket: one exchange over HTTP/1.1, or the calls and streams of a Workload API client over
+/// HTTP/2. Streams have no end of their own; they end with the process, the client or the server.
+async fn workload_api<S, F, B>(stream: UnixStream, mut stop: watch::Receiver<Stop>, serve: S)
+where
+    S: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(UNIX_PATIENCE)
+        .keep_alive(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(16 * 1024)
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_local_error_reset_streams(Some(64))
+        .keep_alive_interval(Some(3 * UNIX_PATIENCE))
+        .keep_alive_timeout(UNIX_PATIENCE);
+    let asked = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&asked);
+    let service = service_fn(move |request: Request<Incoming>| {
+        noted.store(true, Ordering::Relaxed);
+        let answer = serve(request);
+        async move { Ok::<_, std::convert::Infallible>(answer.await) }
+    });
+    let silent = async {
+        tokio::time::sleep(UNIX_PATIENCE).await;
+        if asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
+    let connection = builder.serve_connection(TokioIo::new(Readable::of(stream)), service);
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        served = connection => served,
+        () = silent => return,
+        () = reached(&mut stop, Stop::Draining) => return,
+    };
+    if let Err(fault) = served {
+        tracing::debug!(%fault, "a connection to the agent socket ended");
+    }
 }
 
 /// One exchange on a Unix socket.
@@ -244,7 +311,7 @@ where
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(std::time::Duration::from_secs(10))
+        .header_read_timeout(UNIX_PATIENCE)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(fault) = served.await {

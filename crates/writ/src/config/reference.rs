@@ -28,7 +28,9 @@ const HEAD: &str = r#"# Writ: settings of this process. Every value shown is the
 # The built-in trust domain: it vouches for registered agents on this machine over a Unix socket. The socket lies outside the
 # data directory, which other users cannot enter; agents of other users need a way to this folder.
 # trust_domain = "writ.local"
-# socket = ".writ-agent.sock"
+# socket = ".writ-agent.sock"   # also a SPIFFE Workload API: SPIFFE_ENDPOINT_SOCKET=unix:///…
+# Life of the X.509-SVIDs it hands out; a client is sent the next one half-way.
+# x509_svid_life = "1h"
 # On a machine with one user, agents run as the same user as Writ. Such an agent could read Writ's data directory, so
 # this is off unless you say so; it is loud in `writ doctor`.
 # single_user_machine = false

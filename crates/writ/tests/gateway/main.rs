@@ -17,6 +17,7 @@ mod refusals;
 mod smuggling;
 mod strangers;
 mod streaming;
+mod transactions;
 mod unrecorded;
 mod uploads;
 mod wire;

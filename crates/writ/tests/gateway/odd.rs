@@ -122,6 +122,7 @@ impl Odd {
             "leak-basic" => whole("", &format!(r#"{{"you sent":"Basic {basic}"}}"#)),
             "leak-header" => whole(&format!("x-you-sent: {KEY}\r\n"), "{}"),
             "answer" | "strict" => respond(path.split_once('=').map_or("", |(_, how)| how)),
+            "repeat" => whole("", &repeated(&self.seen())),
             "coded" => whole("content-encoding: gzip\r\n", "\u{1f}"),
             "headers" => whole(HEADERS, "{}"),
             "leak-stream" => return leak_in_parts(stream).await,
@@ -196,6 +197,17 @@ fn respond(how: &str) -> String {
 }
 
 /// The credential over two chunks, neither of which holds it.
+/// The transaction token of the last request, for everybody to see.
+fn repeated(seen: &[String]) -> String {
+    let fields = seen
+        .last()
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.split_once(": "));
+    let mut own = fields.filter(|(name, _)| name.eq_ignore_ascii_case("txn-token"));
+    format!(r#"{{"you sent":"{}"}}"#, own.next().unwrap_or_default().1)
+}
+
 async fn leak_in_parts(mut stream: TcpStream) {
     let (first, second) = KEY.split_at(9);
     let first = format!("the key is {first}");

@@ -172,7 +172,7 @@ fn clients_that_are_not_who_they_say() {
         let sign = |signer: &JwtSvidSigner, spiffe: &str, audience: &str, at| {
             let id = TokenId::new(now, random_bytes());
             signer
-                .sign(&spiffe.parse().unwrap(), audience, minute, at, id)
+                .sign(&spiffe.parse().unwrap(), &[audience], minute, at, id)
                 .unwrap()
         };
         let shown = &good
@@ -356,7 +356,7 @@ fn exchanges_that_are_not_granted() {
             signer
                 .sign(
                     &BOT.parse().unwrap(),
-                    &stage.control(""),
+                    &[&stage.control("")],
                     Duration::from_secs(60),
                     long_ago,
                     id,

@@ -359,7 +359,7 @@ impl Domain {
         let id = TokenId::new(now(), random_bytes());
         let (audience, life) = (stage.control(""), Duration::from_secs(60));
         let jwt = self.0.jwt();
-        jwt.sign(&spiffe.parse().unwrap(), &audience, life, now(), id)
+        jwt.sign(&spiffe.parse().unwrap(), &[&audience], life, now(), id)
             .unwrap()
     }
 }
