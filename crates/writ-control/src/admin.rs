@@ -18,10 +18,12 @@ use writ_store::Role;
 use writ_task::Approver;
 use writ_types::{OperatorId, Requester, Value};
 
-use crate::http::respond;
+use crate::authzen;
+use crate::http::{object, respond};
 use crate::plane::{Connection, Plane};
 use crate::routes::Endpoint;
 
+pub(crate) use look::fresh_task;
 pub(crate) use sign_in::{authenticate, hash, local_session, login};
 
 /// An operator who has signed in.
@@ -126,6 +128,15 @@ impl AdminError {
         }
     }
 
+    /// The response as AuthZEN has it: the status, and a text (Authorization API 1.0 §10.1.4).
+    pub(crate) fn into_plain_response(self) -> Response<Full<Bytes>> {
+        let text = self.to_string();
+        let (mut head, _problem) = self.into_response().into_parts();
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        head.headers.insert(header::CONTENT_TYPE, plain);
+        Response::from_parts(head, Full::new(text.into()))
+    }
+
     /// The response (RFC 9457).
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
         let status = self.status();
@@ -191,6 +202,11 @@ pub(crate) async fn serve(
         Endpoint::Records => look::records(plane, call).await,
         Endpoint::Explain => look::explain(plane, call).await,
         Endpoint::CanI => look::can_i(plane, call),
+        Endpoint::Evaluation => authzen::evaluation(plane, &object(call.body)?),
+        Endpoint::Evaluations => authzen::evaluations(plane, &object(call.body)?),
+        Endpoint::SearchSubject => authzen::search_subject(plane, &object(call.body)?),
+        Endpoint::SearchResource => authzen::search_resource(plane, &object(call.body)?),
+        Endpoint::SearchAction => authzen::search_action(plane, &object(call.body)?),
         Endpoint::CloseTask => stop::close(plane, call).await,
         Endpoint::Kill => stop::kill(plane, call).await,
         Endpoint::Approvals => approvals::list(plane, call).await,
@@ -208,6 +224,7 @@ pub(crate) async fn serve(
         | Endpoint::Revoke
         | Endpoint::Jwks
         | Endpoint::Metadata
+        | Endpoint::AuthzenMetadata
         | Endpoint::Bundle
         | Endpoint::Health
         | Endpoint::Ready

@@ -10,6 +10,7 @@ use hyper::{Request, Response, StatusCode};
 use writ_types::{JsonLimits, Value};
 
 use crate::admin::{self, AdminError};
+use crate::authzen;
 use crate::oauth;
 use crate::plane::{Connection, Plane};
 use crate::routes::{Access, Endpoint, Found, find};
@@ -23,6 +24,9 @@ const MOST_PUBLIC: usize = 256 * 1024;
 const BEHIND: &str =
     "ready, but the last change is not in force; the revision before is: see `writ doctor`\n";
 
+/// Where AuthZEN's endpoints lie, and the field that its answers repeat (Authorization API 1.0 §10.1.3).
+const AUTHZEN: &str = "/access/v1/";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
@@ -35,6 +39,8 @@ pub async fn handle(
     from: Connection,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
+    let authzen = request.uri().path().starts_with(AUTHZEN);
+    let request_id = request.headers().get(REQUEST_ID).cloned();
     let served = tokio::spawn(async move { serve(&plane, &from, request).await }).await;
     let served = served.unwrap_or_else(|fault| {
         tracing::error!(%fault, "a request of the control plane ended in a panic");
@@ -42,8 +48,15 @@ pub async fn handle(
             "the request ended unexpectedly".to_owned(),
         ))
     });
-    let mut response = served.unwrap_or_else(AdminError::into_response);
+    let mut response = served.unwrap_or_else(if authzen {
+        AdminError::into_plain_response
+    } else {
+        AdminError::into_response
+    });
     let headers = response.headers_mut();
+    if let Some(id) = request_id.filter(|_| authzen) {
+        headers.insert(REQUEST_ID, id);
+    }
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -81,6 +94,10 @@ async fn serve(
             parameter,
             ..
         } => {
+            if head.uri.path().starts_with(AUTHZEN) && !is_json(&head.headers) {
+                let why = "the body is `application/json`";
+                return Err(AdminError::Invalid(why.to_owned()));
+            }
             let bytes = read(plane, body, MOST).await?;
             let call = admin::Call {
                 operator: &operator,
@@ -115,6 +132,7 @@ async fn public(
         Endpoint::Jwks => Ok(json(StatusCode::OK, &plane.jwks())),
         Endpoint::Bundle => Ok(json(StatusCode::OK, &oauth::spiffe_bundle(plane))),
         Endpoint::Metadata => Ok(json(StatusCode::OK, &oauth::server_metadata(plane))),
+        Endpoint::AuthzenMetadata => Ok(json(StatusCode::OK, &authzen::metadata(plane))),
         Endpoint::Health => Ok(text(StatusCode::OK, "ok\n")),
         Endpoint::Ready => Ok(match plane.unready() {
             None if plane.is_behind() => text(StatusCode::OK, BEHIND),
@@ -148,6 +166,11 @@ async fn public(
         | Endpoint::Records
         | Endpoint::Explain
         | Endpoint::CanI
+        | Endpoint::Evaluation
+        | Endpoint::Evaluations
+        | Endpoint::SearchSubject
+        | Endpoint::SearchResource
+        | Endpoint::SearchAction
         | Endpoint::Apply
         | Endpoint::Reload
         | Endpoint::Registry
@@ -168,6 +191,12 @@ async fn token(
         .collect();
     let answer = oauth::token(plane, from, &proofs, form(headers, body)).await;
     oauth_response(&answer)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()?.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// The form of a request. A body that is no form is an empty form, which lacks everything: one error for both

@@ -1,12 +1,13 @@
 //! The control plane: identity, tasks and tokens for agents; looking, stopping and changing for operators; the log.
 //!
 //! [`Plane`] is what its requests share; [`handle`] serves one of them. `routes` is the table of who may do what,
-//! `oauth` the token endpoint, `identity` the agent socket, `workload_api` what SPIFFE's own clients ask there, `admin` the operators' side, `reload` the way from the
+//! `oauth` the token endpoint, `identity` the agent socket, `workload_api` what SPIFFE's own clients ask there, `admin` the operators' side, `authzen` the decisions for those who ask in AuthZEN's words, `reload` the way from the
 //! revision row to what is in force, [`log`] the log's writer and reader.
 
 mod admin;
 mod approvals;
 mod attest;
+mod authzen;
 mod ending;
 mod http;
 mod identity;

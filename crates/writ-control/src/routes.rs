@@ -55,6 +55,7 @@ routes! {
     "GET" "/oauth/jwks" Access::Public => Jwks;
     "GET" "/.well-known/oauth-authorization-server" Access::Public => Metadata;
     "GET" "/.well-known/spiffe-bundle" Access::Public => Bundle;
+    "GET" "/.well-known/authzen-configuration" Access::Public => AuthzenMetadata;
     "GET" "/healthz" Access::Public => Health;
     "GET" "/readyz" Access::Public => Ready;
     "POST" "/v1/login" Access::Public => Login;
@@ -80,6 +81,11 @@ routes! {
     "GET" "/v1/records" VIEWER => Records;
     "GET" "/v1/explain/{call}" OPERATOR => Explain;
     "POST" "/v1/can-i" VIEWER => CanI;
+    "POST" "/access/v1/evaluation" VIEWER => Evaluation;
+    "POST" "/access/v1/evaluations" VIEWER => Evaluations;
+    "POST" "/access/v1/search/subject" VIEWER => SearchSubject;
+    "POST" "/access/v1/search/resource" VIEWER => SearchResource;
+    "POST" "/access/v1/search/action" VIEWER => SearchAction;
     "POST" "/v1/apply" ADMIN => Apply;
     "POST" "/v1/reload" OPERATOR => Reload;
     "POST" "/v1/keys/rotate" ADMIN => RotateKeys;

@@ -378,10 +378,6 @@ pub fn free_port() -> u16 {
 /// A Python with the clients of `xtask/clients`, which `cargo xtask test` installs; none, said aloud, where it has not.
 #[must_use]
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the test runner says where the clients are"
-)]
 pub fn python() -> Option<PathBuf> {
     let folder = std::env::var_os("WRIT_TEST_CLIENTS_DIR").map(PathBuf::from);
     if folder.is_none() {

@@ -456,6 +456,36 @@ fn first_call(action: &ActionName, charge: Charge, left: Budget, now: Timestamp)
     }
 }
 
+/// A task that was opened just now for one action, and the facts of its first call.
+pub(crate) fn fresh_task(
+    plane: &Plane,
+    agent: &Agent,
+    purpose: &Purpose,
+    action: &ActionName,
+    charge: Charge,
+    now: Timestamp,
+) -> (Grant, Facts) {
+    let grant = Grant {
+        tenant: plane.tenant.clone(),
+        task: TaskId::new(now, crate::random()),
+        agent: agent.id,
+        requester: None,
+        purpose: purpose.name.clone(),
+        mode: agent.mode,
+        actions: BTreeSet::from([action.clone()]),
+        bounds: writ_types::Bounds::none(),
+        budget: purpose.budget,
+        opened: now,
+        deadline: now.plus(purpose.max_task_life),
+        parent: None,
+        prompt: None,
+        asserters: writ_types::Asserters::default(),
+    };
+    let left: Budget = purpose.budget.less(charge);
+    let facts = first_call(action, charge, left, now);
+    (grant, facts)
+}
+
 /// Asks the PDP about a fresh task of the purpose, for what can be said without the call's arguments.
 fn ask(
     plane: &Plane,
@@ -475,24 +505,7 @@ fn ask(
         );
     }
     let now = plane.clock.now();
-    let grant = Grant {
-        tenant: plane.tenant.clone(),
-        task: TaskId::new(now, crate::random()),
-        agent: agent.id,
-        requester: None,
-        purpose: purpose.name.clone(),
-        mode: agent.mode,
-        actions: BTreeSet::from([action.clone()]),
-        bounds: writ_types::Bounds::none(),
-        budget: purpose.budget,
-        opened: now,
-        deadline: now.plus(purpose.max_task_life),
-        parent: None,
-        prompt: None,
-        asserters: writ_types::Asserters::default(),
-    };
-    let left: Budget = purpose.budget.less(charge);
-    let facts = first_call(action, charge, left, now);
+    let (grant, facts) = fresh_task(plane, agent, purpose, action, charge, now);
     let nothing = BTreeSet::new();
     let typed = Attr::Record(std::collections::BTreeMap::new());
     let looks_at_input = !loaded.pdp.projection(action).is_nothing();

@@ -36,6 +36,8 @@ const MOST_ASKING: usize = 256;
 const MOST_STREAMS: u32 = 16;
 /// Longest wait for the head of a request on a Unix socket, and for the answer to a sign of life.
 const UNIX_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+/// Longest silence on a connection to the agent socket before a sign of life is asked for.
+const UNIX_SILENCE: std::time::Duration = std::time::Duration::from_secs(30);
 /// The pause after a connection could not be accepted.
 const BREATH: std::time::Duration = std::time::Duration::from_millis(20);
 
@@ -272,7 +274,7 @@ where
         .max_header_list_size(16 * 1024)
         .max_concurrent_streams(MOST_STREAMS)
         .max_local_error_reset_streams(Some(64))
-        .keep_alive_interval(Some(3 * UNIX_PATIENCE))
+        .keep_alive_interval(Some(UNIX_SILENCE))
         .keep_alive_timeout(UNIX_PATIENCE);
     let asked = Arc::new(AtomicBool::new(false));
     let noted = Arc::clone(&asked);

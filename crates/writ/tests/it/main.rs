@@ -2,6 +2,7 @@
 //!
 //! One binary, so that the support code compiles once. Each file is one area.
 
+mod authzen;
 mod contracts;
 mod other_users;
 mod plan;

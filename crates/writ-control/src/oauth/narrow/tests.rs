@@ -51,6 +51,7 @@ fn loaded() -> Loaded {
         owner: "o@example.org".parse().unwrap(),
         upstream: "http://127.0.0.1:1".parse().unwrap(),
         credential: None,
+        transaction_tokens: None,
         allow_unbound_tokens: false,
         max_token_life: Duration::from_secs(LONGEST_TOKEN),
     };
