@@ -24,6 +24,7 @@ use crate::plane::{Connection, Plane};
 use crate::routes::Endpoint;
 
 pub(crate) use look::fresh_task;
+pub(crate) use changes::Change;
 pub(crate) use sign_in::{authenticate, hash, local_session, login};
 
 /// An operator who has signed in.
@@ -217,6 +218,8 @@ pub(crate) async fn serve(
         Endpoint::AddOperator => operators::add(plane, call).await,
         Endpoint::SetCredential => changes::set_credential(plane, call).await,
         Endpoint::Apply => changes::apply(plane, call).await,
+        Endpoint::Drift => changes::check_drift(plane, call).await,
+        Endpoint::Promote => changes::promote(plane, call).await,
         Endpoint::Reload => changes::reload(plane, call).await,
         Endpoint::RotateKeys => keys::rotate(plane, call).await,
         Endpoint::Token

@@ -148,6 +148,8 @@ async fn public(
         Endpoint::Metrics
         | Endpoint::Status
         | Endpoint::Apis
+        | Endpoint::Drift
+        | Endpoint::Promote
         | Endpoint::Api
         | Endpoint::Agents
         | Endpoint::Purposes

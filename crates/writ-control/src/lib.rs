@@ -8,6 +8,7 @@ mod admin;
 mod approvals;
 mod attest;
 mod authzen;
+mod drift;
 mod ending;
 mod http;
 mod identity;
@@ -33,6 +34,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 pub use approvals::ApprovalDesk;
+pub use drift::{Fetch, Fetching, Published};
 pub use http::handle;
 pub use identity::{IdentityBody, Workload, serve as serve_identity};
 pub use loaded::{Loaded, LoadedApi, LoadedCredential};

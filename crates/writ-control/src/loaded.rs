@@ -1,13 +1,14 @@
 //! One revision, read from the store and made ready: what both planes run on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use writ_contract::Contract;
 use writ_policy::Pdp;
 use writ_types::{
-    Agent, AgentId, Api, ApiId, Digest, Purpose, PurposeName, RevisionId, Secret, SpiffeId,
+    Agent, AgentId, Api, ApiId, Digest, OperationId, Purpose, PurposeName, RevisionId, Secret,
+    SpiffeId,
 };
 
 /// A whole revision, compiled.
@@ -34,6 +35,8 @@ pub struct LoadedApi {
     pub api: Api,
     /// Its pinned contract.
     pub contract: Arc<Contract>,
+    /// Operations that the server has changed since and that wait for their owner.
+    pub quarantined: BTreeSet<OperationId>,
     /// Its credential, where it wants one and it is set.
     pub credential: Option<LoadedCredential>,
 }

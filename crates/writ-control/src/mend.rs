@@ -6,6 +6,7 @@ use writ_audit::{Actor, Append, Durability, Event, Header, NodeName, Record, Rev
 use writ_store::Store;
 use writ_types::{RecordId, RevisionId, SpiffeId, Tenant, Timestamp, TrustDomain};
 
+use crate::drift;
 use crate::log::LogWriter;
 use crate::plane::Keys;
 use crate::reload::{self, Compiler};
@@ -52,7 +53,8 @@ impl Mending<'_> {
     ) -> Result<Mended, StartError> {
         let active = self.store.active_revision(self.tenant).await?;
         let active = active.ok_or(StartError::Empty)?;
-        let before = self.store.load(self.tenant, active.id).await?.agents;
+        let stored = self.store.load(self.tenant, active.id).await?;
+        let before = stored.agents;
         let known = |spiffe: &SpiffeId| {
             let mut agents = before.values();
             agents
@@ -62,6 +64,7 @@ impl Mending<'_> {
         let project = reload::read_project(files, self.trust_domain, now, known)
             .map_err(StartError::Project)?;
         let mut registry = reload::registry(&project);
+        drift::keep_live(&mut registry, stored.live);
         let is_resumed = |spiffe: &SpiffeId| {
             let text = spiffe.as_str();
             let ends = |name: &String| text == name || text.ends_with(&format!("/{name}"));

@@ -24,6 +24,7 @@ use writ_types::{
 
 use crate::approvals::ApprovalDesk;
 use crate::identity::Callers;
+use crate::drift::{Fetch, LastSeen};
 use crate::loaded::Loaded;
 use crate::log::Recovered;
 use crate::records::LogPlace;
@@ -161,6 +162,10 @@ pub struct Plane {
     signing: ArcSwap<Signing>,
     current: ArcSwap<Loaded>,
     swap: Swap,
+    /// Gets what APIs publish.
+    pub(crate) fetch: Fetch,
+    /// What they published when they were last asked.
+    pub(crate) seen: LastSeen,
     /// Why the last change did not come into force, if it did not.
     pub(crate) fault: Mutex<Option<String>>,
     /// Told of each revision that comes into force.
@@ -211,7 +216,12 @@ impl Plane {
     /// # Errors
     ///
     /// [`PlaneError`].
-    pub fn new(parts: Parts, loaded: Arc<Loaded>, swap: Swap) -> Result<Self, PlaneError> {
+    pub fn new(
+        parts: Parts,
+        loaded: Arc<Loaded>,
+        swap: Swap,
+        fetch: Fetch,
+    ) -> Result<Self, PlaneError> {
         let now = parts.clock.now();
         let signing = signing(&parts.settings, &parts.tenant, parts.token_keys, now);
         let signing = signing.map_err(PlaneError::Key)?;
@@ -221,6 +231,8 @@ impl Plane {
             signing: ArcSwap::from_pointee(signing),
             current: ArcSwap::new(loaded),
             swap,
+            fetch,
+            seen: LastSeen::default(),
             fault: Mutex::new(None),
             changes: watch::Sender::new(()),
             callers: Arc::default(),

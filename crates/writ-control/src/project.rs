@@ -254,6 +254,10 @@ impl Reader<'_> {
         };
         let owner = self.parse(file, &text, &raw.owner);
         let upstream = self.parse(file, &text, &raw.upstream);
+        let drift = match &raw.drift {
+            Some(url) => Some(self.parse(file, &text, url)?),
+            None => None,
+        };
         let credential = match raw.credential {
             Some(credential) => {
                 let name = self.parse(file, &text, &credential.name)?;
@@ -297,6 +301,7 @@ impl Reader<'_> {
             id: id.clone(),
             owner: owner?,
             upstream: upstream?,
+            drift,
             credential,
             transaction_tokens,
             allow_unbound_tokens: raw.allow_unbound_tokens,

@@ -10,6 +10,7 @@ use writ_types::{
     Agent, AgentId, Api, ApiId, RevisionId, SpiffeId, Tenant, Timestamp, TrustDomain,
 };
 
+use crate::drift;
 use crate::loaded::{Loaded, LoadedApi, LoadedCredential};
 use crate::plane::{Keys, Plane};
 use crate::project::{Project, ProjectFault};
@@ -51,6 +52,7 @@ pub(crate) fn registry(project: &Project) -> Registry {
             .map(|agent| (agent.id, agent.clone()))
             .collect(),
         purposes: project.purposes.clone(),
+        live: BTreeMap::new(),
         policies: project
             .policies
             .iter()
@@ -116,10 +118,16 @@ impl Compiler<'_> {
             }
             let credential = self.credential(&api, &mut faults).await;
             if let Some(contract) = contract.flatten() {
+                let pinned = registry.contracts.get(&id);
+                let pinned = pinned
+                    .map(|pinned| pinned.document.as_slice())
+                    .unwrap_or_default();
+                let quarantined = drift::quarantined(&contract, pinned, registry.live.get(&id));
                 apis.insert(
                     id,
                     LoadedApi {
                         api,
+                        quarantined,
                         contract: Arc::new(contract),
                         credential,
                     },

@@ -64,6 +64,8 @@ routes! {
     "GET" "/v1/registry" OPERATOR => Registry;
     "GET" "/v1/apis" VIEWER => Apis;
     "GET" "/v1/apis/{api}" VIEWER => Api;
+    "POST" "/v1/apis/{api}/drift" OPERATOR => Drift;
+    "POST" "/v1/apis/{api}/promote" ADMIN => Promote;
     "GET" "/v1/agents" VIEWER => Agents;
     "GET" "/v1/purposes" VIEWER => Purposes;
     "GET" "/v1/credentials" VIEWER => Credentials;

@@ -107,6 +107,7 @@ async fn call(
     let (api, operation) = asked.operation();
     story.resolved(api, operation);
     decide::granted(&snapshot, &agent, &entered, operation.action())?;
+    decide::unchanged(api, operation)?;
     let read = asked.read(parts).await?;
     story.read(&read);
 

@@ -10,12 +10,12 @@ use writ_contract::{Operation, Parsed, RawCall, Route, RouteError};
 use writ_policy::{Denied, InputView, Permit, Question, ResponseView};
 use writ_task::Entered;
 use writ_token::Authenticated;
-use writ_types::{ActionName, Agent, Attr, CallId, Facts, Limits, ReasonCode};
+use writ_types::{ActionName, Agent, Attr, CallId, Facts, Limits, ReasonCode, Verdict};
 
 use crate::asked::{Asked, Read};
 use crate::mcp;
 use crate::refusal::Refusal;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ApiSnapshot, Snapshot};
 use crate::story::Story;
 use crate::target::Target;
 use crate::upstream::Outgoing;
@@ -66,6 +66,17 @@ pub(crate) fn granted(
     } else {
         Err(ReasonCode::ActionNotGranted)
     }
+}
+
+/// Whether the operation is still what was approved. Asked after whether the task holds it: only then may it know.
+pub(crate) fn unchanged(api: &ApiSnapshot, operation: &Operation) -> Result<(), Refusal> {
+    if api.quarantined.contains(operation.id()) {
+        return Err(Refusal {
+            verdict: Verdict::Defer,
+            ..ReasonCode::ContractQuarantined.into()
+        });
+    }
+    Ok(())
 }
 
 /// The operation at the target.

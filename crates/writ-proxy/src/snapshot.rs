@@ -1,6 +1,6 @@
 //! One immutable revision of everything a call reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,8 @@ use writ_contract::Contract;
 use writ_policy::{Denied, Pdp, Prepared};
 use writ_token::TokenVerifier;
 use writ_types::{
-    Agent, AgentId, Api, ApiId, Grant, PublicUrl, Purpose, PurposeName, RevisionId, TaskId, Tenant,
+    Agent, AgentId, Api, ApiId, Grant, OperationId, PublicUrl, Purpose, PurposeName, RevisionId,
+    TaskId, Tenant,
 };
 
 use crate::credential::Credential;
@@ -82,6 +83,8 @@ pub struct ApiSnapshot {
     pub api: Api,
     /// Its pinned contract.
     pub contract: Arc<Contract>,
+    /// Operations that the server has changed since and that wait for their owner.
+    pub quarantined: BTreeSet<OperationId>,
     /// Its credential, where it wants one and it is set.
     pub credential: Option<Credential>,
     /// What signs its transaction tokens, where its services verify them.

@@ -17,6 +17,7 @@ pub(crate) fn to_value(api: &Api) -> Value {
         id,
         owner,
         upstream,
+        drift,
         credential,
         transaction_tokens,
         allow_unbound_tokens,
@@ -42,7 +43,16 @@ pub(crate) fn to_value(api: &Api) -> Value {
     ];
     let domain = transaction_tokens.as_ref();
     let domain = domain.map(|domain| ("transaction_tokens", Value::from(domain.as_str())));
-    Value::object(members.into_iter().chain(credential).chain(domain))
+    let drift = drift
+        .as_ref()
+        .map(|url| ("drift", Value::from(url.to_string())));
+    Value::object(
+        members
+            .into_iter()
+            .chain(credential)
+            .chain(domain)
+            .chain(drift),
+    )
 }
 
 pub(crate) fn from_value(value: &Value) -> Result<Api, StoreError> {
@@ -50,6 +60,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Api, StoreError> {
         "id",
         "owner",
         "upstream",
+        "drift",
         "credential",
         "transaction_tokens",
         "allow_unbound_tokens",
@@ -67,6 +78,10 @@ pub(crate) fn from_value(value: &Value) -> Result<Api, StoreError> {
         id: fields.parsed("id")?,
         owner: fields.parsed("owner")?,
         upstream: fields.parsed("upstream")?,
+        drift: fields
+            .optional("drift")
+            .map(|_| fields.parsed("drift"))
+            .transpose()?,
         credential,
         transaction_tokens: fields.maybe("transaction_tokens")?,
         allow_unbound_tokens: fields.flag("allow_unbound_tokens")?,

@@ -21,6 +21,9 @@ pub struct Registry {
     pub apis: BTreeMap<ApiId, Api>,
     /// The contract of each API that has one.
     pub contracts: BTreeMap<ApiId, Contract>,
+    /// What the servers of APIs publish where it differs from their contracts and nobody has approved it: while it stands
+    /// here, the operations it changes are quarantined.
+    pub live: BTreeMap<ApiId, Contract>,
     /// The agents by id.
     pub agents: BTreeMap<AgentId, Agent>,
     /// The purposes by name.
@@ -238,6 +241,7 @@ impl Registry {
         if self
             .contracts
             .keys()
+            .chain(self.live.keys())
             .any(|api| !self.apis.contains_key(api))
         {
             return Err(StoreError::damaged("contract", "its API is not registered"));
@@ -343,48 +347,57 @@ impl Registry {
             )
         }
         let of = |text: String| Digest::of(text.as_bytes());
-        Value::object([
-            (
-                "apis",
-                part(
-                    self.apis
-                        .iter()
-                        .map(|(id, api)| (id, of(apis::to_value(api).to_string()))),
+        let live = || {
+            part(
+                self.live
+                    .iter()
+                    .map(|(id, contract)| (id, contract.digest())),
+            )
+        };
+        // A registry without drift has the manifest it had before there was any.
+        let live = (!self.live.is_empty()).then(|| ("live", live()));
+        let members =
+            [
+                (
+                    "apis",
+                    part(
+                        self.apis
+                            .iter()
+                            .map(|(id, api)| (id, of(apis::to_value(api).to_string()))),
+                    ),
                 ),
-            ),
-            (
-                "contracts",
-                part(
-                    self.contracts
-                        .iter()
-                        .map(|(id, contract)| (id, contract.digest())),
+                (
+                    "contracts",
+                    part(
+                        self.contracts
+                            .iter()
+                            .map(|(id, contract)| (id, contract.digest())),
+                    ),
                 ),
-            ),
-            (
-                "agents",
-                part(
-                    self.agents
-                        .iter()
-                        .map(|(id, agent)| (id, of(agents::to_value(agent).to_string()))),
+                (
+                    "agents",
+                    part(
+                        self.agents
+                            .iter()
+                            .map(|(id, agent)| (id, of(agents::to_value(agent).to_string()))),
+                    ),
                 ),
-            ),
-            (
-                "purposes",
-                part(
-                    self.purposes
-                        .iter()
-                        .map(|(name, purpose)| (name, of(purposes::to_value(purpose).to_string()))),
+                (
+                    "purposes",
+                    part(self.purposes.iter().map(|(name, purpose)| {
+                        (name, of(purposes::to_value(purpose).to_string()))
+                    })),
                 ),
-            ),
-            (
-                "policies",
-                part(
-                    self.policies
-                        .iter()
-                        .map(|(name, text)| (name, Digest::of(text.as_bytes()))),
+                (
+                    "policies",
+                    part(
+                        self.policies
+                            .iter()
+                            .map(|(name, text)| (name, Digest::of(text.as_bytes()))),
+                    ),
                 ),
-            ),
-        ])
+            ];
+        Value::object(members.into_iter().chain(live))
     }
 
     /// Stores every part under its digest, and returns the manifest that names them.
@@ -399,7 +412,7 @@ impl Registry {
                 .put(apis::PUT, &apis::to_value(api).to_string())
                 .await?;
         }
-        for contract in self.contracts.values() {
+        for contract in self.contracts.values().chain(self.live.values()) {
             contracts::put(writer.connection, tenant, contract).await?;
         }
         for agent in self.agents.values() {
@@ -423,7 +436,14 @@ impl Registry {
         tenant: &Tenant,
         manifest: &Value,
     ) -> Result<Self, StoreError> {
-        let known = ["apis", "contracts", "agents", "purposes", "policies"];
+        let known = [
+            "apis",
+            "contracts",
+            "live",
+            "agents",
+            "purposes",
+            "policies",
+        ];
         let manifest = Fields::of("revision", manifest, &known)?;
         let mut reader = Reader { connection, tenant };
         let mut registry = Self::default();
@@ -434,6 +454,12 @@ impl Registry {
         for (api, digest) in named(&manifest, "contracts")? {
             let contract = contracts::by_digest(reader.connection, tenant, &digest).await?;
             registry.contracts.insert(api, contract);
+        }
+        if manifest.optional("live").is_some() {
+            for (api, digest) in named(&manifest, "live")? {
+                let contract = contracts::by_digest(reader.connection, tenant, &digest).await?;
+                registry.live.insert(api, contract);
+            }
         }
         for (id, digest) in named(&manifest, "agents")? {
             let agent = reader

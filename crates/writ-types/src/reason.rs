@@ -159,6 +159,8 @@ reasons! {
     ValueNotVouched "value_not_vouched" 403 Policy NotLikeThis NarrowArguments "A value is not vouched for", "A value in the call comes from nowhere that may decide it. Use values from the task itself; do not try others.";
     /// Values were tried that nothing vouched for, and the task waits for a person.
     TaskPaused "task_paused" 403 Policy Never AskOwner "The task is paused", "This task is paused until a person has looked at it. Do not retry and do not try another way; report back.";
+    /// The upstream's contract has changed in this operation since it was approved, and its owner has not looked at it yet.
+    ContractQuarantined "contract_quarantined" 403 Contract NotYet AskOwner "The operation has changed", "The API has changed this operation since it was approved. Its owner has to look at the change first. Do not try another way; other operations are not affected.";
     /// A policy forbids the call.
     Forbidden "forbidden" 403 Policy Never AskOwner "Forbidden by policy", "A policy forbids this call. Do not try another way; ask the owner.";
     /// No policy permits the call.

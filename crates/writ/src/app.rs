@@ -22,6 +22,7 @@ use writ_types::{Clock, Secret, Tenant, WallGuard};
 use crate::app::listener::Stop;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::drift;
 use crate::failure::Failure;
 use crate::keys::KeyRing;
 use crate::operator;
@@ -180,7 +181,12 @@ impl App {
             target.swap(Arc::new(snapshot));
             Ok(())
         };
-        Ok(Arc::new(Plane::new(parts, loaded, Box::new(swap))?))
+        Ok(Arc::new(Plane::new(
+            parts,
+            loaded,
+            Box::new(swap),
+            drift::fetch(config.timeouts.key_fetch)?,
+        )?))
     }
 
     fn listen(
@@ -339,6 +345,7 @@ fn snapshot(
             ApiSnapshot {
                 api: api.api.clone(),
                 contract,
+                quarantined: api.quarantined.clone(),
                 credential,
                 transaction_tokens: None,
             },

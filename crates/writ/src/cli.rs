@@ -136,6 +136,13 @@ pub(crate) enum ApiCommand {
     Lint(LintArgs),
     /// Compare two documents, for callers and for grants; exit code 2 if they differ
     Diff(DiffArgs),
+    /// Hold what an API's server publishes against its contract; exit code 2 if operations wait for their owner
+    Drift {
+        /// The API.
+        api: String,
+    },
+    /// Approve what an API's server publishes: it becomes the contract
+    Promote(PromoteArgs),
     /// List the APIs in force
     List,
     /// Show one API's operations
@@ -187,6 +194,15 @@ pub(crate) struct DiffArgs {
     /// Show every change, also those of texts and those that narrow.
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PromoteArgs {
+    /// The API.
+    pub(crate) api: String,
+    /// The digest of the document that was looked at, as `writ api drift` says it.
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,6 +10,7 @@ mod clock;
 mod command;
 mod config;
 mod demo;
+mod drift;
 pub mod failure;
 pub mod http;
 mod keys;

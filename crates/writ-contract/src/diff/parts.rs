@@ -340,7 +340,13 @@ impl<'s, 'o, 'n> Parts<'s, 'o, 'n> {
             match (before, after) {
                 (None, _) => {
                     let rule = format!("response-{word}-status-added");
-                    let (caller, authority) = (Caller::Compatible, Authority::Unproven);
+                    // An error vouches for nothing, and answers are held against the pinned contract whatever is published.
+                    let authority = if success {
+                        Authority::Unproven
+                    } else {
+                        Authority::Neutral
+                    };
+                    let caller = Caller::Compatible;
                     report(&rule, Topic::Response, caller, authority, shown(code));
                 }
                 (_, None) => {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use writ_audit::{Actor, Durability, Event, OperatorAction, RevisionActivated};
 use writ_store::{Registry, StoreError};
-use writ_types::{AgentId, CredentialName, Digest, RevisionId, Secret, Timestamp, Value};
+use writ_types::{AgentId, ApiId, CredentialName, Digest, RevisionId, Secret, Timestamp, Value};
 
 use crate::admin::{AdminError, Call};
+use crate::drift;
 use crate::http::object;
 use crate::loaded::Loaded;
 use crate::plane::Plane;
@@ -93,6 +94,8 @@ pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, Admin
     let project = reload::read_project(&files, &plane.settings.trust_domain, now, known)
         .map_err(AdminError::Project)?;
     let mut registry = reload::registry(&project);
+    let stored = plane.store.load(&plane.tenant, before.revision).await;
+    drift::keep_live(&mut registry, stored.map_err(|fault| store(&fault))?.live);
     let resumed: Vec<AgentId> = resumed
         .iter()
         .filter_map(|name| before.agent_named(name))
@@ -104,7 +107,7 @@ pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, Admin
     });
     let change = Change {
         plane,
-        call,
+        by: Actor::Operator(call.operator.id),
         before: before.revision,
         registry,
     };
@@ -150,7 +153,7 @@ pub(super) async fn disable(
     }
     let change = Change {
         plane,
-        call,
+        by: Actor::Operator(call.operator.id),
         before: before.revision,
         registry,
     };
@@ -159,16 +162,16 @@ pub(super) async fn disable(
 }
 
 /// A registry on its way into force.
-struct Change<'a> {
-    plane: &'a Plane,
-    call: &'a Call<'a>,
-    before: RevisionId,
-    registry: Registry,
+pub(crate) struct Change<'a> {
+    pub(crate) plane: &'a Plane,
+    pub(crate) by: Actor,
+    pub(crate) before: RevisionId,
+    pub(crate) registry: Registry,
 }
 
 impl Change<'_> {
     /// Compiles it: whatever could keep it from coming into force shows here, before anything is written.
-    async fn compile(&self, now: Timestamp) -> Result<Arc<Loaded>, AdminError> {
+    pub(crate) async fn compile(&self, now: Timestamp) -> Result<Arc<Loaded>, AdminError> {
         let revision = RevisionId::new(now, crate::random());
         reload::compile(self.plane, revision, self.registry.clone())
             .await
@@ -176,10 +179,14 @@ impl Change<'_> {
     }
 
     /// Stores and records it, moves the revision row, and reloads.
-    async fn put_in_force(&self, next: &Loaded, now: Timestamp) -> Result<(), AdminError> {
+    pub(crate) async fn put_in_force(
+        &self,
+        next: &Loaded,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
         let Self {
             plane,
-            call,
+            by,
             before,
             registry,
         } = self;
@@ -193,7 +200,7 @@ impl Change<'_> {
             from: Some(*before),
             to: next.revision,
             digest: next.digest,
-            by: Actor::Operator(call.operator.id),
+            by: *by,
         };
         let recorded = plane
             .record(
@@ -214,6 +221,29 @@ impl Change<'_> {
             .map(drop)
             .map_err(AdminError::Unavailable)
     }
+}
+
+/// Looks at what an API publishes, now.
+pub(super) async fn check_drift(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
+    drift::check(plane, &api_named(call)?).await
+}
+
+/// Approves what an API publishes.
+pub(super) async fn promote(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
+    let id = api_named(call)?;
+    let body = object(call.body)?;
+    let digest = body.member("digest").and_then(Value::as_str);
+    let digest: Digest = digest
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| AdminError::Invalid("`digest` is missing or none".to_owned()))?;
+    record(plane, call, "contract.promote", id.as_str(), digest).await?;
+    drift::promote(plane, &id, digest, Actor::Operator(call.operator.id)).await
+}
+
+fn api_named(call: &Call<'_>) -> Result<ApiId, AdminError> {
+    call.parameter
+        .parse()
+        .map_err(|fault: writ_types::NameError| AdminError::Invalid(fault.to_string()))
 }
 
 /// The texts of a project, by path.

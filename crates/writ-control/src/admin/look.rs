@@ -95,6 +95,9 @@ fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
                 .map_or("", |(name, _)| name.as_str());
             loose.push(format!("`{id}` has no credential yet, so its calls are refused: `writ credential set {name}`"));
         }
+        if !api.quarantined.is_empty() {
+            loose.push(format!("{} operations of `{id}` have changed at their server and wait for their owner: `writ api drift {id}`, then `writ api promote {id}`", api.quarantined.len()));
+        }
         let unreviewed = api
             .contract
             .operations()
@@ -104,6 +107,11 @@ fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
             let all = api.contract.operations().count();
             loose.push(format!("{unreviewed} of {all} operations of `{id}` are not reviewed and count as irreversible and external"));
         }
+    }
+    for (id, fault) in plane.unseen() {
+        loose.push(format!(
+            "what `{id}` publishes is not known, so drift goes unnoticed: {fault}"
+        ));
     }
     loose
 }
@@ -159,6 +167,10 @@ pub(super) fn api(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
             ("path", Value::from(operation.template())),
             ("effects", Value::from(operation.effects().to_string())),
             ("reviewed", Value::from(operation.reviewed())),
+            (
+                "quarantined",
+                Value::from(api.quarantined.contains(operation.id())),
+            ),
             (
                 "labels",
                 strings(operation.labels().iter().map(ToString::to_string)),

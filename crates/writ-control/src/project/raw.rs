@@ -13,6 +13,7 @@ pub(super) struct RawApi {
     pub(super) owner: Spanned<String>,
     pub(super) upstream: Spanned<String>,
     pub(super) contract: Spanned<String>,
+    pub(super) drift: Option<Spanned<String>>,
     pub(super) credential: Option<RawCredential>,
     pub(super) transaction_tokens: Option<RawTransactionTokens>,
     #[serde(default)]

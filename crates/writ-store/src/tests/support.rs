@@ -61,6 +61,9 @@ pub(super) fn api(id: &str, attach: Option<Attach>) -> Api {
         id: id.parse().unwrap(),
         owner: "ops@example.org".parse().unwrap(),
         upstream: "http://127.0.0.1:8081/api/v1".parse().unwrap(),
+        drift: attach
+            .as_ref()
+            .map(|_| "http://127.0.0.1:8081/api/docs".parse().unwrap()),
         credential: attach.map(|attach| ("dns-key".parse().unwrap(), attach)),
         transaction_tokens: Some("internal.example".parse().unwrap()),
         allow_unbound_tokens: false,
@@ -119,6 +122,7 @@ pub(super) fn registry() -> Registry {
         api("open", None),
     ];
     Registry {
+        live: BTreeMap::from([("dns".parse().unwrap(), contract.clone())]),
         contracts: BTreeMap::from([("dns".parse().unwrap(), contract)]),
         apis: apis.into_iter().map(|api| (api.id.clone(), api)).collect(),
         agents: BTreeMap::from([(agent.id, agent)]),

@@ -2,6 +2,7 @@
 
 mod diff;
 mod documents;
+mod drift;
 mod import;
 mod lint;
 
@@ -25,6 +26,8 @@ pub(crate) async fn run(
         // A document can be looked at without a project.
         ApiCommand::Import(args) => import::run(terminal, config, args),
         ApiCommand::Lint(args) => lint::run(terminal, config, args),
+        ApiCommand::Drift { api } => drift::look(terminal, config, api).await,
+        ApiCommand::Promote(args) => drift::promote(terminal, config, args).await,
         ApiCommand::Diff(args) => diff::run(terminal, config, args),
         ApiCommand::List => {
             let apis = OperatorClient::of(&Config::load(config)?)?

@@ -109,6 +109,8 @@ pub(crate) async fn until_stopped(app: &App, signals: Signals) -> Result<(), Fai
         mut hangup,
     } = signals;
     let mut tick = tokio::time::interval(std::time::Duration::from_secs(5));
+    // The first tick is at once: what changed while nothing ran is found before long.
+    let mut drift = tokio::time::interval(std::time::Duration::from_secs(300));
     let mut hour = tokio::time::interval(std::time::Duration::from_secs(3600));
     loop {
         tokio::select! {
@@ -116,6 +118,7 @@ pub(crate) async fn until_stopped(app: &App, signals: Signals) -> Result<(), Fai
             _ = terminate.recv() => return Ok(()),
             _ = hangup.recv() => reload(app).await,
             _ = tick.tick() => app.plane().sweep().await,
+            _ = drift.tick() => look_for_drift(app),
             _ = hour.tick() => expire(app).await,
         }
     }
@@ -126,6 +129,12 @@ async fn reload(app: &App) {
     if let Err(fault) = app.plane().reload().await {
         tracing::error!(fault, "reload");
     }
+}
+
+/// On a task of its own: a server that is slow to answer is not in the way of a signal.
+fn look_for_drift(app: &App) {
+    let plane = Arc::clone(app.plane());
+    drop(tokio::spawn(async move { plane.check_drift().await }));
 }
 
 async fn expire(app: &App) {

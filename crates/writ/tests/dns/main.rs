@@ -14,6 +14,7 @@
 )]
 
 mod attempts;
+mod drift;
 mod installation;
 mod powerdns;
 

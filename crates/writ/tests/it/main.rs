@@ -4,6 +4,7 @@
 
 mod authzen;
 mod contracts;
+mod drift;
 mod other_users;
 mod plan;
 mod sign_in;

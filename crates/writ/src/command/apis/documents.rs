@@ -36,7 +36,7 @@ fn at(file: &Path, name: String) -> Result<Document, Failure> {
 }
 
 /// The document that `apis/<id>.toml` names, and its path relative to the project.
-fn pinned(project: &Path, id: &ApiId) -> Result<(PathBuf, String), Failure> {
+pub(super) fn pinned(project: &Path, id: &ApiId) -> Result<(PathBuf, String), Failure> {
     let registration = project.join("apis").join(format!("{id}.toml"));
     let text = std::fs::read_to_string(&registration).map_err(|fault| {
         let message = format!(
