@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod mutated {
     use proptest::prelude::*;
-    use writ_contract::{Contract, RawCall, Reviews};
+    use writ_contract::{Bundler, Contract, RawCall, Reviews, propose};
     use writ_types::{ApiId, Limits, Projection};
 
     const SAMPLES: [&str; 3] = [
@@ -13,7 +13,7 @@ mod mutated {
     ];
 
     /// What replaces a stretch of a sample.
-    const SPLICES: [&str; 18] = [
+    const SPLICES: [&str; 20] = [
         "",
         "{",
         "}",
@@ -32,6 +32,8 @@ mod mutated {
         "<<: ",
         "{x}{y}",
         "\u{0}é",
+        "$ref: other.yaml#/x",
+        "\"$ref\":\"../b.json\"",
     ];
 
     fn mutated() -> impl Strategy<Value = Vec<u8>> {
@@ -98,6 +100,76 @@ mod mutated {
         for sample in SAMPLES {
             let (contract, _) = Contract::compile(&api, sample.as_bytes(), &Reviews::default());
             exercise(&contract.unwrap());
+        }
+    }
+
+    /// Splices stretches of a text.
+    fn cut(text: &str, cuts: &[(prop::sample::Index, usize, usize)]) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        for (at, length, splice) in cuts {
+            let begin = at.index(bytes.len().max(1)).min(bytes.len());
+            let end = begin.saturating_add(*length).min(bytes.len());
+            bytes.splice(begin..end, WORDS[*splice].bytes());
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What replaces a stretch of an overlay.
+    const WORDS: [&str; 14] = [
+        "",
+        "$",
+        "..*",
+        "[?@.a == 1]",
+        "['x']",
+        "remove: true",
+        "copy: $..*",
+        "x-writ: {effect: read}",
+        "{",
+        "}",
+        "- target: $",
+        "[::-1]",
+        "[?count(@..*) > 1]",
+        "\u{0}",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_mutated_overlay_applies_or_is_refused(
+            sample in 0..SAMPLES.len(),
+            cuts in prop::collection::vec((any::<prop::sample::Index>(), 0usize..40, 0..WORDS.len()), 1..6),
+        ) {
+            let api: ApiId = "t".parse().unwrap();
+            let document = SAMPLES[sample].as_bytes();
+            let (contract, _) = Contract::compile(&api, document, &Reviews::default());
+            let overlay = propose(&contract.unwrap(), document, None);
+            let reviews = Reviews { overlay: Some(cut(&overlay, &cuts)), ..Reviews::default() };
+            let (contract, diagnostics) = Contract::compile(&api, document, &reviews);
+            match contract {
+                Some(contract) => {
+                    for operation in contract.operations() {
+                        prop_assert!(operation.marks().iter().all(|marked| marked.pointer.starts_with('/')));
+                        let checked = operation.check_response(200, Some("application/json"), br#"{"id":1,"items":[{}]}"#);
+                        prop_assert!(operation.source_values(&checked).len() < 100);
+                    }
+                }
+                None => prop_assert!(!diagnostics.is_empty()),
+            }
+        }
+
+        #[test]
+        fn mutated_files_become_one_or_are_left_out(first in mutated(), second in mutated()) {
+            if let Ok(mut bundler) = Bundler::new("a.yaml", &first) {
+                while let Some(path) = bundler.wanted().map(str::to_owned) {
+                    prop_assert!(!path.starts_with('/') && !path.contains(".."));
+                    bundler.give(&path, &second);
+                }
+                if let Some(bundle) = bundler.finish() {
+                    let api: ApiId = "t".parse().unwrap();
+                    let _compiled = Contract::compile(&api, bundle.document.as_bytes(), &Reviews::default());
+                }
+            }
         }
     }
 
