@@ -37,7 +37,8 @@ pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
         .await
         .map_err(|fault| unavailable(&fault))?;
     let behind = active.is_some_and(|active| active.id != loaded.revision);
-    let loose = loose(plane, &loaded);
+    let mut loose = loose(plane, &loaded);
+    loose.extend(unanswerable(plane, &loaded).await?);
     Ok(Value::object([
         ("program", Value::from(plane.settings.program.as_str())),
         ("revision", Value::from(loaded.revision.to_string())),
@@ -73,6 +74,24 @@ pub(super) async fn registry(plane: &Plane) -> Result<Value, AdminError> {
         ("revision", Value::from(revision.to_string())),
         ("registry", registry),
     ]))
+}
+
+/// The roles that rules ask and nobody has: such a call waits for an answer that nobody can give.
+async fn unanswerable(plane: &Plane, loaded: &Loaded) -> Result<Vec<String>, AdminError> {
+    let operators = plane.store.operators(&plane.tenant, None).await;
+    let operators = operators.map_err(|fault| unavailable(&fault))?;
+    let somebody = |role: &str| {
+        operators
+            .iter()
+            .any(|operator| operator.approves.contains(role))
+    };
+    let roles = loaded.pdp.approval_roles().into_iter();
+    let unheld =
+        roles.filter(|(role, _)| !writ_task::STANDING_ROLES.contains(role) && !somebody(role));
+    let told = unheld.map(|(role, rule)| {
+        format!("nobody can approve as `{role}`, which the rule `{rule}` asks for: `writ operator add NAME --approves {role}`")
+    });
+    Ok(told.collect())
 }
 
 /// What works but is weaker than it could be; each a sentence with what to do.

@@ -109,3 +109,65 @@ proptest! {
         let _answered = text(&junk);
     }
 }
+
+/// How many random questions are asked again: more in the full run than while working.
+fn rounds() -> u64 {
+    let full = std::env::vars().any(|(name, _)| name == "WRIT_REQUIRE_SHARED");
+    if full { 20_000 } else { 500 }
+}
+
+#[test]
+fn the_same_question_has_the_same_answer_however_often_it_is_asked() {
+    let packs = crate::Pack::ALL.map(crate::Pack::source);
+    let sources: Vec<_> = [baseline(), source(RULES)]
+        .into_iter()
+        .chain(packs)
+        .collect();
+    let compile = || Pdp::compile(&[dns(), bank()], &sources, NOW).unwrap();
+    // Two bundles of the same texts: nothing of an answer is an accident of one of them.
+    let (one, other) = (compile(), compile());
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut below = |end: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % end
+    };
+    let mut seen = std::collections::BTreeMap::<&str, u64>::new();
+    for _ in 0..rounds() {
+        let amount = i64::try_from(below(2_000)).unwrap();
+        let mut call = match below(4) {
+            0 => Call::of("bank:transfer", transfer(amount, "bob")),
+            1 => Call::of("dns:patchZone", patch("a.", "b.", "TXT")),
+            2 => Call::of("dns:GET:/servers/{id}", attrs(&[])),
+            _ => Call::of("bank:account", attrs(&[])),
+        };
+        call.facts.spent.calls = below(60);
+        call.facts.this_operation = below(80);
+        for label in ["untrusted", "pii"] {
+            if below(3) == 0 {
+                call.facts.labels.insert(label.parse().unwrap());
+            }
+        }
+        for pack in crate::Pack::ALL {
+            if below(4) == 0 {
+                call.agent.groups.insert(pack.group());
+            }
+        }
+        if below(5) == 0 {
+            call.facts.approvals.insert("operator".to_owned());
+        }
+        let plain = |pdp: &Pdp| {
+            let decided = pdp.decide(&call.question());
+            decided.map(|permit| (permit.rules().to_vec(), permit.verdict()))
+        };
+        let first = plain(&one);
+        assert_eq!(first, plain(&other));
+        assert_eq!(first, plain(&one));
+        let word = first.map_or_else(|denied| denied.reason.as_str(), |_| "allow");
+        *seen.entry(word).or_default() += 1;
+    }
+    for word in ["allow", "approval_required", "forbidden"] {
+        assert!(seen.get(word).is_some_and(|count| *count > 20), "{seen:?}");
+    }
+}

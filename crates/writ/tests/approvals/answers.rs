@@ -311,3 +311,28 @@ fn the_command_line_shows_and_answers() {
         assert!(code == 1 && err.contains("no answer any more"), "{err}");
     });
 }
+
+#[test]
+fn a_role_that_nobody_has_is_loose() {
+    runtime().block_on(async {
+        let (stage, _server) = Stage::start().await;
+        let loose = async || {
+            let status = stage.project.operator(Method::GET, "/v1/status", "").await;
+            status.json().member("loose").unwrap().to_string()
+        };
+        let before = loose().await;
+        for part in [
+            "nobody can approve as `lead`",
+            "nobody can approve as `security`",
+            "desk.close",
+        ] {
+            assert!(before.contains(part), "{part}\n{before}");
+        }
+        let _sue = stage.person("sue", "viewer", &["security"]).await;
+        let after = loose().await;
+        assert!(
+            after.contains("`lead`") && !after.contains("`security`"),
+            "{after}"
+        );
+    });
+}
