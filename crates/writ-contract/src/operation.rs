@@ -199,6 +199,14 @@ impl Operation {
         &self.said.labels
     }
 
+    /// Labels of what its response holds, those of single fields included.
+    #[must_use]
+    pub fn response_labels(&self) -> BTreeSet<Label> {
+        let fields = self.response_marks().iter();
+        let fields = fields.flat_map(|marked| marked.mark.labels.iter());
+        self.labels().iter().chain(fields).cloned().collect()
+    }
+
     /// Whether its response is streamed rather than buffered and checked, and a request body that nobody looks at with it.
     #[must_use]
     pub fn stream(&self) -> bool {

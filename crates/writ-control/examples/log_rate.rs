@@ -233,6 +233,7 @@ fn outcome(clock: &RealClock) -> Result<Record, Box<dyn Error>> {
         response_bytes: 0,
         conformance: None,
         response_faults: None,
+        labels: std::collections::BTreeSet::new(),
         phases: Phases::default(),
         settled: Charge::default(),
     });

@@ -217,7 +217,12 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             }
             Event::Outcome(outcome) if self.tasks.contains_key(&outcome.task) => {
                 self.awaited.remove(&outcome.call);
-                (outcome.conformance == Some(Conformance::Breaks)).then(|| untrusted(outcome.task))
+                let mut labels = outcome.labels.clone();
+                if outcome.conformance == Some(Conformance::Breaks) {
+                    labels.insert(Label::untrusted());
+                }
+                let task = outcome.task;
+                (!labels.is_empty()).then_some(writ_task::Event::Labelled { task, labels })
             }
             Event::TaskClosed(closed) if self.tasks.contains_key(&closed.task) => {
                 let why = match closed.how {
@@ -257,18 +262,18 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
     #[must_use]
     pub fn finish(mut self, now: Timestamp) -> MemoryLedger {
         for task in std::mem::take(&mut self.awaited).into_values() {
-            if let Err(fault) = self.rebuild.apply(&self.tenant, untrusted(task)) {
+            let anything = writ_task::Event::Labelled {
+                task,
+                labels: ["pii", "secret", Label::UNTRUSTED]
+                    .iter()
+                    .filter_map(|label| label.parse().ok())
+                    .collect(),
+            };
+            if let Err(fault) = self.rebuild.apply(&self.tenant, anything) {
                 tracing::warn!(%task, %fault, "a task of an unfinished call was not marked");
             }
         }
         self.rebuild.finish(now).ledger
-    }
-}
-
-fn untrusted(task: TaskId) -> writ_task::Event {
-    writ_task::Event::Labelled {
-        task,
-        labels: [Label::untrusted()].into(),
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Known {
     pub(crate) reads_input: bool,
     pub(crate) turn: Turn,
     pub(crate) digest: Digest,
+    /// It asks whether something vouches for the arguments.
+    pub(crate) reads_vouched: bool,
     pub(crate) scope: Scope,
     pub(crate) policy: Policy,
 }

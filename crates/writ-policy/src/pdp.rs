@@ -39,6 +39,15 @@ pub struct Coverage {
 }
 
 impl Pdp {
+    /// Whether one of these rules asks what vouches for the call's arguments.
+    #[must_use]
+    pub fn asks_what_vouches(&self, rules: &[String]) -> bool {
+        let named = |known: &Arc<Known>| rules.contains(&known.id);
+        self.rules
+            .iter()
+            .any(|known| known.reads_vouched && named(known))
+    }
+
     /// Compiles a bundle. Nothing of it is in force unless all of it is right: syntax, ids, annotations, scopes, Cedar's
     /// strict validation at level 2 for every API a policy is about, and our own lints. Validator warnings are errors.
     ///
@@ -343,6 +352,7 @@ fn known(rule: &Rule<'_>, scope: &Scope) -> Arc<Known> {
         reads_input: rule.reads.input(),
         turn: rule.turn.clone(),
         digest: rule.digest,
+        reads_vouched: rule.reads.vouched(),
         scope: scope.clone(),
         policy: rule.evaluated.clone(),
     })

@@ -107,6 +107,19 @@ impl Reads {
         };
         self.whole_context || self.paths.iter().any(from_input)
     }
+
+    /// Whether the rule asks what vouches for the call's arguments.
+    pub(crate) fn vouched(&self) -> bool {
+        let asks = |path: &Path| {
+            path.root == Root::Context
+                && path
+                    .attrs
+                    .iter()
+                    .map(String::as_str)
+                    .eq(["sys", "unvouched"])
+        };
+        self.paths.iter().any(asks)
+    }
 }
 
 /// A policy that stands on its own: parsed, named, with known annotations.

@@ -45,6 +45,13 @@ pub(crate) struct Read<'c> {
     pub(crate) forwarded: HeaderMap,
 }
 
+impl Read<'_> {
+    /// Whether the values of the body are known: there is none, or it was taken apart.
+    pub(crate) fn is_told(&self) -> bool {
+        self.body.length() == 0 || self.parsed.input.body.is_some()
+    }
+}
+
 impl<'c> Asked<'c> {
     /// The operation.
     pub(crate) fn operation(&self) -> (&'c ApiSnapshot, &'c Operation) {

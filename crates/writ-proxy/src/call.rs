@@ -17,7 +17,7 @@ use crate::refusal::{CALL_ID, Challenge, Refusal};
 use crate::story::Story;
 use crate::target::Endpoint;
 use crate::transaction::Transaction;
-use crate::{approve, authenticate, decide, mcp, metadata, response, target, upstream};
+use crate::{approve, authenticate, decide, flow, mcp, metadata, response, target, upstream};
 
 /// Serves one request: proves who asks, decides, records, forwards. There is always a response.
 ///
@@ -117,15 +117,46 @@ async fn call(
         .reserve(&entered, operation.action(), charge, now)
         .await;
     let (mut reservation, mut facts) = reserved.map_err(|fault| fault.reason())?;
+    let judged = flow::judge(
+        &parts.audit_key,
+        operation,
+        &read.parsed.input,
+        &facts.vouchers,
+    );
+    facts.arguments = judged.origins;
     let canonical = Canonical::of(operation, &read);
     let who = (&*agent, &entered);
-    let permit = approve::permit(gateway, &snapshot, who, &canonical, &mut facts, story).await?;
+    let permit = approve::permit(gateway, &snapshot, who, &canonical, &mut facts, story).await;
+    let permit = match permit {
+        Ok(permit) => permit,
+        Err(refusal) => {
+            // A call that waits for a person is asked again and again; it is one try.
+            if refusal.reason == ReasonCode::ValueNotVouched && refusal.pending.is_none() {
+                let places = facts.arguments.unvouched().map(str::to_owned).collect();
+                let action = operation.action();
+                parts
+                    .ledger
+                    .count_unvouched(&entered, action, &places)
+                    .await;
+            }
+            return Err(refusal);
+        }
+    };
 
     parts
         .ledger
-        .add_labels(&entered, operation.labels())
+        .add_labels(&entered, &operation.response_labels())
         .await
         .map_err(|fault| fault.reason())?;
+    // Before the upstream hears of it: what a call under way writes, another could read back.
+    let written = judged.written.as_deref().filter(|_| read.is_told());
+    if charge.writes > 0 {
+        parts
+            .ledger
+            .write(&entered, written, now)
+            .await
+            .map_err(|fault| fault.reason())?;
+    }
     let outgoing = decide::outgoing(operation, read, story.call())?;
     let transaction = Transaction {
         agent: &agent,

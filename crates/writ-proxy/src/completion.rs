@@ -1,5 +1,6 @@
 //! What must survive a client that hangs up: the outcome of a call is recorded however it ends.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,9 +8,9 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use writ_audit::{Event, Header, Outcome, OutcomeKind, Phases, Receipt, Record};
 use writ_contract::CheckedResponse;
-use writ_task::{Entered, Reservation};
+use writ_task::{EnterError, Entered, LedgerFuture, Reservation};
 use writ_types::{
-    ActionName, AgentId, CallId, Charge, Conformance, KeyedDigest, KeyedHasher, Monotonic,
+    ActionName, AgentId, CallId, Charge, Conformance, KeyedDigest, KeyedHasher, Label, Monotonic,
     ReasonCode, TaskId,
 };
 
@@ -53,6 +54,7 @@ pub(crate) struct Completion {
     response: Option<KeyedHasher>,
     bytes: u64,
     checked: Option<(Conformance, u64)>,
+    labels: BTreeSet<Label>,
     /// Registered until the last byte, so that a kill can cut the call while it streams.
     entered: Entered,
     finished: bool,
@@ -91,6 +93,7 @@ impl Completion {
             response: None,
             bytes: 0,
             checked: None,
+            labels: BTreeSet::new(),
             entered,
             finished: false,
         }
@@ -158,6 +161,20 @@ impl Completion {
         self.checked = Some((checked.conformance, faults));
     }
 
+    /// The task is marked because of what the response holds. The outcome says so, that a restart knows it too.
+    pub(crate) fn mark<'a>(
+        &'a mut self,
+        labels: &BTreeSet<Label>,
+    ) -> LedgerFuture<'a, Result<(), EnterError>> {
+        self.labels.extend(labels.iter().cloned());
+        self.gateway.parts.ledger.add_labels(&self.entered, labels)
+    }
+
+    /// Whether the response has raised all of these already.
+    pub(crate) fn has_marked(&self, labels: &BTreeSet<Label>) -> bool {
+        labels.is_subset(&self.labels)
+    }
+
     /// Bytes of the response were forwarded.
     pub(crate) fn passed(&mut self, bytes: &Bytes) {
         self.bytes = self
@@ -205,6 +222,7 @@ impl Completion {
                 .checked
                 .map(|(_, faults)| faults)
                 .filter(|faults| *faults > 0),
+            labels: std::mem::take(&mut self.labels),
             phases: Phases {
                 queue: self.sent.unwrap_or(now).since(self.arrived),
                 head: self.head.and_then(|head| since(self.sent, head)),

@@ -214,7 +214,18 @@ pub(crate) fn refusal(
         tracing::warn!(call.id = %story.call(), error, "a policy could not be evaluated");
     }
     story.denied(denied, snapshot.pdp.digest(), facts.now);
-    let mut refusal = Refusal::from(denied.reason);
+    // The same words whether a person is asked or not, and whatever is known of the value.
+    let unvouched = facts.arguments.unvouched().next().is_some()
+        && matches!(
+            denied.reason,
+            ReasonCode::Forbidden | ReasonCode::ApprovalRequired
+        )
+        && snapshot.pdp.asks_what_vouches(&denied.rules);
+    let mut refusal = Refusal::from(if unvouched {
+        ReasonCode::ValueNotVouched
+    } else {
+        denied.reason
+    });
     refusal.verdict = denied.verdict;
     if denied.reason == ReasonCode::InvalidInput {
         refusal.faults = parsed

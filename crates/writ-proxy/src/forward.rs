@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
-use writ_task::CutSignal;
+use writ_task::{CutSignal, Detector};
 
 use crate::body::BodyError;
 use crate::completion::{Completion, End};
@@ -24,6 +24,7 @@ pub struct Forwarded {
     idle: Pin<Box<Sleep>>,
     patience: Duration,
     guard: LeakGuard,
+    detector: Detector,
     ended: bool,
 }
 
@@ -47,6 +48,7 @@ impl Forwarded {
             idle,
             patience,
             guard,
+            detector: Detector::new(),
             ended: false,
         }
     }
@@ -74,9 +76,16 @@ impl Forwarded {
     }
 
     /// A part of the body, or the rest that was held back at its end.
-    fn data(&mut self, part: Option<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn data(
+        &mut self,
+        part: Option<Bytes>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(part) = part else {
             let rest = self.guard.end();
+            if !self.mark(&rest, context) {
+                return self.fail(End::Withheld, BodyError::Upstream);
+            }
             self.count(&rest);
             self.end(End::Completed);
             return if rest.is_empty() {
@@ -87,11 +96,30 @@ impl Forwarded {
         };
         match self.guard.pass(part) {
             Ok(bytes) => {
+                if !self.mark(&bytes, context) {
+                    return self.fail(End::Withheld, BodyError::Upstream);
+                }
                 self.count(&bytes);
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Err(Leak) => self.fail(End::Withheld, BodyError::Upstream),
         }
+    }
+
+    /// Marks the task with what the bytes raise, before they are handed on. `false` if that cannot be done now: a ledger
+    /// that has to be waited for ends the stream, since nothing may pass that nobody has noted.
+    fn mark(&mut self, bytes: &Bytes, context: &mut Context<'_>) -> bool {
+        let labels = self.detector.pass(bytes);
+        let Some(completion) = &mut self.completion else {
+            return true;
+        };
+        if completion.has_marked(&labels) {
+            return true;
+        }
+        matches!(
+            completion.mark(&labels).as_mut().poll(context),
+            Poll::Ready(Ok(()))
+        )
     }
 
     fn count(&mut self, bytes: &Bytes) {
@@ -128,7 +156,7 @@ impl HttpBody for Forwarded {
                     let Ok(part) = frame.into_data() else {
                         continue;
                     };
-                    return match this.data(Some(part)) {
+                    return match this.data(Some(part), context) {
                         // Everything may have been held back: an empty frame would end nothing and mean nothing.
                         Poll::Ready(Some(Ok(frame)))
                             if frame.data_ref().is_some_and(Bytes::is_empty) =>
@@ -141,7 +169,7 @@ impl HttpBody for Forwarded {
                 Poll::Ready(Some(Err(_broken))) => {
                     return this.fail(End::UpstreamError, BodyError::Upstream);
                 }
-                Poll::Ready(None) => return this.data(None),
+                Poll::Ready(None) => return this.data(None, context),
                 Poll::Pending if this.idle.as_mut().poll(context).is_ready() => {
                     return this.fail(End::UpstreamError, BodyError::Idle);
                 }

@@ -12,6 +12,7 @@ mod card;
 mod completion;
 mod credential;
 mod decide;
+mod flow;
 mod forward;
 mod gateway;
 mod leak;

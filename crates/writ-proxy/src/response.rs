@@ -1,5 +1,6 @@
 //! The way back: read whole and checked, or passed on as it comes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -8,12 +9,13 @@ use hyper::Response;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap};
 use hyper::http::response::Parts;
-use writ_contract::Operation;
-use writ_task::CutSignal;
+use writ_contract::{CheckedResponse, Operation};
+use writ_task::{CutSignal, Detector, Read};
 use writ_types::{Conformance, Label, ReasonCode};
 
 use crate::body::Body;
 use crate::completion::{Completion, End};
+use crate::flow;
 use crate::forward::Forwarded;
 use crate::gateway::Gateway;
 use crate::leak::LeakGuard;
@@ -118,11 +120,12 @@ pub(crate) async fn forward(
 
 /// Holds a response that was read whole against its contract, before the client sees a byte of it.
 ///
-/// One that breaks the contract marks the task: a stranger could have written it. Whether it is let through is the
+/// Credentials and personal data in it mark the task, and so does a response that breaks the contract: a stranger could have
+/// written it. The sources of one that conforms vouch from here on. Whether it is let through is the
 /// operation's to say ([`Operation::refuses_broken`]); of a call that writes, its caller then hears that the call may
 /// have had its effect and must not be repeated.
 async fn hold(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     api: &ApiSnapshot,
     operation: &Operation,
     (head, body): (&Parts, &Bytes),
@@ -134,45 +137,89 @@ async fn hold(
         _ => None,
     };
     let status = head.status.as_u16();
-    let checked = if body.len() <= CHECKED_HERE {
-        operation.check_response(status, content_type, body)
+    let watched = gateway
+        .snapshot()
+        .is_ok_and(|snapshot| flow::is_watched(&snapshot, completion.entered().grant()));
+    let held = if body.len() <= CHECKED_HERE {
+        Held::of(gateway, operation, status, content_type, body, watched)
     } else {
         // The other calls of this thread, and their kills, do not wait for it.
         let (contract, id) = (Arc::clone(&api.contract), operation.id().clone());
         let (content_type, body) = (content_type.map(str::to_owned), body.clone());
+        let gateway = Arc::clone(gateway);
         let checking = tokio::task::spawn_blocking(move || {
             let operation = contract.operation(&id)?;
-            Some(operation.check_response(status, content_type.as_deref(), &body))
+            let content_type = content_type.as_deref();
+            let held = Held::of(&gateway, operation, status, content_type, &body, watched);
+            Some(held)
         });
         match checking.await {
-            Ok(Some(checked)) => checked,
+            Ok(Some(held)) => held,
             Ok(None) | Err(_) => {
                 tracing::error!(call.id = %completion.call(), "a response could not be checked");
                 return Err(completion.fail(End::Withheld, REFUSED));
             }
         }
     };
-    completion.checked(&checked);
-    if checked.conformance != Conformance::Breaks {
-        return Ok(completion);
-    }
-    for fault in &checked.faults {
+    completion.checked(&held.checked);
+    for fault in &held.checked.faults {
         tracing::warn!(call.id = %completion.call(), place = fault.pointer, fault = %fault.kind, "a response breaks its contract");
     }
-    let labels = [Label::untrusted()].into();
-    let marked = gateway
-        .parts
-        .ledger
-        .add_labels(completion.entered(), &labels)
-        .await;
-    if let Err(ended) = marked {
+    // First what it is marked with, then what it vouches for, then its bytes.
+    if !held.labels.is_empty()
+        && let Err(ended) = completion.mark(&held.labels).await
+    {
         completion.finish(End::Cut);
         return Err(ended.reason());
+    }
+    let now = gateway.parts.clock.now();
+    let ledger = &gateway.parts.ledger;
+    if let Err(ended) = ledger.note(completion.entered(), &held.read, now).await {
+        completion.finish(End::Cut);
+        return Err(ended.reason());
+    }
+    if held.checked.conformance != Conformance::Breaks {
+        return Ok(completion);
     }
     if operation.refuses_broken(status) {
         return Err(completion.fail(End::Withheld, REFUSED));
     }
     Ok(completion)
+}
+
+/// What was found in a response that was read whole.
+struct Held {
+    checked: CheckedResponse,
+    labels: BTreeSet<Label>,
+    read: Read,
+}
+
+impl Held {
+    fn of(
+        gateway: &Gateway,
+        operation: &Operation,
+        status: u16,
+        content_type: Option<&str>,
+        body: &[u8],
+        watched: bool,
+    ) -> Self {
+        let checked = operation.check_response(status, content_type, body);
+        let mut labels = Detector::labels_of(body);
+        if checked.conformance == Conformance::Breaks {
+            labels.insert(Label::untrusted());
+        }
+        // Only what tells of success says what is.
+        let read = if matches!(status, 200..=299) {
+            flow::read(&gateway.parts.audit_key, operation, &checked, watched)
+        } else {
+            Read::default()
+        };
+        Self {
+            checked,
+            labels,
+            read,
+        }
+    }
 }
 
 /// Whether the body is in another coding than `identity`, which was asked for: in it the guard would look at noise.

@@ -109,10 +109,14 @@ impl Carried {
     }
 
     /// A task is about to write values of these forms that nothing vouches for.
-    pub(crate) fn write(&mut self, grant: &Grant, forms: &[ValueDigest], now: Timestamp) {
+    pub(crate) fn write(&mut self, grant: &Grant, forms: Option<&[ValueDigest]>, now: Timestamp) {
         let until = now.plus(COOLING_OFF);
         let Some(memory) = self.memory(writer(grant)) else {
             self.lost_until = Some(until);
+            return;
+        };
+        let Some(forms) = forms else {
+            memory.lost_until = Some(until);
             return;
         };
         for form in forms {

@@ -56,18 +56,23 @@ impl Detector {
 
     /// Takes the next bytes, and says what was found so far. What spans this part and the next is found with the next.
     pub fn pass(&mut self, bytes: &[u8]) -> BTreeSet<Label> {
-        for byte in bytes {
-            // Nothing more to find.
-            if self.secret && self.pii {
+        let mut rest = bytes;
+        // Nothing more to find when both are.
+        while !(self.secret && self.pii || rest.is_empty()) {
+            let end = rest.iter().position(|byte| !is_word(*byte));
+            let (run, after) = rest.split_at(end.unwrap_or(rest.len()));
+            let Some((separator, after)) = after.split_first() else {
+                self.keep(run);
                 break;
-            }
-            if is_word(*byte) {
-                if self.word.len() < LONGEST_WORD {
-                    self.word.push(*byte);
-                }
+            };
+            if self.word.is_empty() {
+                self.end_word(run, *separator);
             } else {
-                self.end_word(*byte);
+                self.keep(run);
+                let word = std::mem::take(&mut self.word);
+                self.end_word(&word, *separator);
             }
+            rest = after;
         }
         self.found()
     }
@@ -75,9 +80,18 @@ impl Detector {
     /// The end: what was found in all.
     #[must_use]
     pub fn end(mut self) -> BTreeSet<Label> {
-        self.end_word(b'\n');
-        self.end_groups();
+        let word = std::mem::take(&mut self.word);
+        self.end_word(&word, b'\n');
         self.found()
+    }
+
+    /// Keeps the beginning of a word whose end has not come; what it is already, it is.
+    fn keep(&mut self, run: &[u8]) {
+        let room = LONGEST_WORD.saturating_sub(self.word.len());
+        self.word.extend_from_slice(run.get(..room).unwrap_or(run));
+        let text = std::str::from_utf8(&self.word).unwrap_or_default();
+        self.secret |= self.before.makes_secret(text) || is_secret(text);
+        self.pii |= is_personal(text);
     }
 
     fn found(&self) -> BTreeSet<Label> {
@@ -89,26 +103,27 @@ impl Detector {
             .collect()
     }
 
-    fn end_word(&mut self, separator: u8) {
-        let word = std::mem::take(&mut self.word);
+    fn end_word(&mut self, word: &[u8], separator: u8) {
         if word.is_empty() {
             // Groups of digits have one separator between them.
             if !matches!(separator, b'"' | b':') {
-                self.end_groups();
+                self.groups.clear();
             }
             return;
         }
-        let text = std::str::from_utf8(&word).unwrap_or_default();
-        self.secret |= is_secret(text) || self.before.makes_secret(text);
+        let word = word.get(..LONGEST_WORD).unwrap_or(word);
+        let text = std::str::from_utf8(word).unwrap_or_default();
+        self.secret |= self.before.makes_secret(text) || is_secret(text);
         self.pii |= is_personal(text);
         self.before = self.before.next(text);
         self.group(text, separator);
-        self.word = word;
-        self.word.clear();
     }
 
     /// Collects a bank account, a card or a telephone number that is written in groups.
     fn group(&mut self, word: &str, separator: u8) {
+        if self.groups.is_empty() && !word.bytes().any(|byte| byte.is_ascii_digit()) {
+            return;
+        }
         let text = word.trim_end_matches('.');
         let grouped = text.len() <= 34
             && text
@@ -123,10 +138,6 @@ impl Detector {
                 return;
             }
         }
-        self.groups.clear();
-    }
-
-    fn end_groups(&mut self) {
         self.groups.clear();
     }
 }
@@ -211,6 +222,10 @@ const NAMES: &[&str] = &[
 ];
 
 fn is_secret(word: &str) -> bool {
+    // Most words are shorter than any of these.
+    if word.len() < 12 {
+        return false;
+    }
     let rest_is_token = |rest: &str, least: usize| {
         rest.len() >= least
             && rest.bytes().all(|byte| {
@@ -235,13 +250,11 @@ fn is_secret(word: &str) -> bool {
 }
 
 fn is_secret_name(word: &str) -> bool {
-    let plain: String = word
-        .bytes()
-        .take(64)
-        .filter(u8::is_ascii_alphanumeric)
-        .map(|byte| char::from(byte.to_ascii_lowercase()))
-        .collect();
-    NAMES.contains(&plain.as_str())
+    let plain = || {
+        let letters = word.bytes().filter(u8::is_ascii_alphanumeric);
+        letters.map(|byte| byte.to_ascii_lowercase())
+    };
+    (3..=32).contains(&word.len()) && NAMES.iter().any(|name| name.bytes().eq(plain()))
 }
 
 /// Letters and digits together, as no word of a language has them.
@@ -305,6 +318,9 @@ impl Announced {
 
 /// A mailbox. Those that belong to machines are no person's.
 fn is_personal(word: &str) -> bool {
+    if !word.contains('@') {
+        return false;
+    }
     let trimmed = word.trim_end_matches('.');
     let Some((local, host)) = trimmed.rsplit_once('@') else {
         return false;

@@ -112,6 +112,7 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     ) -> LedgerFuture<'_, Result<(), EnterError>>;
 
     /// Remembers the forms of what the call is about to write and nothing vouches for: read back, they vouch for nothing.
+    /// Without forms there is more than can be told, and whatever is read from then on could be it.
     ///
     /// # Errors
     ///
@@ -119,7 +120,7 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     fn write(
         &self,
         entered: &Entered,
-        forms: &[ValueDigest],
+        forms: Option<&[ValueDigest]>,
         now: Timestamp,
     ) -> LedgerFuture<'_, Result<(), EnterError>>;
 

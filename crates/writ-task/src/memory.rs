@@ -301,11 +301,11 @@ impl MemoryLedger {
     fn write_at(
         &self,
         entered: &Entered,
-        forms: &[ValueDigest],
+        forms: Option<&[ValueDigest]>,
         now: Timestamp,
     ) -> Result<(), EnterError> {
         let grant = &entered.grant;
-        if !forms.is_empty() {
+        if forms.is_none_or(|forms| !forms.is_empty()) {
             self.carry(grant, |carried| carried.write(grant, forms, now));
         }
         entered.tree.write(grant.task, forms)
@@ -473,7 +473,7 @@ impl Ledger for MemoryLedger {
     fn write(
         &self,
         entered: &Entered,
-        forms: &[ValueDigest],
+        forms: Option<&[ValueDigest]>,
         now: Timestamp,
     ) -> LedgerFuture<'_, Result<(), EnterError>> {
         Box::pin(ready(self.write_at(entered, forms, now)))

@@ -380,10 +380,16 @@ impl Tree {
     }
 
     /// Remembers what is about to be written, and says whether `task` may still act.
-    pub(crate) fn write(&self, task: TaskId, forms: &[ValueDigest]) -> Result<(), EnterError> {
+    pub(crate) fn write(
+        &self,
+        task: TaskId,
+        forms: Option<&[ValueDigest]>,
+    ) -> Result<(), EnterError> {
         let mut state = self.lock();
-        if !forms.is_empty() {
-            Arc::make_mut(&mut state.flow().origins).write(forms);
+        match forms {
+            Some([]) => {}
+            Some(forms) => Arc::make_mut(&mut state.flow().origins).write(forms),
+            None => Arc::make_mut(&mut state.flow().origins).lose(),
         }
         let node = state.nodes.get(task).ok_or(EnterError::Unknown)?;
         node.ended.map_or(Ok(()), |why| Err(EnterError::Ended(why)))

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use writ_types::{
     ActionName, AgentId, ApiId, ApprovalId, Asserters, Binding, Budget, CallId, Charge,
-    Conformance, CredentialName, Digest, Effects, Grant, KeyedDigest, Mode, OperatorId, Principal,
-    PurposeName, ReasonCode, Requester, RevisionId, SpiffeId, TaskId, Timestamp, TokenId, Verdict,
+    Conformance, CredentialName, Digest, Effects, Grant, KeyedDigest, Label, Mode, OperatorId,
+    Principal, PurposeName, ReasonCode, Requester, RevisionId, SpiffeId, TaskId, Timestamp,
+    TokenId, Verdict,
 };
 
 use super::part::{EvidenceRef, Method, Source, TraceId, Word};
@@ -230,6 +231,8 @@ pub struct Outcome {
     pub conformance: Option<Conformance>,
     /// How many faults it had.
     pub response_faults: Option<u64>,
+    /// What its task was marked with because of what it held: the overlay's labels are the intent's.
+    pub labels: BTreeSet<Label>,
     /// How long it took.
     pub phases: Phases,
     /// What it was charged in the end.

@@ -154,6 +154,7 @@ impl Outcome {
         detail.text_if("conformance", self.conformance);
         detail.number_if("head_ms", self.phases.head.map(millis));
         detail.number("intent", self.intent);
+        detail.list_if("labels", &self.labels);
         detail.number("queue_ms", millis(self.phases.queue));
         detail.text_if("request", self.request);
         detail.number_if("request_bytes", self.request_bytes);

@@ -295,6 +295,7 @@ impl Members<'_> {
             response_bytes: self.number("response_bytes")?,
             conformance: self.conformance()?,
             response_faults: self.number_if("response_faults")?,
+            labels: self.set("labels")?,
             phases: Phases {
                 queue: self
                     .span("queue_ms")?

@@ -122,6 +122,7 @@ pub(crate) fn outcome() -> Record {
         response_bytes: 0,
         conformance: Some(Conformance::Breaks),
         response_faults: Some(2),
+        labels: ["pii".parse().unwrap()].into(),
         phases: Phases {
             queue: Duration::from_millis(1),
             head: Some(Duration::from_millis(12)),

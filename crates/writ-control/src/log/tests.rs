@@ -150,6 +150,7 @@ fn outcome(number: u64) -> Record {
         response_bytes: 0,
         conformance: None,
         response_faults: None,
+        labels: BTreeSet::new(),
         phases: Phases::default(),
         settled: Charge::default(),
     });

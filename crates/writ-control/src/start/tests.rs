@@ -181,6 +181,7 @@ fn outcome(grant: &Grant, number: u8, conformance: Option<Conformance>) -> Recor
         response_bytes: 0,
         conformance,
         response_faults: None,
+        labels: BTreeSet::new(),
         phases: Phases::default(),
         settled: Charge::default(),
     }))

@@ -80,7 +80,7 @@ impl Bench {
 
     fn writes(&self, number: u64, id: u64, name: &str) {
         let entered = self.enter(number, id).unwrap();
-        now(self.0.write(&entered, &[form(name)], NOON)).unwrap();
+        now(self.0.write(&entered, Some(&[form(name)]), NOON)).unwrap();
     }
 
     fn is_labelled(&self, number: u64, id: u64, words: &[&str]) {
@@ -169,6 +169,21 @@ fn a_value_that_a_task_wrote_does_not_vouch_in_it_nor_in_the_requesters_next() {
             "field",
             "{why}"
         );
+    }
+}
+
+#[test]
+fn after_a_write_that_cannot_be_told_nothing_that_is_read_vouches() {
+    let bench = Bench::new();
+    for number in [1, 2] {
+        bench.open(for_ada(number)).unwrap();
+    }
+    let entered = bench.enter(1, 1).unwrap();
+    now(bench.0.write(&entered, None, NOON)).unwrap();
+    drop(entered);
+    for number in [1, 2] {
+        bench.reads(number, 10 + number, &["a.example"]);
+        assert_eq!(bench.origin(number, 20 + number, "a.example"), "seen");
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn ledger(
             .get(&action.api)
             .and_then(|api| api.contract.operation(&action.operation));
         operation
-            .map(|operation| operation.labels().clone())
+            .map(writ_contract::Operation::response_labels)
             .unwrap_or_default()
     };
     let mut rebuild = LedgerRebuild::new(tenant.clone(), tasks, labels, limits);
@@ -81,7 +81,12 @@ pub(super) async fn ledger(
             return Err(fault.into());
         }
     }
-    Ok(rebuild.finish(now))
+    let mut ledger = rebuild.finish(now);
+    if recovered.entries > 0 {
+        // Of what earlier processes read and wrote, the log says only what live tasks did.
+        ledger.forget(now);
+    }
+    Ok(ledger)
 }
 
 /// What a person should know of the start.

@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod flow;
 mod hygiene;
 mod installation;
 mod mcp;

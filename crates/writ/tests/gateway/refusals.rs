@@ -31,6 +31,9 @@ const ELSEWHERE: [ReasonCode; 13] = [
     ReasonCode::NotPermitted,
     // Policies that may fail are refused when they are loaded; writ-policy's tests make one fail.
     ReasonCode::PolicyError,
+    // `flow.rs`, with an overlay.
+    ReasonCode::ValueNotVouched,
+    ReasonCode::TaskPaused,
     // `unrecorded.rs`, with a log that cannot be written.
     ReasonCode::RecordUnavailable,
     // Before the first revision and after the last: a listener is open in neither.
@@ -44,7 +47,8 @@ fn every_refusal_is_as_it_was_agreed() {
         let mut table = Table::default();
         proofs(&installation, &mut table).await;
         contract(&installation, &mut table).await;
-        policy(&installation, &mut table).await;
+        // One whose agent has read nothing that a stranger could have written.
+        policy(&Installation::start().await, &mut table).await;
         upstream(&installation, &mut table).await;
         endings(&installation, &mut table).await;
         let missing: Vec<_> = ReasonCode::ALL

@@ -1,0 +1,417 @@
+//! What flows through a call: where the values of its arguments come from, what it writes, and what its response adds to
+//! what the task knows (DESIGN §6 "data flow").
+//!
+//! The gateway cannot see how an agent came by a value. It looks at the value alone: whether the prompt, a bound, a trusted
+//! field or a person has that very value. So nothing the agent read can talk it into accepting another.
+
+use std::collections::BTreeSet;
+
+use writ_contract::{CheckedResponse, Marked, Operation};
+use writ_task::Read;
+use writ_types::{
+    ActionName, Argument, ArgumentOrigins, BoundPlace, BoundPointer, Canonical, Effect, Grant,
+    Input, Kind, Origin, Secret, Sighting, Trust, Value, ValueDigest, Vouchers,
+};
+
+use crate::snapshot::Snapshot;
+
+/// The kind of every text of an operation that nobody has reviewed: neither a prompt nor a field can vouch for what nobody
+/// said the meaning of.
+const UNREVIEWED: &str = "unreviewed";
+
+/// Most identifiers that are judged in one payload. One with more has something nothing vouches for.
+const MOST_IDENTIFIERS: usize = 64;
+
+/// Most values of a call that are remembered as written. Beyond, what the task wrote is not known.
+const MOST_WRITTEN: usize = 1024;
+
+/// Most values of a response that are remembered for the cards of approvals.
+const MOST_SEEN: usize = 512;
+
+/// Longest text that is looked at for what a response showed.
+const LONGEST_SEEN: usize = 4096;
+
+/// What was found about the arguments of a call.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    /// Where their values come from.
+    pub(crate) origins: ArgumentOrigins,
+    /// The forms of what the call writes and nothing vouches for; none if there is more than can be told.
+    pub(crate) written: Option<Vec<ValueDigest>>,
+}
+
+/// Judges the arguments of a call by what the task has to vouch with.
+pub(crate) fn judge(
+    key: &Secret<[u8; 32]>,
+    operation: &Operation,
+    input: &Input,
+    vouchers: &Vouchers,
+) -> Judged {
+    let mut judge = Judge {
+        key,
+        action: operation.action(),
+        vouchers,
+        objects: Vec::new(),
+        judged: Judged::default(),
+        sensitive: BTreeSet::new(),
+    };
+    let values = sensitive(operation.marks(), input);
+    judge.name_objects(&values);
+    for argument in &values {
+        judge.argument(argument);
+    }
+    for marked in operation.marks() {
+        if marked.mark.payload && marked.mark.sensitive.is_none() {
+            judge.payload(marked, input);
+        }
+    }
+    if operation.effects().kind == Effect::Read {
+        judge.judged.written = Some(Vec::new());
+    } else {
+        judge.judged.written = judge.written(input);
+    }
+    judge.judged
+}
+
+/// One scalar at a sensitive place.
+struct SensitiveValue<'a> {
+    place: &'a str,
+    kind: Kind,
+    value: &'a Value,
+}
+
+/// The scalars at sensitive places. `null` is no value; a truth value is one that no kind has.
+fn sensitive<'a>(marks: &'a [Marked], input: &'a Input) -> Vec<SensitiveValue<'a>> {
+    let mut found = Vec::new();
+    for marked in marks {
+        let Some(kind) = &marked.mark.sensitive else {
+            continue;
+        };
+        let unreviewed = kind.as_str() == UNREVIEWED;
+        for value in scalars_at(input, &marked.pointer) {
+            // Of an operation that nobody reviewed only texts are sensitive.
+            let counts = !unreviewed || matches!(value, Value::String(_));
+            if counts && *value != Value::Null {
+                found.push(SensitiveValue {
+                    place: &marked.pointer,
+                    kind: kind.clone(),
+                    value,
+                });
+            }
+        }
+    }
+    found
+}
+
+struct Judge<'j> {
+    key: &'j Secret<[u8; 32]>,
+    action: &'j ActionName,
+    vouchers: &'j Vouchers,
+    objects: Vec<Canonical>,
+    judged: Judged,
+    /// The values that vouch, as they stand in the input: writing them launders nothing.
+    sensitive: BTreeSet<String>,
+}
+
+impl Judge<'_> {
+    /// The objects a reply could be to: arguments that something other than a party vouches for.
+    fn name_objects(&mut self, values: &[SensitiveValue<'_>]) {
+        let objects = values.iter().filter_map(|argument| {
+            let value = argument.kind.canonical(argument.value)?;
+            let origin = self.origin(argument.place, &value, &[]);
+            origin.vouches().then_some(value)
+        });
+        self.objects = objects.collect();
+    }
+
+    fn origin(&self, place: &str, value: &Canonical, objects: &[Canonical]) -> Origin {
+        let Ok(place) = BoundPointer::parse(place) else {
+            return Origin::Unseen;
+        };
+        let argument = Argument {
+            action: self.action,
+            place: &place,
+            objects,
+        };
+        self.vouchers.origin(self.key, &argument, value)
+    }
+
+    fn argument(&mut self, argument: &SensitiveValue<'_>) {
+        let bound = BoundPointer::parse(argument.place)
+            .is_ok_and(|place| self.vouchers.is_bound(self.action, &place));
+        let value = argument.kind.canonical(argument.value);
+        let prompted = |origin| matches!(origin, Origin::Prompt | Origin::Field | Origin::Party);
+        let origin = match &value {
+            _ if bound => Origin::Bounds,
+            Some(value) if argument.kind.as_str() == UNREVIEWED => {
+                let origin = self.origin(argument.place, value, &[]);
+                if prompted(origin) {
+                    Origin::Seen
+                } else {
+                    origin
+                }
+            }
+            Some(value) => self.origin(argument.place, value, &self.objects),
+            None => Origin::Unseen,
+        };
+        if matches!(origin, Origin::Bounds | Origin::Prompt | Origin::Field) {
+            self.sensitive.insert(argument.value.to_string());
+        }
+        self.judged.origins.add(argument.place, origin);
+    }
+
+    /// The identifiers in a payload are values like any others; whatever kind an owner gives them, the same form counts.
+    fn payload(&mut self, marked: &Marked, input: &Input) {
+        let place = &marked.pointer;
+        let bound = BoundPointer::parse(place)
+            .is_ok_and(|place| self.vouchers.is_bound(self.action, &place));
+        for value in scalars_at(input, place) {
+            let Some(text) = value.as_str().filter(|_| !bound) else {
+                continue;
+            };
+            let Some(identifiers) = Canonical::identifiers(text, MOST_IDENTIFIERS) else {
+                self.judged.origins.add(place, Origin::Unseen);
+                continue;
+            };
+            for identifier in identifiers {
+                let origin = match &identifier.form {
+                    Some(form) => self.origin(place, form, &[]),
+                    None => Origin::Unseen,
+                };
+                let known = identifier.form.as_ref().is_some_and(|form| {
+                    let form = ValueDigest::of_form(self.key, form);
+                    self.knows(form)
+                });
+                let origin = if known {
+                    origin.min(Origin::Field)
+                } else {
+                    origin
+                };
+                self.judged.origins.add(place, origin);
+            }
+        }
+    }
+
+    fn knows(&self, form: ValueDigest) -> bool {
+        let origins = self.vouchers.origins.as_deref();
+        origins.is_some_and(|origins| origins.knows_form(form))
+    }
+
+    /// The forms of everything the call writes that nothing vouches for. A value that is read as several kinds is
+    /// remembered in each of its forms, and so are the identifiers in a text.
+    fn written(&self, input: &Input) -> Option<Vec<ValueDigest>> {
+        let groups = [&input.path, &input.query, &input.header];
+        let mut leaves = Vec::new();
+        for value in groups
+            .into_iter()
+            .flat_map(|group| group.values())
+            .chain(&input.body)
+        {
+            scalars(value, &mut leaves, MOST_WRITTEN);
+        }
+        if leaves.len() > MOST_WRITTEN {
+            return None;
+        }
+        let mut forms = BTreeSet::new();
+        for leaf in leaves {
+            if self.sensitive.contains(&leaf.to_string()) {
+                continue;
+            }
+            for form in forms_of(leaf, MOST_IDENTIFIERS)? {
+                let form = ValueDigest::of_form(self.key, &form);
+                if !self.knows(form) {
+                    forms.insert(form);
+                }
+            }
+            if forms.len() > MOST_WRITTEN {
+                return None;
+            }
+        }
+        Some(forms.into_iter().collect())
+    }
+}
+
+/// Every form a value could come back in; none if there are more than `most` identifiers in it.
+fn forms_of(value: &Value, most: usize) -> Option<Vec<Canonical>> {
+    let own = Kind::Own("value".into());
+    let kinds = [own, Kind::Amount].into_iter().chain(Kind::KNOWN);
+    let mut forms: Vec<Canonical> = kinds.filter_map(|kind| kind.canonical(value)).collect();
+    if let Some(text) = value.as_str() {
+        // Text with white space around it is often written without.
+        forms.extend(Kind::Own("value".into()).of_text(text.trim()));
+        let identifiers = Canonical::identifiers(text, most)?;
+        forms.extend(identifiers.into_iter().filter_map(|found| found.form));
+    }
+    Some(forms)
+}
+
+/// What a response that conforms adds to what the task knows. `watched`: a card may be shown of what it showed.
+pub(crate) fn read(
+    key: &Secret<[u8; 32]>,
+    operation: &Operation,
+    checked: &CheckedResponse,
+    watched: bool,
+) -> Read {
+    let mut read = Read::default();
+    let Some(whole) = &checked.value else {
+        return read;
+    };
+    let sources = operation.source_values(checked);
+    let of = |trust: Trust| {
+        sources
+            .iter()
+            .filter(move |found| found.source.trust == trust)
+    };
+    let trusted: Vec<_> = of(Trust::Trusted)
+        .filter_map(|found| {
+            let form = found.source.kind.canonical(found.value)?;
+            Some((found.pointer.as_str(), form))
+        })
+        .collect();
+    for (_, value) in &trusted {
+        read.sources.push(Sighting {
+            value: ValueDigest::of(key, value),
+            form: ValueDigest::of_form(key, value),
+            origin: Origin::Field,
+        });
+    }
+    for party in of(Trust::Party) {
+        let Some(value) = party.source.kind.canonical(party.value) else {
+            continue;
+        };
+        let own = trusted
+            .iter()
+            .filter(|(pointer, _)| is_object_of(pointer, &party.pointer));
+        for (_, object) in own {
+            read.sources.push(Sighting {
+                value: ValueDigest::of_reply(key, object, &value),
+                form: ValueDigest::of_form(key, &value),
+                origin: Origin::Party,
+            });
+        }
+    }
+    if watched {
+        read.seen = seen(key, whole);
+    }
+    read
+}
+
+/// Whether the task holds an operation with a sensitive argument, so that a person may be shown where its values were seen.
+pub(crate) fn is_watched(snapshot: &Snapshot, grant: &Grant) -> bool {
+    grant.actions.iter().any(|action| {
+        let api = snapshot.apis.get(&action.api);
+        let operation = api.and_then(|api| api.contract.operation(&action.operation));
+        operation.is_some_and(|operation| {
+            let mut marks = operation.marks().iter();
+            marks.any(|marked| marked.mark.sensitive.is_some() || marked.mark.payload)
+        })
+    })
+}
+
+/// Whether the field at `id` names the object that the field at `party` belongs to: it stands in the same object or in one
+/// around it, within the same item of every list.
+fn is_object_of(id: &str, party: &str) -> bool {
+    let (object, _name) = id.rsplit_once('/').unwrap_or_default();
+    let Some(rest) = party
+        .strip_prefix(object)
+        .and_then(|rest| rest.strip_prefix('/'))
+    else {
+        return false;
+    };
+    let is_index =
+        |token: &str| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit());
+    !rest.split('/').any(is_index)
+}
+
+fn seen(key: &Secret<[u8; 32]>, whole: &Value) -> Vec<ValueDigest> {
+    let mut leaves = Vec::new();
+    scalars(whole, &mut leaves, MOST_SEEN);
+    let mut forms = BTreeSet::new();
+    for leaf in leaves.into_iter().take(MOST_SEEN) {
+        if leaf.as_str().is_some_and(|text| text.len() > LONGEST_SEEN) {
+            continue;
+        }
+        let found = forms_of(leaf, MOST_IDENTIFIERS).unwrap_or_default();
+        forms.extend(found.iter().map(|form| ValueDigest::of_form(key, form)));
+        if forms.len() >= MOST_SEEN {
+            break;
+        }
+    }
+    forms.into_iter().take(MOST_SEEN).collect()
+}
+
+/// The scalars at a place of the input, where `*` is every item or member. What lies below the place counts too.
+fn scalars_at<'a>(input: &'a Input, pointer: &str) -> Vec<&'a Value> {
+    let mut found = Vec::new();
+    let Ok(place) = BoundPointer::parse(pointer) else {
+        // The whole body.
+        if let Some(body) = input.body.as_ref().filter(|_| pointer == "/body") {
+            scalars(body, &mut found, usize::MAX);
+        }
+        return found;
+    };
+    let tokens: Vec<_> = place.inner().tokens().collect();
+    let tokens: Vec<&str> = tokens.iter().map(AsRef::as_ref).collect();
+    let group = match place.place() {
+        BoundPlace::Path => &input.path,
+        BoundPlace::Query => &input.query,
+        BoundPlace::Header => &input.header,
+        BoundPlace::Body => {
+            if let Some(body) = &input.body {
+                walk(body, &tokens, &mut found);
+            }
+            return found;
+        }
+    };
+    let Some((name, rest)) = tokens.split_first() else {
+        return found;
+    };
+    for (_, value) in group
+        .iter()
+        .filter(|(own, _)| *name == "*" || own.as_str() == *name)
+    {
+        walk(value, rest, &mut found);
+    }
+    found
+}
+
+fn walk<'a>(value: &'a Value, tokens: &[&str], found: &mut Vec<&'a Value>) {
+    let Some((token, rest)) = tokens.split_first() else {
+        scalars(value, found, usize::MAX);
+        return;
+    };
+    match value {
+        Value::Array(items) if *token == "*" => {
+            items.iter().for_each(|item| walk(item, rest, found));
+        }
+        Value::Object(members) if *token == "*" => {
+            members
+                .values()
+                .for_each(|member| walk(member, rest, found));
+        }
+        Value::Object(members) => {
+            if let Some(member) = members.get(*token) {
+                walk(member, rest, found);
+            }
+        }
+        // Several schemas may speak of one place: what is no list there is no item of one.
+        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The scalars of a value, until there are more than `most`.
+fn scalars<'a>(value: &'a Value, found: &mut Vec<&'a Value>, most: usize) {
+    if found.len() > most {
+        return;
+    }
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| scalars(item, found, most)),
+        Value::Object(members) => members
+            .values()
+            .for_each(|member| scalars(member, found, most)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => found.push(value),
+    }
+}
+
+#[cfg(test)]
+mod tests;
