@@ -23,8 +23,8 @@ use crate::http::{object, respond};
 use crate::plane::{Connection, Plane};
 use crate::routes::Endpoint;
 
-pub(crate) use look::fresh_task;
 pub(crate) use changes::Change;
+pub(crate) use look::fresh_task;
 pub(crate) use sign_in::{authenticate, hash, local_session, login};
 
 /// An operator who has signed in.

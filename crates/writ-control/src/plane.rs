@@ -23,8 +23,8 @@ use writ_types::{
 };
 
 use crate::approvals::ApprovalDesk;
-use crate::identity::Callers;
 use crate::drift::{Fetch, LastSeen};
+use crate::identity::Callers;
 use crate::loaded::Loaded;
 use crate::log::Recovered;
 use crate::records::LogPlace;

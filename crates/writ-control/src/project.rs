@@ -14,12 +14,13 @@ use toml::Spanned;
 use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
 use writ_policy::{FREEZES, Freeze, Pack, PolicySource};
 use writ_types::{
-    ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, Effect, Effects, Purpose, PurposeName,
-    SpiffeId, Timestamp, TrustDomain,
+    ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, CredentialName, Effect, Effects,
+    Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain,
 };
 
 use raw::{
-    RawAgent, RawApi, RawAttach, RawFederation, RawFreezes, RawOperation, RawPacks, RawPurpose,
+    RawAgent, RawApi, RawAttach, RawCredential, RawFederation, RawFreezes, RawOperation, RawPacks,
+    RawPurpose,
 };
 
 /// One fault in a project file.
@@ -258,19 +259,8 @@ impl Reader<'_> {
             Some(url) => Some(self.parse(file, &text, url)?),
             None => None,
         };
-        let credential = match raw.credential {
-            Some(credential) => {
-                let name = self.parse(file, &text, &credential.name)?;
-                Some((
-                    name,
-                    self.attach(
-                        file,
-                        &text,
-                        &credential.attach,
-                        credential.header.as_deref(),
-                    )?,
-                ))
-            }
+        let credential = match &raw.credential {
+            Some(credential) => Some(self.credential(file, &text, credential)?),
             None => None,
         };
         let transaction_tokens = match raw.transaction_tokens {
@@ -288,15 +278,7 @@ impl Reader<'_> {
             return None;
         };
         let mut reviews = self.reviews(file, &text, &raw.operations);
-        let overlay_file = format!("apis/{id}.overlay.yaml");
-        if let Some(bytes) = self.files.get(&overlay_file) {
-            match String::from_utf8(bytes.clone()) {
-                Ok(overlay) => reviews.overlay = Some(overlay),
-                Err(_binary) => {
-                    self.fault(&overlay_file, None, "the file is not UTF-8 text".to_owned());
-                }
-            }
-        }
+        reviews.overlay = self.overlay(&id);
         let api = Api {
             id: id.clone(),
             owner: owner?,
@@ -314,6 +296,26 @@ impl Reader<'_> {
             document_file,
             reviews,
         })
+    }
+
+    fn overlay(&mut self, api: &ApiId) -> Option<String> {
+        let file = format!("apis/{api}.overlay.yaml");
+        let overlay = String::from_utf8(self.files.get(&file)?.clone());
+        if overlay.is_err() {
+            self.fault(&file, None, "the file is not UTF-8 text".to_owned());
+        }
+        overlay.ok()
+    }
+
+    fn credential(
+        &mut self,
+        file: &str,
+        text: &str,
+        raw: &RawCredential,
+    ) -> Option<(CredentialName, Attach)> {
+        let name = self.parse(file, text, &raw.name)?;
+        let attach = self.attach(file, text, &raw.attach, raw.header.as_deref())?;
+        Some((name, attach))
     }
 
     fn attach(

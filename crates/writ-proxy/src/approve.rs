@@ -36,15 +36,39 @@ pub(crate) struct Canonical<'a> {
 /// for approvals, and the last one is for what another call was faster to use.
 const MOST_DECISIONS: usize = 4;
 
-/// Decides a call with what people and time have given for it.
-///
-/// The decision is made in full each time, on the facts as they are now: what was given lifts the rules it was given for
-/// and no other. It is used up only when the call is permitted, all of it at once.
+/// Decides a call with what people and time have given for it. A refusal for a value that nothing vouches for counts
+/// against its parameter.
 ///
 /// # Errors
 ///
 /// The refusal; `approval_required` or `deferred` where somebody has been asked now, or was before.
 pub(crate) async fn permit(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    who: (&Agent, &Entered),
+    call: &Canonical<'_>,
+    facts: &mut Facts,
+    story: &mut Story,
+) -> Result<Permit, Refusal> {
+    let refusal = match settle(gateway, snapshot, who, call, facts, story).await {
+        Ok(permit) => return Ok(permit),
+        Err(refusal) => refusal,
+    };
+    // A call that waits for a person is asked again and again; it is one try.
+    if refusal.reason == ReasonCode::ValueNotVouched && refusal.pending.is_none() {
+        let places = facts.arguments.unvouched().map(str::to_owned).collect();
+        let (_agent, entered) = who;
+        let ledger = &gateway.parts.ledger;
+        ledger
+            .count_unvouched(entered, call.operation.action(), &places)
+            .await;
+    }
+    Err(refusal)
+}
+
+/// The decision is made in full each time, on the facts as they are now: what was given lifts the rules it was given for
+/// and no other. It is used up only when the call is permitted, all of it at once.
+async fn settle(
     gateway: &Gateway,
     snapshot: &Snapshot,
     (agent, entered): (&Agent, &Entered),

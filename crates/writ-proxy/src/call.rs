@@ -112,55 +112,22 @@ async fn call(
     story.read(&read);
 
     let charge = Charge::of(operation.effects());
-    let reserved = parts
-        .ledger
-        .reserve(&entered, operation.action(), charge, now)
-        .await;
+    let action = operation.action();
+    let reserved = parts.ledger.reserve(&entered, action, charge, now).await;
     let (mut reservation, mut facts) = reserved.map_err(|fault| fault.reason())?;
-    let judged = flow::judge(
-        &parts.audit_key,
-        operation,
-        &read.parsed.input,
-        &facts.vouchers,
-    );
+    let input = &read.parsed.input;
+    let judged = flow::judge(&parts.audit_key, operation, input, &facts.vouchers);
     facts.arguments = judged.origins;
     let canonical = Canonical::of(operation, &read);
     let who = (&*agent, &entered);
-    let permit = approve::permit(gateway, &snapshot, who, &canonical, &mut facts, story).await;
-    let permit = match permit {
-        Ok(permit) => permit,
-        Err(refusal) => {
-            // A call that waits for a person is asked again and again; it is one try.
-            if refusal.reason == ReasonCode::ValueNotVouched && refusal.pending.is_none() {
-                let places = facts.arguments.unvouched().map(str::to_owned).collect();
-                let action = operation.action();
-                parts
-                    .ledger
-                    .count_unvouched(&entered, action, &places)
-                    .await;
-            }
-            return Err(refusal);
-        }
-    };
+    let permit = approve::permit(gateway, &snapshot, who, &canonical, &mut facts, story).await?;
 
-    parts
-        .ledger
-        .add_labels(&entered, &operation.response_labels())
-        .await
-        .map_err(|fault| fault.reason())?;
-    // Before the upstream hears of it: what a call under way writes, another could read back.
     let written = judged.written.as_deref().filter(|_| read.is_told());
-    if charge.writes > 0 {
-        parts
-            .ledger
-            .write(&entered, written, now)
-            .await
-            .map_err(|fault| fault.reason())?;
-    }
+    flow::carry(parts, &entered, operation, written, now).await?;
     let outgoing = decide::outgoing(operation, read, story.call())?;
     let transaction = Transaction {
         agent: &agent,
-        action: operation.action(),
+        action,
         now,
     };
 

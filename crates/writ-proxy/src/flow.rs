@@ -7,12 +7,14 @@
 use std::collections::BTreeSet;
 
 use writ_contract::{CheckedResponse, Marked, Operation};
-use writ_task::Read;
+use writ_task::{Entered, Read};
 use writ_types::{
     ActionName, Argument, ArgumentOrigins, BoundPlace, BoundPointer, Canonical, Effect, Grant,
-    Input, Kind, Origin, Secret, Sighting, Trust, Value, ValueDigest, Vouchers,
+    Input, Kind, Origin, ReasonCode, Secret, Sighting, Timestamp, Trust, Value, ValueDigest,
+    Vouchers,
 };
 
+use crate::gateway::Parts;
 use crate::snapshot::Snapshot;
 
 /// The kind of every text of an operation that nobody has reviewed: neither a prompt nor a field can vouch for what nobody
@@ -245,12 +247,68 @@ fn forms_of(value: &Value, most: usize) -> Option<Vec<Canonical>> {
     Some(forms)
 }
 
-/// What a response that conforms adds to what the task knows. `watched`: a card may be shown of what it showed.
+/// Lets the task carry what a call is about to bring it and to write, before the upstream hears of it: what a call under
+/// way writes, another could read back. `written`: none if there is more than can be told.
+///
+/// # Errors
+///
+/// The task is over, or the store cannot be written.
+pub(crate) async fn carry(
+    parts: &Parts,
+    entered: &Entered,
+    operation: &Operation,
+    written: Option<&[ValueDigest]>,
+    now: Timestamp,
+) -> Result<(), ReasonCode> {
+    let ledger = &parts.ledger;
+    ledger
+        .add_labels(entered, &operation.response_labels())
+        .await
+        .map_err(|fault| fault.reason())?;
+    if operation.effects().kind == Effect::Read {
+        return Ok(());
+    }
+    ledger
+        .write(entered, written, now)
+        .await
+        .map_err(|fault| fault.reason())
+}
+
+/// What of a response the task remembers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// The values that vouch.
+    Sources,
+    /// Those, and what else it showed: a card may be shown of it.
+    Sights,
+}
+
+impl Memory {
+    /// A task that holds an operation with a sensitive argument remembers what it was shown, so that a person can be told
+    /// where a value was seen.
+    pub(crate) fn of(snapshot: &Snapshot, grant: &Grant) -> Self {
+        let is_watched = grant.actions.iter().any(|action| {
+            let api = snapshot.apis.get(&action.api);
+            let operation = api.and_then(|api| api.contract.operation(&action.operation));
+            operation.is_some_and(|operation| {
+                let mut marks = operation.marks().iter();
+                marks.any(|marked| marked.mark.sensitive.is_some() || marked.mark.payload)
+            })
+        });
+        if is_watched {
+            Self::Sights
+        } else {
+            Self::Sources
+        }
+    }
+}
+
+/// What a response that conforms adds to what the task knows.
 pub(crate) fn read(
     key: &Secret<[u8; 32]>,
     operation: &Operation,
     checked: &CheckedResponse,
-    watched: bool,
+    memory: Memory,
 ) -> Read {
     let mut read = Read::default();
     let Some(whole) = &checked.value else {
@@ -290,22 +348,10 @@ pub(crate) fn read(
             });
         }
     }
-    if watched {
+    if memory == Memory::Sights {
         read.seen = seen(key, whole);
     }
     read
-}
-
-/// Whether the task holds an operation with a sensitive argument, so that a person may be shown where its values were seen.
-pub(crate) fn is_watched(snapshot: &Snapshot, grant: &Grant) -> bool {
-    grant.actions.iter().any(|action| {
-        let api = snapshot.apis.get(&action.api);
-        let operation = api.and_then(|api| api.contract.operation(&action.operation));
-        operation.is_some_and(|operation| {
-            let mut marks = operation.marks().iter();
-            marks.any(|marked| marked.mark.sensitive.is_some() || marked.mark.payload)
-        })
-    })
 }
 
 /// Whether the field at `id` names the object that the field at `party` belongs to: it stands in the same object or in one

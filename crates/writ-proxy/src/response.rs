@@ -11,11 +11,11 @@ use hyper::header::{self, HeaderMap};
 use hyper::http::response::Parts;
 use writ_contract::{CheckedResponse, Operation};
 use writ_task::{CutSignal, Detector, Read};
-use writ_types::{Conformance, Label, ReasonCode};
+use writ_types::{Conformance, Grant, Label, ReasonCode};
 
 use crate::body::Body;
 use crate::completion::{Completion, End};
-use crate::flow;
+use crate::flow::{self, Memory};
 use crate::forward::Forwarded;
 use crate::gateway::Gateway;
 use crate::leak::LeakGuard;
@@ -131,35 +131,11 @@ async fn hold(
     (head, body): (&Parts, &Bytes),
     mut completion: Completion,
 ) -> Result<Completion, ReasonCode> {
-    let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
-    let content_type = match (types.next(), types.next()) {
-        (Some(content_type), None) => content_type.to_str().ok(),
-        _ => None,
-    };
     let status = head.status.as_u16();
-    let watched = gateway
-        .snapshot()
-        .is_ok_and(|snapshot| flow::is_watched(&snapshot, completion.entered().grant()));
-    let held = if body.len() <= CHECKED_HERE {
-        Held::of(gateway, operation, status, content_type, body, watched)
-    } else {
-        // The other calls of this thread, and their kills, do not wait for it.
-        let (contract, id) = (Arc::clone(&api.contract), operation.id().clone());
-        let (content_type, body) = (content_type.map(str::to_owned), body.clone());
-        let gateway = Arc::clone(gateway);
-        let checking = tokio::task::spawn_blocking(move || {
-            let operation = contract.operation(&id)?;
-            let content_type = content_type.as_deref();
-            let held = Held::of(&gateway, operation, status, content_type, &body, watched);
-            Some(held)
-        });
-        match checking.await {
-            Ok(Some(held)) => held,
-            Ok(None) | Err(_) => {
-                tracing::error!(call.id = %completion.call(), "a response could not be checked");
-                return Err(completion.fail(End::Withheld, REFUSED));
-            }
-        }
+    let grant = completion.entered().grant();
+    let Some(held) = Held::of(gateway, api, operation, (head, body), grant).await else {
+        tracing::error!(call.id = %completion.call(), "a response could not be checked");
+        return Err(completion.fail(End::Withheld, REFUSED));
     };
     completion.checked(&held.checked);
     for fault in &held.checked.faults {
@@ -195,13 +171,45 @@ struct Held {
 }
 
 impl Held {
-    fn of(
+    /// None if the check itself failed.
+    async fn of(
+        gateway: &Arc<Gateway>,
+        api: &ApiSnapshot,
+        operation: &Operation,
+        (head, body): (&Parts, &Bytes),
+        grant: &Grant,
+    ) -> Option<Self> {
+        let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
+        let content_type = match (types.next(), types.next()) {
+            (Some(content_type), None) => content_type.to_str().ok(),
+            _ => None,
+        };
+        let status = head.status.as_u16();
+        let memory = Memory::of(&*gateway.snapshot().ok()?, grant);
+        if body.len() <= CHECKED_HERE {
+            let held = Self::find(gateway, operation, status, content_type, body, memory);
+            return Some(held);
+        }
+        // The other calls of this thread, and their kills, do not wait for it.
+        let (contract, id) = (Arc::clone(&api.contract), operation.id().clone());
+        let (content_type, body) = (content_type.map(str::to_owned), body.clone());
+        let gateway = Arc::clone(gateway);
+        let checking = tokio::task::spawn_blocking(move || {
+            let operation = contract.operation(&id)?;
+            let content_type = content_type.as_deref();
+            let held = Self::find(&gateway, operation, status, content_type, &body, memory);
+            Some(held)
+        });
+        checking.await.ok().flatten()
+    }
+
+    fn find(
         gateway: &Gateway,
         operation: &Operation,
         status: u16,
         content_type: Option<&str>,
         body: &[u8],
-        watched: bool,
+        memory: Memory,
     ) -> Self {
         let checked = operation.check_response(status, content_type, body);
         let mut labels = Detector::labels_of(body);
@@ -210,7 +218,7 @@ impl Held {
         }
         // Only what tells of success says what is.
         let read = if matches!(status, 200..=299) {
-            flow::read(&gateway.parts.audit_key, operation, &checked, watched)
+            flow::read(&gateway.parts.audit_key, operation, &checked, memory)
         } else {
             Read::default()
         };

@@ -15,9 +15,6 @@ use crate::wire;
 
 /// What no caller can bring about with the rules that are shipped, or not without stopping the machine's clock or disk.
 const ELSEWHERE: [ReasonCode; 13] = [
-    // What vouches for a value is the matter of writ-task and writ-proxy, whose tests bring these about.
-    ReasonCode::ValueNotVouched,
-    ReasonCode::TaskPaused,
     // A freeze is of a time; writ-policy's tests choose the instant.
     ReasonCode::Frozen,
     // The tests of approvals bring these about, and the proxy's a store that fails.
