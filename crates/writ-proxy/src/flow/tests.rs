@@ -79,12 +79,12 @@ const MAILS: &str = r#"{"account":"DE89 3704 0044 0532 0130 00","mails":[
 fn vouchers(contract: &Contract) -> Vouchers {
     let mails = operation(contract, "mails");
     let checked = mails.check_response(200, Some("application/json"), MAILS.as_bytes());
-    let read = read(&KEY, mails, &checked, true);
+    let read = read(&KEY, mails, &checked, Memory::Sights);
     let mut origins = Origins::default();
     for sighting in &read.sources {
         assert!(origins.note(sighting));
     }
-    let call = writ_types::CallId::new(writ_types::Timestamp::from_secs(1), [0; 10]);
+    let call = writ_types::CallId::new(Timestamp::from_secs(1), [0; 10]);
     origins.see(&read.seen, call);
     Vouchers {
         prompts: vec![PROMPT.into()],
@@ -257,6 +257,12 @@ fn what_a_write_carries_is_remembered_unless_it_was_vouched_for() {
     ] {
         assert_eq!(written("pay", body, text, kind), wanted, "{body}");
     }
+}
+
+#[test]
+fn a_read_writes_nothing_and_too_much_cannot_be_told() {
+    let contract = contract();
+    let vouchers = vouchers(&contract);
     let judged = judge(
         &KEY,
         operation(&contract, "mails"),
@@ -276,7 +282,7 @@ fn a_response_vouches_only_if_it_conforms() {
     let mails = operation(&contract, "mails");
     let sources = |content_type: &str, body: &str| {
         let checked = mails.check_response(200, Some(content_type), body.as_bytes());
-        read(&KEY, mails, &checked, true).sources.len()
+        read(&KEY, mails, &checked, Memory::Sights).sources.len()
     };
     let json = "application/json";
     assert_eq!(sources(json, MAILS), 5, "an account, two ids, two senders");

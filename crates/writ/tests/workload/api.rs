@@ -114,7 +114,11 @@ fn what_is_no_call_is_refused() {
                 ]),
                 "7",
             ),
-            ("nothing to validate", validate(&[audience.clone()]), "3"),
+            (
+                "nothing to validate",
+                validate(std::slice::from_ref(&audience)),
+                "3",
+            ),
             ("validated for nobody", validate(&[field(2, "x")]), "3"),
             (
                 "no JWT-SVID",

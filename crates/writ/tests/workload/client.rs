@@ -95,7 +95,7 @@ impl Messages {
         loop {
             if self.buffer.len() >= 5 {
                 let length = u32::from_be_bytes(self.buffer[1..5].try_into().unwrap());
-                let end = 5 + usize::try_from(length).unwrap();
+                let end = usize::try_from(length).unwrap().checked_add(5).unwrap();
                 if self.buffer.len() >= end {
                     let message = self.buffer[5..end].to_vec();
                     self.buffer.drain(..end);
@@ -152,10 +152,10 @@ pub(crate) fn fields(mut message: &[u8]) -> BTreeMap<u64, Vec<Vec<u8>>> {
 
 fn varint(message: &mut &[u8]) -> u64 {
     let mut number = 0;
-    for place in 0..10 {
+    for shift in (0..70).step_by(7) {
         let byte = message[0];
         *message = &message[1..];
-        number |= u64::from(byte & 0x7F) << (7 * place);
+        number |= u64::from(byte & 0x7F) << shift;
         if byte < 0x80 {
             break;
         }

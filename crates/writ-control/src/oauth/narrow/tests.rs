@@ -50,6 +50,7 @@ fn loaded() -> Loaded {
         id: "desk".parse().unwrap(),
         owner: "o@example.org".parse().unwrap(),
         upstream: "http://127.0.0.1:1".parse().unwrap(),
+        drift: None,
         credential: None,
         transaction_tokens: None,
         allow_unbound_tokens: false,
@@ -70,6 +71,7 @@ fn loaded() -> Loaded {
     let api = LoadedApi {
         api,
         contract: Arc::new(contract),
+        quarantined: BTreeSet::new(),
         credential: None,
     };
     Loaded {
