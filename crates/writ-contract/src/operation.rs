@@ -315,6 +315,13 @@ impl Operation {
         self.marks.get_or_init(|| marks::of_request(self))
     }
 
+    /// Whether something must vouch for one of its arguments. Of an operation that nobody reviewed that is assumed: its
+    /// places are looked for when it is first called.
+    #[must_use]
+    pub fn is_sensitive(&self) -> bool {
+        !self.reviewed() || !self.marks().is_empty()
+    }
+
     /// The places of its answers that are marked.
     #[must_use]
     pub fn response_marks(&self) -> &[Marked] {

@@ -310,6 +310,7 @@ pub fn shapes(contract: &Contract) -> ApiActions {
     let shape = |operation: &writ_contract::Operation| ActionShape {
         operation: operation.id().clone(),
         effects: operation.effects(),
+        sensitive: operation.is_sensitive(),
         attributes: operation.attributes().clone(),
     };
     ApiActions {

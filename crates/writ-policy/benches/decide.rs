@@ -63,6 +63,7 @@ fn api() -> Option<ApiActions> {
             Some(ActionShape {
                 operation: format!("op{number}").parse().ok()?,
                 effects: Effects::plain(Effect::Write),
+                sensitive: true,
                 attributes: attributes.clone(),
             })
         })

@@ -135,10 +135,7 @@ fn actions(pdp: &Pdp, granted: &BTreeSet<ActionName>) -> Vec<Entity> {
         let Some((model, operation)) = pdp.operation(action) else {
             continue;
         };
-        let groups = operation
-            .effects
-            .groups()
-            .map(|group| uid(&names.action, group));
+        let groups = operation.groups().map(|group| uid(&names.action, group));
         entities.push(Entity::new_no_attrs(
             operation.uid.clone(),
             groups.collect(),

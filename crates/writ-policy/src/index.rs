@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::{EntityUid, Policy, PolicySet};
-use writ_types::{ActionName, ApiId, Digest, Effects, Projection};
+use writ_types::{ActionName, ApiId, Digest, Projection};
 
 use crate::diagnostic::Diagnostic;
 use crate::rule::{Mention, Path, Rule, RuleEffect, Turn};
@@ -85,12 +85,12 @@ pub(crate) fn build(
     known: &[Arc<Known>],
     apis: &Apis,
 ) -> Result<Index, Vec<Diagnostic>> {
-    let mut wide: BTreeMap<(ApiId, Effects), Wide> = BTreeMap::new();
+    let mut wide: BTreeMap<(ApiId, Vec<&'static str>), Wide> = BTreeMap::new();
     let mut named = named(rules, apis);
     let mut index = Index::new();
     for model in apis.values() {
         for operation in model.operations.values() {
-            let key = (model.id.clone(), operation.effects);
+            let key = (model.id.clone(), operation.groups().collect());
             let wide = match wide.entry(key) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) => new.insert(Wide::of(operation, rules, known)?),

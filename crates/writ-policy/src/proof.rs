@@ -103,7 +103,7 @@ impl Pdp {
         if attributes != projected::attributes(&operation_before.attributes, &projection) {
             return Err(Unprovable::Input);
         }
-        if operation.effects != operation_before.effects
+        if !operation.groups().eq(operation_before.groups())
             && rules_of(old).chain(rules_of(new)).any(asks_for_groups)
         {
             return Err(Unprovable::Effects);

@@ -9,7 +9,9 @@ use writ_types::{ActionName, ApiId, AttrField, AttrType, Digest, Effects, Operat
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::index::Facts;
-use crate::vocabulary::{self, CoreType, ENTITIES, Field, GROUPS, INPUT_PARTS, NAMESPACE, SYS};
+use crate::vocabulary::{
+    self, CoreType, ENTITIES, Field, GROUPS, INPUT_PARTS, NAMESPACE, SENSITIVE, SYS,
+};
 
 /// An API's operations as its contract sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct ActionShape {
     pub operation: OperationId,
     /// Its reviewed effects.
     pub effects: Effects,
+    /// Whether something must vouch for one of its arguments.
+    pub sensitive: bool,
     /// A record of at most `path`, `query`, `header` and `body`, each a closed record or, for `body`, any type.
     pub attributes: AttrType,
 }
@@ -38,8 +42,17 @@ pub struct ActionShape {
 pub(crate) struct Operation {
     pub(crate) action: ActionName,
     pub(crate) effects: Effects,
+    pub(crate) sensitive: bool,
     pub(crate) attributes: BTreeMap<String, AttrField>,
     pub(crate) uid: EntityUid,
+}
+
+impl Operation {
+    /// The action groups it belongs to.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &'static str> {
+        let sensitive = self.sensitive.then_some(SENSITIVE);
+        self.effects.groups().chain(sensitive)
+    }
 }
 
 /// One API, ready.
@@ -117,6 +130,7 @@ impl ApiModel {
                     operation: shape.operation.clone(),
                 },
                 effects: shape.effects,
+                sensitive: shape.sensitive,
                 attributes: parts(&shape.attributes)
                     .map_err(|why| fault(format!("operation `{}`: {why}", shape.operation)))?
                     .clone(),
@@ -188,6 +202,7 @@ pub(crate) fn json_of_one(
     let narrowed = Operation {
         action: operation.action.clone(),
         effects: operation.effects,
+        sensitive: operation.sensitive,
         attributes,
         uid: operation.uid.clone(),
     };
@@ -230,7 +245,6 @@ fn fragment(api: &ApiId, operations: &[&Operation], facts: impl Fn(&str) -> bool
     let mut actions = Map::new();
     for operation in operations {
         let groups: Vec<Value> = operation
-            .effects
             .groups()
             .map(|group| json!({"type": format!("{NAMESPACE}::Action"), "id": group}))
             .collect();

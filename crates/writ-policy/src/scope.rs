@@ -152,11 +152,7 @@ impl Scope {
     /// Whether the rule covers the operation by a group, or because it names no action.
     pub(crate) fn covers_widely(&self, operation: &Operation) -> bool {
         self.reaches(&operation.action.api)
-            && (self.any
-                || operation
-                    .effects
-                    .groups()
-                    .any(|group| self.groups.contains(group)))
+            && (self.any || operation.groups().any(|group| self.groups.contains(group)))
     }
 
     /// Whether the rule names the operation itself.

@@ -46,7 +46,11 @@ pub(crate) const GROUPS: &[(&str, Option<&str>)] = &[
     ("delete", Some("write")),
     ("irreversible", None),
     ("external_send", None),
+    (SENSITIVE, None),
 ];
+
+/// The group of the actions with an argument that something must vouch for.
+pub(crate) const SENSITIVE: &str = "sensitive";
 
 const BUDGET: &[Field] = &[
     field("calls", CoreType::Long),

@@ -35,6 +35,7 @@ fn bank() -> ApiActions {
     let shape = |name: &str, effects: Effects| ActionShape {
         operation: name.parse().expect("an operation"),
         effects,
+        sensitive: true,
         attributes: record(&[("body", body.clone(), true)]),
     };
     let sends = Effects {

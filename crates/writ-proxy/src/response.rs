@@ -185,7 +185,9 @@ impl Held {
             _ => None,
         };
         let status = head.status.as_u16();
-        let memory = Memory::of(&*gateway.snapshot().ok()?, grant);
+        // The last call before a stop ends without one, and no card will be shown of it.
+        let snapshot = gateway.snapshot();
+        let memory = snapshot.map_or(Memory::Sources, |snapshot| Memory::of(&snapshot, grant));
         if body.len() <= CHECKED_HERE {
             let held = Self::find(gateway, operation, status, content_type, body, memory);
             return Some(held);

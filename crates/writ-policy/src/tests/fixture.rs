@@ -31,6 +31,7 @@ fn shape(operation: &str, effects: Effects, attributes: AttrType) -> ActionShape
     ActionShape {
         operation: operation.parse().unwrap(),
         effects,
+        sensitive: true,
         attributes,
     }
 }

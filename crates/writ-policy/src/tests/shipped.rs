@@ -39,7 +39,8 @@ fn the_baseline_loads_for_any_set_of_apis() {
                 "core.delete",
                 "core.irreversible",
                 "core.extra",
-                "core.flow"
+                "core.flow",
+                "core.vouched"
             ]
         );
     }

@@ -14,7 +14,7 @@ use crate::odd::{KEY, base64};
 use crate::wire;
 
 /// What no caller can bring about with the rules that are shipped, or not without stopping the machine's clock or disk.
-const ELSEWHERE: [ReasonCode; 13] = [
+const ELSEWHERE: [ReasonCode; 14] = [
     // A freeze is of a time; writ-policy's tests choose the instant.
     ReasonCode::Frozen,
     // The tests of approvals bring these about, and the proxy's a store that fails.
@@ -31,6 +31,8 @@ const ELSEWHERE: [ReasonCode; 13] = [
     // `flow.rs`, with an overlay.
     ReasonCode::ValueNotVouched,
     ReasonCode::TaskPaused,
+    // The tests of drift, with a server that changes its document.
+    ReasonCode::ContractQuarantined,
     // `unrecorded.rs`, with a log that cannot be written.
     ReasonCode::RecordUnavailable,
     // Before the first revision and after the last: a listener is open in neither.
