@@ -128,6 +128,7 @@ fn heavy_libraries_have_one_owner() {
         ("axum", &["writ-control"]),
         ("saphyr-parser", &["writ-contract"]),
         ("cargo_metadata", &["xtask"]),
+        ("rmcp", &["writ-mcp-fixture"]),
     ] {
         let users = workspace.users_of(library);
         let others = users.iter().filter(|user| !owners.contains(&user.as_str()));
@@ -170,20 +171,22 @@ fn the_help_desk_is_an_example_and_no_part_of_the_product() {
 }
 
 #[test]
-fn the_test_kit_is_for_tests() {
+fn the_test_kit_and_the_fixture_are_for_tests() {
     let workspace = Workspace::load();
+    let supports = ["writ-testkit", "writ-mcp-fixture"];
     let found: Vec<String> = workspace
         .packages()
         .filter(|package| {
             package.dependencies.iter().any(|dependency| {
-                dependency.name == "writ-testkit" && dependency.kind != DependencyKind::Development
+                supports.contains(&dependency.name.as_str())
+                    && dependency.kind != DependencyKind::Development
             })
         })
         .map(|package| package.name.to_string())
         .collect();
     none(
         &found,
-        "writ-testkit panics where a test cannot be set up; nothing that runs may use it:",
+        "writ-testkit and writ-mcp-fixture panic where a test cannot be set up; nothing that runs may use them:",
     );
 }
 

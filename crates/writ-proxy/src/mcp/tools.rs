@@ -60,6 +60,11 @@ pub(super) fn find<'s>(
     endpoint: Option<&ApiId>,
     name: &str,
 ) -> Option<(&'s ApiSnapshot, &'s Operation)> {
+    if let Some(api) = endpoint.and_then(|endpoint| snapshot.apis.get(endpoint))
+        && let Some(operation) = own(api, name)
+    {
+        return Some((api, operation));
+    }
     // An API's id has no `_`.
     let (api, _) = name.split_once('_')?;
     let api: ApiId = api.parse().ok()?;
@@ -67,7 +72,26 @@ pub(super) fn find<'s>(
         return None;
     }
     let api = snapshot.apis.get(&api)?;
-    Some((api, api.contract.tool(name)?))
+    let operation = api.contract.tool(name)?;
+    let renamed = endpoint.is_none() || operation.pinned_tool().is_none();
+    renamed.then_some((api, operation))
+}
+
+/// The tool of an MCP server by the name that the server gave it.
+fn own<'s>(api: &'s ApiSnapshot, name: &str) -> Option<&'s Operation> {
+    let operation = api.contract.operation(&name.parse().ok()?)?;
+    operation.pinned_tool().map(|_| operation)
+}
+
+/// The name of an operation's tool at an endpoint.
+///
+/// At the endpoint of one MCP server its tools keep their names, so that what is written for the server holds; the endpoint
+/// says whose they are. Elsewhere a name begins with the API's id, so that no server can give a tool the name of another's.
+fn name(endpoint: Option<&ApiId>, api: &ApiSnapshot, operation: &Operation) -> Option<String> {
+    if endpoint.is_some() && operation.pinned_tool().is_some() {
+        return Some(operation.id().to_string());
+    }
+    api.contract.tool_name(operation)
 }
 
 /// The page of tools after `cursor`, which is the last name of the page before.
@@ -93,7 +117,7 @@ pub(super) async fn list(
             hide(ReasonCode::UnknownOperation.as_str());
             continue;
         };
-        let Some(name) = api.contract.tool_name(operation) else {
+        let Some(name) = name(endpoint, api, operation) else {
             hide("not_a_tool");
             continue;
         };

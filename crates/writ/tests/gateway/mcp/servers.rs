@@ -126,7 +126,7 @@ fn a_server_is_held_to_what_was_pinned_and_asks_for_nothing() {
         let client = Client::new(&installation.project, &task, "/mcp/tools");
         let answer = client.ask("tools/list", None, "").await;
         let tools = at(&answer.json(), &["result", "tools"]);
-        let echo = tools.as_array().unwrap().iter().find(|tool| words(tool, "name") == "tools_echo");
+        let echo = tools.as_array().unwrap().iter().find(|tool| words(tool, "name") == "echo");
         let echo = echo.unwrap();
         assert_eq!(
             words(echo, "description"),
@@ -137,18 +137,18 @@ fn a_server_is_held_to_what_was_pinned_and_asks_for_nothing() {
         assert_eq!(echo.member("inputSchema"), pinned.and_then(|tool| tool.member("inputSchema")));
 
         for (tool, arguments, reason) in [
-            ("tools_echo", "{}", "invalid_input"),
-            ("tools_echo", r#"{"value":"1"}"#, "invalid_input"),
-            ("tools_echo", r#"{"value":1,"more":1}"#, "invalid_input"),
-            ("tools_asks", "{}", "upstream_invalid"),
+            ("echo", "{}", "invalid_input"),
+            ("echo", r#"{"value":"1"}"#, "invalid_input"),
+            ("echo", r#"{"value":1,"more":1}"#, "invalid_input"),
+            ("asks", "{}", "upstream_invalid"),
         ] {
             let before = installation.odd.seen().len();
             let outcome = client.call(tool, arguments).await;
             assert_eq!(words(&outcome.denial(), "reason_code"), reason, "{tool} {arguments}");
             let heard = installation.odd.seen().len() > before;
-            assert_eq!(heard, tool == "tools_asks", "{tool} {arguments}");
+            assert_eq!(heard, tool == "asks", "{tool} {arguments}");
         }
-        let outcome = client.call("tools_fails", "{}").await;
+        let outcome = client.call("fails", "{}").await;
         assert!(outcome.is_error);
         assert_eq!(outcome.text, ["no such thing"]);
     });

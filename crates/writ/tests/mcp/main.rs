@@ -1,0 +1,13 @@
+//! Writ before an MCP server of another hand: what a client gets from the server directly, it gets through Writ.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod conformance;
+mod inspector;
+mod node;
+mod server;
+mod shim;
