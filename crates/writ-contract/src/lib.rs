@@ -1,7 +1,7 @@
 //! A contract: what an API's document says may be called, and how a call is read.
 //!
 //! OpenAPI 3.0, 3.1 and 3.2 and Swagger 2.0, as JSON or YAML, become operations, a router and strict typed input; so
-//! does the list of an MCP server's tools. No I/O: the document is bytes, and a reference out of it is a diagnostic, never a fetch; [`Bundler`] makes one document of many files.
+//! do the lists of what an MCP server has. No I/O: the document is bytes, and a reference out of it is a diagnostic, never a fetch; [`Bundler`] makes one document of many files.
 //! What an owner says of an API stands in an overlay (`overlay`); [`propose`] writes a first one.
 //!
 //! The way of a document: `document` (bytes to values) → `reader` (values to operations) → `schema` (schemas to
@@ -25,6 +25,7 @@ mod operation;
 mod outline;
 mod overlay;
 mod parse;
+mod pinned;
 mod propose;
 mod reader;
 mod response;
@@ -43,11 +44,11 @@ pub use field::{AuditMode, FieldMark};
 pub use marks::{Marked, SourceValue};
 pub use media::{MediaKind, UnsupportedMedia};
 pub use operation::{BodyKind, Operation, Parsed, RawCall};
+pub use pinned::{Pinned, PinnedResources, PinnedTool};
 pub use propose::propose;
 pub use reader::Handling;
 pub use response::CheckedResponse;
 pub use router::{Route, RouteError};
 pub use shipped::{SHIPPED, Shipped};
 pub use tool::ToolCall;
-pub use tool_list::PinnedTool;
 pub use view::{Coverage, Unrepresentable, Visibility};

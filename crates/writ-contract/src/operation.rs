@@ -11,11 +11,11 @@ use crate::fault::Fault;
 use crate::field::FieldMark;
 use crate::marks::{self, Marked, SourceValue};
 use crate::media::{ContentType, MediaKind, MediaRange, UnsupportedMedia};
+use crate::pinned::{Pinned, PinnedTool};
 use crate::reader::{Handling, Said};
 use crate::response::{CheckedResponse, Reply};
 use crate::router::{Guard, Route};
 use crate::schema::{SchemaId, Schemas};
-use crate::tool_list::PinnedTool;
 use crate::view::{Coverage, Seen, Unrepresentable};
 
 /// One operation: its name, what it does, and how a call of it is read.
@@ -35,8 +35,8 @@ pub struct Operation {
     /// What would make a call of this path another operation.
     pub(crate) others: Vec<Vec<Guard>>,
     pub(crate) schemas: Arc<Schemas>,
-    /// What the MCP server said of this tool, if it is one.
-    pub(crate) pinned: Option<Box<PinnedTool>>,
+    /// What it is at the MCP server whose it is.
+    pub(crate) pinned: Option<Box<Pinned>>,
     /// Made when first asked for: most operations of a large contract are never looked at.
     pub(crate) seen: OnceLock<Seen>,
     /// The marked places of calls and of answers, each made when first asked for.
@@ -224,10 +224,19 @@ impl Operation {
         self.said.strict || self.said.effects.kind != Effect::Read && tells_of_success
     }
 
-    /// What the MCP server said of this tool when it was pinned; none for an operation of HTTP.
+    /// What it is at an MCP server, as it was pinned; none for an operation of HTTP.
+    #[must_use]
+    pub fn pinned(&self) -> Option<&Pinned> {
+        self.pinned.as_deref()
+    }
+
+    /// What the MCP server said of this tool when it was pinned; none if it is no tool of one.
     #[must_use]
     pub fn pinned_tool(&self) -> Option<&PinnedTool> {
-        self.pinned.as_deref()
+        match self.pinned() {
+            Some(Pinned::Tool(tool)) => Some(tool),
+            Some(Pinned::Prompt(_) | Pinned::Resources(_) | Pinned::Completion) | None => None,
+        }
     }
 
     /// The body it takes.
@@ -289,7 +298,12 @@ impl Operation {
     /// Reads a call. The route is this operation's own.
     #[must_use]
     pub fn parse(&self, route: &Route<'_>, call: &RawCall<'_>) -> Parsed {
-        crate::parse::parse(self, route, call)
+        let mut parsed = crate::parse::parse(self, route, call);
+        let more = self
+            .pinned()
+            .and_then(|pinned| pinned.faults(&parsed.input));
+        parsed.faults.extend(more);
+        parsed
     }
 
     /// Checks a response that was read whole: its status, its media type, and what it holds.

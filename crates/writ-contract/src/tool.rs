@@ -45,7 +45,8 @@ impl Tools {
     pub(crate) fn of(operations: &[Operation]) -> Self {
         let mut by_name = BTreeMap::new();
         for (place, operation) in operations.iter().enumerate() {
-            if media(operation).is_some() {
+            let other = operation.pinned().is_some() && operation.pinned_tool().is_none();
+            if media(operation).is_some() && !other {
                 by_name
                     .entry(name(operation.action()))
                     .and_modify(|taken| *taken = None)
@@ -90,8 +91,8 @@ impl Contract {
         limits: &Limits,
     ) -> ToolCall {
         let whole;
-        let arguments = if operation.pinned_tool().is_some() {
-            // What a tool of an MCP server is given is the body of its operation.
+        let arguments = if operation.pinned().is_some() {
+            // What an MCP server is given is the body of its operation.
             whole = Value::object([("body", arguments.clone())]);
             &whole
         } else {

@@ -1,8 +1,12 @@
-//! An MCP server's tools as a contract: the result of `tools/list`, pinned as it was read.
+//! What an MCP server has as a contract: the results of its lists, pinned as they were read.
 //!
-//! Each tool becomes `POST /{name}` with its arguments as the JSON body, in the words of OpenAPI 3.1, so that everything that
-//! reads, checks, reviews and compares contracts reads this one too. What a tool says of itself (its description, its schema)
+//! The document is an object with the members of those results: `tools`, and if the server has them `prompts`, `resources`,
+//! `resourceTemplates` and the `capabilities` of `server/discover`. Each tool becomes `POST /{name}` with its arguments as the JSON body, in
+//! the words of OpenAPI 3.1, so that everything that reads, checks, reviews and compares contracts reads this one too; prompts, resources and
+//! completion become operations beside them (`offers`). What a tool says of itself (its description, its schemas)
 //! is kept as it stands in the pinned document: what the server says later reaches no model.
+
+mod offers;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +14,7 @@ use writ_types::Value;
 
 use crate::diagnostic::Sink;
 use crate::operation::Operation;
+use crate::pinned::{Pinned, PinnedTool};
 
 /// Longest description that is kept, in characters.
 const LONGEST_DESCRIPTION: usize = 4 * 1024;
@@ -20,20 +25,11 @@ const DATA: [&str; 5] = ["const", "enum", "default", "examples", "example"];
 /// Asks for arguments to be repeated in header fields, which is not done.
 const MIRRORED: &str = "x-mcp-header";
 
-/// What an MCP server says of one of its tools, as it was pinned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PinnedTool {
-    /// Its description, without control characters. A stranger's text.
-    pub description: Option<String>,
-    /// The schema of its arguments, as the server wrote it.
-    pub input_schema: Value,
-}
-
-/// The tools of a pinned list by name.
-pub(crate) type Pinned = BTreeMap<String, PinnedTool>;
+/// What was pinned, by the ids of its operations.
+pub(crate) type Found = BTreeMap<String, Pinned>;
 
 /// Turns a list of tools into the OpenAPI document it means; any other document stays as it is.
-pub(crate) fn convert(document: &mut Value, sink: &mut Sink) -> Pinned {
+pub(crate) fn convert(document: &mut Value, sink: &mut Sink) -> Found {
     let is_other = ["openapi", "swagger"]
         .iter()
         .any(|name| document.member(name).is_some());
@@ -42,10 +38,10 @@ pub(crate) fn convert(document: &mut Value, sink: &mut Sink) -> Pinned {
         .and_then(Value::as_array)
         .filter(|_| !is_other)
     else {
-        return Pinned::new();
+        return Found::new();
     };
     let root = writ_types::Pointer::root().child("tools");
-    let mut pinned = Pinned::new();
+    let mut pinned = Found::new();
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
     for (index, tool) in tools.iter().enumerate() {
         let pointer = root.item(index);
@@ -57,11 +53,12 @@ pub(crate) fn convert(document: &mut Value, sink: &mut Sink) -> Pinned {
             }
             Ok((name, tool)) => {
                 paths.insert(format!("/{name}"), path_item(name, &tool));
-                pinned.insert(name.to_owned(), tool);
+                pinned.insert(name.to_owned(), Pinned::Tool(tool));
             }
             Err(fault) => sink.error(&pointer, None, fault),
         }
     }
+    offers::add(document, &mut paths, &mut pinned, sink);
     let text = |name: &str| {
         Value::from(
             document
@@ -79,12 +76,12 @@ pub(crate) fn convert(document: &mut Value, sink: &mut Sink) -> Pinned {
     pinned
 }
 
-/// Gives the operations what was pinned of their tools. Whatever a tool answers, a stranger may have written.
-pub(crate) fn pin(operations: &mut [Operation], mut pinned: Pinned) {
+/// Gives the operations what was pinned of them. Whatever the server answers, a stranger may have written.
+pub(crate) fn pin(operations: &mut [Operation], mut pinned: Found) {
     for operation in operations {
-        if let Some(tool) = pinned.remove(operation.action.operation.as_str()) {
+        if let Some(found) = pinned.remove(operation.action.operation.as_str()) {
             operation.said.labels.insert(writ_types::Label::untrusted());
-            operation.pinned = Some(Box::new(tool));
+            operation.pinned = Some(Box::new(found));
         }
     }
 }
@@ -92,12 +89,7 @@ pub(crate) fn pin(operations: &mut [Operation], mut pinned: Pinned) {
 fn read(tool: &Value) -> Result<(&str, PinnedTool), &'static str> {
     let name = tool.member("name").and_then(Value::as_str);
     let name = name.ok_or("a tool has no name")?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if name.is_empty()
-        || name.len() > LONGEST_NAME
-        || !name.bytes().all(plain)
-        || matches!(name, "." | "..")
-    {
+    if !is_name(name) {
         return Err("a tool's name is not 1 to 128 of `A-Z a-z 0-9 _ - .`");
     }
     let schema = tool.member("inputSchema");
@@ -106,33 +98,102 @@ fn read(tool: &Value) -> Result<(&str, PinnedTool), &'static str> {
     if mentions(&input_schema, MIRRORED) {
         return Err("a tool wants arguments repeated in header fields, which is not done");
     }
+    let output_schema = match tool.member("outputSchema") {
+        None => None,
+        Some(schema) if schema.as_object().is_some() => Some(schema.clone()),
+        Some(_) => return Err("a tool's output schema is no object"),
+    };
     let description = tool.member("description").and_then(Value::as_str);
-    let description = description.map(|text| {
-        text.chars()
-            .filter(|char| !char.is_control() || *char == '\n')
-            .take(LONGEST_DESCRIPTION)
-            .collect()
-    });
     Ok((
         name,
         PinnedTool {
-            description,
+            description: description.map(words),
             input_schema,
+            output_schema,
         },
     ))
 }
 
+/// Whether a name is one of MCP's (2025-11-25, tool names), and no dot segment.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let length = 1..=LONGEST_NAME;
+    length.contains(&name.len()) && name.bytes().all(plain) && !matches!(name, "." | "..")
+}
+
+/// A stranger's text without control characters, cut.
+fn words(text: &str) -> String {
+    text.chars()
+        .filter(|char| !char.is_control() || *char == '\n')
+        .take(LONGEST_DESCRIPTION)
+        .collect()
+}
+
 /// The operation that calls a tool.
 fn path_item(name: &str, tool: &PinnedTool) -> Value {
+    let place = format!("#/paths/~1{name}/post");
     let mut schema = tool.input_schema.clone();
-    let place = format!("#/paths/~1{name}/post/requestBody/content/application~1json/schema");
-    move_references(&mut schema, &place);
-    let media = Value::object([("application/json", Value::object([("schema", schema)]))]);
-    let body = Value::object([("required", Value::from(true)), ("content", media)]);
-    let mut operation = vec![("operationId", Value::from(name)), ("requestBody", body)];
-    let description = tool.description.as_deref().map(Value::from);
-    operation.extend(description.map(|text| ("description", text)));
-    Value::object([("post", Value::object(operation))])
+    let at = format!("{place}/requestBody/content/application~1json/schema");
+    move_references(&mut schema, &at);
+    let result = tool.output_schema.clone().map(|mut schema| {
+        let at = format!(
+            "{place}/responses/200/content/application~1json/schema/properties/structuredContent"
+        );
+        move_references(&mut schema, &at);
+        result_of(schema)
+    });
+    let replies = result.map_or_else(
+        || Value::object::<&str>([]),
+        |schema| Value::object([("200", reply(schema))]),
+    );
+    operation(name, tool.description.as_deref(), schema, replies)
+}
+
+/// What a tool's result must be where it says what its structured content is: that, or a failure.
+fn result_of(structured: Value) -> Value {
+    let is = |schema: &'static str| Value::object([("type", Value::from(schema))]);
+    let properties = Value::object([
+        ("content", is("array")),
+        ("isError", is("boolean")),
+        ("structuredContent", structured),
+    ]);
+    let required = |names: &[&str]| {
+        let names = names.iter().map(|name| Value::from(*name));
+        ("required", Value::Array(names.collect()))
+    };
+    let failed = Value::object([("enum", Value::Array(vec![Value::from(true)]))]);
+    let failed = Value::object([("isError", failed)]);
+    let either = vec![
+        Value::object([required(&["structuredContent"])]),
+        Value::object([required(&["isError"]), ("properties", failed)]),
+    ];
+    Value::object([
+        ("type", Value::from("object")),
+        ("properties", properties),
+        required(&["content"]),
+        ("anyOf", Value::Array(either)),
+    ])
+}
+
+/// One operation in OpenAPI's words: what it is given, and what it answers as far as that is said.
+fn operation(id: &str, description: Option<&str>, given: Value, replies: Value) -> Value {
+    let Value::Object(mut body) = reply(given) else {
+        return Value::Null;
+    };
+    body.insert("required".to_owned(), Value::from(true));
+    let mut members = vec![
+        ("operationId", Value::from(id)),
+        ("requestBody", Value::Object(body)),
+        ("responses", replies),
+    ];
+    members.extend(description.map(|text| ("description", Value::from(text))));
+    Value::object([("post", Value::object(members))])
+}
+
+/// JSON of this schema.
+fn reply(schema: Value) -> Value {
+    let json = Value::object([("schema", schema)]);
+    Value::object([("content", Value::object([("application/json", json)]))])
 }
 
 /// References within a tool's schema begin at that schema.

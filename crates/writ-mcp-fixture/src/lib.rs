@@ -3,6 +3,7 @@
 //! `fixture.json` says what it has and what it answers; here is what it does: it asks, tells, and remembers what it asked.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::missing_panics_doc,
     reason = "a test that cannot be set up has failed"
@@ -76,12 +77,17 @@ impl Fixture {
         Self { address }
     }
 
-    /// What an operator pins of it: its tools, resources, templates and prompts, as the lists say them.
+    /// What an operator pins of it: its tools, resources, templates and prompts as the lists say them, and that it completes.
     pub fn pinned() -> Value {
         let fixture = fixture();
         let member = |name: &str| (name.to_owned(), fixture[name].clone());
         let names = ["tools", "resources", "resourceTemplates", "prompts"];
-        Value::Object(names.into_iter().map(member).collect())
+        let capabilities = ("capabilities".to_owned(), json!({"completions": {}}));
+        names
+            .into_iter()
+            .map(member)
+            .chain([capabilities])
+            .collect()
     }
 }
 

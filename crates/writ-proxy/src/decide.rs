@@ -237,7 +237,8 @@ pub(crate) fn refusal(
     refusal
 }
 
-fn view<'a>(
+/// What of an input the policies see.
+pub(crate) fn view<'a>(
     parsed: &Parsed,
     projected: &'a Result<Attr, writ_contract::Unrepresentable>,
 ) -> InputView<'a> {
@@ -255,12 +256,10 @@ pub(crate) fn outgoing(
     read: Read<'_>,
     call: CallId,
 ) -> Result<Outgoing, ReasonCode> {
-    if operation.pinned_tool().is_some() {
-        return Ok(mcp::upstream::outgoing(
-            operation,
-            call,
-            read.body.at_hand(),
-        ));
+    if let Some(pinned) = operation.pinned() {
+        let given = read.body.at_hand();
+        return mcp::upstream::outgoing(operation, pinned, call, given)
+            .ok_or(ReasonCode::MalformedRequest);
     }
     let Read {
         parsed,

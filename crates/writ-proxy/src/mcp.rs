@@ -8,6 +8,7 @@
 mod answer;
 mod envelope;
 mod fault;
+mod offers;
 mod session;
 mod tools;
 pub(crate) mod upstream;
@@ -30,6 +31,7 @@ use crate::target::{Door, Target};
 
 use envelope::{Envelope, Kind};
 pub(crate) use fault::Fault;
+use offers::List;
 pub(crate) use session::Sessions;
 
 /// Largest message, in bytes, whatever the limit for bodies is.
@@ -69,11 +71,11 @@ pub(crate) struct Exchange {
 pub(crate) enum Message<'s> {
     /// Something that is answered here.
     Answered(Response<Body>),
-    /// A tool call: the operation, and the arguments as they were given.
+    /// A call: the operation, and the arguments as they were given.
     Call(ToolCall<'s>),
 }
 
-/// A tool call before it is decided on.
+/// A call of a tool, or of what else an MCP server has, before it is decided on.
 pub(crate) struct ToolCall<'s> {
     pub(crate) api: &'s ApiSnapshot,
     pub(crate) operation: &'s Operation,
@@ -180,10 +182,12 @@ impl Exchange {
             (Kind::Initialize, Revision::Sessions) => {
                 envelope.text("protocolVersion")?;
                 let opened = caller.gateway.sessions().open(caller, self.api.as_ref())?;
-                let result = tools::introduction(revision);
+                let result = tools::introduction(revision, &self.offered(caller));
                 return Ok(Message::Answered(self.opened(result, &opened)));
             }
-            (Kind::Discover, Revision::Stateless) => tools::introduction(revision),
+            (Kind::Discover, Revision::Stateless) => {
+                tools::introduction(revision, &self.offered(caller))
+            }
             (Kind::Ping, Revision::Sessions) => Value::object::<&str>([]),
             (Kind::ListTools, _) => {
                 let cursor = envelope.optional_text("cursor")?;
@@ -200,11 +204,40 @@ impl Exchange {
                     arguments,
                 }));
             }
+            (Kind::ListResources, _) => self.list(caller, envelope, List::Resources).await?,
+            (Kind::ListTemplates, _) => self.list(caller, envelope, List::Templates).await?,
+            (Kind::ListPrompts, _) => self.list(caller, envelope, List::Prompts).await?,
+            (Kind::ReadResource, _) => {
+                return Ok(Message::Call(self.offered(caller).read(envelope)?));
+            }
+            (Kind::GetPrompt, _) => {
+                return Ok(Message::Call(self.offered(caller).get(envelope)?));
+            }
+            (Kind::Complete, _) => {
+                return Ok(Message::Call(self.offered(caller).complete(envelope)?));
+            }
             (Kind::Initialize | Kind::Discover | Kind::Ping | Kind::Other, _) => {
                 return Err(Fault::UnknownMethod.into());
             }
         };
         Ok(Message::Answered(self.result(result)))
+    }
+
+    async fn list(
+        &self,
+        caller: &Caller<'_, '_>,
+        envelope: &Envelope,
+        list: List,
+    ) -> Result<Value, Refusal> {
+        let cursor = envelope.optional_text("cursor")?;
+        self.offered(caller).list(caller, list, cursor).await
+    }
+
+    /// What the endpoint's server has beside tools, as far as the task holds it.
+    fn offered<'s>(&self, caller: &Caller<'_, 's>) -> offers::Offered<'s> {
+        let api = self.api.as_ref();
+        let api = api.and_then(|api| caller.snapshot.apis.get(api));
+        offers::Offered::of(api, caller)
     }
 }
 

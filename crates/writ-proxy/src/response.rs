@@ -56,8 +56,8 @@ pub(crate) async fn forward(
     let (mut head, incoming) = response.into_parts();
     strip_response(&mut head.headers);
     // A tool's result is one message: it is read whole whatever the operation does over HTTP.
-    let tool = operation.pinned_tool().is_some();
-    let streams = operation.stream() && mcp.is_none() && !tool;
+    let pinned = operation.pinned();
+    let streams = operation.stream() && mcp.is_none() && pinned.is_none();
     // The decision was made for a streamed response, so that none of them has obligations.
     let unmet = streams && !obligations.is_empty();
     if unmet || is_coded(&head.headers) || holds_credential(&head.headers, &guard) {
@@ -87,8 +87,8 @@ pub(crate) async fn forward(
     match tokio::time::timeout(patience, read.read()).await {
         Ok(Ok(mut body)) => {
             lease.give_back();
-            if tool {
-                let Ok(result) = upstream::result(&mut head, &body, call) else {
+            if let Some(pinned) = pinned {
+                let Ok(result) = upstream::result(pinned, &mut head, &body, call) else {
                     return Err(completion.fail(End::Withheld, REFUSED));
                 };
                 body = result;

@@ -1,5 +1,6 @@
-use writ_types::{JsonLimits, Label, Limits, Value};
+use writ_types::{Conformance, JsonLimits, Label, Limits, Value};
 
+use crate::Pinned;
 use crate::fixture::{compile, contract, faults, operation};
 
 const LIST: &str = r##"{"tools":[
@@ -94,5 +95,160 @@ fn arguments_are_held_against_the_pinned_schema() {
         assert_eq!(faults(&call.parsed), expect, "{arguments}");
         assert_eq!(String::from_utf8_lossy(&call.body), arguments);
         assert_eq!(call.parsed.target, "/send.mail");
+    }
+}
+
+const SERVER: &str = r##"{
+  "tools":[{"name":"count","inputSchema":{"type":"object"},
+    "outputSchema":{"type":"object","properties":{"n":{"$ref":"#/$defs/n"}},"required":["n"],"$defs":{"n":{"type":"integer"}}}}],
+  "prompts":[
+    {"name":"greet","title":"Greet\u0007","description":"Says hello.","arguments":[{"name":"who","required":true,"evil":1},{"name":"how"}]},
+    {"name":"twice"},{"name":"twice"},{"name":"a/b"},{"name":"nameless","arguments":[{}]}],
+  "resources":[
+    {"uri":"test://a","name":"a","description":"One.","mimeType":"text/plain","size":3},
+    {"uri":"test://a","name":"again"},{"uri":"with space"},{"name":"none"}],
+  "resourceTemplates":[
+    {"uriTemplate":"test://t/{id}","name":"t"},{"uriTemplate":"test://u/{+path}","name":"u"}],
+  "capabilities":{"completions":{}}}"##;
+
+#[test]
+fn prompts_resources_and_completion_become_operations() {
+    let contract = contract(SERVER);
+    let shown: Vec<String> = contract
+        .operations()
+        .map(|one| format!("{} {}", one.id(), one.pinned().unwrap().method()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "completion/complete completion/complete",
+            "count tools/call",
+            "prompts/get/greet prompts/get",
+            "resources/read resources/read",
+        ]
+    );
+    assert!(
+        contract
+            .operations()
+            .all(|one| one.labels().contains(&Label::untrusted()))
+    );
+    assert_eq!(
+        contract.tools().map(|(name, _)| name).collect::<Vec<_>>(),
+        ["t_count"]
+    );
+    let (_, diagnostics) = compile(SERVER);
+    for wanted in [
+        "two prompts have this name",
+        "a prompt's name is not 1 to 128 of `A-Z a-z 0-9 _ - .`",
+        "a prompt's arguments have no names",
+        "a resource has no URI of at most 2,048 printable characters, or has that of another, or there are more than 10,000",
+        "a template is not one of simple expressions (RFC 6570, level 1), so what it means cannot be told from a URI",
+    ] {
+        assert!(
+            diagnostics.iter().any(|one| one.message == wanted),
+            "{wanted}: {diagnostics:?}"
+        );
+    }
+    let Some(Pinned::Prompt(prompt)) = operation(&contract, "prompts/get/greet").pinned() else {
+        panic!()
+    };
+    assert_eq!(
+        prompt.to_string(),
+        r#"{"arguments":[{"name":"who","required":true},{"name":"how"}],"description":"Says hello.","name":"greet","title":"Greet"}"#
+    );
+    let Some(Pinned::Resources(resources)) = operation(&contract, "resources/read").pinned() else {
+        panic!()
+    };
+    assert_eq!(
+        format!(
+            "{:?}",
+            resources
+                .resources
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        ),
+        r#"["{\"description\":\"One.\",\"mimeType\":\"text/plain\",\"name\":\"a\",\"uri\":\"test://a\"}"]"#
+    );
+}
+
+#[test]
+fn what_is_asked_of_them_is_held_against_what_was_pinned() {
+    let contract = contract(SERVER);
+    let wrong = "/body/uri: not one of the declared values";
+    for (id, arguments, expect) in [
+        ("prompts/get/greet", r#"{"who":"x"}"#, &[][..]),
+        (
+            "prompts/get/greet",
+            "{}",
+            &["/body/who: required and missing"],
+        ),
+        (
+            "prompts/get/greet",
+            r#"{"who":1}"#,
+            &["/body/who: not of the declared type"],
+        ),
+        (
+            "prompts/get/greet",
+            r#"{"who":"x","more":"y"}"#,
+            &["/body: holds something the contract does not declare"],
+        ),
+        ("resources/read", r#"{"uri":"test://a"}"#, &[]),
+        ("resources/read", r#"{"uri":"test://t/7"}"#, &[]),
+        // The pattern alone would let these through.
+        ("resources/read", r#"{"uri":"test://t/.."}"#, &[wrong]),
+        ("resources/read", r#"{"uri":"test://t/%2e%2e"}"#, &[wrong]),
+        (
+            "resources/read",
+            r#"{"uri":"test://b"}"#,
+            &[
+                "/body/uri: fits none of the declared alternatives, or more than one",
+                wrong,
+            ],
+        ),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/prompt","name":"greet"},"argument":{"name":"who","value":"a"}}"#,
+            &[],
+        ),
+        (
+            "completion/complete",
+            r#"{"ref":{"type":"ref/prompt","name":"other"},"argument":{"name":"who","value":"a"}}"#,
+            &["/body/ref/name: not one of the declared values"],
+        ),
+    ] {
+        let operation = operation(&contract, id);
+        let call = contract.read_tool_call(operation, &json(arguments), &Limits::default());
+        assert_eq!(faults(&call.parsed), expect, "{id} {arguments}");
+    }
+}
+
+#[test]
+fn structured_content_is_held_against_the_pinned_schema() {
+    let contract = contract(SERVER);
+    let count = operation(&contract, "count");
+    for (answer, expect) in [
+        (
+            r#"{"content":[],"structuredContent":{"n":1}}"#,
+            Conformance::Conforms,
+        ),
+        (r#"{"content":[],"isError":true}"#, Conformance::Conforms),
+        (r#"{"content":[],"isError":false}"#, Conformance::Breaks),
+        (r#"{"content":[]}"#, Conformance::Breaks),
+        (
+            r#"{"content":[],"structuredContent":{"n":"1"}}"#,
+            Conformance::Breaks,
+        ),
+        (
+            r#"{"content":[],"structuredContent":{}}"#,
+            Conformance::Breaks,
+        ),
+    ] {
+        let checked = count.check_response(200, Some("application/json"), answer.as_bytes());
+        assert_eq!(
+            checked.conformance, expect,
+            "{answer}: {:?}",
+            checked.faults
+        );
     }
 }

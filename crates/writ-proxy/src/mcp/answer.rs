@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
-use writ_contract::Operation;
-use writ_types::{CallId, Value};
+use writ_contract::{Operation, Pinned};
+use writ_types::{CallId, ReasonCode, Value};
 
 use super::{Exchange, Fault, Revision, session, tools, upstream};
 use crate::body::Body;
@@ -97,10 +97,15 @@ impl Exchange {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
         let in_words = |bytes: &Bytes| {
-            let pinned = operation.pinned_tool();
-            let passed_on = pinned.and_then(|_| upstream::passed_on(bytes, call));
-            let result = passed_on.unwrap_or_else(|| tool_result(status, kind, bytes, call));
-            Bytes::from(self.completed(result).to_string())
+            let message = match operation.pinned() {
+                Some(pinned) if status == StatusCode::OK => self.completed(self.passed_on(
+                    upstream::passed_on(pinned, bytes, call).unwrap_or(Value::Null),
+                    pinned,
+                )),
+                Some(_) => self.message("error", upstream::error(bytes)),
+                None => self.completed(tool_result(status, kind, bytes, call)),
+            };
+            Bytes::from(message.to_string())
         };
         let body = match body {
             Body::Whole(whole) => Body::Whole(Box::new(whole.reworded(in_words))),
@@ -108,6 +113,20 @@ impl Exchange {
             streamed @ Body::Forwarded(_) => streamed,
         };
         with_fields(StatusCode::OK, body)
+    }
+
+    /// What a server answered, with what this revision says of results that could be kept.
+    fn passed_on(&self, result: Value, pinned: &Pinned) -> Value {
+        let cacheable = matches!(pinned, Pinned::Resources(_));
+        let mut result = result;
+        if let Value::Object(members) = &mut result
+            && cacheable
+            && self.revision == Revision::Stateless
+        {
+            let uncached = tools::uncached();
+            members.extend(uncached.map(|(name, value)| (name.to_owned(), value)));
+        }
+        result
     }
 
     /// Why there is no result. A call that is refused is a result that the model reads; that the caller is not known, or
@@ -126,12 +145,21 @@ impl Exchange {
         }
         let problem = refusal.problem(call).to_value();
         if !self.calls {
+            // What is asked for is not there, or not like this: the one is not told from the other.
+            let wrong = refusal.reason == ReasonCode::InvalidInput;
+            let code = if wrong { -32602 } else { -32603 };
             let error = Value::object([
-                ("code", Value::from_i64(-32603)),
+                ("code", Value::from_i64(code)),
                 ("message", Value::from("the request was refused")),
                 ("data", problem),
             ]);
-            return said(StatusCode::OK, &self.message("error", error));
+            let bad = wrong && self.revision == Revision::Stateless;
+            let status = if bad {
+                StatusCode::BAD_REQUEST
+            } else {
+                StatusCode::OK
+            };
+            return said(status, &self.message("error", error));
         }
         let text = Value::object([
             ("type", Value::from("text")),

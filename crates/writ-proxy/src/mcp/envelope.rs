@@ -38,6 +38,12 @@ pub(super) enum Kind {
     Ping,
     ListTools,
     CallTool,
+    ListResources,
+    ListTemplates,
+    ReadResource,
+    ListPrompts,
+    GetPrompt,
+    Complete,
     Other,
 }
 
@@ -88,6 +94,12 @@ impl Envelope {
             "ping" => Kind::Ping,
             "tools/list" => Kind::ListTools,
             "tools/call" => Kind::CallTool,
+            "resources/list" => Kind::ListResources,
+            "resources/templates/list" => Kind::ListTemplates,
+            "resources/read" => Kind::ReadResource,
+            "prompts/list" => Kind::ListPrompts,
+            "prompts/get" => Kind::GetPrompt,
+            "completion/complete" => Kind::Complete,
             _ => Kind::Other,
         }
     }
@@ -107,6 +119,12 @@ impl Envelope {
         self.parameter(name)
             .map(|value| value.as_str().ok_or(Fault::Parameters))
             .transpose()
+    }
+
+    /// Parameters by these names, as far as they are there.
+    pub(super) fn parameters(&self, names: &[&'static str]) -> Value {
+        let given = names.iter();
+        Value::object(given.filter_map(|name| Some((*name, self.parameter(name)?.clone()))))
     }
 
     /// The arguments of a call; none are an empty object.
@@ -205,6 +223,16 @@ fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Fault
             .transpose()
             .map_err(|_not_ascii| Fault::Header),
         (_, Some(_)) => Err(Fault::Header),
+    }
+}
+
+/// A value as a field: as it is, or as `=?base64?…?=` where it could not stand in one.
+pub(super) fn coded(text: &str) -> String {
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.starts_with("=?");
+    if plain {
+        text.to_owned()
+    } else {
+        format!("=?base64?{}?=", STANDARD.encode(text))
     }
 }
 

@@ -51,6 +51,9 @@ pub(crate) enum Fault {
     /// A tool that does not exist.
     #[error("no such tool")]
     UnknownTool,
+    /// A prompt that does not exist.
+    #[error("no such prompt")]
+    UnknownPrompt,
 }
 
 impl Fault {
@@ -64,7 +67,7 @@ impl Fault {
             | Self::SessionMissing
             | Self::SessionUnknown => -32600,
             Self::UnknownMethod => -32601,
-            Self::Meta | Self::Parameters | Self::UnknownTool => -32602,
+            Self::Meta | Self::Parameters | Self::UnknownTool | Self::UnknownPrompt => -32602,
             Self::SessionsFull => -32603,
             Self::Header => -32020,
             Self::Version { .. } => -32022,
@@ -77,9 +80,10 @@ impl Fault {
             (Self::Origin, _) => StatusCode::FORBIDDEN,
             (Self::SessionUnknown, _) => StatusCode::NOT_FOUND,
             (Self::SessionsFull, _) => StatusCode::SERVICE_UNAVAILABLE,
-            (Self::UnknownMethod | Self::Parameters | Self::UnknownTool, Revision::Sessions) => {
-                StatusCode::OK
-            }
+            (
+                Self::UnknownMethod | Self::Parameters | Self::UnknownTool | Self::UnknownPrompt,
+                Revision::Sessions,
+            ) => StatusCode::OK,
             (Self::UnknownMethod, Revision::Stateless) => StatusCode::NOT_FOUND,
             (
                 Self::Parse
@@ -90,7 +94,8 @@ impl Fault {
                 | Self::Version { .. }
                 | Self::SessionMissing
                 | Self::Parameters
-                | Self::UnknownTool,
+                | Self::UnknownTool
+                | Self::UnknownPrompt,
                 _,
             ) => StatusCode::BAD_REQUEST,
         }
@@ -111,7 +116,9 @@ impl Fault {
     /// The reason in the record.
     const fn reason(&self) -> ReasonCode {
         match self {
-            Self::UnknownMethod | Self::UnknownTool => ReasonCode::UnknownOperation,
+            Self::UnknownMethod | Self::UnknownTool | Self::UnknownPrompt => {
+                ReasonCode::UnknownOperation
+            }
             Self::SessionsFull => ReasonCode::NotReady,
             Self::Origin
             | Self::Parse

@@ -1,4 +1,4 @@
-//! A tool of an MCP server as the upstream: the message that calls it, and what its answer must be.
+//! An MCP server as the upstream: the message that calls what it has, and what its answer must be.
 //!
 //! Revision 2026-07-28: one POST, one answer, as JSON or as a stream of events that ends with it. Whatever else such a server
 //! may ask for (sampling, elicitation, roots, input, tasks) was not declared, and is refused.
@@ -7,10 +7,10 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
-use writ_contract::Operation;
+use writ_contract::{Operation, Pinned};
 use writ_types::{CallId, JsonLimits, Value};
 
-use super::Revision;
+use super::{Revision, envelope};
 use crate::body::RequestBody;
 use crate::upstream::Outgoing;
 
@@ -19,9 +19,14 @@ use crate::upstream::Outgoing;
 #[error("the MCP server's answer is no result of the call")]
 pub(crate) struct NoResult;
 
-/// The request that calls the tool: the arguments are the very bytes that were decided on.
-pub(crate) fn outgoing(operation: &Operation, call: CallId, arguments: &[u8]) -> Outgoing {
-    let (name, revision) = (operation.id().as_str(), Revision::Stateless.as_str());
+/// The request that calls it: the arguments are the very bytes that were decided on. None if they are no object.
+pub(crate) fn outgoing(
+    operation: &Operation,
+    pinned: &Pinned,
+    call: CallId,
+    arguments: &[u8],
+) -> Option<Outgoing> {
+    let (method, revision) = (pinned.method(), Revision::Stateless.as_str());
     let meta = Value::object([
         (
             "io.modelcontextprotocol/protocolVersion",
@@ -33,40 +38,60 @@ pub(crate) fn outgoing(operation: &Operation, call: CallId, arguments: &[u8]) ->
             Value::object::<&str>([]),
         ),
     ]);
+    let own = pinned.name(operation.id().as_str());
     let head = format!(
-        r#"{{"jsonrpc":"2.0","id":"{call}","method":"tools/call","params":{{"_meta":{meta},"name":{},"arguments":"#,
-        Value::from(name)
+        r#"{{"jsonrpc":"2.0","id":"{call}","method":"{method}","params":{{"_meta":{meta},"#
     );
-    let body = [head.as_bytes(), arguments, b"}}"].concat();
+    let named;
+    let body = if let Some(name) = own {
+        named = Some(name.to_owned());
+        let name = format!(r#""name":{},"arguments":"#, Value::from(name));
+        [head.as_bytes(), name.as_bytes(), arguments, b"}}"].concat()
+    } else {
+        // The arguments are the parameters themselves, and there is at least one.
+        let members = arguments.trim_ascii().strip_prefix(b"{")?;
+        let given = Value::parse(arguments, &JsonLimits::REQUEST).ok()?;
+        let uri = given.member("uri").and_then(Value::as_str);
+        named = uri.map(str::to_owned);
+        [head.as_bytes(), members, b"}"].concat()
+    };
     let mut headers = HeaderMap::new();
     let json = HeaderValue::from_static("application/json");
     headers.insert(header::CONTENT_TYPE, json);
     let both = HeaderValue::from_static("application/json, text/event-stream");
     headers.insert(header::ACCEPT, both);
     for (field, value) in [
-        ("mcp-protocol-version", revision),
-        ("mcp-method", "tools/call"),
-        ("mcp-name", name),
+        ("mcp-protocol-version", Some(revision.to_owned())),
+        ("mcp-method", Some(method.to_owned())),
+        ("mcp-name", named.as_deref().map(envelope::coded)),
     ] {
-        if let Ok(value) = HeaderValue::try_from(value) {
+        if let Some(value) = value {
+            let value = HeaderValue::try_from(value).ok()?;
             headers.insert(HeaderName::from_static(field), value);
         }
     }
-    Outgoing {
+    Some(Outgoing {
         method: hyper::Method::POST,
         target: String::new(),
         headers,
         body: RequestBody::Whole(Bytes::from(body)),
-    }
+    })
 }
 
-/// The tool's result from what the server answered, as JSON of `content`, `structuredContent` and `isError`, and the head it has
-/// over HTTP. An error of the protocol is a result too: the tool did not do what it was asked.
+/// The result from what the server answered, as JSON of the members that travel on, and the head it has over HTTP.
+///
+/// An error of the protocol is a tool's result too: the tool did not do what it was asked. Of everything else it is a 400 with the
+/// error's code and message.
 ///
 /// # Errors
 ///
 /// [`NoResult`] for everything else, a request of the server's own included.
-pub(crate) fn result(head: &mut Parts, body: &[u8], call: CallId) -> Result<Bytes, NoResult> {
+pub(crate) fn result(
+    pinned: &Pinned,
+    head: &mut Parts,
+    body: &[u8],
+    call: CallId,
+) -> Result<Bytes, NoResult> {
     let kind = head.headers.get(header::CONTENT_TYPE);
     let kind = kind
         .and_then(|value| value.to_str().ok())
@@ -79,12 +104,16 @@ pub(crate) fn result(head: &mut Parts, body: &[u8], call: CallId) -> Result<Byte
     if message.member("id").and_then(Value::as_str) != Some(&*call.to_string()) {
         return Err(NoResult);
     }
-    let said = match (message.member("result"), message.member("error")) {
-        (Some(result), None) if head.status == StatusCode::OK => judged(result)?,
-        (None, Some(error)) => failed(error)?,
+    let tool = matches!(pinned, Pinned::Tool(_));
+    let (status, said) = match (message.member("result"), message.member("error")) {
+        (Some(result), None) if head.status == StatusCode::OK => {
+            (StatusCode::OK, judged(pinned, result)?)
+        }
+        (None, Some(error)) if tool => (StatusCode::OK, failed(error)?),
+        (None, Some(error)) => (StatusCode::BAD_REQUEST, refused(error)?),
         _ => return Err(NoResult),
     };
-    head.status = StatusCode::OK;
+    head.status = status;
     head.headers.clear();
     let json = HeaderValue::from_static("application/json");
     head.headers.insert(header::CONTENT_TYPE, json);
@@ -120,24 +149,48 @@ fn last_of(body: &[u8], call: CallId) -> Result<Value, NoResult> {
     Err(NoResult)
 }
 
-/// The members of a result that travel on.
-fn judged(result: &Value) -> Result<Value, NoResult> {
+/// The members of a result that travel on: the first must be there.
+const fn members(pinned: &Pinned) -> &'static [&'static str] {
+    match pinned {
+        Pinned::Tool(_) => &["content", "isError", "structuredContent"],
+        Pinned::Prompt(_) => &["messages", "description"],
+        Pinned::Resources(_) => &["contents"],
+        Pinned::Completion => &["completion"],
+    }
+}
+
+fn judged(pinned: &Pinned, result: &Value) -> Result<Value, NoResult> {
     let whole = result
         .member("resultType")
         .is_none_or(|kind| kind.as_str() == Some("complete"));
-    let content = result.member("content");
-    let content = content.filter(|content| whole && content.as_array().is_some());
-    let failed = match result.member("isError") {
-        None => false,
-        Some(failed) => failed.as_bool().ok_or(NoResult)?,
-    };
-    let mut members = vec![
-        ("content", content.ok_or(NoResult)?.clone()),
-        ("isError", Value::from(failed)),
-    ];
-    let structured = result.member("structuredContent").cloned();
-    members.extend(structured.map(|value| ("structuredContent", value)));
-    Ok(Value::object(members))
+    let (names, tool) = (members(pinned), matches!(pinned, Pinned::Tool(_)));
+    let first = names.first().and_then(|name| result.member(name));
+    let list = first.is_some_and(|value| match pinned {
+        Pinned::Completion => value.as_object().is_some(),
+        Pinned::Tool(_) | Pinned::Prompt(_) | Pinned::Resources(_) => value.as_array().is_some(),
+    });
+    let failed = result.member("isError");
+    if !whole || !list || tool && failed.is_some_and(|failed| failed.as_bool().is_none()) {
+        return Err(NoResult);
+    }
+    let present = |name: &&'static str| Some((*name, result.member(name)?.clone()));
+    let said = names.iter().filter_map(present);
+    let assumed = (tool && failed.is_none()).then(|| ("isError", Value::from(false)));
+    Ok(Value::object(said.chain(assumed)))
+}
+
+/// An error of the protocol for what is no tool: its code, where the protocol knows it, and the server's words.
+fn refused(error: &Value) -> Result<Value, NoResult> {
+    let code = error.member("code").ok_or(NoResult)?.to_string();
+    // -32002 is what 2025-11-25 says of a resource that is not there.
+    let known = matches!(code.as_str(), "-32602" | "-32002");
+    let code = if known { -32602 } else { -32603 };
+    let message = error.member("message").and_then(Value::as_str);
+    let error = Value::object([
+        ("code", Value::from_i64(code)),
+        ("message", Value::from(message.ok_or(NoResult)?)),
+    ]);
+    Ok(Value::object([("error", error)]))
 }
 
 /// An error of the protocol in the form of a result.
@@ -153,14 +206,28 @@ fn failed(error: &Value) -> Result<Value, NoResult> {
     ]))
 }
 
-/// A tool's result as the other door gave it, for this one.
-pub(super) fn passed_on(bytes: &[u8], call: CallId) -> Option<Value> {
+/// A result as the other door gave it, for this one.
+pub(super) fn passed_on(pinned: &Pinned, bytes: &[u8], call: CallId) -> Option<Value> {
     let Value::Object(mut result) = read(bytes).ok()? else {
         return None;
     };
-    let meta = Value::object([("writ/call", Value::from(call.to_string()))]);
-    result.insert("_meta".to_owned(), meta);
+    if matches!(pinned, Pinned::Tool(_)) {
+        let meta = Value::object([("writ/call", Value::from(call.to_string()))]);
+        result.insert("_meta".to_owned(), meta);
+    }
     Some(Value::Object(result))
+}
+
+/// The server's refusal as the other door gave it, for this one.
+pub(super) fn error(bytes: &[u8]) -> Value {
+    let said = read(bytes).ok();
+    let error = said.as_ref().and_then(|said| said.member("error"));
+    error.cloned().unwrap_or_else(|| {
+        Value::object([
+            ("code", Value::from_i64(-32603)),
+            ("message", Value::from("the MCP server refused the request")),
+        ])
+    })
 }
 
 #[cfg(test)]
@@ -173,6 +240,14 @@ mod tests {
         CallId::new(writ_types::Timestamp::from_secs(0), [7; 10])
     }
 
+    fn tool() -> Pinned {
+        Pinned::Tool(writ_contract::PinnedTool {
+            description: None,
+            input_schema: Value::Null,
+            output_schema: None,
+        })
+    }
+
     fn answered(status: u16, kind: &str, body: &str) -> String {
         let body = body.replace("ID", &call().to_string());
         let response = Response::builder()
@@ -181,7 +256,7 @@ mod tests {
             .header("mcp-session-id", "s")
             .body(());
         let (mut head, ()) = response.unwrap().into_parts();
-        match result(&mut head, body.as_bytes(), call()) {
+        match result(&tool(), &mut head, body.as_bytes(), call()) {
             Ok(bytes) => {
                 assert_eq!((head.status, head.headers.len()), (StatusCode::OK, 1));
                 String::from_utf8_lossy(&bytes).into_owned()

@@ -36,7 +36,7 @@ fn compare(revision: &str, least: usize) {
     }
     let [direct, through] = runtime().block_on(async {
         let stage = Stage::open().await;
-        let [direct, through] = stage.endpoints();
+        let [direct, through] = stage.endpoints().await;
         [run(&direct, revision).await, run(&through, revision).await]
     });
     let passed = |checks: &Checks| -> BTreeSet<(String, String)> {

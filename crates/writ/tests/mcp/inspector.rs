@@ -24,7 +24,7 @@ fn the_inspector_lists_and_calls_through_writ() {
     }
     runtime().block_on(async {
         let stage = Stage::open().await;
-        let [direct, through] = stage.endpoints();
+        let [direct, through] = stage.endpoints().await;
         let (there, here) = (
             ask(&direct, &["tools/list"]).await,
             ask(&through, &["tools/list"]).await,

@@ -2,12 +2,12 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "a test that cannot be set up has failed"
 )]
 
 mod conformance;
 mod inspector;
 mod node;
+mod offers;
 mod server;
 mod shim;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use hyper::Method;
 use writ::agent::OpenTask;
 use writ_mcp_fixture::Fixture;
 use writ_testkit::{Caller, Project, Server, json, open, project};
@@ -9,14 +10,15 @@ use writ_types::{ApiId, Value};
 
 use crate::shim::Shim;
 
-/// The server, and both ways to it.
+/// The server, and a Writ before it.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) fixture: Fixture,
-    /// Adds the task's token and proofs, and nothing else.
-    pub(crate) shim: Shim,
+    pub(crate) project: Project,
+    /// All that the server has.
+    actions: Vec<String>,
     /// The installation, until it is dropped.
-    _writ: (Project, Server),
+    _writ: Server,
 }
 
 impl Stage {
@@ -32,33 +34,48 @@ impl Stage {
             ),
         );
         let server = project.start();
-        let task = task(&project, &actions).await;
-        // The shim's connections may outlive this function.
-        let task: &'static OpenTask = Box::leak(Box::new(task));
-        let shim = Shim::start(&project, Caller::new(&project, task)).await;
+        project.sign_in();
         Self {
             fixture,
-            shim,
-            _writ: (project, server),
+            project,
+            actions,
+            _writ: server,
         }
     }
 
-    /// The endpoint of the server itself, and the one through Writ.
-    pub(crate) fn endpoints(&self) -> [String; 2] {
+    /// A task of these actions, with more members of `writ_task`.
+    pub(crate) async fn task(&self, actions: &[String], more: &str) -> OpenTask {
+        let actions = actions.iter().map(|action| Value::from(action.as_str()));
+        let details = format!(
+            r#"[{{"type":"writ_task","purpose":"trial","actions":{},"budget":{{"calls":2000,"writes":100}},"expires_in":600{more}}}]"#,
+            Value::Array(actions.collect())
+        );
+        open(&self.project.client(), &details).await
+    }
+
+    /// The endpoint of the server itself, and one through Writ for a task that holds everything.
+    pub(crate) async fn endpoints(&self) -> [String; 2] {
+        let task = self.task(&self.actions, "").await;
+        // The shim's connections may outlive this function.
+        let task: &'static OpenTask = Box::leak(Box::new(task));
+        let shim = Shim::start(&self.project, Caller::new(&self.project, task)).await;
         [
             format!("http://{}/mcp", self.fixture.address),
-            format!("http://{}/mcp/fixture", self.shim.address),
+            format!("http://{}/mcp/fixture", shim.address),
         ]
     }
-}
 
-async fn task(project: &Project, actions: &[String]) -> OpenTask {
-    let actions = actions.iter().map(|action| Value::from(action.as_str()));
-    let details = format!(
-        r#"[{{"type":"writ_task","purpose":"trial","actions":{},"budget":{{"calls":5000,"writes":500}},"expires_in":600}}]"#,
-        Value::Array(actions.collect())
-    );
-    open(&project.client(), &details).await
+    /// The kinds of a call's records.
+    pub(crate) async fn records(&self, call: &str) -> Vec<String> {
+        let path = format!("/v1/explain/{call}");
+        let answer = self.project.operator(Method::GET, &path, "").await.json();
+        let rows = answer.member("records").and_then(Value::as_array);
+        let kind = |row: &Value| {
+            let kind = row.member("record")?.member("kind")?;
+            kind.as_str().map(str::to_owned)
+        };
+        rows.unwrap_or_default().iter().filter_map(kind).collect()
+    }
 }
 
 /// Pins the server's lists and reviews every operation as a plain read; gives their actions.

@@ -1,0 +1,192 @@
+//! Prompts, resources and completion of a server: what a task holds of them it finds and gets, and nothing else.
+
+use hyper::Method;
+use writ::agent::OpenTask;
+use writ::http::Answer;
+use writ_testkit::{Caller, runtime};
+use writ_types::Value;
+
+use crate::server::Stage;
+
+const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+
+struct Client<'t> {
+    caller: Caller<'t>,
+    path: &'static str,
+}
+
+impl<'t> Client<'t> {
+    fn new(stage: &Stage, task: &'t OpenTask, path: &'static str) -> Self {
+        let caller = Caller::new(&stage.project, task);
+        Self { caller, path }
+    }
+
+    async fn ask(&self, method: &str, name: &str, params: &str) -> Answer {
+        let mut fields = vec![
+            ("content-type", "application/json"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", method),
+        ];
+        fields.extend((!name.is_empty()).then_some(("mcp-name", name)));
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{{{META}{params}}}}}"#
+        );
+        self.caller.send("POST", self.path, &fields, body).await
+    }
+
+    async fn read(&self, uri: &str) -> Answer {
+        let params = format!(r#","uri":"{uri}""#);
+        self.ask("resources/read", uri, &params).await
+    }
+
+    async fn get(&self, name: &str) -> Answer {
+        let params = format!(r#","name":"{name}""#);
+        self.ask("prompts/get", name, &params).await
+    }
+}
+
+fn at<'v>(value: &'v Value, names: &[&str]) -> Option<&'v Value> {
+    names
+        .iter()
+        .try_fold(value, |value, name| value.member(name))
+}
+
+/// The code of an answer's error, and the reason of its denial.
+fn error(answer: &Answer) -> (u16, String, String) {
+    let json = answer.json();
+    let code = at(&json, &["error", "code"]).map(ToString::to_string);
+    let reason = at(&json, &["error", "data", "reason_code"]);
+    let reason = reason
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    (answer.status, code.unwrap_or_default(), reason)
+}
+
+/// One member of each entry of a list.
+fn listed(answer: &Answer, list: &str, name: &str) -> Vec<String> {
+    let json = answer.json();
+    let entries = at(&json, &["result", list]).and_then(Value::as_array);
+    let text = |entry: &Value| {
+        entry
+            .member(name)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    entries
+        .unwrap_or_default()
+        .iter()
+        .filter_map(text)
+        .collect()
+}
+
+#[test]
+fn a_task_finds_what_it_may_get_and_gets_what_it_finds() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let actions = ["fixture:resources/read", "fixture:prompts/get/test_simple_prompt"];
+        let bounds = r#","bounds":{"fixture:resources/read":{"/body/uri":["test://static-text","test://template/7/data"]}}"#;
+        let task = stage.task(&actions.map(str::to_owned), bounds).await;
+        let client = Client::new(&stage, &task, "/mcp/fixture");
+
+        let discovered = client.ask("server/discover", "", "").await.json();
+        assert_eq!(
+            at(&discovered, &["result", "capabilities"]).unwrap().to_string(),
+            r#"{"prompts":{},"resources":{},"tools":{}}"#
+        );
+        let answer = client.ask("resources/list", "", "").await;
+        assert_eq!(listed(&answer, "resources", "uri"), ["test://static-text"]);
+        assert_eq!(
+            listed(&answer, "resources", "description"),
+            ["Of the MCP server fixture. In its own words: A text."]
+        );
+        assert_eq!(
+            at(&answer.json(), &["result", "_meta", "writ/hidden"]).unwrap().to_string(),
+            r#"{"refused":2}"#
+        );
+        let answer = client.ask("resources/templates/list", "", "").await;
+        let templates = listed(&answer, "resourceTemplates", "uriTemplate");
+        assert_eq!(templates, ["test://template/{id}/data"]);
+        let answer = client.ask("prompts/list", "", "").await;
+        assert_eq!(listed(&answer, "prompts", "name"), ["test_simple_prompt"]);
+
+        let answer = client.read("test://static-text").await;
+        let contents = at(&answer.json(), &["result", "contents"]).unwrap().to_string();
+        assert!(contents.contains("This is the content of the static text resource."), "{contents}");
+        let call = answer.header("writ-call-id").unwrap();
+        let kinds = stage.records(call).await;
+        assert!(kinds.contains(&"intent".to_owned()), "{kinds:?}");
+        assert_eq!(client.read("test://template/7/data").await.status, 200);
+        assert_eq!(client.get("test_simple_prompt").await.status, 200);
+    });
+}
+
+#[test]
+fn what_is_not_listed_is_not_given_either() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let actions = ["fixture:resources/read", "fixture:test_simple_text", "fixture:prompts/get/test_simple_prompt"];
+        let bounds = r#","bounds":{"fixture:resources/read":{"/body/uri":["test://static-text"]}}"#;
+        let task = stage.task(&actions.map(str::to_owned), bounds).await;
+        let client = Client::new(&stage, &task, "/mcp/fixture");
+        let refused = |code: i64, status: u16, reason: &str| (status, code.to_string(), reason.to_owned());
+        for (uri, code, status, reason) in [
+            ("test://static-binary", -32603, 200, "outside_bounds"),
+            ("test://template/7/data", -32603, 200, "outside_bounds"),
+            ("test://nothing", -32602, 400, "invalid_input"),
+            ("test://template/../data", -32602, 400, "invalid_input"),
+            ("test://template/%2e%2e/data", -32602, 400, "invalid_input"),
+        ] {
+            let answer = client.read(uri).await;
+            assert_eq!(error(&answer), refused(code, status, reason), "{uri}");
+            assert!(!answer.json().to_string().contains(uri), "{uri} is repeated");
+        }
+        let answer = client.get("test_prompt_with_image").await;
+        assert_eq!(error(&answer), refused(-32603, 200, "action_not_granted"));
+        assert_eq!(error(&client.get("nothing").await), refused(-32602, 400, ""));
+        let complete = r#","ref":{"type":"ref/prompt","name":"test_simple_prompt"},"argument":{"name":"a","value":"b"}"#;
+        let answer = client.ask("completion/complete", "", complete).await;
+        assert_eq!(error(&answer), refused(-32601, 404, ""), "it is not held");
+        for params in ["", r#","uri":7"#] {
+            let answer = client.ask("resources/read", "", params).await;
+            assert_eq!(answer.status, 400, "{params}: {}", answer.json());
+        }
+        for cursor in ["x", "-1", "9"] {
+            let answer = client.ask("resources/list", "", &format!(r#","cursor":"{cursor}""#)).await;
+            assert_eq!(error(&answer).1, "-32602", "{cursor}");
+        }
+        // Whose they are, only an endpoint of one server says.
+        let all = Client::new(&stage, &task, "/mcp");
+        for method in ["resources/list", "resources/templates/list", "prompts/list"] {
+            let answer = all.ask(method, "", "").await;
+            assert_eq!(error(&answer), refused(-32601, 404, ""), "{method}");
+        }
+        let answer = all.read("test://static-text").await;
+        assert_eq!(error(&answer), refused(-32601, 404, ""));
+    });
+}
+
+#[test]
+fn the_other_door_asks_the_same() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let task = stage.task(&["fixture:resources/read".to_owned()], "").await;
+        let caller = Caller::new(&stage.project, &task);
+        let fields = [("content-type", "application/json")];
+        let read = |body: &'static str| caller.send("POST", "/fixture/resources/read", &fields, body);
+        let answer = read(r#" { "uri" : "test://static-text" } "#).await;
+        assert_eq!(answer.status, 200, "{}", answer.json());
+        assert_eq!(
+            answer.json().to_string(),
+            r#"{"contents":[{"mimeType":"text/plain","text":"This is the content of the static text resource.","uri":"test://static-text"}]}"#
+        );
+        let more = r#"{"uri":"test://static-text","_meta":{}}"#;
+        for body in [r#"{"uri":"test://nothing"}"#, more, "{}", r#"["test://static-text"]"#] {
+            assert_eq!(read(body).await.status, 400, "{body}");
+        }
+        let answer = caller.send("POST", "/fixture/prompts/get/test_simple_prompt", &fields, "{}").await;
+        assert_eq!(answer.status, 403, "{}", answer.json());
+        let answer = stage.project.operator(Method::GET, "/v1/records", "").await;
+        assert_eq!(answer.status, 200);
+    });
+}
