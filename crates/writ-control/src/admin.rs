@@ -150,17 +150,15 @@ impl AdminError {
             ("detail", Value::from(self.to_string())),
         ];
         if let Self::Project(faults) = &self {
-            let fault = |fault: &crate::project::ProjectFault| {
-                let line = fault
-                    .line
-                    .map_or(Value::Null, |line| Value::from_u64(u64::from(line)));
-                Value::object([
-                    ("file", Value::from(fault.file.as_str())),
-                    ("line", line),
-                    ("message", Value::from(fault.message.as_str())),
-                ])
-            };
-            members.push(("faults", Value::Array(faults.iter().map(fault).collect())));
+            members.push((
+                "faults",
+                Value::Array(
+                    faults
+                        .iter()
+                        .map(crate::project::ProjectFault::to_value)
+                        .collect(),
+                ),
+            ));
         }
         let mut response = respond(
             status,

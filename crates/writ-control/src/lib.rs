@@ -8,6 +8,7 @@ mod admin;
 mod approvals;
 mod attest;
 mod authzen;
+pub mod cases;
 mod drift;
 mod ending;
 mod http;

@@ -9,6 +9,7 @@ mod access;
 mod differences;
 mod example;
 mod proof;
+mod reach;
 mod side;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ pub use access::{Access, Direction, Refusal, RuleShift, Shift};
 pub use differences::{Change, Difference, Kind};
 pub use example::Example;
 pub use proof::{Proof, ProofFault};
+pub use reach::{Reach, matrix, reach};
 pub use side::Side;
 
 /// A comparison of two sides.

@@ -15,7 +15,7 @@ use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
 use writ_policy::{FREEZES, Freeze, Pack, PolicySource};
 use writ_types::{
     ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, CredentialName, Effect, Effects,
-    Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain,
+    Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value,
 };
 
 use raw::{
@@ -30,16 +30,80 @@ pub struct ProjectFault {
     pub file: String,
     /// The line, where it is known; the first is 1.
     pub line: Option<u32>,
-    /// What is wrong and what to do.
+    /// The column in characters, where it is known; the first is 1.
+    pub column: Option<u32>,
+    /// What it is about: the id of a policy lint, otherwise `project`.
+    pub lint: &'static str,
+    /// The policy it is about, if it is about one.
+    pub rule: Option<String>,
+    /// What is wrong.
     pub message: String,
+    /// What to do, where the message does not say it.
+    pub fix: Option<String>,
 }
 
 impl fmt::Display for ProjectFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}: {}", self.file, self.message),
-            None => write!(f, "{}: {}", self.file, self.message),
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
         }
+        f.write_str(": ")?;
+        if let Some(rule) = &self.rule {
+            write!(f, "`{rule}`: ")?;
+        }
+        f.write_str(&self.message)?;
+        match &self.fix {
+            Some(fix) => write!(f, " ({fix})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ProjectFault {
+    /// A fault of a file that is no policy's.
+    pub(crate) fn of_file(file: &str, line: Option<u32>, message: String) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            column: None,
+            lint: "project",
+            rule: None,
+            message,
+            fix: None,
+        }
+    }
+
+    /// What a load found wrong with a policy, or with an API as policies see it.
+    pub(crate) fn of_policy(found: &writ_policy::Diagnostic) -> Self {
+        let known = |number: u32| (number > 0).then_some(number);
+        Self {
+            file: found.file.clone(),
+            line: known(found.line),
+            column: known(found.column),
+            lint: found.lint.id(),
+            rule: found.policy.clone(),
+            message: found.message.clone(),
+            fix: found.help.clone(),
+        }
+    }
+
+    /// The fault as JSON.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let number = |number: Option<u32>| {
+            number.map_or(Value::Null, |number| Value::from_u64(number.into()))
+        };
+        let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
+        Value::object([
+            ("file", Value::from(self.file.as_str())),
+            ("line", number(self.line)),
+            ("column", number(self.column)),
+            ("lint", Value::from(self.lint)),
+            ("rule", text(&self.rule)),
+            ("message", Value::from(self.message.as_str())),
+            ("fix", text(&self.fix)),
+        ])
     }
 }
 
@@ -172,11 +236,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&mut self, file: &str, line: Option<u32>, message: String) {
-        self.faults.push(ProjectFault {
-            file: file.to_owned(),
-            line,
-            message,
-        });
+        self.faults.push(ProjectFault::of_file(file, line, message));
     }
 
     /// The line on which a file first names something, in quotes.
@@ -702,13 +762,13 @@ impl Reader<'_> {
 }
 
 /// An instant as people write it: RFC 3339 in UTC, with or without milliseconds.
-fn instant(text: &str) -> Option<Timestamp> {
+pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     let whole = text.strip_suffix('Z').map(|text| format!("{text}.000Z"));
     Timestamp::parse(text).or_else(|| Timestamp::parse(&whole?))
 }
 
 /// The line of a byte offset; the first is 1.
-fn line_of(text: &str, offset: usize) -> u32 {
+pub(crate) fn line_of(text: &str, offset: usize) -> u32 {
     let before = text
         .bytes()
         .take(offset)

@@ -145,7 +145,7 @@ impl Compiler<'_> {
         let pdp = match Pdp::compile(&actions, &policies, self.now) {
             Ok(pdp) => Some(Arc::new(pdp)),
             Err(diagnostics) => {
-                faults.extend(diagnostics.iter().map(policy_fault));
+                faults.extend(diagnostics.iter().map(ProjectFault::of_policy));
                 None
             }
         };
@@ -320,30 +320,8 @@ pub fn shapes(contract: &Contract) -> ApiActions {
     }
 }
 
-pub(crate) fn policy_fault(diagnostic: &writ_policy::Diagnostic) -> ProjectFault {
-    let help = diagnostic
-        .help
-        .as_ref()
-        .map(|help| format!(" ({help})"))
-        .unwrap_or_default();
-    let policy = diagnostic
-        .policy
-        .as_ref()
-        .map(|policy| format!("`{policy}`: "))
-        .unwrap_or_default();
-    fault(
-        &diagnostic.file,
-        Some(diagnostic.line),
-        &format!("{policy}{}{help}", diagnostic.message),
-    )
-}
-
 fn fault(file: &str, line: Option<u32>, message: &str) -> ProjectFault {
-    ProjectFault {
-        file: file.to_owned(),
-        line,
-        message: message.to_owned(),
-    }
+    ProjectFault::of_file(file, line, message.to_owned())
 }
 
 /// Checks a project without a store: its files, its contracts, and its policies against them. Says what it holds.
@@ -354,9 +332,9 @@ fn fault(file: &str, line: Option<u32>, message: &str) -> ProjectFault {
 pub fn check_project(
     files: &BTreeMap<String, Vec<u8>>,
     trust_domain: &TrustDomain,
+    now: Timestamp,
 ) -> Result<String, Vec<ProjectFault>> {
-    let epoch = Timestamp::from_millis(0);
-    let project = read_project(files, trust_domain, epoch, |_| None)?;
+    let project = read_project(files, trust_domain, now, |_| None)?;
     let mut policies = shipped(&project.agents);
     policies.extend(project.policies.iter().cloned());
     let contracts = project
@@ -364,8 +342,12 @@ pub fn check_project(
         .iter()
         .filter_map(|(id, api)| Contract::compile(id, &api.document, &api.reviews).0);
     let actions: Vec<ApiActions> = contracts.map(|contract| shapes(&contract)).collect();
-    Pdp::compile(&actions, &policies, epoch)
-        .map_err(|faults| faults.iter().map(policy_fault).collect::<Vec<_>>())?;
+    Pdp::compile(&actions, &policies, now).map_err(|faults| {
+        faults
+            .iter()
+            .map(ProjectFault::of_policy)
+            .collect::<Vec<_>>()
+    })?;
     Ok(format!(
         "{} APIs, {} agents, {} purposes, {} policy files; all sound",
         project.apis.len(),

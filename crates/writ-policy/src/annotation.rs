@@ -7,6 +7,7 @@ use cedar_policy::{Effect, Policy};
 use writ_types::Obligations;
 
 use crate::diagnostic::Diagnostic;
+use crate::findings::Lint;
 use crate::rule::{Turn, conditions};
 use crate::schema::Root;
 use crate::source::Chunk;
@@ -36,7 +37,7 @@ pub(crate) fn check(chunk: &Chunk<'_>, policy: &Policy, id: Option<&str>) -> Vec
     let mut keys: Vec<(&str, &str)> = policy.annotations().collect();
     keys.sort_unstable();
     let fault = |key: &str, message: String, help: Option<String>| {
-        chunk.at(chunk.place_of(key), id, message, help)
+        chunk.at(Lint::Annotation, chunk.place_of(key), id, message, help)
     };
     keys.into_iter()
         .filter_map(|(key, value)| {
@@ -69,7 +70,13 @@ pub(crate) fn turn(chunk: &Chunk<'_>, policy: &Policy) -> Result<Turn, Diagnosti
     let fault = |key: &str, message: &str, help: &str| {
         let place = chunk.place_of(key);
         let id = policy.annotation("id");
-        chunk.at(place, id, message.to_owned(), Some(help.to_owned()))
+        chunk.at(
+            Lint::Annotation,
+            place,
+            id,
+            message.to_owned(),
+            Some(help.to_owned()),
+        )
     };
     let wants = |key: &'static str, effect: Effect| match policy.annotation(key) {
         Some(_) if policy.effect() != effect && effect == Effect::Forbid => Err(fault(
@@ -210,6 +217,7 @@ pub(crate) fn clause(
             None => "write a `forbid` with `@approval(\"role\")` or `@defer(\"24h\")`".to_owned(),
         };
         return Err(vec![chunk.at(
+            Lint::NobodyApproves,
             chunk.place_of(name),
             Some(id),
             message,

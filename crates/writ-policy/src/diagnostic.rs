@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::findings::Lint;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -16,6 +18,8 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
+    /// What it is about.
+    pub lint: Lint,
     /// The policy file, or the API for a fault in its attribute types.
     pub file: String,
     /// The line, from 1; 0 where there is none.
@@ -31,7 +35,7 @@ pub struct Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
-    /// `file:line:column: error: message (policy)`, then the help on a line of its own.
+    /// `file:line:column: error[lint]: message (policy)`, then the help on a line of its own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Error => "error",
@@ -41,7 +45,7 @@ impl fmt::Display for Diagnostic {
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
-        write!(f, ": {severity}: {}", self.message)?;
+        write!(f, ": {severity}[{}]: {}", self.lint, self.message)?;
         if let Some(policy) = &self.policy {
             write!(f, " (policy `{policy}`)")?;
         }

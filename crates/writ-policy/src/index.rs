@@ -8,6 +8,7 @@ use cedar_policy::{EntityUid, Policy, PolicySet};
 use writ_types::{ActionName, ApiId, Digest, Projection};
 
 use crate::diagnostic::Diagnostic;
+use crate::findings::Lint;
 use crate::rule::{Mention, Path, Rule, RuleEffect, Turn};
 use crate::schema::{ApiModel, Operation, Root, Shape};
 use crate::scope::{Apis, Scope};
@@ -169,7 +170,7 @@ impl RuleSet {
             places.filter_map(|place| Some((rules.get(place)?.0, known.get(place)?)))
         {
             set.add(rule, known)
-                .map_err(|message| vec![rule.fault("id", message, None)])?;
+                .map_err(|message| vec![rule.fault(Lint::Syntax, "id", message, None)])?;
         }
         Ok((!set.rules.is_empty()).then(|| Arc::new(set)))
     }

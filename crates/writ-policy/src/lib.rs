@@ -22,6 +22,7 @@
 //! | `scope`, `lint`, `validate` | what is checked at load |
 //! | `index`, `pdp` | the compiled bundle |
 //! | `entities`, `context`, `decide`, `stack` | one call |
+//! | `findings` | what a load can find wrong |
 //! | `explain` | why |
 //! | `survey` | what is fixed before a call, for comparing two bundles |
 //! | `proof` | what the prover reads of two bundles |
@@ -33,6 +34,7 @@ mod decide;
 mod diagnostic;
 mod entities;
 mod explain;
+mod findings;
 mod index;
 mod lint;
 mod pdp;
@@ -57,6 +59,7 @@ pub use decide::{Denied, InputView, Needs, Permit, Question, ResponseView};
 pub use diagnostic::{Diagnostic, Severity};
 pub use entities::Prepared;
 pub use explain::{Explanation, RuleOutcome, Step};
+pub use findings::Lint;
 pub use pdp::{Coverage, Pdp};
 pub use proof::{ProofCase, ProofRule, Unprovable};
 pub use rule::RuleEffect;

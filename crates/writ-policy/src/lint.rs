@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::diagnostic::Diagnostic;
+use crate::findings::Lint;
 use crate::rule::{Mention, Path, Rule};
 use crate::schema::{Root, Shape};
 use crate::scope::{Apis, Scope};
@@ -31,7 +32,7 @@ fn arithmetic(rule: &Rule<'_>) -> Option<Diagnostic> {
     let sign = rule.reads.arithmetic?;
     let message = format!("`{sign}` can overflow, and a rule that errs decides nothing");
     let help = "compare with a constant or a counter instead: the counters of `context.sys.count` already include this call";
-    Some(rule.fault(sign, message, Some(help.to_owned())))
+    Some(rule.fault(Lint::Arithmetic, sign, message, Some(help.to_owned())))
 }
 
 /// Cedar's evaluator recurses; see [`stack`].
@@ -45,7 +46,7 @@ fn too_deep(rule: &Rule<'_>) -> Option<Diagnostic> {
         stack::DEEPEST
     );
     let help = "compare with a set (`[…].contains(…)`), or make several rules of it".to_owned();
-    Some(rule.fault("when", message, Some(help)))
+    Some(rule.fault(Lint::TooLarge, "when", message, Some(help)))
 }
 
 fn blind_has(rule: &Rule<'_>) -> Option<Diagnostic> {
@@ -54,7 +55,7 @@ fn blind_has(rule: &Rule<'_>) -> Option<Diagnostic> {
         "`has {attr}` is asked of something that is no attribute path, so its spelling cannot be checked"
     );
     let help = "ask it of `context…`, `principal…` or `resource…`".to_owned();
-    Some(rule.fault(attr, message, Some(help)))
+    Some(rule.fault(Lint::BlindHas, attr, message, Some(help)))
 }
 
 /// A mentioned attribute must exist in at least one operation the rule is about. The validator takes `context has bdoy`
@@ -100,7 +101,12 @@ fn unknown_attribute(
     };
     let message = format!("`{wrong}` {asked}, but no operation this rule is about has it");
     let names: Vec<&str> = names.into_iter().collect();
-    Some(rule.fault(wrong, message, suggest::help(wrong, &names)))
+    Some(rule.fault(
+        Lint::UnknownAttribute,
+        wrong,
+        message,
+        suggest::help(wrong, &names),
+    ))
 }
 
 fn furthest<'a>(root: Shape<'a>, attrs: &[String]) -> (usize, Shape<'a>) {

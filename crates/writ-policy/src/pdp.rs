@@ -7,6 +7,7 @@ use cedar_policy::PolicySet;
 use writ_types::{ActionName, ApiId, Digest, Projection, Timestamp};
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::findings::Lint;
 use crate::index::{self, ActionIndex, Index, Known};
 use crate::rule::{Loaded, Rule, Turn};
 use crate::schema::{ApiActions, ApiModel, CoreNames, Operation};
@@ -88,8 +89,13 @@ impl Pdp {
         let names =
             CoreNames::new().ok_or_else(|| vec![internal("Cedar refuses our own names")])?;
         let models = models(apis, &names, previous)?;
-        let (rules, notices) = load(policies, now)?;
-        let scopes = scopes(&rules, &models)?;
+        // A fault of one rule is no reason not to look at the others: a person mends them all at once.
+        let Read {
+            rules,
+            notices,
+            mut faults,
+        } = load(policies, now);
+        let (rules, scopes) = scopes(rules, &models, &mut faults);
         let scoped: Vec<(&Rule<'_>, &Scope)> =
             rules.iter().map(|rule| &**rule).zip(&scopes).collect();
         let lints: Vec<Diagnostic> = scoped
@@ -97,9 +103,12 @@ impl Pdp {
             .flat_map(|(rule, scope)| lint::check(rule, scope, &models))
             .collect();
         let verdicts = validate::check(&scoped, &models, previous.map(|pdp| &pdp.verdicts));
-        let verdicts = match (verdicts, lints.is_empty()) {
-            (Ok(verdicts), true) => verdicts,
-            (verdicts, _) => return Err(first_causes(lints, verdicts.err().unwrap_or_default())),
+        let verdicts = match verdicts {
+            Ok(verdicts) if faults.is_empty() && lints.is_empty() => verdicts,
+            verdicts => {
+                faults.extend(first_causes(lints, verdicts.err().unwrap_or_default()));
+                return Err(faults);
+            }
         };
         let known: Vec<Arc<Known>> = scoped
             .iter()
@@ -163,6 +172,13 @@ impl Pdp {
     pub fn doc(&self, rule: &str) -> Option<&str> {
         let rule = self.rules.iter().find(|known| known.id == rule)?;
         rule.doc.as_deref()
+    }
+
+    /// The file and the line of a rule.
+    #[must_use]
+    pub fn place(&self, rule: &str) -> Option<(&str, u32)> {
+        let rule = self.rules.iter().find(|known| known.id == rule)?;
+        Some((&rule.file, rule.line))
     }
 
     /// The roles that rules ask for an approval, each with the first rule that does.
@@ -234,6 +250,7 @@ fn first_causes(lints: Vec<Diagnostic>, validator: Vec<Diagnostic>) -> Vec<Diagn
 fn internal(message: &str) -> Diagnostic {
     Diagnostic {
         severity: Severity::Error,
+        lint: Lint::Contract,
         file: "writ".to_owned(),
         line: 0,
         column: 0,
@@ -268,10 +285,16 @@ fn models(
     }
 }
 
-type Rules<'a> = (Vec<Box<Rule<'a>>>, Vec<Diagnostic>);
+/// What was read of all files.
+struct Read<'a> {
+    rules: Vec<Box<Rule<'a>>>,
+    /// About permits that have expired.
+    notices: Vec<Diagnostic>,
+    faults: Vec<Diagnostic>,
+}
 
-/// Reads every policy of every file. The notices are about permits that have expired.
-fn load(policies: &[PolicySource], now: Timestamp) -> Result<Rules<'_>, Vec<Diagnostic>> {
+/// Reads every policy of every file.
+fn load(policies: &[PolicySource], now: Timestamp) -> Read<'_> {
     let mut rules: Vec<Box<Rule<'_>>> = Vec::new();
     let mut notices = Vec::new();
     let mut faults = Vec::new();
@@ -287,10 +310,12 @@ fn load(policies: &[PolicySource], now: Timestamp) -> Result<Rules<'_>, Vec<Diag
                     if let Some((file, line)) = taken.insert(rule.id.clone(), here) {
                         let message = format!("the `@id` is taken by the policy at {file}:{line}");
                         faults.push(rule.fault(
+                            Lint::Id,
                             "id",
                             message,
                             Some("ids are unique over all files".to_owned()),
                         ));
+                        continue;
                     }
                     rules.push(rule);
                 }
@@ -305,10 +330,10 @@ fn load(policies: &[PolicySource], now: Timestamp) -> Result<Rules<'_>, Vec<Diag
             faults.extend(same_as_cedar(source, chunks.len()));
         }
     }
-    if faults.is_empty() {
-        Ok((rules, notices))
-    } else {
-        Err(faults)
+    Read {
+        rules,
+        notices,
+        faults,
     }
 }
 
@@ -323,23 +348,23 @@ pub(crate) fn same_as_cedar(source: &PolicySource, chunks: usize) -> Option<Diag
         Ok(seen) => format!("the file has {seen} policies for Cedar and {chunks} for us"),
         Err(error) => error.to_string(),
     };
-    Some(source.at(0, None, message, None))
+    Some(source.at(Lint::Syntax, 0, None, message, None))
 }
 
-fn scopes(rules: &[Box<Rule<'_>>], apis: &Apis) -> Result<Vec<Scope>, Vec<Diagnostic>> {
-    let mut scopes = Vec::with_capacity(rules.len());
-    let mut faults = Vec::new();
+/// The rules whose scope names what there is, each with it.
+fn scopes<'a>(
+    rules: Vec<Box<Rule<'a>>>,
+    apis: &Apis,
+    faults: &mut Vec<Diagnostic>,
+) -> (Vec<Box<Rule<'a>>>, Vec<Scope>) {
+    let mut sound = Vec::with_capacity(rules.len());
     for rule in rules {
-        match Scope::of(rule, apis) {
-            Ok(scope) => scopes.push(scope),
+        match Scope::of(&rule, apis) {
+            Ok(scope) => sound.push((rule, scope)),
             Err(found) => faults.extend(found),
         }
     }
-    if faults.is_empty() {
-        Ok(scopes)
-    } else {
-        Err(faults)
-    }
+    sound.into_iter().unzip()
 }
 
 fn known(rule: &Rule<'_>, scope: &Scope) -> Arc<Known> {

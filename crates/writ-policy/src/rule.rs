@@ -10,6 +10,7 @@ use writ_types::{Digest, Obligations, Timestamp};
 
 use crate::baseline::{FREEZE_ID, FREEZES};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::findings::Lint;
 use crate::schema::Root;
 use crate::source::Chunk;
 use crate::vocabulary::{INPUT_FACTS, INPUT_PARTS};
@@ -169,9 +170,9 @@ impl<'a> Rule<'a> {
             }
         };
         let tree = |policy: &Policy| {
-            let tree = policy
-                .to_pst()
-                .map_err(|error| vec![chunk.at(0, Some(&id), error.to_string(), None)])?;
+            let tree = policy.to_pst().map_err(|error| {
+                vec![chunk.at(Lint::Syntax, 0, Some(&id), error.to_string(), None)]
+            })?;
             Ok::<Tree, Vec<Diagnostic>>(tree.body().clone())
         };
         let mut added = Vec::new();
@@ -214,9 +215,15 @@ impl<'a> Rule<'a> {
     }
 
     /// An error at the first place `word` stands at in this rule.
-    pub(crate) fn fault(&self, word: &str, message: String, help: Option<String>) -> Diagnostic {
+    pub(crate) fn fault(
+        &self,
+        lint: Lint,
+        word: &str,
+        message: String,
+        help: Option<String>,
+    ) -> Diagnostic {
         let place = self.chunk.place_of(word);
-        self.chunk.at(place, Some(&self.id), message, help)
+        self.chunk.at(lint, place, Some(&self.id), message, help)
     }
 }
 
@@ -232,6 +239,7 @@ pub(crate) fn conditions(tree: &Tree) -> Vec<&cedar_policy::pst::Expr> {
 fn syntax(chunk: &Chunk<'_>, error: &cedar_policy::ParseErrors) -> Vec<Diagnostic> {
     if Template::parse(None, chunk.text).is_ok() {
         return vec![chunk.at(
+            Lint::Syntax,
             chunk.text.find('?').unwrap_or(0),
             None,
             "templates (`?principal`, `?resource`) are not taken".to_owned(),
@@ -240,13 +248,14 @@ fn syntax(chunk: &Chunk<'_>, error: &cedar_policy::ParseErrors) -> Vec<Diagnosti
     }
     error
         .iter()
-        .map(|error| located(chunk, None, &DetailedError::from(error)))
+        .map(|error| located(chunk, Lint::Syntax, None, &DetailedError::from(error)))
         .collect()
 }
 
 /// One of Cedar's own findings, at its place.
 pub(crate) fn located(
     chunk: &Chunk<'_>,
+    lint: Lint,
     policy: Option<&str>,
     error: &DetailedError,
 ) -> Diagnostic {
@@ -254,14 +263,26 @@ pub(crate) fn located(
         .source_locations
         .first()
         .map_or(0, |label| label.loc.start);
-    chunk.at(place, policy, error.message.clone(), error.help.clone())
+    chunk.at(
+        lint,
+        place,
+        policy,
+        error.message.clone(),
+        error.help.clone(),
+    )
 }
 
 /// The `@id`: 1 to 64 of `a-z A-Z 0-9 . _ -`, beginning with a letter. It is in records, messages and digests.
 fn identity(chunk: &Chunk<'_>, policy: &Policy) -> Result<String, Diagnostic> {
     let fault = |message: &str| {
         let help = "give it a stable, unique name: `@id(\"team.what-it-does\")`".to_owned();
-        chunk.at(chunk.place_of("id"), None, message.to_owned(), Some(help))
+        chunk.at(
+            Lint::Id,
+            chunk.place_of("id"),
+            None,
+            message.to_owned(),
+            Some(help),
+        )
     };
     let id = policy
         .annotation("id")
@@ -270,7 +291,7 @@ fn identity(chunk: &Chunk<'_>, policy: &Policy) -> Result<String, Diagnostic> {
     if id.starts_with(FREEZE_ID) && chunk.source.name != FREEZES {
         let help = "write the freeze into `policies/freezes.toml`".to_owned();
         let message = format!("ids that begin with `{FREEZE_ID}` are those of freezes");
-        return Err(chunk.at(chunk.place_of("id"), None, message, Some(help)));
+        return Err(chunk.at(Lint::Id, chunk.place_of("id"), None, message, Some(help)));
     }
     let starts_well = id
         .bytes()
@@ -301,7 +322,13 @@ fn expiry(chunk: &Chunk<'_>, policy: &Policy, now: Timestamp) -> Result<Expiry, 
     let id = policy.annotation("id");
     let fault = |message: &str, help: &str| {
         let place = chunk.place_of("expires");
-        Box::new(chunk.at(place, id, message.to_owned(), Some(help.to_owned())))
+        Box::new(chunk.at(
+            Lint::Expired,
+            place,
+            id,
+            message.to_owned(),
+            Some(help.to_owned()),
+        ))
     };
     if !is_date(date) {
         return Err(fault(
@@ -351,6 +378,6 @@ fn dropped(chunk: &Chunk<'_>, id: &str, date: &str) -> Diagnostic {
     let help = Some("take it out, or give it a later date".to_owned());
     Diagnostic {
         severity: Severity::Notice,
-        ..chunk.at(place, Some(id), message, help)
+        ..chunk.at(Lint::Expired, place, Some(id), message, help)
     }
 }

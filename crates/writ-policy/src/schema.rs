@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use writ_types::{ActionName, ApiId, AttrField, AttrType, Digest, Effects, OperationId};
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::findings::Lint;
 use crate::index::Facts;
 use crate::vocabulary::{
     self, CoreType, ENTITIES, Field, GROUPS, INPUT_PARTS, NAMESPACE, SENSITIVE, SYS,
@@ -110,6 +111,7 @@ impl ApiModel {
     ) -> Result<Arc<Self>, Diagnostic> {
         let fault = |message: String| Diagnostic {
             severity: Severity::Error,
+            lint: Lint::Contract,
             file: format!("api {}", actions.api),
             line: 0,
             column: 0,

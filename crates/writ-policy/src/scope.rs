@@ -7,6 +7,7 @@ use cedar_policy::pst::{ActionConstraint, EntityOrSlot, EntityUID, ResourceConst
 use writ_types::{ApiId, OperationId};
 
 use crate::diagnostic::Diagnostic;
+use crate::findings::Lint;
 use crate::rule::Rule;
 use crate::schema::{ApiModel, Operation, namespace};
 use crate::suggest;
@@ -45,7 +46,12 @@ impl Scope {
             && actions.is_empty()
         {
             let help = Some("name the actions, or leave `action` unconstrained".to_owned());
-            faults.push(rule.fault("action", "the rule names no action".to_owned(), help));
+            faults.push(rule.fault(
+                Lint::UnknownName,
+                "action",
+                "the rule names no action".to_owned(),
+                help,
+            ));
         }
         for action in named {
             match scope.add(action, apis) {
@@ -54,13 +60,16 @@ impl Scope {
                         "`action == {action}` compares with a group, which no call's action is"
                     );
                     faults.push(rule.fault(
+                        Lint::UnknownName,
                         "action",
                         message,
                         Some(format!("write `action in {action}`")),
                     ));
                 }
                 Ok(Named::Group | Named::Operation) => {}
-                Err((message, help)) => faults.push(rule.fault(&action.eid, message, help)),
+                Err((message, help)) => {
+                    faults.push(rule.fault(Lint::UnknownName, &action.eid, message, help))
+                }
             }
         }
         let types: BTreeSet<String> = named.iter().map(|action| action.ty.to_string()).collect();
@@ -70,7 +79,7 @@ impl Scope {
                 Vec::from_iter(types).join(" and ")
             );
             let help = "Cedar wants one kind in a list: make a rule for each".to_owned();
-            faults.push(rule.fault("action", message, Some(help)));
+            faults.push(rule.fault(Lint::UnknownName, "action", message, Some(help)));
         }
         for entity in &rule.reads.entities {
             faults.extend(upstream_fault(rule, entity, apis));
@@ -205,6 +214,7 @@ fn upstream_fault(rule: &Rule<'_>, entity: &EntityUID, apis: &Apis) -> Option<Di
     let names: Vec<&str> = apis.keys().map(ApiId::as_str).collect();
     let help = suggest::help(&entity.eid, &names);
     Some(rule.fault(
+        Lint::UnknownName,
         &entity.eid,
         format!("there is no API `{}`", entity.eid),
         help,

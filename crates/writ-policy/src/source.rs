@@ -1,6 +1,7 @@
 //! Policy files: cut into single policies, each with its place.
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::findings::Lint;
 
 /// The text of one policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,12 +78,13 @@ impl PolicySource {
         );
         let help =
             Some("remove it; in a string, compare with the visible characters only".to_owned());
-        Some(self.at(place, None, message, help))
+        Some(self.at(Lint::HiddenCharacter, place, None, message, help))
     }
 
     /// An error at byte `place` of the file.
     pub(crate) fn at(
         &self,
+        lint: Lint,
         place: usize,
         policy: Option<&str>,
         message: String,
@@ -94,6 +96,7 @@ impl PolicySource {
         let column = last.chars().count().saturating_add(1);
         Diagnostic {
             severity: Severity::Error,
+            lint,
             file: self.name.clone(),
             line: u32::try_from(line).unwrap_or(u32::MAX),
             column: u32::try_from(column).unwrap_or(u32::MAX),
@@ -127,7 +130,7 @@ impl Chunk<'_> {
             return None;
         };
         let help = "compare with a set (`[…].contains(…)`), or make several rules of it".to_owned();
-        Some(self.at(0, None, message, Some(help)))
+        Some(self.at(Lint::TooLarge, 0, None, message, Some(help)))
     }
 
     fn measure(&self) -> Measure {
@@ -161,13 +164,14 @@ impl Chunk<'_> {
     /// An error at byte `place` of this policy.
     pub(crate) fn at(
         &self,
+        lint: Lint,
         place: usize,
         policy: Option<&str>,
         message: String,
         help: Option<String>,
     ) -> Diagnostic {
         let place = self.offset.saturating_add(place);
-        self.source.at(place, policy, message, help)
+        self.source.at(lint, place, policy, message, help)
     }
 
     /// Where `word` first stands in the policy as a whole word outside comments; its beginning if nowhere.
@@ -292,7 +296,13 @@ mod tests {
     fn places_are_lines_and_columns_in_characters() {
         let source = source("permit(a);\n  // é bdoy\n  forbid(\u{e9}, bdoyx, bdoy);");
         let chunks = source.chunks();
-        let found = chunks[1].at(chunks[1].place_of("bdoy"), None, String::new(), None);
+        let found = chunks[1].at(
+            Lint::Syntax,
+            chunks[1].place_of("bdoy"),
+            None,
+            String::new(),
+            None,
+        );
         assert_eq!((found.line, found.column), (3, 20));
     }
 }

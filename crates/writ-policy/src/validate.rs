@@ -10,6 +10,7 @@ use cedar_policy::{
 use writ_types::{ApiId, Digest, OperationId};
 
 use crate::diagnostic::Diagnostic;
+use crate::findings::Lint;
 use crate::rule::{Rule, located};
 use crate::schema::ApiModel;
 use crate::scope::{Apis, Scope};
@@ -52,9 +53,9 @@ pub(crate) fn check(
                 Ok(schema) => validate(&group, model, &schema, &mut verdicts, &mut faults),
                 Err(message) => {
                     faults.extend(
-                        group
-                            .iter()
-                            .map(|rule| rule.fault("action", message.clone(), None)),
+                        group.iter().map(|rule| {
+                            rule.fault(Lint::Contract, "action", message.clone(), None)
+                        }),
                     );
                 }
             }
@@ -113,7 +114,7 @@ fn validate(
     let mut set = PolicySet::new();
     for rule in rules {
         if let Err(error) = set.add(rule.written.clone()) {
-            faults.push(rule.fault("id", error.to_string(), None));
+            faults.push(rule.fault(Lint::Id, "id", error.to_string(), None));
         }
     }
     let result =
@@ -128,7 +129,7 @@ fn validate(
     }
     let mut fault = |id: &str, error: DetailedError| {
         let Some(rule) = by_id.get(id) else { return };
-        let mut fault = located(&rule.chunk, Some(&rule.id), &error);
+        let mut fault = located(&rule.chunk, Lint::Type, Some(&rule.id), &error);
         fault.message = own_words(&fault.message, id).to_owned();
         let help = fault.help.take();
         fault.help = help.map(|help| own_words(&help, id).to_owned());
@@ -190,6 +191,7 @@ fn never_matches(
     }
     let help = "its condition is false for every call it is about: check the guards and the spelling of literals";
     Some(rule.fault(
+        Lint::NeverMatches,
         "when",
         "this rule can never match".to_owned(),
         Some(help.to_owned()),

@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// The people who run Writ, and those who approve
     #[command(subcommand)]
     Operator(OperatorCommand),
+    /// Policies: find what is wrong with them, and try them on cases
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Ask whether an agent could do something
     CanI(CanIArgs),
     /// Show why a call was decided as it was
@@ -345,6 +348,32 @@ pub(crate) struct OperatorAddArgs {
     /// Who they are as a user of agents: `<issuer>#<subject>`.
     #[arg(long, value_name = "USER")]
     pub(crate) identity: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Say everything that is wrong with a project's policies, with line and fix; needs nothing running
+    Check {
+        /// The project's folder; default: that of the settings.
+        folder: Option<PathBuf>,
+    },
+    /// Ask the cases of `policies/tests/*.toml` of the project's policies; needs nothing running
+    Test(PolicyTestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyTestArgs {
+    /// The project's folder; default: that of the settings.
+    pub(crate) folder: Option<PathBuf>,
+    /// Only cases whose name or file holds this text.
+    #[arg(long, value_name = "TEXT", conflicts_with = "accept")]
+    pub(crate) only: Option<String>,
+    /// Show why of every case, not only of those that fail.
+    #[arg(long)]
+    pub(crate) why: bool,
+    /// Write `policies/tests/matrix.txt`, the table of who can do what, as it is now.
+    #[arg(long)]
+    pub(crate) accept: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ mod kill;
 pub(crate) mod login;
 mod operators;
 mod plan;
+mod policy;
 pub(crate) mod serve;
 mod task;
 
@@ -39,6 +40,7 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
         Command::Credential(command) => credential::run(terminal, &config()?, command).await,
         Command::Approve(command) => approve::run(terminal, &config()?, command).await,
         Command::Operator(command) => operators::run(terminal, &config()?, command).await,
+        Command::Policy(command) => policy::run(terminal, &cli.config, command).await,
         Command::CanI(args) => ask::can_i(terminal, &config()?, args).await,
         Command::Explain(args) => ask::explain(terminal, &config()?, args).await,
         Command::Kill(command) => kill::run(terminal, &config()?, command).await,

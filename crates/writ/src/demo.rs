@@ -50,6 +50,7 @@ fn invite(terminal: Terminal, stage: &stage::Stage) {
     terminal.talk(&terminal.paint(Tone::Strong, "Still serving. Try, in another terminal:"));
     terminal.talk(&command("audit tail"));
     terminal.talk(&command("can-i --agent triage-bot helpdesk:deleteTicket"));
+    terminal.talk(&command("policy test"));
     terminal.talk(&command(
         "task open --purpose ticket-triage --action helpdesk:listTickets --out /tmp/task.json",
     ));

@@ -93,10 +93,19 @@ fn fault_line(fault: &Value) -> String {
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
-    match fault.member("line").and_then(Value::as_u64) {
-        Some(line) => format!("{}:{line}: {}", text("file"), text("message")),
-        None => format!("{}: {}", text("file"), text("message")),
+    let mut line = text("file").to_owned();
+    if let Some(number) = fault.member("line").and_then(Value::as_u64) {
+        line.push_str(&format!(":{number}"));
     }
+    line.push_str(": ");
+    if !text("rule").is_empty() {
+        line.push_str(&format!("`{}`: ", text("rule")));
+    }
+    line.push_str(text("message"));
+    if !text("fix").is_empty() {
+        line.push_str(&format!(" ({})", text("fix")));
+    }
+    line
 }
 
 /// The control plane of a configuration.

@@ -10,10 +10,22 @@ const FOLDERS: [&str; 4] = ["apis", "agents", "purposes", "policies"];
 /// Largest file that is read, in bytes.
 const MOST: u64 = 64 * 1024 * 1024;
 
+/// Where a project's policy tests lie. They are tried, and never sent anywhere.
+const TESTS: &str = "policies/tests";
+
 /// Reads the files of a project, by path relative to it. Hidden files and examples are left out.
 pub(crate) fn files(project: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    in_folders(project, &FOLDERS)
+}
+
+/// Reads the policy tests of a project, by path relative to it.
+pub(crate) fn tests(project: &Path) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    in_folders(project, &[TESTS])
+}
+
+fn in_folders(project: &Path, folders: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let mut files = BTreeMap::new();
-    for folder in FOLDERS {
+    for folder in folders {
         let path = project.join(folder);
         if !path.exists() {
             continue;

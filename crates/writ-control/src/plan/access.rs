@@ -179,10 +179,10 @@ impl Shift {
 
 /// One side of one place.
 #[derive(Debug, Clone)]
-struct Stand {
-    access: Access,
-    effects: Option<Effects>,
-    standings: Vec<Standing>,
+pub(super) struct Stand {
+    pub(super) access: Access,
+    pub(super) effects: Option<Effects>,
+    pub(super) standings: Vec<Standing>,
 }
 
 impl Stand {
@@ -269,7 +269,7 @@ fn named<'s>(side: &'s Side, purpose: &PurposeName) -> impl Iterator<Item = &'s 
 }
 
 /// How every action stands on one side.
-fn stands(
+pub(super) fn stands(
     side: &Side,
     survey: &Survey<'_>,
     spiffe: &SpiffeId,

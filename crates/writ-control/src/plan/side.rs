@@ -1,9 +1,9 @@
 //! One side of a comparison: a registry, compiled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use writ_contract::{Contract, Operation};
-use writ_policy::{Pdp, PolicySource, baseline};
+use writ_policy::{Lint, Pdp, PolicySource};
 use writ_store::Registry;
 use writ_types::{ActionName, Agent, AgentId, ApiId, SpiffeId, Timestamp, TrustDomain};
 
@@ -34,15 +34,20 @@ impl Side {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let mut policies = vec![baseline()];
+        // As a reload does it, packs included.
+        let mut policies = reload::shipped(&registry.agents);
         let own = registry.policies.iter().map(|(name, text)| PolicySource {
             name: name.clone(),
             text: text.clone(),
         });
         policies.extend(own);
         let actions: Vec<_> = contracts.values().map(reload::shapes).collect();
-        let pdp = Pdp::compile(&actions, &policies, now)
-            .map_err(|faults| faults.iter().map(reload::policy_fault).collect::<Vec<_>>())?;
+        let pdp = Pdp::compile(&actions, &policies, now).map_err(|faults| {
+            faults
+                .iter()
+                .map(ProjectFault::of_policy)
+                .collect::<Vec<_>>()
+        })?;
         Ok(Self {
             registry,
             contracts,
@@ -69,6 +74,47 @@ impl Side {
             known.is_some_and(|known| !known.enabled)
         });
         Ok((Self::of_registry(registry, now)?, stopped))
+    }
+
+    /// What a person should know though the side compiles. `held` are the roles that somebody has, where that is known.
+    #[must_use]
+    pub fn notices(&self, held: Option<&BTreeSet<String>>) -> Vec<ProjectFault> {
+        let loaded = self.pdp.notices().iter().map(ProjectFault::of_policy);
+        let mut notices: Vec<ProjectFault> = loaded.collect();
+        if let Some(held) = held {
+            let asked = self.pdp.approval_roles().into_iter();
+            let unheld = asked.filter(|(role, _)| {
+                !writ_task::STANDING_ROLES.contains(role) && !held.contains(*role)
+            });
+            notices.extend(unheld.map(|(role, rule)| self.nobody_has(role, rule)));
+        }
+        notices.sort();
+        notices
+    }
+
+    fn nobody_has(&self, role: &str, rule: &str) -> ProjectFault {
+        let (file, line) = self.pdp.place(rule).unwrap_or_default();
+        ProjectFault {
+            lint: Lint::NobodyApproves.id(),
+            rule: Some(rule.to_owned()),
+            fix: Some(format!("writ operator add NAME --approves {role}")),
+            ..ProjectFault::of_file(file, Some(line), format!("nobody approves as `{role}`"))
+        }
+    }
+
+    /// How many files of policies of its own it has, and how many rules are in force with those that are shipped.
+    #[must_use]
+    pub fn policies(&self) -> (usize, usize) {
+        (self.registry.policies.len(), self.pdp.rules().count())
+    }
+
+    /// The rules of its own files.
+    pub fn own_rules(&self) -> impl Iterator<Item = &str> {
+        let own = |rule: &&str| {
+            let place = self.pdp.place(rule);
+            place.is_some_and(|(file, _)| self.registry.policies.contains_key(file))
+        };
+        self.pdp.rules().filter(own)
     }
 
     /// The agent with this identity.

@@ -256,7 +256,7 @@ fn text_that_hides_or_imitates_is_refused() {
     assert!(bidi.contains("U+202E"), "{bidi}");
     let comment = findings(&format!("// harmless \u{202E} txet\n{PERMIT_ALL}"));
     assert!(
-        comment.contains("test.cedar:1:13: error: the text holds U+202E"),
+        comment.contains("test.cedar:1:13: error[hidden-character]: the text holds U+202E"),
         "{comment}"
     );
 }

@@ -22,7 +22,7 @@ fn an_attribute_that_no_operation_of_the_rule_has() {
     refused(
         "@id(\"a\")\nforbid(principal, action, resource)\n  when { context has bdoy && context.bdoy.amount > 5 };",
         &[
-            "test.cedar:3:22: error: `bdoy` is asked for with `has`",
+            "test.cedar:3:22: error[unknown-attribute]: `bdoy` is asked for with `has`",
             "(policy `a`)",
             "help: did you mean `body`?",
         ],

@@ -15,10 +15,10 @@ fn every_finding_has_its_place() {
     let found = findings(
         "@id(\"a\")\npermit(principal, action, resource)\nwhen { context.sys.op == 5 };\n\n  @id(\"b\") forbid(principal, action, resouce);",
     );
-    assert!(found.contains("test.cedar:5:38: error:"), "{found}");
+    assert!(found.contains("test.cedar:5:38: error[syntax]:"), "{found}");
     let types =
         findings("@id(\"a\")\npermit(principal, action, resource)\nwhen { context.sys.op > 5 };");
-    assert!(types.contains("test.cedar:3:8: error:"), "{types}");
+    assert!(types.contains("test.cedar:3:8: error[type]:"), "{types}");
     assert!(types.contains("(policy `a`)"), "{types}");
 }
 
@@ -99,7 +99,7 @@ fn an_expired_permit_is_left_out_aloud_and_a_live_one_ends_by_itself() {
     assert!(
         later.notices()[0]
             .to_string()
-            .contains("test.cedar:1:16: notice: this permit expired on 2026-12-01")
+            .contains("test.cedar:1:16: notice[expired]: this permit expired on 2026-12-01")
     );
     call.facts.now = NOW;
     assert_eq!(call.word(&later), "not_permitted");

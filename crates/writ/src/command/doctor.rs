@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use writ_types::Value;
+use writ_types::{Clock as _, Value};
 
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::{self, OperatorClient};
@@ -80,7 +81,8 @@ impl Report {
 
 fn project_files(report: &mut Report, config: &Config) -> Result<(), Failure> {
     let files: BTreeMap<String, Vec<u8>> = project::files(&config.project)?;
-    match writ_control::check_project(&files, &config.identity.trust_domain) {
+    let now = SystemClock::start().now();
+    match writ_control::check_project(&files, &config.identity.trust_domain, now) {
         Ok(summary) => report.good("project", &summary),
         Err(faults) => {
             for fault in faults.iter().take(50) {

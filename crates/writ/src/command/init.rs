@@ -7,7 +7,7 @@ use crate::config;
 use crate::failure::Failure;
 use crate::terminal::{Terminal, Tone};
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     (
         "apis/dns.toml.example",
         include_str!("../../templates/api.toml.example"),
@@ -23,6 +23,10 @@ const FILES: [(&str, &str); 5] = [
     (
         "policies/local.cedar",
         include_str!("../../templates/local.cedar"),
+    ),
+    (
+        "policies/tests/local.toml.example",
+        include_str!("../../templates/policy-tests.toml.example"),
     ),
     (
         ".gitignore",
@@ -62,6 +66,7 @@ pub(crate) fn run(terminal: Terminal, args: &InitArgs) -> Result<(), Failure> {
     terminal.talk("");
     terminal.talk("Next:");
     terminal.talk("  writ api import openapi.yaml --id dns --upstream http://127.0.0.1:8053/api/v1 --owner you@example.org");
+    terminal.talk("  writ policy check   # what is wrong with your rules; `writ policy test` asks your cases of them");
     terminal.talk("  writ serve          # the first start seeds the store from these files");
     terminal.talk("  writ doctor         # says what is loose");
     Ok(())

@@ -141,7 +141,9 @@ fn write_project(folder: &Path, upstream: SocketAddr) -> Result<(), Failure> {
         &format!(
             "owner = \"support-lead@example.org\"\nmode = \"autonomous\"\npurposes = [\"ticket-triage\"]\nselectors = [\"unix:uid:{uid}\"]\n"
         ),
-    )
+    )?;
+    let tests = include_str!("../../templates/demo-tests.toml");
+    init::write(&folder.join("policies/tests/triage.toml"), tests)
 }
 
 fn registration(upstream: SocketAddr) -> String {
@@ -164,4 +166,35 @@ fn free_port(wanted: u16) -> Result<u16, Failure> {
     address
         .map(|address| address.port())
         .map_err(|fault| Failure::caused("no port is free", &fault))
+}
+
+#[cfg(test)]
+mod tests {
+    use writ_control::cases;
+    use writ_control::plan::Side;
+    use writ_types::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn the_demos_project_passes_its_own_policy_tests() {
+        let folder = tempfile::tempdir().unwrap();
+        write_project(folder.path(), ([127, 0, 0, 1], 1).into()).unwrap();
+        let now = Timestamp::from_secs(1_795_000_000);
+        let files = project::files(folder.path()).unwrap();
+        let domain = "writ.local".parse().unwrap();
+        let (side, _) = Side::of_files(&files, &domain, None, now).unwrap();
+        let cases = cases::read(&project::tests(folder.path()).unwrap()).unwrap();
+        assert_eq!(cases.len(), 7);
+        for case in cases {
+            let tried = case.try_on(&side, now).unwrap();
+            assert!(
+                tried.passed(),
+                "{}: {:?}\n{}",
+                case.name,
+                tried.differences,
+                tried.explanation
+            );
+        }
+    }
 }

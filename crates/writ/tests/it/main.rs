@@ -7,6 +7,7 @@ mod contracts;
 mod drift;
 mod other_users;
 mod plan;
+mod policy;
 mod sign_in;
 mod smoke;
 mod strangers;
