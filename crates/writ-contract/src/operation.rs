@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use writ_types::{
-    ActionName, Attr, AttrType, Effect, Effects, Input, Label, Limits, OperationId, Projection,
+    ActionName, Attr, AttrType, Domains, Effect, Effects, Input, Label, Limits, OperationId,
+    Projection,
 };
 
 use crate::fault::Fault;
@@ -278,6 +279,13 @@ impl Operation {
     #[must_use]
     pub fn attributes(&self) -> &AttrType {
         &self.seen().attributes
+    }
+
+    /// The texts that attributes can have, where the contract names them all. A call with another value is refused before
+    /// any policy is asked.
+    #[must_use]
+    pub fn domains(&self) -> &Domains {
+        &self.seen().domains
     }
 
     /// How clearly a policy sees each place of the input.

@@ -19,10 +19,10 @@
 mod build;
 mod project;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use writ_types::{AttrField, AttrType};
+use writ_types::{AttrField, AttrType, Domains};
 
 use crate::operation::Operation;
 
@@ -96,7 +96,8 @@ enum View {
     Bool,
     Long,
     Decimal,
-    Text,
+    /// A text; which ones there are, if the contract names them all.
+    Text(Option<Box<BTreeSet<String>>>),
     /// A scalar of several types, as text.
     Mixed,
     Record(Vec<Member>),
@@ -127,6 +128,7 @@ struct Member {
 pub(crate) struct Seen {
     places: Vec<SeenPlace>,
     pub(crate) attributes: AttrType,
+    pub(crate) domains: Domains,
     pub(crate) coverage: Coverage,
 }
 
@@ -152,9 +154,16 @@ impl Seen {
                 })
                 .collect(),
         );
+        let mut domains = Domains::new();
+        for place in &places {
+            place
+                .view
+                .domains(&mut vec![place.name.to_owned()], &mut domains);
+        }
         Self {
             places,
             attributes,
+            domains,
             coverage,
         }
     }
@@ -179,7 +188,7 @@ impl View {
             Self::Bool => AttrType::Bool,
             Self::Long => AttrType::Long,
             Self::Decimal => AttrType::Decimal,
-            Self::Text | Self::Mixed => AttrType::String,
+            Self::Text(_) | Self::Mixed => AttrType::String,
             Self::Record(members) => record(
                 members
                     .iter()
@@ -196,10 +205,35 @@ impl View {
         }
     }
 
+    /// The texts that the attributes at and below `path` can have, where the contract names them all.
+    fn domains(&self, path: &mut Vec<String>, found: &mut Domains) {
+        let mut below = |name: &str, view: &Self| {
+            path.push(name.to_owned());
+            view.domains(path, found);
+            path.pop();
+        };
+        match self {
+            Self::Bool | Self::Long | Self::Decimal | Self::Mixed | Self::Opaque => {}
+            Self::Text(None) | Self::Map { values: None } => {}
+            Self::Text(Some(texts)) => {
+                found.insert(path.clone(), (**texts).clone());
+            }
+            Self::Map {
+                values: Some(values),
+            } => below("values", values),
+            Self::Items(item) => below("items", item),
+            Self::Record(members) | Self::Columns(members) => {
+                for member in members {
+                    below(&member.attribute, &member.view);
+                }
+            }
+        }
+    }
+
     /// The type of all values of this view together.
     fn column_type(&self) -> AttrType {
         match self {
-            Self::Bool | Self::Long | Self::Decimal | Self::Text | Self::Mixed => {
+            Self::Bool | Self::Long | Self::Decimal | Self::Text(_) | Self::Mixed => {
                 set(self.attr_type())
             }
             Self::Record(members) => record(columns(members)),

@@ -84,7 +84,12 @@ impl ProjectFault {
             lint: found.lint.id(),
             rule: found.policy.clone(),
             message: found.message.clone(),
-            fix: found.help.clone(),
+            fix: Some(
+                found
+                    .help
+                    .clone()
+                    .unwrap_or_else(|| found.lint.fix().to_owned()),
+            ),
         }
     }
 

@@ -312,6 +312,7 @@ pub fn shapes(contract: &Contract) -> ApiActions {
         effects: operation.effects(),
         sensitive: operation.is_sensitive(),
         attributes: operation.attributes().clone(),
+        domains: operation.domains().clone(),
     };
     ApiActions {
         api: contract.api().clone(),

@@ -65,6 +65,7 @@ fn api() -> Option<ApiActions> {
                 effects: Effects::plain(Effect::Write),
                 sensitive: true,
                 attributes: attributes.clone(),
+                domains: writ_types::Domains::new(),
             })
         })
         .collect();

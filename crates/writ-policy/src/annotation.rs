@@ -106,6 +106,14 @@ pub(crate) fn turn(chunk: &Chunk<'_>, policy: &Policy) -> Result<Turn, Diagnosti
     }
     match (approval, defer, oblige) {
         (None, None, None) => Ok(Turn::Plain),
+        (Some("requester"), None, None) if four_eyes.is_some() => Err(chunk.at(
+            Lint::NobodyApproves,
+            chunk.place_of("four_eyes"),
+            policy.annotation("id"),
+            "`@four_eyes` leaves out the very person whom `@approval(\"requester\")` asks"
+                .to_owned(),
+            Some("ask another role: `owner`, `operator`, or one of your own".to_owned()),
+        )),
         (Some(role), None, None) if is_role(role) => Ok(Turn::Approval {
             role: role.to_owned(),
             four_eyes: four_eyes.is_some(),

@@ -9,6 +9,7 @@ use writ_types::{ActionName, ApiId, Digest, Projection};
 
 use crate::diagnostic::Diagnostic;
 use crate::findings::Lint;
+use crate::pdp::Named;
 use crate::rule::{Mention, Path, Rule, RuleEffect, Turn};
 use crate::schema::{ApiModel, Operation, Root, Shape};
 use crate::scope::{Apis, Scope};
@@ -30,6 +31,8 @@ pub(crate) struct Known {
     pub(crate) reads_vouched: bool,
     pub(crate) scope: Scope,
     pub(crate) policy: Policy,
+    /// What it names of a registry.
+    pub(crate) named: Vec<Named>,
 }
 
 /// Rules that apply together, shared by all actions to which the same ones apply.

@@ -19,7 +19,7 @@
 //! | `vocabulary` | the `Writ` namespace: entities, action groups, `context.sys` |
 //! | `schema` | Cedar schema of an API from attribute types |
 //! | `source`, `rule`, `annotation`, `walk` | files, single policies, what they say of themselves, what they read |
-//! | `scope`, `lint`, `validate` | what is checked at load |
+//! | `scope`, `lint`, `guards`, `validate` | what is checked at load |
 //! | `index`, `pdp` | the compiled bundle |
 //! | `entities`, `context`, `decide`, `stack` | one call |
 //! | `findings` | what a load can find wrong |
@@ -35,6 +35,7 @@ mod diagnostic;
 mod entities;
 mod explain;
 mod findings;
+mod guards;
 mod index;
 mod lint;
 mod pdp;
@@ -60,7 +61,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use entities::Prepared;
 pub use explain::{Explanation, RuleOutcome, Step};
 pub use findings::Lint;
-pub use pdp::{Coverage, Pdp};
+pub use pdp::{Coverage, Named, Pdp};
 pub use proof::{ProofCase, ProofRule, Unprovable};
 pub use rule::RuleEffect;
 pub use schema::{ActionShape, ApiActions};

@@ -10,10 +10,11 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::findings::Lint;
 use crate::index::{self, ActionIndex, Index, Known};
 use crate::rule::{Loaded, Rule, Turn};
-use crate::schema::{ApiActions, ApiModel, CoreNames, Operation};
+use crate::schema::{ApiActions, ApiModel, CoreNames, Operation, Root};
 use crate::scope::{Apis, Scope};
 use crate::source::PolicySource;
 use crate::validate::{self, CanMatch, Verdicts};
+use crate::vocabulary::NAMESPACE;
 use crate::{lint, stack};
 
 /// The policy decision point: one immutable bundle of APIs and policies.
@@ -27,6 +28,15 @@ pub struct Pdp {
     bundle: Digest,
     notices: Vec<Diagnostic>,
     verdicts: Verdicts,
+}
+
+/// Something of a registry that a rule names, and that no bundle knows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Named {
+    /// A purpose.
+    Purpose(String),
+    /// A group of agents.
+    Group(String),
 }
 
 /// Which calls a rule is about and which of them it can match.
@@ -92,7 +102,7 @@ impl Pdp {
         // A fault of one rule is no reason not to look at the others: a person mends them all at once.
         let Read {
             rules,
-            notices,
+            mut notices,
             mut faults,
         } = load(policies, now);
         let (rules, scopes) = scopes(rules, &models, &mut faults);
@@ -110,6 +120,7 @@ impl Pdp {
                 return Err(faults);
             }
         };
+        notices.extend(lint::notices(&scoped, &models));
         let known: Vec<Arc<Known>> = scoped
             .iter()
             .map(|(rule, scope)| known(rule, scope))
@@ -172,6 +183,13 @@ impl Pdp {
     pub fn doc(&self, rule: &str) -> Option<&str> {
         let rule = self.rules.iter().find(|known| known.id == rule)?;
         rule.doc.as_deref()
+    }
+
+    /// The purposes and groups of agents that rules name, each with the rule. Whether there are such is the registry's to
+    /// say; a rule about one that there is not never matches.
+    pub fn named(&self) -> impl Iterator<Item = (&str, &Named)> {
+        let rules = self.rules.iter();
+        rules.flat_map(|rule| rule.named.iter().map(|named| (rule.id.as_str(), named)))
     }
 
     /// The file and the line of a rule.
@@ -380,7 +398,23 @@ fn known(rule: &Rule<'_>, scope: &Scope) -> Arc<Known> {
         reads_vouched: rule.reads.vouched(),
         scope: scope.clone(),
         policy: rule.evaluated.clone(),
+        named: named(rule),
     })
+}
+
+/// The purposes and groups that a rule compares with.
+fn named(rule: &Rule<'_>) -> Vec<Named> {
+    let purposes = rule.reads.literals.iter().filter_map(|compared| {
+        let attrs: Vec<&str> = compared.attrs.iter().map(String::as_str).collect();
+        let purpose = compared.root == Root::Principal
+            && matches!(attrs.as_slice(), ["purpose"] | ["agent", "purposes"]);
+        purpose.then(|| Named::Purpose(compared.text.clone()))
+    });
+    let groups = rule.reads.entities.iter().filter_map(|entity| {
+        let group = entity.ty.to_string() == format!("{NAMESPACE}::AgentGroup");
+        group.then(|| Named::Group(entity.eid.to_string()))
+    });
+    purposes.chain(groups).collect()
 }
 
 fn digest(policies: &[PolicySource]) -> Digest {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cedar_policy::ffi::DetailedError;
-use cedar_policy::pst::{ActionConstraint, Clause, EntityUID, Template as Tree};
+use cedar_policy::pst::{
+    ActionConstraint, Clause, EntityUID, PrincipalConstraint, Template as Tree,
+};
 use cedar_policy::{Effect, Policy, PolicyId, Template};
 use writ_types::{Digest, Obligations, Timestamp};
 
@@ -74,6 +76,14 @@ pub(crate) struct Path {
     pub(crate) mention: Mention,
 }
 
+/// An attribute that a condition compares with a text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Compared {
+    pub(crate) root: Root,
+    pub(crate) attrs: Vec<String>,
+    pub(crate) text: String,
+}
+
 /// What a rule's conditions read.
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
@@ -88,6 +98,8 @@ pub(crate) struct Reads {
     pub(crate) blind_has: Option<String>,
     /// How deep the deepest condition is.
     pub(crate) depth: usize,
+    /// Attributes that are compared with texts.
+    pub(crate) literals: BTreeSet<Compared>,
     /// Arithmetic that can overflow, as written in Cedar.
     pub(crate) arithmetic: Option<&'static str>,
 }
@@ -137,6 +149,8 @@ pub(crate) struct Rule<'a> {
     pub(crate) action: ActionConstraint,
     pub(crate) resource: cedar_policy::pst::ResourceConstraint,
     pub(crate) reads: Reads,
+    /// It is about every task, and has no condition.
+    pub(crate) unconditional: bool,
     pub(crate) digest: Digest,
     pub(crate) chunk: Chunk<'a>,
 }
@@ -206,12 +220,19 @@ impl<'a> Rule<'a> {
             written: written.new_id(policy_id.clone()),
             evaluated: evaluated.new_id(policy_id),
             reads: walk::reads(&tree, &conditions(&tree)),
+            unconditional: tree.clauses().is_empty()
+                && matches!(tree.principal, PrincipalConstraint::Any),
             action: tree.action,
             resource: tree.resource,
             digest: Digest::of_parts(&[b"writ rule v1\n", chunk.text.as_bytes()]),
             chunk,
             id,
         })))
+    }
+
+    /// Whether it refuses every call it is about, for everybody and for good.
+    pub(crate) fn refuses_everything(&self) -> bool {
+        self.effect == RuleEffect::Forbid && self.turn == Turn::Plain && self.unconditional
     }
 
     /// An error at the first place `word` stands at in this rule.

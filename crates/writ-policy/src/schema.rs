@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema};
 use serde_json::{Map, Value, json};
-use writ_types::{ActionName, ApiId, AttrField, AttrType, Digest, Effects, OperationId};
+use writ_types::{ActionName, ApiId, AttrField, AttrType, Digest, Domains, Effects, OperationId};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::findings::Lint;
@@ -36,6 +36,8 @@ pub struct ActionShape {
     pub sensitive: bool,
     /// A record of at most `path`, `query`, `header` and `body`, each a closed record or, for `body`, any type.
     pub attributes: AttrType,
+    /// The texts that attributes can have, where the contract names them all and refuses every other.
+    pub domains: Domains,
 }
 
 /// One operation, ready.
@@ -45,6 +47,9 @@ pub(crate) struct Operation {
     pub(crate) effects: Effects,
     pub(crate) sensitive: bool,
     pub(crate) attributes: BTreeMap<String, AttrField>,
+    pub(crate) domains: Domains,
+    /// The action as policies and records write it.
+    pub(crate) name: String,
     pub(crate) uid: EntityUid,
 }
 
@@ -136,6 +141,8 @@ impl ApiModel {
                 attributes: parts(&shape.attributes)
                     .map_err(|why| fault(format!("operation `{}`: {why}", shape.operation)))?
                     .clone(),
+                domains: shape.domains.clone(),
+                name: format!("{}:{}", actions.api, shape.operation),
                 uid: uid(&action_type, shape.operation.as_str()),
             };
             if operations
@@ -206,6 +213,8 @@ pub(crate) fn json_of_one(
         effects: operation.effects,
         sensitive: operation.sensitive,
         attributes,
+        domains: Domains::new(),
+        name: operation.name.clone(),
         uid: operation.uid.clone(),
     };
     let wanted = |name: &str| facts.wants(name);

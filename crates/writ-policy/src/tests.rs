@@ -1,5 +1,6 @@
 //! Tests over the whole crate; each file is one subject.
 
+mod findings;
 mod fixture;
 
 mod corpus;

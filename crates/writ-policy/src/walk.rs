@@ -5,7 +5,7 @@ use cedar_policy::pst::{
     Template, UnaryOp, Var,
 };
 
-use crate::rule::{Mention, Path, Reads};
+use crate::rule::{Compared, Mention, Path, Reads};
 use crate::schema::Root;
 use crate::vocabulary::INPUT_PARTS;
 
@@ -99,6 +99,7 @@ fn step<'a>(expr: &'a Expr, open: &mut Vec<&'a Expr>, reads: &mut Reads) {
             open.push(operand);
         }
         Expr::BinaryOp { op, left, right } => {
+            literals(*op, left, right, reads);
             if let Some(sign) = overflows(*op, left, right) {
                 reads.arithmetic = Some(sign);
             }
@@ -145,6 +146,37 @@ pub(crate) fn path(expr: &Expr) -> Option<(Root, Vec<String>)> {
         Var::Context => Root::Context,
     };
     Some((root, attrs))
+}
+
+/// Texts that an attribute is compared with: `a.b == "x"`, `a.b.contains("x")`, `["x", "y"].containsAll(a.b)`.
+fn literals(op: BinaryOp, left: &Expr, right: &Expr, reads: &mut Reads) {
+    let compares = matches!(
+        op,
+        BinaryOp::Eq
+            | BinaryOp::NotEq
+            | BinaryOp::Contains
+            | BinaryOp::ContainsAll
+            | BinaryOp::ContainsAny
+    );
+    for (attribute, other) in [(left, right), (right, left)] {
+        let Some((root, attrs)) = path(attribute).filter(|_| compares) else {
+            continue;
+        };
+        let items = match other {
+            Expr::Set(items) => items.as_slice(),
+            _ => &[],
+        };
+        let items = items.iter().map(|item| &**item);
+        for text in items.chain([other]) {
+            if let Expr::Literal(Literal::String(text)) = text {
+                reads.literals.insert(Compared {
+                    root,
+                    attrs: attrs.clone(),
+                    text: text.to_string(),
+                });
+            }
+        }
+    }
 }
 
 /// The sign of an operation that can overflow and so err. `+ - *` are refused on anything, `offset` and `durationSince`

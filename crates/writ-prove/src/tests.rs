@@ -37,6 +37,7 @@ fn bank() -> ApiActions {
         effects,
         sensitive: true,
         attributes: record(&[("body", body.clone(), true)]),
+        domains: writ_types::Domains::new(),
     };
     let sends = Effects {
         external_send: true,

@@ -35,6 +35,9 @@ pub struct AttrField {
     pub required: bool,
 }
 
+/// The texts that an attribute can have, by its path (`body`, `rrsets`, `changetype`), where its contract names them all.
+pub type Domains = BTreeMap<Vec<String>, BTreeSet<String>>;
+
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attr {

@@ -36,7 +36,7 @@ mod vouchers;
 
 pub use approval::ApprovalState;
 pub use asserter::{Asserter, Asserters};
-pub use attr::{Attr, AttrField, AttrType, Facts, Projection};
+pub use attr::{Attr, AttrField, AttrType, Domains, Facts, Projection};
 pub use bounds::{Bound, BoundPlace, BoundPointer, Bounds, BoundsError};
 pub use budget::{Budget, Charge};
 pub use conformance::Conformance;

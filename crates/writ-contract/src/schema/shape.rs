@@ -38,6 +38,8 @@ pub(crate) struct Shape {
     pub(crate) through: Vec<SchemaId>,
     /// Some restriction is not enforced.
     pub(crate) unenforced: bool,
+    /// The only texts there can be, if the schemas name them all.
+    pub(crate) texts: Option<BTreeSet<String>>,
 }
 
 /// A named member.
@@ -60,6 +62,7 @@ impl Shape {
             tuple: false,
             through: Vec::new(),
             unenforced: false,
+            texts: None,
         }
     }
 
@@ -164,6 +167,10 @@ impl Walk<'_> {
             tuple: left.tuple || right.tuple,
             through: joined(left.through, right.through),
             unenforced: left.unenforced || right.unenforced,
+            texts: match (left.texts, right.texts) {
+                (Some(left), Some(right)) => Some(left.intersection(&right).cloned().collect()),
+                (left, right) => left.or(right),
+            },
         }
     }
 }
@@ -184,6 +191,11 @@ fn own(schema: &Schema) -> Shape {
     }
     if let Some(values) = &schema.values {
         shape.nullable &= values.contains(&Value::Null);
+        let texts = values.iter().filter(|value| !matches!(value, Value::Null));
+        let texts: Option<BTreeSet<String>> = texts
+            .map(|value| value.as_str().map(str::to_owned))
+            .collect();
+        shape.texts = texts.filter(|texts| !texts.is_empty());
     }
     if let Some(rules) = &schema.object {
         for (name, id) in &rules.properties {
@@ -283,6 +295,10 @@ fn either(left: Shape, right: Shape) -> Shape {
         tuple: left.tuple || right.tuple,
         through: joined(left.through, right.through),
         unenforced: left.unenforced || right.unenforced,
+        texts: match (left.texts, right.texts) {
+            (Some(left), Some(right)) => Some(left.into_iter().chain(right).collect()),
+            (_, _) => None,
+        },
     }
 }
 

@@ -58,7 +58,7 @@ fn one(
     pointer: &str,
 ) -> Result<Attr, Unrepresentable> {
     match view {
-        View::Bool | View::Long | View::Decimal | View::Text | View::Mixed => {
+        View::Bool | View::Long | View::Decimal | View::Text(_) | View::Mixed => {
             scalar(view, value).ok_or_else(|| unseen(pointer))
         }
         View::Record(members) => {
@@ -113,7 +113,7 @@ fn together(
 ) -> Result<Attr, Unrepresentable> {
     let mut attributes = Attributes::new();
     match view {
-        View::Bool | View::Long | View::Decimal | View::Text | View::Mixed => {
+        View::Bool | View::Long | View::Decimal | View::Text(_) | View::Mixed => {
             return scalars(view, values, pointer);
         }
         View::Record(members) => {
@@ -233,7 +233,7 @@ fn scalar(view: &View, value: &Value) -> Option<Attr> {
         (View::Bool, Value::Bool(value)) => Some(Attr::Bool(*value)),
         (View::Long, Value::Number(number)) => Some(Attr::Long(number.to_decimal()?.as_i64()?)),
         (View::Decimal, Value::Number(number)) => decimal(number.as_str()),
-        (View::Text | View::Mixed, Value::String(text)) => Some(Attr::String(text.clone())),
+        (View::Text(_) | View::Mixed, Value::String(text)) => Some(Attr::String(text.clone())),
         // One text for one quantity, so that `1`, `1.0` and `"1"` are not three values.
         (View::Mixed, Value::Number(number)) => {
             Some(Attr::String(number.to_decimal()?.to_string()))

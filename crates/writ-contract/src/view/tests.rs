@@ -309,3 +309,49 @@ fn a_required_opaque_and_the_projection_of_parameters() {
     let attr = list.project(&input, &wanted).unwrap();
     assert_eq!(shown(&attr), "{query: {limit: 5}}");
 }
+
+#[test]
+fn the_texts_that_a_contract_names_all_of_are_known_and_no_others() {
+    let domains = |schema: &str| -> Vec<String> {
+        let contract = of_body("3.1.0", schema);
+        let domains = first(&contract).domains().iter();
+        let line = |(path, texts): (&Vec<String>, &std::collections::BTreeSet<String>)| {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            format!("{}: {}", path.join("."), texts.join(" "))
+        };
+        domains.map(line).collect()
+    };
+    let of = |property: &str| {
+        domains(&format!(
+            r#"{{"type": "object", "properties": {{"a": {property}}}}}"#
+        ))
+    };
+    for (property, known) in [
+        (r#"{"type": "string", "enum": ["x", "y"]}"#, "body.a: x y"),
+        (r#"{"enum": ["x", null]}"#, "body.a: x"),
+        (r#"{"type": "string", "const": "x"}"#, "body.a: x"),
+        (
+            r#"{"type": "array", "items": {"enum": ["x"]}}"#,
+            "body.a.items: x",
+        ),
+        (
+            r#"{"type": "array", "items": {"type": "object", "properties": {"b": {"enum": ["x"]}}}}"#,
+            "body.a.b: x",
+        ),
+        (
+            r#"{"anyOf": [{"enum": ["x"]}, {"type": "string", "const": "y"}]}"#,
+            "body.a: x y",
+        ),
+        (
+            r#"{"allOf": [{"type": "string"}, {"enum": ["x", "y"]}, {"enum": ["y", "z"]}]}"#,
+            "body.a: y",
+        ),
+        // Where one more text fits, nothing is known.
+        (r#"{"anyOf": [{"enum": ["x"]}, {"type": "string"}]}"#, ""),
+        (r#"{"type": "string"}"#, ""),
+        (r#"{"enum": ["x", 5]}"#, ""),
+        (r#"{"type": "integer", "enum": [1, 2]}"#, ""),
+    ] {
+        assert_eq!(of(property).join("; "), known, "{property}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use writ_contract::{Contract, Operation};
-use writ_policy::{Lint, Pdp, PolicySource};
+use writ_policy::{Lint, Named, Pack, Pdp, PolicySource};
 use writ_store::Registry;
 use writ_types::{ActionName, Agent, AgentId, ApiId, SpiffeId, Timestamp, TrustDomain};
 
@@ -88,8 +88,53 @@ impl Side {
             });
             notices.extend(unheld.map(|(role, rule)| self.nobody_has(role, rule)));
         }
+        notices.extend(self.nameless());
         notices.sort();
         notices
+    }
+
+    /// The rules about purposes and groups that there are not: they never match.
+    fn nameless(&self) -> Vec<ProjectFault> {
+        let agents = || self.registry.agents.values();
+        let purposes: BTreeSet<&str> = self
+            .registry
+            .purposes
+            .keys()
+            .map(|name| name.as_str())
+            .collect();
+        let groups: BTreeSet<&str> = agents()
+            .flat_map(|agent| &agent.groups)
+            .map(String::as_str)
+            .collect();
+        let mut found = Vec::new();
+        for (rule, named) in self.pdp.named() {
+            let (file, line) = self.pdp.place(rule).unwrap_or_default();
+            // A pack that is shipped names its own group.
+            let (what, name, known) = match named {
+                Named::Purpose(name) => ("purpose", name, &purposes),
+                Named::Group(name) if name.starts_with(Pack::GROUPS) => continue,
+                Named::Group(name) => ("group that an agent is in", name, &groups),
+            };
+            if known.contains(name.as_str()) {
+                continue;
+            }
+            let names: Vec<&str> = known.iter().copied().collect();
+            found.push(ProjectFault {
+                lint: Lint::UnknownName.id(),
+                rule: Some(rule.to_owned()),
+                fix: Some(if names.is_empty() {
+                    Lint::UnknownName.fix().to_owned()
+                } else {
+                    format!("there is: {}", names.join(", "))
+                }),
+                ..ProjectFault::of_file(
+                    file,
+                    Some(line),
+                    format!("there is no {what} `{name}`: what asks for it never holds"),
+                )
+            });
+        }
+        found
     }
 
     fn nobody_has(&self, role: &str, rule: &str) -> ProjectFault {

@@ -351,3 +351,33 @@ fn an_input_that_is_another_is_unproven_only_where_rules_look_at_it() {
     assert!(unseen.proofs.is_empty(), "{:?}", unseen.proofs);
     assert!(!unseen.is_empty(), "the contract is another all the same");
 }
+
+#[test]
+fn what_no_registry_has_is_told_with_its_rule() {
+    let rules = r#"@id("a") forbid (principal in Writ::AgentGroup::"infra", action, resource);
+@id("b") forbid (principal, action, resource) when { principal.purpose == "pya" };
+@id("c") forbid (principal, action, resource) unless { principal.agent.purposes.contains("pay") };
+@id("d") @approval("treasury") forbid (principal, action in Writ::Action::"delete", resource);"#;
+    let told = |agent: &str, held: Option<&[&str]>| -> Vec<String> {
+        let changed = [("policies/local.cedar", rules), ("agents/bot.toml", agent)];
+        let (side, _) = sides(&[], &changed);
+        let held = held.map(|held| held.iter().map(|role| (*role).to_owned()).collect());
+        let lines = side.notices(held.as_ref());
+        lines.iter().map(ToString::to_string).collect()
+    };
+    let grouped = AGENT.replace("mode", "groups = [\"infra\"]\nmode");
+    let purpose = "policies/local.cedar:2: `b`: there is no purpose `pya`: what asks for it never holds (there is: pay)";
+    assert_eq!(told(&grouped, None), [purpose]);
+    assert_eq!(told(&grouped, Some(&["treasury"])), [purpose]);
+    let unheld = told(AGENT, Some(&[]));
+    assert_eq!(unheld.len(), 3, "{unheld:?}");
+    assert!(
+        unheld[0].starts_with(
+            "policies/local.cedar:1: `a`: there is no group that an agent is in `infra`"
+        )
+    );
+    assert_eq!(
+        unheld[2],
+        "policies/local.cedar:4: `d`: nobody approves as `treasury` (writ operator add NAME --approves treasury)"
+    );
+}

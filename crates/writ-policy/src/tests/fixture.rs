@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use writ_types::{
     ActionName, Agent, AgentId, Attr, AttrField, AttrType, Bounds, Budget, CallId, Charge, Digest,
-    Effect, Effects, Facts, Grant, Mode, TaskId, Tenant, Timestamp,
+    Domains, Effect, Effects, Facts, Grant, Mode, TaskId, Tenant, Timestamp,
 };
 
 use crate::{
@@ -33,7 +33,21 @@ fn shape(operation: &str, effects: Effects, attributes: AttrType) -> ActionShape
         effects,
         sensitive: true,
         attributes,
+        domains: Domains::new(),
     }
+}
+
+/// The same operation, which takes only these texts at a place.
+fn only(mut shape: ActionShape, place: &[&str], texts: &[&str]) -> ActionShape {
+    let owned = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let domain = owned(texts).into_iter().collect();
+    shape.domains.insert(owned(place), domain);
+    shape
 }
 
 /// A name server in the manner of PowerDNS: zones are listed, changed record by record, removed.
@@ -88,13 +102,18 @@ pub(super) fn bank() -> ApiActions {
         ("due", AttrType::Datetime, false),
         ("memo", AttrType::String, false),
         ("x-trace", AttrType::String, false),
+        ("speed", AttrType::String, false),
     ]);
     ApiActions {
         api: "bank".parse().unwrap(),
         contract: Digest::of(b"bank contract"),
         operations: vec![
             shape("account", Effects::plain(Effect::Read), record(&[])),
-            shape("transfer", sends, record(&[("body", transfer, true)])),
+            only(
+                shape("transfer", sends, record(&[("body", transfer, true)])),
+                &["body", "speed"],
+                &["instant", "standard"],
+            ),
             shape(
                 "note",
                 Effects::plain(Effect::Write),
