@@ -97,7 +97,7 @@ enum View {
     Long,
     Decimal,
     /// A text; which ones there are, if the contract names them all.
-    Text(Option<Box<BTreeSet<String>>>),
+    Text(Option<BTreeSet<String>>),
     /// A scalar of several types, as text.
     Mixed,
     Record(Vec<Member>),
@@ -216,7 +216,7 @@ impl View {
             Self::Bool | Self::Long | Self::Decimal | Self::Mixed | Self::Opaque => {}
             Self::Text(None) | Self::Map { values: None } => {}
             Self::Text(Some(texts)) => {
-                found.insert(path.clone(), (**texts).clone());
+                found.insert(path.clone(), texts.clone());
             }
             Self::Map {
                 values: Some(values),

@@ -67,17 +67,7 @@ pub(crate) fn check(chunk: &Chunk<'_>, policy: &Policy, id: Option<&str>) -> Vec
 /// `@approval` and `@defer` soften a forbid: on a permit they would mean nothing. `@oblige` is a rule of its own set that
 /// never grants, and is written as a permit. Of the three a rule has one.
 pub(crate) fn turn(chunk: &Chunk<'_>, policy: &Policy) -> Result<Turn, Diagnostic> {
-    let fault = |key: &str, message: &str, help: &str| {
-        let place = chunk.place_of(key);
-        let id = policy.annotation("id");
-        chunk.at(
-            Lint::Annotation,
-            place,
-            id,
-            message.to_owned(),
-            Some(help.to_owned()),
-        )
-    };
+    let fault = |key: &str, message: &str, help: &str| wrong(chunk, policy, key, message, help);
     let wants = |key: &'static str, effect: Effect| match policy.annotation(key) {
         Some(_) if policy.effect() != effect && effect == Effect::Forbid => Err(fault(
             key,
@@ -94,29 +84,13 @@ pub(crate) fn turn(chunk: &Chunk<'_>, policy: &Policy) -> Result<Turn, Diagnosti
     let approval = wants("approval", Effect::Forbid)?;
     let defer = wants("defer", Effect::Forbid)?;
     let oblige = wants("oblige", Effect::Permit)?;
-    let four_eyes = policy.annotation("four_eyes");
-    if four_eyes.is_some() && approval.is_none() {
-        let help =
-            "it says that the requester is not the one to approve: it stands beside `@approval`";
-        return Err(fault("four_eyes", "`@four_eyes` stands alone", help));
-    }
-    if let Some(value) = four_eyes.filter(|value| !value.is_empty()) {
-        let message = format!("`@four_eyes` takes no value, and here it has `{value}`");
-        return Err(fault("four_eyes", &message, "write `@four_eyes`"));
-    }
+    let four_eyes = four_eyes(chunk, policy)?;
     match (approval, defer, oblige) {
         (None, None, None) => Ok(Turn::Plain),
-        (Some("requester"), None, None) if four_eyes.is_some() => Err(chunk.at(
-            Lint::NobodyApproves,
-            chunk.place_of("four_eyes"),
-            policy.annotation("id"),
-            "`@four_eyes` leaves out the very person whom `@approval(\"requester\")` asks"
-                .to_owned(),
-            Some("ask another role: `owner`, `operator`, or one of your own".to_owned()),
-        )),
+        (Some("requester"), None, None) if four_eyes => Err(nobody_left(chunk, policy)),
         (Some(role), None, None) if is_role(role) => Ok(Turn::Approval {
             role: role.to_owned(),
-            four_eyes: four_eyes.is_some(),
+            four_eyes,
         }),
         (Some(_), None, None) => Err(fault(
             "approval",
@@ -151,6 +125,45 @@ pub(crate) fn turn(chunk: &Chunk<'_>, policy: &Policy) -> Result<Turn, Diagnosti
             "make a rule of each: where several forbid, all must be lifted",
         )),
     }
+}
+
+fn wrong(chunk: &Chunk<'_>, policy: &Policy, key: &str, message: &str, help: &str) -> Diagnostic {
+    let (place, id) = (chunk.place_of(key), policy.annotation("id"));
+    let (message, help) = (message.to_owned(), Some(help.to_owned()));
+    chunk.at(Lint::Annotation, place, id, message, help)
+}
+
+/// Whether the requester is nobody to ask.
+fn four_eyes(chunk: &Chunk<'_>, policy: &Policy) -> Result<bool, Diagnostic> {
+    let Some(value) = policy.annotation("four_eyes") else {
+        return Ok(false);
+    };
+    if policy.annotation("approval").is_none() {
+        let help =
+            "it says that the requester is not the one to approve: it stands beside `@approval`";
+        let message = "`@four_eyes` stands alone";
+        return Err(wrong(chunk, policy, "four_eyes", message, help));
+    }
+    if !value.is_empty() {
+        let message = format!("`@four_eyes` takes no value, and here it has `{value}`");
+        return Err(wrong(
+            chunk,
+            policy,
+            "four_eyes",
+            &message,
+            "write `@four_eyes`",
+        ));
+    }
+    Ok(true)
+}
+
+/// The requester is asked, and is nobody to ask.
+fn nobody_left(chunk: &Chunk<'_>, policy: &Policy) -> Diagnostic {
+    let message = "`@four_eyes` leaves out the very person whom `@approval(\"requester\")` asks";
+    let help = "ask another role: `owner`, `operator`, or one of your own";
+    let place = chunk.place_of("four_eyes");
+    let (id, lint) = (policy.annotation("id"), Lint::NobodyApproves);
+    chunk.at(lint, place, id, message.to_owned(), Some(help.to_owned()))
 }
 
 /// `[a-z][a-z0-9-]*`, at most 32 characters.

@@ -57,6 +57,18 @@ fn known(expr: &Expr, operation: &Operation) -> Option<bool> {
             true => known(then_expr, operation),
             false => known(else_expr, operation),
         },
-        _ => None,
+        // What a later Cedar brings depends on the call until it is known here.
+        Expr::Literal(_)
+        | Expr::Var(_)
+        | Expr::Slot(_)
+        | Expr::UnaryOp { .. }
+        | Expr::BinaryOp { .. }
+        | Expr::GetAttr { .. }
+        | Expr::Like { .. }
+        | Expr::Is { .. }
+        | Expr::Set(_)
+        | Expr::Record(_)
+        | Expr::Unknown { .. }
+        | _ => None,
     }
 }

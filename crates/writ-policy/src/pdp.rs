@@ -106,8 +106,7 @@ impl Pdp {
             mut faults,
         } = load(policies, now);
         let (rules, scopes) = scopes(rules, &models, &mut faults);
-        let scoped: Vec<(&Rule<'_>, &Scope)> =
-            rules.iter().map(|rule| &**rule).zip(&scopes).collect();
+        let scoped: Vec<(&Rule<'_>, &Scope)> = rules.iter().zip(&scopes).collect();
         let lints: Vec<Diagnostic> = scoped
             .iter()
             .flat_map(|(rule, scope)| lint::check(rule, scope, &models))
@@ -305,7 +304,7 @@ fn models(
 
 /// What was read of all files.
 struct Read<'a> {
-    rules: Vec<Box<Rule<'a>>>,
+    rules: Vec<Rule<'a>>,
     /// About permits that have expired.
     notices: Vec<Diagnostic>,
     faults: Vec<Diagnostic>,
@@ -313,7 +312,7 @@ struct Read<'a> {
 
 /// Reads every policy of every file.
 fn load(policies: &[PolicySource], now: Timestamp) -> Read<'_> {
-    let mut rules: Vec<Box<Rule<'_>>> = Vec::new();
+    let mut rules: Vec<Rule<'_>> = Vec::new();
     let mut notices = Vec::new();
     let mut faults = Vec::new();
     let mut taken: BTreeMap<String, (&str, u32)> = BTreeMap::new();
@@ -335,7 +334,7 @@ fn load(policies: &[PolicySource], now: Timestamp) -> Read<'_> {
                         ));
                         continue;
                     }
-                    rules.push(rule);
+                    rules.push(*rule);
                 }
                 Ok(Loaded::Dropped(notice)) => notices.push(notice),
                 Err(found) => {
@@ -371,10 +370,10 @@ pub(crate) fn same_as_cedar(source: &PolicySource, chunks: usize) -> Option<Diag
 
 /// The rules whose scope names what there is, each with it.
 fn scopes<'a>(
-    rules: Vec<Box<Rule<'a>>>,
+    rules: Vec<Rule<'a>>,
     apis: &Apis,
     faults: &mut Vec<Diagnostic>,
-) -> (Vec<Box<Rule<'a>>>, Vec<Scope>) {
+) -> (Vec<Rule<'a>>, Vec<Scope>) {
     let mut sound = Vec::with_capacity(rules.len());
     for rule in rules {
         match Scope::of(&rule, apis) {

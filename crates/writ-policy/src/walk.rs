@@ -162,9 +162,10 @@ fn literals(op: BinaryOp, left: &Expr, right: &Expr, reads: &mut Reads) {
         let Some((root, attrs)) = path(attribute).filter(|_| compares) else {
             continue;
         };
-        let items = match other {
-            Expr::Set(items) => items.as_slice(),
-            _ => &[],
+        let items = if let Expr::Set(items) = other {
+            items.as_slice()
+        } else {
+            &[]
         };
         let items = items.iter().map(|item| &**item);
         for text in items.chain([other]) {

@@ -247,7 +247,7 @@ fn scalar(shape: &Shape) -> Option<View> {
     let types = shape.types;
     let numbers = Types::INTEGER.with(Types::NUMBER);
     Some(if types == Types::STRING {
-        View::Text(shape.texts.clone().map(Box::new))
+        View::Text(shape.texts.clone())
     } else if types == Types::BOOLEAN {
         View::Bool
     } else if types == Types::INTEGER {

@@ -252,7 +252,7 @@ fn the_matrix_says_who_can_do_what() {
     assert_eq!(
         rows,
         [
-            "spiffe://writ.local/agent/bot  pay      bank:account   depends on the call, with redact:/iban",
+            "spiffe://writ.local/agent/bot  pay      bank:account   yes, with redact:/iban",
             "spiffe://writ.local/agent/bot  pay      bank:close     depends on the call, after 24h",
             "spiffe://writ.local/agent/bot  pay      bank:transfer  depends on the call",
         ],

@@ -360,7 +360,7 @@ fn what_no_registry_has_is_told_with_its_rule() {
 @id("d") @approval("treasury") forbid (principal, action in Writ::Action::"delete", resource);"#;
     let told = |agent: &str, held: Option<&[&str]>| -> Vec<String> {
         let changed = [("policies/local.cedar", rules), ("agents/bot.toml", agent)];
-        let (side, _) = sides(&[], &changed);
+        let (_, side) = sides(&[], &changed);
         let held = held.map(|held| held.iter().map(|role| (*role).to_owned()).collect());
         let lines = side.notices(held.as_ref());
         lines.iter().map(ToString::to_string).collect()

@@ -187,7 +187,7 @@ fn test(terminal: Terminal, config: &Config, args: &PolicyTestArgs) -> Result<()
     }
     let mut run = Run::default();
     for case in cases {
-        tried(terminal, case, case.try_on(&side, now), args.why, &mut run);
+        tried(terminal, case, case.try_on(&side, now), args, &mut run);
     }
     if let Some(kept) = matrix {
         compared(terminal, kept, &side, now, &mut run)?;
@@ -215,7 +215,7 @@ fn tried(
     terminal: Terminal,
     case: &Case,
     outcome: Result<Tried, String>,
-    why: bool,
+    args: &PolicyTestArgs,
     run: &mut Run,
 ) {
     let place = format!("{}:{} {}", case.file, case.line, case.name);
@@ -259,7 +259,7 @@ fn tried(
             terminal.line(&format!("  {:<11} was      {}", "", difference.was));
         }
     }
-    if why || !tried.passed() {
+    if args.why || !tried.passed() {
         terminal.line("  why");
         for line in tried.explanation.to_string().lines() {
             terminal.line(&format!("    {line}"));
