@@ -73,7 +73,13 @@ impl ClientAssertion {
     pub fn claimed_issuer(text: &str) -> Result<String, ClientError> {
         // Tokens of outside issuers arrive here too, and their headers may say more.
         let any = Profile {
-            typ: Typ::Optional(&["JWT", "JOSE", "client-authentication+jwt"]),
+            typ: Typ::Optional(&[
+                "JWT",
+                "JOSE",
+                "client-authentication+jwt",
+                "at+jwt",
+                "application/at+jwt",
+            ]),
             headers: &["alg", "kid", "typ", "x5t", "x5t#S256"],
             algorithms: Algorithm::ALL,
         };

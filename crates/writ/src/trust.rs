@@ -68,6 +68,7 @@ impl Voucher {
             Self::Issuer(issuer) => trust.put_issuer(&Issuer {
                 keys_until: until,
                 vouches: issuer.vouches,
+                access_tokens: issuer.access_tokens,
                 ..Issuer::new(issuer.issuer.clone(), issuer.audience.clone(), keys()?)
             }),
             Self::Client(client) => trust.put_client(&Arc::new(Client {

@@ -48,6 +48,7 @@ const HEAD: &str = r#"# Writ: settings of this process. Every value shown is the
 # issuer = "https://token.ci.example.org"
 # audience = "writ"
 # vouches_for = "workloads"
+# access_tokens = false                         # whether its tokens are access tokens, `typ` is `at+jwt` (RFC 9068)
 # jwks_url = "https://token.ci.example.org/jwks"
 
 # Who opens tasks for agents and vouches for what they are told: an orchestrator, with a key of its own.

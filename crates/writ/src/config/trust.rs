@@ -40,6 +40,8 @@ pub(crate) struct IssuerConfig {
     pub(crate) audience: String,
     /// For whom it vouches.
     pub(crate) vouches: Vouches,
+    /// Whether its tokens are access tokens (RFC 9068); otherwise they are ID tokens or plain JWTs.
+    pub(crate) access_tokens: bool,
     /// Its keys.
     pub(crate) keys: KeySource,
 }
@@ -89,6 +91,8 @@ pub(super) struct RawIssuer {
     audience: String,
     #[serde(default)]
     vouches_for: RawVouches,
+    #[serde(default)]
+    access_tokens: bool,
     jwks_file: Option<PathBuf>,
     jwks_url: Option<String>,
     refresh: Option<String>,
@@ -187,6 +191,7 @@ impl Meaning<'_> {
                 RawVouches::Users => Vouches::ForUsers,
                 RawVouches::Workloads => Vouches::ForWorkloads,
             },
+            access_tokens: raw.access_tokens,
             keys: self.source(
                 project,
                 RawSource {

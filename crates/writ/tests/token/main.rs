@@ -17,6 +17,7 @@ mod identity;
 mod inquiry;
 mod kit;
 mod mtls;
+mod provider;
 mod routes;
 mod tasks;
 mod trust;
