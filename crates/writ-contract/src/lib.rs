@@ -44,7 +44,7 @@ pub use field::{AuditMode, FieldMark};
 pub use marks::{Marked, SourceValue};
 pub use media::{MediaKind, UnsupportedMedia};
 pub use operation::{BodyKind, Operation, Parsed, RawCall};
-pub use pinned::{Pinned, PinnedResources, PinnedTool};
+pub use pinned::{Ask, Pinned, PinnedResources, PinnedTool};
 pub use propose::propose;
 pub use reader::Handling;
 pub use response::CheckedResponse;

@@ -6,8 +6,10 @@ use writ_types::{Input, Value};
 
 use crate::fault::{Fault, FaultKind};
 
+mod ask;
 mod template;
 
+pub use ask::Ask;
 pub(crate) use template::Template;
 
 /// What an operation of an MCP server is there.

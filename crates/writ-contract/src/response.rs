@@ -47,6 +47,15 @@ impl StatusRange {
             .map(Self::Exact)
     }
 
+    /// Whether it has a status that tells of success.
+    pub(crate) fn tells_of_success(self) -> bool {
+        match self {
+            Self::Exact(status) => matches!(status, 200..=299),
+            Self::Class(class) => class == 2,
+            Self::Default => true,
+        }
+    }
+
     fn has(self, status: u16) -> bool {
         match self {
             Self::Exact(own) => own == status,

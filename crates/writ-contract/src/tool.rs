@@ -16,6 +16,7 @@ use crate::contract::Contract;
 use crate::fault::{Fault, FaultKind};
 use crate::media::MediaKind;
 use crate::operation::{Media, Operation, Parsed, RawCall};
+use crate::pinned::Pinned;
 use crate::schema::Faults;
 
 /// Longest tool name: what the strictest of the model APIs takes.
@@ -75,6 +76,25 @@ impl Operation {
             Some(pinned) => pinned.input_schema.clone(),
             None => schema::of(self),
         }
+    }
+
+    /// The JSON Schema (2020-12) of a tool's structured content; none where nothing is promised.
+    ///
+    /// For an operation of HTTP it is an object of the answer's `status` and its `body`. The body is absent where it is not
+    /// known to be what the contract says.
+    #[must_use]
+    pub fn tool_output_schema(&self) -> Option<Value> {
+        match self.pinned() {
+            Some(Pinned::Tool(tool)) => tool.output_schema.clone(),
+            Some(Pinned::Prompt(_) | Pinned::Resources(_) | Pinned::Completion) => None,
+            None => schema::of_answers(self),
+        }
+    }
+
+    /// Whether the contract says of an operation of HTTP what JSON it answers when it succeeds.
+    #[must_use]
+    pub fn answers_json(&self) -> bool {
+        self.pinned().is_none() && schema::answers(self).next().is_some()
     }
 }
 

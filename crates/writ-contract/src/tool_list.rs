@@ -144,7 +144,11 @@ fn path_item(name: &str, tool: &PinnedTool) -> Value {
     });
     let replies = result.map_or_else(
         || Value::object::<&str>([]),
-        |schema| Value::object([("200", reply(schema))]),
+        |schema| {
+            let mut replies = BTreeMap::from([("200".to_owned(), reply(schema))]);
+            replies.extend(others());
+            Value::Object(replies)
+        },
     );
     operation(name, tool.description.as_deref(), schema, replies)
 }
@@ -188,6 +192,15 @@ fn operation(id: &str, description: Option<&str>, given: Value, replies: Value) 
     ];
     members.extend(description.map(|text| ("description", Value::from(text))));
     Value::object([("post", Value::object(members))])
+}
+
+/// What is answered beside a result: a question to the client, which nobody's schema describes, and the server's refusal.
+fn others() -> [(String, Value); 2] {
+    let object = Value::object([("type", Value::from("object"))]);
+    let error = Value::object([("error", object)]);
+    let refused = Value::object([("type", Value::from("object")), ("properties", error)]);
+    let asks = Value::object([("description", Value::from(""))]);
+    [("202".to_owned(), asks), ("4XX".to_owned(), reply(refused))]
 }
 
 /// JSON of this schema.

@@ -17,6 +17,7 @@ use writ_types::{
 use crate::asked::Read;
 use crate::body::{Body, RequestBody};
 use crate::gateway::Gateway;
+use crate::mcp::asking::Answers;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::story::Story;
@@ -30,6 +31,8 @@ pub(crate) struct Canonical<'a> {
     /// The fields that travel on, the content type among them.
     pub(crate) forwarded: &'a HeaderMap,
     pub(crate) body: &'a RequestBody,
+    /// What else travels on.
+    pub(crate) answers: Option<&'a Answers>,
 }
 
 /// Most times a call is decided. Each time after the first something more was given for it; a policy can ask for a wait and
@@ -282,6 +285,7 @@ impl<'a> Canonical<'a> {
             parsed: &read.parsed,
             forwarded: &read.forwarded,
             body: &read.body,
+            answers: read.answers.as_ref(),
         }
     }
 
@@ -307,6 +311,7 @@ impl<'a> Canonical<'a> {
             hasher.add(value);
         }
         hasher.add(self.body.at_hand());
+        hasher.add(&self.answers.map(Answers::bytes).unwrap_or_default());
     }
 }
 

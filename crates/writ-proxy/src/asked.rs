@@ -13,6 +13,7 @@ use crate::body::{self, RequestBody};
 use crate::decide;
 use crate::gateway::Parts;
 use crate::mcp::ToolCall;
+use crate::mcp::asking::Answers;
 use crate::snapshot::ApiSnapshot;
 use crate::target::Target;
 
@@ -43,12 +44,15 @@ pub(crate) struct Read<'c> {
     pub(crate) body: RequestBody,
     /// The fields that travel on.
     pub(crate) forwarded: HeaderMap,
+    /// Answers to an MCP server's questions. They travel on beside the arguments, and nobody takes them apart.
+    pub(crate) answers: Option<Answers>,
 }
 
 impl Read<'_> {
-    /// Whether the values of the body are known: there is none, or it was taken apart.
+    /// Whether the values that are sent are known: there is no body, or it was taken apart, and no answers are beside it.
     pub(crate) fn is_told(&self) -> bool {
-        self.body.length() == 0 || self.parsed.input.body.is_some()
+        let known = self.body.length() == 0 || self.parsed.input.body.is_some();
+        known && self.answers.is_none()
     }
 }
 
@@ -92,6 +96,7 @@ impl<'c> Asked<'c> {
                     content_type: content_type.map(Cow::Borrowed),
                     body,
                     forwarded: target.forwarded,
+                    answers: None,
                 })
             }
             Self::Tool(call) => {
@@ -109,6 +114,7 @@ impl<'c> Asked<'c> {
                     content_type: read.content_type.map(Cow::Owned),
                     body: RequestBody::Whole(Bytes::from(read.body)),
                     forwarded,
+                    answers: call.answers,
                 })
             }
         }

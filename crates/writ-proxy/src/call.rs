@@ -124,7 +124,8 @@ async fn call(
 
     let written = judged.written.as_deref().filter(|_| read.is_told());
     flow::carry(parts, &entered, operation, written, now).await?;
-    let outgoing = decide::outgoing(operation, read, story.call())?;
+    let asking = mcp.as_ref().and_then(mcp::Exchange::asking);
+    let outgoing = decide::outgoing(operation, read, story.call(), asking)?;
     let transaction = Transaction {
         agent: &agent,
         action,

@@ -6,6 +6,7 @@
 //! nothing did, is said in JSON-RPC (`answer`). The other way round, an upstream may be an MCP server (`upstream`). The caller's token is read by `authenticate` alone and goes nowhere.
 
 mod answer;
+pub(crate) mod asking;
 mod envelope;
 mod fault;
 mod offers;
@@ -29,6 +30,7 @@ use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
 use crate::target::{Door, Target};
 
+use asking::{Answers, Asking};
 use envelope::{Envelope, Kind};
 pub(crate) use fault::Fault;
 use offers::List;
@@ -65,6 +67,8 @@ pub(crate) struct Exchange {
     id: Option<Value>,
     /// The message is a tool call: a refusal is a result that the model reads.
     calls: bool,
+    /// What the server may ask in the call.
+    asking: Option<Asking>,
 }
 
 /// What a message turned out to be.
@@ -80,6 +84,8 @@ pub(crate) struct ToolCall<'s> {
     pub(crate) api: &'s ApiSnapshot,
     pub(crate) operation: &'s Operation,
     pub(crate) arguments: Value,
+    /// Answers to what the server asked when the call was made before.
+    pub(crate) answers: Option<Answers>,
 }
 
 /// What a message is served with.
@@ -198,20 +204,24 @@ impl Exchange {
                 let (api, operation) = tools::find(caller.snapshot, self.api.as_ref(), name)
                     .ok_or(Fault::UnknownTool)?;
                 self.calls = true;
-                return Ok(Message::Call(ToolCall {
+                let call = ToolCall {
                     api,
                     operation,
                     arguments,
-                }));
+                    answers: None,
+                };
+                return self.call(caller, envelope, call);
             }
             (Kind::ListResources, _) => self.list(caller, envelope, List::Resources).await?,
             (Kind::ListTemplates, _) => self.list(caller, envelope, List::Templates).await?,
             (Kind::ListPrompts, _) => self.list(caller, envelope, List::Prompts).await?,
             (Kind::ReadResource, _) => {
-                return Ok(Message::Call(self.offered(caller).read(envelope)?));
+                let call = self.offered(caller).read(envelope)?;
+                return self.call(caller, envelope, call);
             }
             (Kind::GetPrompt, _) => {
-                return Ok(Message::Call(self.offered(caller).get(envelope)?));
+                let call = self.offered(caller).get(envelope)?;
+                return self.call(caller, envelope, call);
             }
             (Kind::Complete, _) => {
                 return Ok(Message::Call(self.offered(caller).complete(envelope)?));
@@ -221,6 +231,27 @@ impl Exchange {
             }
         };
         Ok(Message::Answered(self.result(result)))
+    }
+
+    /// A call in which the server may ask, with the answers it brings.
+    fn call<'s>(
+        &mut self,
+        caller: &Caller<'_, 's>,
+        envelope: &Envelope,
+        mut call: ToolCall<'s>,
+    ) -> Result<Message<'s>, Refusal> {
+        let (operation, arguments) = (call.operation, &call.arguments);
+        let asking = Asking::read(caller, operation, envelope, arguments, self.revision)?;
+        if let Some((asking, answers)) = asking {
+            self.asking = Some(asking);
+            call.answers = answers;
+        }
+        Ok(Message::Call(call))
+    }
+
+    /// What the server may ask in the call.
+    pub(crate) const fn asking(&self) -> Option<&Asking> {
+        self.asking.as_ref()
     }
 
     async fn list(
@@ -263,6 +294,7 @@ pub(crate) fn begin(
         revision: Revision::Stateless,
         id: None,
         calls: false,
+        asking: None,
     });
     let own = |origin: &header::HeaderValue| origin == snapshot.public_url.as_str();
     if headers.get_all(header::ORIGIN).iter().all(own) {

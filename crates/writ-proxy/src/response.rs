@@ -11,7 +11,7 @@ use hyper::header::{self, HeaderMap};
 use hyper::http::response::Parts;
 use writ_contract::{CheckedResponse, Operation};
 use writ_task::{CutSignal, Detector, Read};
-use writ_types::{Conformance, Grant, Label, ReasonCode};
+use writ_types::{Conformance, Grant, Label, Obligations, ReasonCode};
 
 use crate::body::Body;
 use crate::completion::{Completion, End};
@@ -64,11 +64,6 @@ pub(crate) async fn forward(
         let reason = ReasonCode::UpstreamInvalid;
         return Err(fail(completion, lease, End::Withheld, reason));
     }
-    let call = completion.call();
-    let in_words = |response| match mcp {
-        None => response,
-        Some(exchange) => exchange.forwarded(response, operation, call),
-    };
     let (cut, patience) = (
         completion.entered().cut(),
         gateway.parts.timeouts.upstream_idle,
@@ -88,25 +83,15 @@ pub(crate) async fn forward(
         Ok(Ok(mut body)) => {
             lease.give_back();
             if let Some(pinned) = pinned {
-                let Ok(result) = upstream::result(pinned, &mut head, &body, call) else {
+                let (asking, call) = (mcp.and_then(Exchange::asking), completion.call());
+                let Ok(result) = upstream::result(pinned, asking, &mut head, &body, call) else {
                     return Err(completion.fail(End::Withheld, REFUSED));
                 };
                 body = result;
             }
             // What the upstream said is held against its contract; what is left out of it then is ours.
-            let completion = hold(gateway, api, operation, (&head, &body), completion).await?;
-            let Ok(body) = oblige::meet(&obligations, &mut head.headers, body) else {
-                return Err(completion.fail(End::Withheld, REFUSED));
-            };
-            if body.is_empty() {
-                // Nothing is left to hand over; a HEAD or 304 keeps what it says of the body it has not.
-                completion.finish(End::Completed);
-                return Ok(in_words(Response::from_parts(head, Body::Full(body))));
-            }
-            // The length is set anew from the bytes that leave.
-            head.headers.remove(header::CONTENT_LENGTH);
-            let body = Body::Whole(Box::new(crate::body::Whole::new(body, completion)));
-            Ok(in_words(Response::from_parts(head, body)))
+            let held = hold(gateway, api, operation, (&head, &body), completion).await?;
+            hand_over(operation, (head, body), held, &obligations, mcp)
         }
         Ok(Err((end, reason))) => Err(fail(completion, lease, end, reason)),
         Err(_elapsed) => Err(fail(
@@ -116,6 +101,38 @@ pub(crate) async fn forward(
             ReasonCode::UpstreamTimeout,
         )),
     }
+}
+
+/// Hands over a response that was held against its contract: without what must be left out, in the words of its door.
+fn hand_over(
+    operation: &Operation,
+    (mut head, body): (Parts, Bytes),
+    (completion, conformance): (Completion, Conformance),
+    obligations: &Obligations,
+    mcp: Option<&Exchange>,
+) -> Result<Response<Body>, ReasonCode> {
+    let call = completion.call();
+    let faithful = if obligations.is_empty() {
+        conformance
+    } else {
+        Conformance::Unchecked
+    };
+    let in_words = |response| match mcp {
+        None => response,
+        Some(exchange) => exchange.forwarded(response, operation, call, faithful),
+    };
+    let Ok(body) = oblige::meet(obligations, &mut head.headers, body) else {
+        return Err(completion.fail(End::Withheld, REFUSED));
+    };
+    if body.is_empty() {
+        // Nothing is left to hand over; a HEAD or 304 keeps what it says of the body it has not.
+        completion.finish(End::Completed);
+        return Ok(in_words(Response::from_parts(head, Body::Full(body))));
+    }
+    // The length is set anew from the bytes that leave.
+    head.headers.remove(header::CONTENT_LENGTH);
+    let body = Body::Whole(Box::new(crate::body::Whole::new(body, completion)));
+    Ok(in_words(Response::from_parts(head, body)))
 }
 
 /// Holds a response that was read whole against its contract, before the client sees a byte of it.
@@ -130,7 +147,7 @@ async fn hold(
     operation: &Operation,
     (head, body): (&Parts, &Bytes),
     mut completion: Completion,
-) -> Result<Completion, ReasonCode> {
+) -> Result<(Completion, Conformance), ReasonCode> {
     let status = head.status.as_u16();
     let grant = completion.entered().grant();
     let Some(held) = Held::of(gateway, api, operation, (head, body), grant).await else {
@@ -154,13 +171,14 @@ async fn hold(
         completion.finish(End::Cut);
         return Err(ended.reason());
     }
-    if held.checked.conformance != Conformance::Breaks {
-        return Ok(completion);
+    let conformance = held.checked.conformance;
+    if conformance != Conformance::Breaks {
+        return Ok((completion, conformance));
     }
     if operation.refuses_broken(status) {
         return Err(completion.fail(End::Withheld, REFUSED));
     }
-    Ok(completion)
+    Ok((completion, conformance))
 }
 
 /// What was found in a response that was read whole.

@@ -155,8 +155,16 @@ impl Story {
         }
         // Of a body that is not here yet, the outcome will hold the commitment.
         hasher.update(body.at_hand());
+        let mut input = parsed.input.to_value();
+        if let Some(answers) = &read.answers {
+            hasher.update(b"\n");
+            hasher.update(&answers.bytes());
+            if let Value::Object(members) = &mut input {
+                members.insert("answers".to_owned(), answers.as_value().clone());
+            }
+        }
         self.request = Some((hasher.finish(), body.length()));
-        self.input = Some(parsed.input.to_value());
+        self.input = Some(input);
         self.errors = u64::try_from(parsed.faults.len()).unwrap_or(u64::MAX);
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use writ_types::{Decimal, Effect, Effects, Kind, Label, Pointer, Source, Trust, Value};
 
 use crate::field::{AuditMode, FieldMark, UNREVIEWED};
+use crate::pinned::Ask;
 
 /// The one key.
 pub(crate) const KEY: &str = "x-writ";
@@ -58,7 +59,7 @@ impl Place {
             Self::Document | Self::Tag => &["labels", "sink", "records", "cost", "strict", "audit"],
             Self::Operation => &[
                 "reviewed", "effect", "labels", "sink", "records", "cost", "stream", "strict",
-                "audit",
+                "audit", "asks",
             ],
             Self::Parameter => &["sensitive", "payload", "subject", "fanout", "audit"],
             Self::Schema => &[
@@ -102,6 +103,7 @@ pub(crate) struct Words {
     pub(crate) stream: bool,
     pub(crate) strict: bool,
     pub(crate) audit: Option<AuditMode>,
+    pub(crate) asks: BTreeSet<Ask>,
 }
 
 impl Words {
@@ -207,6 +209,10 @@ impl Reader {
                 let mode = audit(value)?;
                 self.words.audit = Some(mode);
                 self.mark.audit = Some(mode);
+            }
+            "asks" => {
+                let asks = texts(value)?.into_iter().map(str::parse);
+                self.words.asks = asks.collect::<Result<_, _>>()?;
             }
             "sensitive" => self.mark.sensitive = Some(kind(value)?),
             "payload" => self.mark.payload = flag(value)?,

@@ -9,6 +9,7 @@ use crate::contract::Reviews;
 use crate::diagnostic::Sink;
 use crate::field::AuditMode;
 use crate::overlay::vocabulary::{self, KEY, Place, Words};
+use crate::pinned::Ask;
 
 /// How calls of an operation are handled, as far as its reviewed overlay says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Handling {
     pub cost: Option<Decimal>,
     /// What becomes of values in records, where a field does not say otherwise.
     pub audit: Option<AuditMode>,
+    /// What the MCP server whose operation it is may ask of the client while it answers.
+    pub asks: BTreeSet<Ask>,
 }
 
 /// What the owner said, all places together.
@@ -108,6 +111,7 @@ impl<'r> General<'r> {
             records: words.records,
             cost: words.cost,
             audit: words.audit,
+            asks: words.asks,
         };
         Some(Said {
             effects: effects.unwrap_or_else(|| Effects::unreviewed(proposed)),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use writ_types::{Number, Value};
 
 use super::write::group;
+use crate::media::MediaKind;
 use crate::operation::{Operation, Parameter, ParameterPlace, Style};
 use crate::schema::{
     Additional, ArrayRules, Format, NumberRules, ObjectRules, Schema, SchemaId, Schemas,
@@ -16,15 +17,52 @@ const MOST_SHOWN: usize = 1_500;
 /// Deepest schema within another.
 const DEEPEST: usize = 48;
 
+/// The schemas of what an operation answers as JSON when it succeeds.
+pub(super) fn answers(operation: &Operation) -> impl Iterator<Item = SchemaId> {
+    let replies = operation.replies.iter();
+    replies
+        .filter(|reply| reply.status.tells_of_success())
+        .flat_map(|reply| &reply.media)
+        .filter(|media| media.kind == MediaKind::Json)
+        .filter_map(|media| media.schema)
+}
+
+/// The schema of what a tool's result is made of: the status, and a body that conforms. None if the contract says of no body what
+/// it is.
+pub(super) fn of_answers(operation: &Operation) -> Option<Value> {
+    let mut writer = Writer::new(operation, Written::ForAnswers);
+    let mut bodies: Vec<Value> = Vec::new();
+    for schema in answers(operation) {
+        let schema = writer.value(schema, 0);
+        if !bodies.contains(&schema) {
+            bodies.push(schema);
+        }
+    }
+    let body = match bodies.as_slice() {
+        [] => return None,
+        [one] => one.clone(),
+        [_, ..] => Value::object([("anyOf", Value::Array(bodies))]),
+    };
+    let status = Value::object([("type", Value::from("integer"))]);
+    let mut members = vec![
+        ("type", Value::from("object")),
+        (
+            "properties",
+            Value::object([("body", body), ("status", status)]),
+        ),
+        ("required", Value::Array(vec![Value::from("status")])),
+        ("additionalProperties", Value::Bool(false)),
+    ];
+    let defs = writer.finish();
+    if !defs.is_empty() {
+        members.push(("$defs", Value::Object(defs)));
+    }
+    Some(Value::object(members))
+}
+
 /// The schema of an operation's arguments.
 pub(super) fn of(operation: &Operation) -> Value {
-    let mut writer = Writer {
-        schemas: &operation.schemas,
-        named: BTreeMap::new(),
-        defs: BTreeMap::new(),
-        open: Vec::new(),
-        shown: 0,
-    };
+    let mut writer = Writer::new(operation, Written::ForArguments);
     let mut properties = BTreeMap::new();
     let mut required = Vec::new();
     for place in [
@@ -106,9 +144,31 @@ struct Writer<'s> {
     /// Referred to and not yet written.
     open: Vec<SchemaId>,
     shown: usize,
+    /// It is of an answer, and admits all that a check of it admits: clients hold results against it. Patterns and formats are
+    /// left out, because clients compile such schemas before they call anything, in another dialect of regular expressions; and with
+    /// them what would then say more than was meant (`oneOf`, `not`, `multipleOf` in another arithmetic).
+    written: Written,
 }
 
-impl Writer<'_> {
+/// What a schema is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    ForArguments,
+    ForAnswers,
+}
+
+impl<'s> Writer<'s> {
+    fn new(operation: &'s Operation, written: Written) -> Self {
+        Self {
+            schemas: &operation.schemas,
+            named: BTreeMap::new(),
+            defs: BTreeMap::new(),
+            open: Vec::new(),
+            shown: 0,
+            written,
+        }
+    }
+
     /// The parameters of one place as an object.
     fn group(&mut self, declared: &[&Parameter]) -> Value {
         let required: Vec<Value> = declared
@@ -173,23 +233,27 @@ impl Writer<'_> {
         let depth = depth.saturating_add(1);
         let mut members = BTreeMap::new();
         self.general(schema, &mut members);
-        for (name, list) in [
-            ("allOf", &schema.all_of),
-            ("anyOf", &schema.any_of),
-            ("oneOf", &schema.one_of),
-        ] {
+        for (name, list) in [("allOf", &schema.all_of), ("anyOf", &schema.any_of)] {
             if !list.is_empty() {
                 members.insert(name.to_owned(), self.list(list, depth));
             }
         }
-        if let Some(id) = schema.not {
+        if !schema.one_of.is_empty() {
+            let list = self.list(&schema.one_of, depth);
+            if self.written == Written::ForArguments {
+                members.insert("oneOf".to_owned(), list);
+            } else if schema.any_of.is_empty() {
+                members.insert("anyOf".to_owned(), list);
+            }
+        }
+        if let Some(id) = schema.not.filter(|_| self.written == Written::ForArguments) {
             members.insert("not".to_owned(), self.value(id, depth));
         }
         if let Some(rules) = &schema.number {
-            number(rules, &mut members);
+            number(rules, self.written, &mut members);
         }
         if let Some(rules) = &schema.string {
-            string(rules, &mut members);
+            string(rules, self.written, &mut members);
         }
         if let Some(rules) = &schema.array {
             self.array(rules, depth, &mut members);
@@ -225,7 +289,10 @@ impl Writer<'_> {
         if let Some(default) = &schema.default {
             put("default", Value::from(default.as_str()));
         }
-        if let Some(format) = schema.format {
+        if let Some(format) = schema
+            .format
+            .filter(|_| self.written == Written::ForArguments)
+        {
             put("format", Value::from(format_name(format)));
         }
         if schema.read_only {
@@ -258,7 +325,7 @@ impl Writer<'_> {
             let properties = properties.map(|(name, id)| (name.clone(), self.value(*id, depth)));
             put("properties", Value::Object(properties.collect()));
         }
-        if !rules.patterns.is_empty() {
+        if !rules.patterns.is_empty() && self.written == Written::ForArguments {
             let patterns = rules.patterns.iter();
             let patterns =
                 patterns.map(|(pattern, id)| (pattern.as_str().to_owned(), self.value(*id, depth)));
@@ -268,6 +335,8 @@ impl Writer<'_> {
             Additional::Unsaid | Additional::Open => {}
             // A name that an inexpressible pattern admits would be an additional one here.
             Additional::Closed if rules.unknown_patterns => {}
+            Additional::Closed | Additional::Schema(_)
+                if self.written == Written::ForAnswers && !rules.patterns.is_empty() => {}
             Additional::Closed => {
                 put("additionalProperties", Value::Bool(false));
             }
@@ -278,9 +347,17 @@ impl Writer<'_> {
         if let Some(id) = rules.names {
             put("propertyNames", self.value(id, depth));
         }
-        if !rules.required.is_empty() {
-            let names = rules.required.iter().map(|name| Value::from(name.as_str()));
-            put("required", Value::Array(names.collect()));
+        // What is required of requests alone is not promised.
+        let directed = rules
+            .directed
+            .as_deref()
+            .filter(|_| self.written == Written::ForAnswers);
+        let spared =
+            |name: &&String| directed.is_some_and(|only| only.requests_alone.contains(*name));
+        let names = rules.required.iter().filter(|name| !spared(name));
+        let names: Vec<Value> = names.map(|name| Value::from(name.as_str())).collect();
+        if !names.is_empty() {
+            put("required", Value::Array(names));
         }
         count("minProperties", rules.fewest, members);
         count("maxProperties", rules.most, members);
@@ -293,7 +370,7 @@ fn count(name: &str, value: Option<usize>, members: &mut BTreeMap<String, Value>
     }
 }
 
-fn number(rules: &NumberRules, members: &mut BTreeMap<String, Value>) {
+fn number(rules: &NumberRules, written: Written, members: &mut BTreeMap<String, Value>) {
     for (name, value) in [
         ("minimum", &rules.minimum),
         ("maximum", &rules.maximum),
@@ -301,6 +378,9 @@ fn number(rules: &NumberRules, members: &mut BTreeMap<String, Value>) {
         ("exclusiveMaximum", &rules.below),
         ("multipleOf", &rules.multiple_of),
     ] {
+        if written == Written::ForAnswers && name == "multipleOf" {
+            continue;
+        }
         let value = value.as_ref().map(ToString::to_string);
         if let Some(number) = value.as_deref().and_then(Number::parse) {
             members.insert(name.to_owned(), Value::Number(number));
@@ -308,10 +388,14 @@ fn number(rules: &NumberRules, members: &mut BTreeMap<String, Value>) {
     }
 }
 
-fn string(rules: &StringRules, members: &mut BTreeMap<String, Value>) {
+fn string(rules: &StringRules, written: Written, members: &mut BTreeMap<String, Value>) {
     count("minLength", rules.shortest, members);
     count("maxLength", rules.longest, members);
-    if let Some(pattern) = &rules.pattern {
+    if let Some(pattern) = rules
+        .pattern
+        .as_ref()
+        .filter(|_| written == Written::ForArguments)
+    {
         members.insert("pattern".to_owned(), Value::from(pattern.as_str()));
     }
 }

@@ -309,3 +309,28 @@ fn pretty(schema: &Value) -> String {
     }
     lines.join("\n")
 }
+
+#[test]
+fn a_tools_result_is_promised_as_far_as_the_contract_says_it() {
+    let body = r#"{"type":"object","required":["id","secret"],"properties":{
+        "id":{"type":"string","pattern":"^T-\\d+$","minLength":3},"secret":{"type":"string","writeOnly":true},
+        "at":{"type":"string","format":"date-time"},"price":{"type":"number","multipleOf":0.01},
+        "kind":{"oneOf":[{"type":"string","pattern":"^a"},{"type":"string","pattern":"^b"}]},"not":{"not":{"pattern":"x"}}}}"#;
+    let document = of_paths(&format!(
+        r#""/x":{{"get":{{"operationId":"x","responses":{{
+            "200":{{"description":"","content":{{"application/json":{{"schema":{body}}}}}}},
+            "404":{{"description":"","content":{{"application/json":{{"schema":{{"type":"string"}}}}}}}}}}}}}},
+          "/y":{{"get":{{"operationId":"y","responses":{{"200":{{"description":"","content":{{"text/plain":{{}}}}}}}}}}}},
+          "/z":{{"get":{{"operationId":"z","responses":{{"204":{{"description":""}}}}}}}}"#
+    ));
+    let contract = contract(&document);
+    let shown = |id| operation(&contract, id).tool_output_schema();
+    assert_eq!(
+        shown("x").unwrap().to_string(),
+        r#"{"additionalProperties":false,"properties":{"body":{"properties":{"at":{"type":"string"},"id":{"minLength":3,"type":"string"},"kind":{"anyOf":[{"type":"string"},{"type":"string"}]},"not":{},"price":{"type":"number"},"secret":{"type":"string"}},"required":["id"],"type":"object"},"status":{"type":"integer"}},"required":["status"],"type":"object"}"#
+    );
+    for (id, says) in [("x", true), ("y", false), ("z", false)] {
+        assert_eq!(operation(&contract, id).answers_json(), says, "{id}");
+        assert_eq!(shown(id).is_some(), says, "{id}");
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_types::{Pointer, Value};
 
-use super::{Found, is_name, operation, reply, words};
+use super::{Found, is_name, operation, others, reply, words};
 use crate::diagnostic::Sink;
 use crate::pinned::{COMPLETION, PROMPTS, Pinned, PinnedResources, RESOURCES, Template};
 
@@ -55,9 +55,9 @@ fn answer(name: &'static str, kind: &'static str) -> Value {
         ("properties", Value::object([(name, of_type(kind))])),
         ("required", Value::Array(vec![Value::from(name)])),
     ]);
-    let error = Value::object([("error", of_type("object"))]);
-    let refused = Value::object([("type", Value::from("object")), ("properties", error)]);
-    Value::object([("200", reply(said)), ("4XX", reply(refused))])
+    let mut replies = BTreeMap::from([("200".to_owned(), reply(said))]);
+    replies.extend(others());
+    Value::Object(replies)
 }
 
 /// The prompts by name, as the list shows them.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use writ_contract::{Operation, Pinned};
-use writ_types::{CallId, ReasonCode, Value};
+use writ_types::{CallId, Conformance, JsonLimits, ReasonCode, Value};
 
 use super::{Exchange, Fault, Revision, session, tools, upstream};
 use crate::body::Body;
@@ -84,11 +84,14 @@ impl Exchange {
 
     /// The upstream's response as a tool's result. It is handed over like any other: a kill still cuts it, and the record
     /// speaks of the bytes that came.
+    ///
+    /// `faithful` is how the body that is handed over stands to the contract: what was left out of it is not held against it.
     pub(crate) fn forwarded(
         &self,
         response: Response<Body>,
         operation: &Operation,
         call: CallId,
+        faithful: Conformance,
     ) -> Response<Body> {
         let (head, body) = response.into_parts();
         let status = head.status;
@@ -98,12 +101,19 @@ impl Exchange {
             .unwrap_or_default();
         let in_words = |bytes: &Bytes| {
             let message = match operation.pinned() {
+                Some(_) if status == StatusCode::ACCEPTED => self.questions(bytes, call),
                 Some(pinned) if status == StatusCode::OK => self.completed(self.passed_on(
                     upstream::passed_on(pinned, bytes, call).unwrap_or(Value::Null),
                     pinned,
                 )),
                 Some(_) => self.message("error", upstream::error(bytes)),
-                None => self.completed(tool_result(status, kind, bytes, call)),
+                None => {
+                    let mut result = tool_result(status, kind, bytes, call);
+                    if status.is_success() && operation.answers_json() {
+                        structure(&mut result, status, bytes, faithful);
+                    }
+                    self.completed(result)
+                }
             };
             Bytes::from(message.to_string())
         };
@@ -112,7 +122,31 @@ impl Exchange {
             Body::Full(bytes) => Body::Full(in_words(&bytes)),
             streamed @ Body::Forwarded(_) => streamed,
         };
-        with_fields(StatusCode::OK, body)
+        let refused = operation.pinned().is_some() && status == StatusCode::BAD_REQUEST;
+        let status = if refused && self.revision == Revision::Stateless {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::OK
+        };
+        with_fields(status, body)
+    }
+
+    /// What a server asks before it answers.
+    fn questions(&self, bytes: &Bytes, call: CallId) -> Value {
+        let questions = Value::parse(bytes, &JsonLimits::DOCUMENT).ok();
+        let asking = self.asking();
+        let sealed = asking.zip(questions);
+        let sealed = sealed.and_then(|(asking, questions)| asking.sealed(&questions));
+        let Some(Value::Object(mut result)) = sealed else {
+            return self.message("error", upstream::error(&Bytes::new()));
+        };
+        let meta = Value::object([
+            ("io.modelcontextprotocol/serverInfo", tools::server()),
+            ("writ/call", Value::from(call.to_string())),
+        ]);
+        result.insert("resultType".to_owned(), Value::from("input_required"));
+        result.insert("_meta".to_owned(), meta);
+        self.message("result", Value::Object(result))
     }
 
     /// What a server answered, with what this revision says of results that could be kept.
@@ -208,6 +242,18 @@ fn tool_result(status: StatusCode, kind: &str, bytes: &Bytes, call: CallId) -> V
         ("isError", Value::from(failed)),
         ("_meta", meta),
     ])
+}
+
+/// Adds what the tool's output schema promises: the status, and the body where it conforms to the contract.
+fn structure(result: &mut Value, status: StatusCode, bytes: &Bytes, faithful: Conformance) {
+    let conforms = faithful == Conformance::Conforms;
+    let body = conforms.then(|| Value::parse(bytes, &JsonLimits::DOCUMENT).ok());
+    let body = body.flatten().map(|body| ("body", body));
+    let status = ("status", Value::from_u64(u64::from(status.as_u16())));
+    if let Value::Object(members) = result {
+        let structured = Value::object([status].into_iter().chain(body));
+        members.insert("structuredContent".to_owned(), structured);
+    }
 }
 
 /// Bytes that are no text.

@@ -108,6 +108,19 @@ impl Envelope {
         self.params.as_ref()?.member(name)
     }
 
+    /// A parameter, whatever it is.
+    pub(super) fn member(&self, name: &str) -> Option<&Value> {
+        self.parameter(name)
+    }
+
+    /// Whether the client says in the message that it can answer such a request.
+    pub(super) fn capability(&self, name: &str) -> bool {
+        let meta = self.parameter("_meta");
+        let capabilities = meta.and_then(|meta| meta.member(META_CAPABILITIES));
+        let own = capabilities.and_then(|all| all.member(name));
+        own.is_some_and(|own| own.as_object().is_some())
+    }
+
     /// A parameter that is a text.
     pub(super) fn text(&self, name: &str) -> Result<&str, Fault> {
         let value = self.parameter(name).and_then(Value::as_str);

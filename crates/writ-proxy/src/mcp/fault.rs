@@ -54,6 +54,9 @@ pub(crate) enum Fault {
     /// A prompt that does not exist.
     #[error("no such prompt")]
     UnknownPrompt,
+    /// A state that was not given out for this call, or is too old.
+    #[error("the request state is not one that was given out for this call, or is too old")]
+    State,
 }
 
 impl Fault {
@@ -67,7 +70,11 @@ impl Fault {
             | Self::SessionMissing
             | Self::SessionUnknown => -32600,
             Self::UnknownMethod => -32601,
-            Self::Meta | Self::Parameters | Self::UnknownTool | Self::UnknownPrompt => -32602,
+            Self::Meta
+            | Self::Parameters
+            | Self::UnknownTool
+            | Self::UnknownPrompt
+            | Self::State => -32602,
             Self::SessionsFull => -32603,
             Self::Header => -32020,
             Self::Version { .. } => -32022,
@@ -81,7 +88,11 @@ impl Fault {
             (Self::SessionUnknown, _) => StatusCode::NOT_FOUND,
             (Self::SessionsFull, _) => StatusCode::SERVICE_UNAVAILABLE,
             (
-                Self::UnknownMethod | Self::Parameters | Self::UnknownTool | Self::UnknownPrompt,
+                Self::UnknownMethod
+                | Self::Parameters
+                | Self::UnknownTool
+                | Self::UnknownPrompt
+                | Self::State,
                 Revision::Sessions,
             ) => StatusCode::OK,
             (Self::UnknownMethod, Revision::Stateless) => StatusCode::NOT_FOUND,
@@ -95,7 +106,8 @@ impl Fault {
                 | Self::SessionMissing
                 | Self::Parameters
                 | Self::UnknownTool
-                | Self::UnknownPrompt,
+                | Self::UnknownPrompt
+                | Self::State,
                 _,
             ) => StatusCode::BAD_REQUEST,
         }
@@ -129,6 +141,7 @@ impl Fault {
             | Self::Version { .. }
             | Self::SessionMissing
             | Self::SessionUnknown
+            | Self::State
             | Self::Parameters => ReasonCode::MalformedRequest,
         }
     }

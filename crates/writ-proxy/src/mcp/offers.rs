@@ -121,6 +121,7 @@ impl<'s> Offered<'s> {
             api,
             operation,
             arguments,
+            answers: None,
         })
     }
 

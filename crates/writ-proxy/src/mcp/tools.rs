@@ -252,12 +252,15 @@ fn describe(name: &str, api: &ApiSnapshot, operation: &Operation) -> Value {
             Value::from(api.contract.digest().to_string()),
         ),
     ]);
-    Value::object([
+    let mut members = vec![
         ("name", Value::from(name)),
         ("title", Value::from(action.to_string())),
         ("description", Value::from(description)),
         ("inputSchema", operation.tool_schema()),
         ("annotations", annotations),
         ("_meta", meta),
-    ])
+    ];
+    let output = operation.tool_output_schema();
+    members.extend(output.map(|schema| ("outputSchema", schema)));
+    Value::object(members)
 }

@@ -10,6 +10,7 @@ use hyper::http::response::Parts;
 use writ_contract::{Operation, Pinned};
 use writ_types::{CallId, JsonLimits, Value};
 
+use super::asking::{Answers, Asking};
 use super::{Revision, envelope};
 use crate::body::RequestBody;
 use crate::upstream::Outgoing;
@@ -20,11 +21,14 @@ use crate::upstream::Outgoing;
 pub(crate) struct NoResult;
 
 /// The request that calls it: the arguments are the very bytes that were decided on. None if they are no object.
+///
+/// The server is told of no capability but of those in which it may ask.
 pub(crate) fn outgoing(
-    operation: &Operation,
-    pinned: &Pinned,
+    (operation, pinned): (&Operation, &Pinned),
     call: CallId,
     arguments: &[u8],
+    asking: Option<&Asking>,
+    answers: Option<&Answers>,
 ) -> Option<Outgoing> {
     let (method, revision) = (pinned.method(), Revision::Stateless.as_str());
     let meta = Value::object([
@@ -35,13 +39,18 @@ pub(crate) fn outgoing(
         ("io.modelcontextprotocol/clientInfo", super::tools::server()),
         (
             "io.modelcontextprotocol/clientCapabilities",
-            Value::object::<&str>([]),
+            asking.map_or_else(|| Value::object::<&str>([]), Asking::capabilities),
         ),
     ]);
     let own = pinned.name(operation.id().as_str());
-    let head = format!(
+    let mut head = format!(
         r#"{{"jsonrpc":"2.0","id":"{call}","method":"{method}","params":{{"_meta":{meta},"#
     );
+    if let Some(answers) = answers {
+        let answers = answers.as_value().to_string();
+        head.push_str(answers.strip_prefix('{')?.strip_suffix('}')?);
+        head.push(',');
+    }
     let named;
     let body = if let Some(name) = own {
         named = Some(name.to_owned());
@@ -88,6 +97,7 @@ pub(crate) fn outgoing(
 /// [`NoResult`] for everything else, a request of the server's own included.
 pub(crate) fn result(
     pinned: &Pinned,
+    asking: Option<&Asking>,
     head: &mut Parts,
     body: &[u8],
     call: CallId,
@@ -106,8 +116,15 @@ pub(crate) fn result(
     }
     let tool = matches!(pinned, Pinned::Tool(_));
     let (status, said) = match (message.member("result"), message.member("error")) {
+        (Some(result), None) if head.status == StatusCode::OK && asks(result) => {
+            let questions = asking.and_then(|asking| asking.questions(result));
+            (StatusCode::ACCEPTED, questions.ok_or(NoResult)?)
+        }
         (Some(result), None) if head.status == StatusCode::OK => {
             (StatusCode::OK, judged(pinned, result)?)
+        }
+        (None, Some(error)) if asking.is_some() && lacks(error) => {
+            (StatusCode::BAD_REQUEST, unable(error)?)
         }
         (None, Some(error)) if tool => (StatusCode::OK, failed(error)?),
         (None, Some(error)) => (StatusCode::BAD_REQUEST, refused(error)?),
@@ -147,6 +164,37 @@ fn last_of(body: &[u8], call: CallId) -> Result<Value, NoResult> {
         }
     }
     Err(NoResult)
+}
+
+/// Whether a result is a question.
+fn asks(result: &Value) -> bool {
+    result.member("resultType").and_then(Value::as_str) == Some("input_required")
+}
+
+/// Whether an error says that the client cannot answer what the server would ask.
+fn lacks(error: &Value) -> bool {
+    let code = error.member("code").map(ToString::to_string);
+    code.as_deref() == Some("-32021")
+}
+
+/// That error, with the capabilities it names.
+fn unable(error: &Value) -> Result<Value, NoResult> {
+    let data = error.member("data").ok_or(NoResult)?;
+    let named = data
+        .member("requiredCapabilities")
+        .and_then(Value::as_object);
+    let named = named.ok_or(NoResult)?.keys();
+    let named = named.map(|name| (name.clone(), Value::object::<&str>([])));
+    let data = Value::object([("requiredCapabilities", Value::Object(named.collect()))]);
+    let error = Value::object([
+        ("code", Value::from_i64(-32021)),
+        (
+            "message",
+            Value::from("the MCP server needs a capability that the client has not declared"),
+        ),
+        ("data", data),
+    ]);
+    Ok(Value::object([("error", error)]))
 }
 
 /// The members of a result that travel on: the first must be there.
@@ -256,7 +304,7 @@ mod tests {
             .header("mcp-session-id", "s")
             .body(());
         let (mut head, ()) = response.unwrap().into_parts();
-        match result(&tool(), &mut head, body.as_bytes(), call()) {
+        match result(&tool(), None, &mut head, body.as_bytes(), call()) {
             Ok(bytes) => {
                 assert_eq!((head.status, head.headers.len()), (StatusCode::OK, 1));
                 String::from_utf8_lossy(&bytes).into_owned()

@@ -5,6 +5,8 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod asking;
+mod client;
 mod conformance;
 mod inspector;
 mod node;

@@ -10,6 +10,19 @@ use writ_types::{ApiId, Value};
 
 use crate::shim::Shim;
 
+/// The owner lets the server ask whatever it may ask at all, but for one tool.
+const OVERLAY: &str = r#"
+overlay: 1.0.0
+info: {title: fixture, version: "1"}
+actions:
+  - target: "$.paths.*.post"
+    update: {x-writ: {asks: [elicitation, sampling, roots]}}
+  - target: "$.paths['/test_sampling'].post['x-writ']"
+    remove: true
+  - target: "$.paths['/test_sampling'].post"
+    update: {x-writ: {asks: elicitation}}
+"#;
+
 /// The server, and a Writ before it.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -99,6 +112,7 @@ fn register(project: &Project, address: SocketAddr) -> Vec<String> {
     }
     project.write("apis/fixture.json", &json(&pinned).to_string());
     project.write("apis/fixture.toml", &text);
+    project.write("apis/fixture.overlay.yaml", OVERLAY);
     contract
         .operations()
         .map(|operation| operation.action().to_string())

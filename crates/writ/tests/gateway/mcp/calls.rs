@@ -158,7 +158,29 @@ fn an_upstreams_answer_is_told_as_it_is() {
             .call("helpdesk_getTicket", r#"{"path":{"ticket_id":"T-1001"}}"#)
             .await;
         assert!(!outcome.is_error);
-        assert_eq!(words(&json(outcome.text.first().unwrap()), "id"), "T-1001");
+        let body = json(outcome.text.first().unwrap());
+        assert_eq!(words(&body, "id"), "T-1001");
+        let structured = Value::object([("status", Value::from_u64(200)), ("body", body)]);
+        assert_eq!(outcome.whole.member("structuredContent"), Some(&structured));
+        // What is not what the contract says is handed over as text, and nothing of it is structured content.
+        for (how, expect) in [("good", true), ("bad", false)] {
+            let arguments = format!(r#"{{"query":{{"how":"{how}"}}}}"#);
+            let outcome = client.call("odd_readAnswer", &arguments).await;
+            assert!(!outcome.is_error, "{how}");
+            let structured = super::at(&outcome.whole, &["structuredContent"]);
+            assert_eq!(
+                structured.member("body").is_some(),
+                expect,
+                "{how}: {structured}"
+            );
+            assert_eq!(
+                structured
+                    .member("status")
+                    .map(ToString::to_string)
+                    .as_deref(),
+                Some("200")
+            );
+        }
         // The credential does not leave through this door either.
         for tool in ["odd_leak-body", "odd_leak-header", "basic_leak-basic"] {
             let outcome = client.call(tool, "{}").await;

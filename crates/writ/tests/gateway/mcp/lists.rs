@@ -84,6 +84,15 @@ fn a_tool_says_what_it_is_and_whose_words_are_whose() {
         let schema = at(tool, &["inputSchema"]);
         assert_eq!(at(&schema, &["required"]), json(r#"["path","body"]"#));
         assert_eq!(at(&schema, &["type"]), json("\"object\""));
+        let promised = at(tool, &["outputSchema"]);
+        assert_eq!(at(&promised, &["required"]), json(r#"["status"]"#));
+        assert!(
+            promised
+                .member("properties")
+                .and_then(|all| all.member("body"))
+                .is_some(),
+            "{promised}"
+        );
         let meta = at(tool, &["_meta"]);
         assert_eq!(words(&meta, "writ/action"), "helpdesk:addComment");
         assert!(words(&meta, "writ/contract").len() > 32, "{meta}");

@@ -1,0 +1,255 @@
+//! Questions of a server in the middle of a call (MCP 2026-07-28, multi round-trip requests).
+//!
+//! A server that needs something answers a call with questions, and the client repeats the call with the answers and the state it
+//! was given. Only what the owner declared and the client can answer is passed on. The state that the client gets is ours: sealed
+//! under a key of the installation, good for this call of this task for a while, and inside it are the questions and the server's
+//! own state. Answers to what was not asked do not travel. The repeated call is decided and recorded like any other, answers included.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use writ_contract::{Ask, Operation};
+use writ_types::{Digest, JsonLimits, KeyedDigest, Timestamp, Value};
+
+use super::envelope::Envelope;
+use super::{Caller, Fault, Revision};
+
+/// How long a state is good, in seconds.
+const GOOD_FOR: u64 = 600;
+/// Most questions at once.
+const MOST_QUESTIONS: usize = 16;
+/// Longest state, as it comes back, in characters.
+const LONGEST_STATE: usize = 64 * 1024;
+
+/// What may be asked in a call, and what its state is bound to. Nothing may be asked of a client that can answer nothing.
+#[derive(Clone)]
+pub(crate) struct Asking {
+    may: BTreeSet<Ask>,
+    key: [u8; 32],
+    /// Tenant, task, action and arguments.
+    binding: Vec<u8>,
+    api: String,
+    now: Timestamp,
+}
+
+impl std::fmt::Debug for Asking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asking")
+            .field("may", &self.may)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What goes upstream with a repeated call: answers to questions that were asked, and the server's own state.
+#[derive(Debug, Clone)]
+pub(crate) struct Answers(Value);
+
+impl Answers {
+    /// The members of the parameters, as they are sent.
+    pub(crate) fn as_value(&self) -> &Value {
+        &self.0
+    }
+
+    /// The very bytes that are sent and recorded: an object.
+    pub(crate) fn bytes(&self) -> Bytes {
+        Bytes::from(self.0.to_string())
+    }
+}
+
+impl Asking {
+    /// What may be asked in this call, and the answers it brings; none where nothing may be asked.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Parameters`] if the answers are no object of objects, [`Fault::State`] for a state that was not given out for
+    /// this very call, or is too old.
+    pub(super) fn read(
+        caller: &Caller<'_, '_>,
+        operation: &Operation,
+        envelope: &Envelope,
+        arguments: &Value,
+        revision: Revision,
+    ) -> Result<Option<(Self, Option<Answers>)>, Fault> {
+        let responses = envelope.member("inputResponses");
+        let well_formed = responses.is_none_or(|given| {
+            let given = given.as_object();
+            given.is_some_and(|all| all.values().all(|one| one.as_object().is_some()))
+        });
+        if !well_formed {
+            return Err(Fault::Parameters);
+        }
+        let state = envelope.optional_text("requestState")?;
+        let declared = &operation.handling().asks;
+        if declared.is_empty() || revision != Revision::Stateless {
+            return if state.is_some() {
+                Err(Fault::State)
+            } else {
+                Ok(None)
+            };
+        }
+        let asking = Self::of(caller, operation, envelope, arguments, declared);
+        let answers = state
+            .map(|state| asking.open(state, responses))
+            .transpose()?;
+        Ok(Some((asking, answers)))
+    }
+
+    fn of(
+        caller: &Caller<'_, '_>,
+        operation: &Operation,
+        envelope: &Envelope,
+        arguments: &Value,
+        declared: &BTreeSet<Ask>,
+    ) -> Self {
+        let grant = caller.entered.grant();
+        let can = |ask: &&Ask| envelope.capability(ask.as_str());
+        let digest = Digest::of(arguments.to_string().as_bytes());
+        let mut binding = Vec::new();
+        for part in [
+            grant.tenant.as_str(),
+            &grant.task.to_string(),
+            &operation.action().to_string(),
+        ] {
+            binding.extend_from_slice(part.as_bytes());
+            binding.push(0);
+        }
+        binding.extend_from_slice(digest.as_bytes());
+        let key = &caller.gateway.parts.audit_key;
+        Self {
+            may: declared.iter().filter(can).copied().collect(),
+            key: *KeyedDigest::of(key, "mcp request state", b"").as_bytes(),
+            binding,
+            api: operation.action().api.to_string(),
+            now: caller.now,
+        }
+    }
+
+    /// The capabilities that the server is told of.
+    pub(super) fn capabilities(&self) -> Value {
+        let may = self.may.iter();
+        Value::object(may.map(|ask| (ask.as_str(), Value::object::<&str>([]))))
+    }
+
+    /// The questions of a result, if each of them may be asked: an object of `inputRequests` and the server's `requestState`.
+    ///
+    /// A form is a form: an elicitation by URL leads a person to a page of the server's, and is not declared by any word.
+    pub(super) fn questions(&self, result: &Value) -> Option<Value> {
+        let requests = match result.member("inputRequests") {
+            None => BTreeMap::new(),
+            Some(given) => given.as_object()?.clone(),
+        };
+        let state = result.member("requestState");
+        if requests.len() > MOST_QUESTIONS
+            || requests.is_empty() && state.is_none()
+            || state.is_some_and(|state| state.as_str().is_none())
+        {
+            return None;
+        }
+        let mut asked = BTreeMap::new();
+        for (key, request) in requests {
+            asked.insert(key, self.question(&request)?);
+        }
+        let mut members = vec![("inputRequests", Value::Object(asked))];
+        members.extend(state.map(|state| ("requestState", state.clone())));
+        Some(Value::object(members))
+    }
+
+    /// One question, if it may be asked, saying whose it is.
+    fn question(&self, request: &Value) -> Option<Value> {
+        let method = request.member("method")?.as_str()?;
+        let ask = Ask::of_method(method).filter(|ask| self.may.contains(ask))?;
+        let mut params = match request.member("params") {
+            None => BTreeMap::new(),
+            Some(params) => params.as_object()?.clone(),
+        };
+        if ask == Ask::Elicitation {
+            let mode = params.get("mode").map(Value::as_str);
+            let message = params.get("message").and_then(Value::as_str)?;
+            if mode.is_some_and(|mode| mode != Some("form")) {
+                return None;
+            }
+            let message = format!("The MCP server {} asks: {message}", self.api);
+            params.insert("message".to_owned(), Value::from(message));
+        }
+        let origin = ("writ/origin", Value::from(self.api.as_str()));
+        let trust = ("writ/trust", Value::from("untrusted"));
+        let meta = params
+            .entry("_meta".to_owned())
+            .or_insert_with(|| Value::object::<&str>([]));
+        let Value::Object(meta) = meta else {
+            return None;
+        };
+        meta.extend([origin, trust].map(|(name, value)| (name.to_owned(), value)));
+        Some(Value::object([
+            ("method", Value::from(method)),
+            ("params", Value::Object(params)),
+        ]))
+    }
+
+    /// The questions as the client gets them, with a state of ours.
+    pub(super) fn sealed(&self, questions: &Value) -> Option<Value> {
+        let requests = questions.member("inputRequests")?;
+        let asked = requests.as_object()?.keys();
+        let asked = asked.map(|key| Value::from(key.as_str())).collect();
+        let until = self
+            .now
+            .millis_since_epoch()
+            .saturating_add(GOOD_FOR.saturating_mul(1000));
+        let mut members = vec![
+            ("asked", Value::Array(asked)),
+            ("until", Value::from_u64(until)),
+        ];
+        let own = questions.member("requestState");
+        members.extend(own.map(|state| ("state", state.clone())));
+        let mut nonce = [0; NONCE_LEN];
+        aws_lc_rs::rand::fill(&mut nonce).ok()?;
+        let mut bytes = Value::object(members).to_string().into_bytes();
+        let key = self.cipher()?;
+        let aad = Aad::from(self.binding.as_slice());
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut bytes)
+            .ok()?;
+        let state = URL_SAFE_NO_PAD.encode([&nonce[..], &bytes].concat());
+        let mut result = vec![("requestState", Value::from(state))];
+        let empty = requests.as_object().is_none_or(BTreeMap::is_empty);
+        result.extend((!empty).then(|| ("inputRequests", requests.clone())));
+        Some(Value::object(result))
+    }
+
+    /// Opens a state, and keeps of the answers those to its questions.
+    fn open(&self, state: &str, responses: Option<&Value>) -> Result<Answers, Fault> {
+        let opened = self.opened(state).ok_or(Fault::State)?;
+        let until = opened.member("until").and_then(Value::as_u64);
+        if until.is_none_or(|until| until <= self.now.millis_since_epoch()) {
+            return Err(Fault::State);
+        }
+        let asked = opened.member("asked").and_then(Value::as_array);
+        let answered = asked.unwrap_or_default().iter().filter_map(|key| {
+            let key = key.as_str()?;
+            Some((key.to_owned(), responses?.member(key)?.clone()))
+        });
+        let mut members = vec![("inputResponses", Value::Object(answered.collect()))];
+        let own = opened.member("state").cloned();
+        members.extend(own.map(|state| ("requestState", state)));
+        Ok(Answers(Value::object(members)))
+    }
+
+    fn opened(&self, state: &str) -> Option<Value> {
+        if state.len() > LONGEST_STATE {
+            return None;
+        }
+        let mut bytes = URL_SAFE_NO_PAD.decode(state).ok()?;
+        let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let aad = Aad::from(self.binding.as_slice());
+        let opened = self.cipher()?.open_in_place(nonce, aad, sealed).ok()?;
+        Value::parse(opened, &JsonLimits::REQUEST).ok()
+    }
+
+    fn cipher(&self) -> Option<LessSafeKey> {
+        let key = UnboundKey::new(&AES_256_GCM_SIV, &self.key).ok()?;
+        Some(LessSafeKey::new(key))
+    }
+}
