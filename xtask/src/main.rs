@@ -4,6 +4,7 @@
 mod bench;
 mod clients;
 mod error;
+mod fuzz;
 mod http;
 mod keeper;
 mod packages;
@@ -23,6 +24,7 @@ usage: cargo xtask <command>
 commands:
   test [--filter <text>]  run every test, with real servers on free loopback ports
   bench [<options>]       measure Writ beside nginx and haproxy; `bench --help` lists the options
+  fuzz [--minutes <n>]    read mutated documents for n minutes (60) each way, and keep the result in docs/fuzzing.md
   reference               write the generated pages under docs/reference
 
 environment of `test`:
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test", rest @ ..] => testing::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["reference"] => reference::write(root()),
         ["help" | "--help" | "-h", ..] => {
             say::out(USAGE);

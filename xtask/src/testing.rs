@@ -102,7 +102,9 @@ impl Surroundings {
             command.env("WRIT_TEST_CLIENTS_DIR", clients);
         }
         if self.ci {
-            command.env("WRIT_REQUIRE_SOLVER", "1");
+            command
+                .env("WRIT_REQUIRE_SOLVER", "1")
+                .env("WRIT_FUZZ_SECONDS", "60");
         }
         if let Some(shared) = &self.shared {
             command.env("WRIT_SHARED", shared);

@@ -2,7 +2,11 @@
 
 #[cfg(test)]
 mod mutated {
+    use std::time::{Duration, Instant};
+
     use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+    use writ_contract::diff::diff;
     use writ_contract::{Bundler, Contract, RawCall, Reviews, propose};
     use writ_types::{ApiId, Limits, Projection};
 
@@ -132,65 +136,133 @@ mod mutated {
         "\u{0}",
     ];
 
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
-        #[test]
-        fn a_mutated_overlay_applies_or_is_refused(
-            sample in 0..SAMPLES.len(),
-            cuts in prop::collection::vec((any::<prop::sample::Index>(), 0usize..40, 0..WORDS.len()), 1..6),
-        ) {
-            let api: ApiId = "t".parse().unwrap();
-            let document = SAMPLES[sample].as_bytes();
-            let (contract, _) = Contract::compile(&api, document, &Reviews::default());
-            let overlay = propose(&contract.unwrap(), document, None);
-            let reviews = Reviews { overlay: Some(cut(&overlay, &cuts)), ..Reviews::default() };
-            let (contract, diagnostics) = Contract::compile(&api, document, &reviews);
-            match contract {
-                Some(contract) => {
-                    for operation in contract.operations() {
-                        prop_assert!(operation.marks().iter().all(|marked| marked.pointer.starts_with('/')));
-                        let checked = operation.check_response(200, Some("application/json"), br#"{"id":1,"items":[{}]}"#);
-                        prop_assert!(operation.source_values(&checked).len() < 100);
-                    }
-                }
-                None => prop_assert!(!diagnostics.is_empty()),
-            }
-        }
-
-        #[test]
-        fn mutated_files_become_one_or_are_left_out(first in mutated(), second in mutated()) {
-            if let Ok(mut bundler) = Bundler::new("a.yaml", &first) {
-                while let Some(path) = bundler.wanted().map(str::to_owned) {
-                    prop_assert!(!path.starts_with('/') && !path.contains(".."));
-                    bundler.give(&path, &second);
-                }
-                if let Some(bundle) = bundler.finish() {
-                    let api: ApiId = "t".parse().unwrap();
-                    let _compiled = Contract::compile(&api, bundle.document.as_bytes(), &Reviews::default());
-                }
-            }
-        }
+    /// How long each of the tests below goes on, in seconds: `WRIT_FUZZ_SECONDS`, or two.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "who runs the tests says how long"
+    )]
+    fn patience() -> Duration {
+        let said = std::env::var("WRIT_FUZZ_SECONDS").ok();
+        Duration::from_secs(said.map_or(2, |said| said.parse().unwrap()))
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    /// Asks for fresh inputs until the time is up, and says how many there were.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long it goes on is the clock's to say, and nothing else depends on it"
+    )]
+    #[expect(clippy::print_stderr, reason = "`cargo xtask fuzz` keeps the count")]
+    fn fuzz<S: Strategy>(
+        name: &str,
+        inputs: &S,
+        holds: impl Fn(S::Value) -> Result<(), TestCaseError>,
+    ) {
+        const AT_ONCE: u32 = 50;
+        let (begin, patience) = (Instant::now(), patience());
+        let mut cases = 0u64;
+        while begin.elapsed() < patience {
+            let config = ProptestConfig {
+                cases: AT_ONCE,
+                failure_persistence: None,
+                ..ProptestConfig::default()
+            };
+            if let Err(fault) = TestRunner::new(config).run(inputs, &holds) {
+                panic!("{fault}");
+            }
+            cases = cases.saturating_add(u64::from(AT_ONCE));
+        }
+        eprintln!(
+            "fuzzed {name} with {cases} cases in {} s",
+            patience.as_secs()
+        );
+    }
 
-        #[test]
-        fn a_mutated_document_compiles_or_is_refused(document in mutated()) {
-            let api: ApiId = "t".parse().unwrap();
+    #[test]
+    fn a_mutated_overlay_applies_or_is_refused() {
+        let api: ApiId = "t".parse().unwrap();
+        let proposals = SAMPLES.map(|sample| {
+            let (contract, _) = Contract::compile(&api, sample.as_bytes(), &Reviews::default());
+            propose(&contract.unwrap(), sample.as_bytes(), None)
+        });
+        let cuts = prop::collection::vec(
+            (any::<prop::sample::Index>(), 0usize..40, 0..WORDS.len()),
+            1..6,
+        );
+        fuzz("overlays", &(0..SAMPLES.len(), cuts), |(sample, cuts)| {
+            let document = SAMPLES[sample].as_bytes();
+            let reviews = Reviews {
+                overlay: Some(cut(&proposals[sample], &cuts)),
+                ..Reviews::default()
+            };
+            let (contract, diagnostics) = Contract::compile(&api, document, &reviews);
+            let Some(contract) = contract else {
+                prop_assert!(!diagnostics.is_empty());
+                return Ok(());
+            };
+            for operation in contract.operations() {
+                let mut marks = operation.marks().iter();
+                prop_assert!(marks.all(|marked| marked.pointer.starts_with('/')));
+                let body = br#"{"id":1,"items":[{}]}"#;
+                let checked = operation.check_response(200, Some("application/json"), body);
+                prop_assert!(operation.source_values(&checked).len() < 100);
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn mutated_files_become_one_or_are_left_out() {
+        let api: ApiId = "t".parse().unwrap();
+        fuzz("bundles", &(mutated(), mutated()), |(first, second)| {
+            let Ok(mut bundler) = Bundler::new("a.yaml", &first) else {
+                return Ok(());
+            };
+            while let Some(path) = bundler.wanted().map(str::to_owned) {
+                prop_assert!(!path.starts_with('/') && !path.contains(".."));
+                bundler.give(&path, &second);
+            }
+            if let Some(bundle) = bundler.finish() {
+                let document = bundle.document.as_bytes();
+                let _compiled = Contract::compile(&api, document, &Reviews::default());
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_mutated_document_compiles_or_is_refused() {
+        let api: ApiId = "t".parse().unwrap();
+        fuzz("documents", &mutated(), |document| {
             let (contract, diagnostics) = Contract::compile(&api, &document, &Reviews::default());
             match contract {
                 Some(contract) => exercise(&contract),
                 None => prop_assert!(!diagnostics.is_empty()),
             }
-        }
+            Ok(())
+        });
+    }
 
-        #[test]
-        fn random_bytes_are_refused(document in prop::collection::vec(any::<u8>(), 0..200)) {
-            let api: ApiId = "t".parse().unwrap();
+    #[test]
+    fn random_bytes_are_refused() {
+        let api: ApiId = "t".parse().unwrap();
+        let bytes = prop::collection::vec(any::<u8>(), 0..200);
+        fuzz("bytes", &bytes, |document| {
             let (contract, diagnostics) = Contract::compile(&api, &document, &Reviews::default());
             prop_assert!(contract.is_none() && !diagnostics.is_empty());
-        }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn two_versions_of_a_document_are_compared_or_refused() {
+        fuzz("comparisons", &(mutated(), mutated()), |(old, new)| {
+            let _compared = diff(&old, &new);
+            if let Ok(with_itself) = diff(&new, &new) {
+                // Of a reference that leads nowhere nothing is proven, not even that it stays.
+                let mut changes = with_itself.changes.iter();
+                prop_assert!(changes.all(|change| change.rule.ends_with("-unreadable")));
+            }
+            Ok(())
+        });
     }
 }
