@@ -434,6 +434,9 @@ fn admits_all(bound: &Bound, pointer: &BoundPointer, input: &Input) -> bool {
         BoundPlace::Header | BoundPlace::Body => &input.header,
     };
     tokens.split_first().is_some_and(|(name, rest)| {
+        if *name == "*" {
+            return !group.is_empty() && group.values().all(|value| every(bound, value, rest));
+        }
         group
             .get(*name)
             .is_some_and(|value| every(bound, value, rest))
@@ -453,6 +456,10 @@ fn every(bound: &Bound, value: &Value, tokens: &[&str]) -> bool {
             .ok()
             .and_then(|at| items.get(at))
             .is_some_and(|item| every(bound, item, rest)),
+        // Every member, and never only the one that somebody called `*`.
+        Value::Object(members) if *token == "*" => {
+            !members.is_empty() && members.values().all(|member| every(bound, member, rest))
+        }
         Value::Object(members) => members
             .get(*token)
             .is_some_and(|member| every(bound, member, rest)),

@@ -129,6 +129,33 @@ fn a_missing_value_lies_outside_and_every_item_counts() {
 }
 
 #[test]
+fn every_member_counts_and_none_may_be_called_a_star() {
+    let bounds = bounds(r#"{"mail:send":{"/body/to/*":["bob@x.example"]}}"#);
+    let action: ActionName = "mail:send".parse().unwrap();
+    for (body, within) in [
+        (r#"{"to":{"a":"bob@x.example"}}"#, true),
+        (r#"{"to":{"a":"bob@x.example","b":"bob@x.example"}}"#, true),
+        (r#"{"to":["bob@x.example"]}"#, true),
+        (r#"{"to":{"*":"bob@x.example","b":"eve@x.example"}}"#, false),
+        (r#"{"to":{"a":"bob@x.example","b":"eve@x.example"}}"#, false),
+        (r#"{"to":{"*":"eve@x.example"}}"#, false),
+        (r#"{"to":{"a":["bob@x.example"]}}"#, false),
+        (r#"{"to":{}}"#, false),
+        (r#"{"to":"bob@x.example"}"#, false),
+    ] {
+        let input = Input {
+            body: Some(json(body)),
+            ..Input::default()
+        };
+        assert_eq!(
+            bounds.violation(&action, &input).is_none(),
+            within,
+            "{body}"
+        );
+    }
+}
+
+#[test]
 fn narrowing_is_decided_per_place() {
     let wide = bounds(r#"{"a:b":{"/body/x":{"max":100}}}"#);
     let actions = BTreeSet::from(["a:b".parse().unwrap()]);

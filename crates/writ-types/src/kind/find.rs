@@ -171,69 +171,147 @@ fn percent_decoded(word: &str) -> Option<String> {
     Some(fold(&String::from_utf8_lossy(&bytes)))
 }
 
-/// What one word is or has in it; none once there are more than `most`.
+/// Every identifier that one word is or has in it; none once there are more than `most`.
+///
+/// What is found hides nothing beside it: the word is cut where an address begins and ends, and every piece is looked at.
 fn of_word(word: &str, most: usize, found: &mut BTreeSet<Identifier>) -> Option<()> {
-    let mut add = |kind: Kind, text: &str| {
-        let form = kind.of_text(text);
-        found.insert(Identifier { kind, form });
-        (found.len() <= most).then_some(())
-    };
-    // Several addresses in one word: each `scheme://` begins one.
-    if word.contains("://") {
-        let mut rest = word;
-        while let Some(at) = rest.find("://") {
-            let (before, after) = rest.split_at_checked(at).unwrap_or_default();
+    let mut pieces = vec![word];
+    while let Some(piece) = pieces.pop() {
+        let Some(address) = Address::first(piece) else {
+            of_piece(piece, most, found)?;
+            continue;
+        };
+        let (before, rest) = piece.split_at_checked(address.begin).unwrap_or_default();
+        let (start, rest) = rest.split_at_checked(address.start).unwrap_or_default();
+        // The next address begins a piece of its own, and what follows a bracket belongs to the text around it.
+        let next = Address::first(rest).map_or(rest.len(), |next| next.begin);
+        let (own, _) = rest.split_at_checked(next).unwrap_or_default();
+        let end = own.find(BRACKETS).unwrap_or(own.len());
+        let (own, _) = own.split_at_checked(end).unwrap_or_default();
+        let own = if end == next {
+            own.trim_end_matches([',', ';', '|'])
+        } else {
+            own
+        };
+        let url = format!("{start}{own}");
+        add(Kind::Url, address.plain.then_some(&url), most, found)?;
+        pieces.push(before);
+        pieces.push(rest.get(end..).unwrap_or_default());
+    }
+    Some(())
+}
+
+/// Brackets end an address, and so does a quote.
+const BRACKETS: [char; 7] = ['(', ')', '[', ']', '{', '}', '\''];
+
+/// Where an address with a scheme stands in a word.
+struct Address {
+    /// Where its scheme begins.
+    begin: usize,
+    /// The length of the scheme with what follows it up to the host.
+    start: usize,
+    /// That is `://` and nothing else.
+    plain: bool,
+}
+
+impl Address {
+    /// The first of a word. Browsers take `https:/`, `https:\\` and any number of either for `https://`.
+    fn first(word: &str) -> Option<Self> {
+        word.match_indices(':').find_map(|(at, _)| {
+            let (before, after) = word.split_at_checked(at)?;
+            let after = after.get(1..)?;
+            let slashes = after
+                .len()
+                .saturating_sub(after.trim_start_matches(SLASHES).len());
             let scheme = scheme_at_end(before);
-            let address = after.get(3..).unwrap_or_default();
-            let address = match address.split_once("://") {
-                Some((own, _)) => own
-                    .strip_suffix(scheme_at_end(own))
-                    .unwrap_or(own)
-                    .trim_end_matches([',', ';', '|']),
-                None => address,
-            };
-            // What follows `](` or a bracket belongs to the text around it.
-            let address = address
-                .split([')', ']', '}', '\''])
-                .next()
-                .unwrap_or_default();
-            add(Kind::Url, &format!("{scheme}://{address}"))?;
-            rest = after.get(3..).unwrap_or_default();
-        }
-        return Some(());
+            let lower = scheme.to_ascii_lowercase();
+            let of_the_web = lower.ends_with("http")
+                || lower.ends_with("https")
+                || ["ws", "wss", "ftp", "file"].contains(&lower.as_str());
+            let plain = after.starts_with("//") && slashes == 2;
+            let is_one = after.starts_with("//") || of_the_web && slashes > 0;
+            is_one.then(|| Self {
+                begin: before.len().saturating_sub(scheme.len()),
+                start: scheme.len().saturating_add(1).saturating_add(slashes),
+                plain,
+            })
+        })
     }
-    // An address without a scheme, as pages write it.
-    let bare = word.strip_prefix("//");
-    let bare = bare.or_else(|| word.split_once("=//").map(|(_, address)| address));
-    if let Some(address) = bare {
-        if address.contains('.') {
-            add(Kind::Url, address)?;
-        }
-        return Some(());
-    }
-    let lower = word.to_ascii_lowercase();
-    if ["javascript:", "data:", "vbscript:", "tel:", "sms:"]
-        .iter()
-        .any(|scheme| lower.starts_with(scheme) && lower.len() > scheme.len())
-    {
-        add(Kind::Url, word)?;
-        return Some(());
-    }
-    let word = lower.strip_prefix("mailto:").map_or(word, |rest| {
-        word.get(word.len().saturating_sub(rest.len())..)
-            .unwrap_or(word)
-    });
-    for part in word.split([',', ';', '(', ')', '[', ']', '=', '\'', ':']) {
-        if let Some((local, host)) = part.rsplit_once('@')
-            && !local.is_empty()
-            && host.contains('.')
-        {
-            add(Kind::Email, part)?;
-        } else if looks_like_a_host(part) {
-            add(Kind::Url, part)?;
+}
+
+const SLASHES: [char; 2] = ['/', '\\'];
+
+fn add(
+    kind: Kind,
+    text: Option<&String>,
+    most: usize,
+    found: &mut BTreeSet<Identifier>,
+) -> Option<()> {
+    let form = text.and_then(|text| kind.of_text(text));
+    found.insert(Identifier { kind, form });
+    (found.len() <= most).then_some(())
+}
+
+/// The identifiers without `scheme://`: addresses as pages and people write them, and mailboxes.
+fn of_piece(piece: &str, most: usize, found: &mut BTreeSet<Identifier>) -> Option<()> {
+    let around = |character: char| BRACKETS.contains(&character) || matches!(character, ',' | ';');
+    for part in piece.split(around) {
+        let mut begin = 0;
+        for value in part.split(['=', ':']) {
+            let rest = part.get(begin..).unwrap_or_default();
+            begin = begin.saturating_add(value.len()).saturating_add(1);
+            let host = rest.trim_start_matches(SLASHES);
+            let slashes = rest.len().saturating_sub(host.len());
+            if is_script(rest) {
+                add(Kind::Url, Some(&rest.to_owned()), most, found)?;
+            } else if slashes >= 2 && host.contains('.') {
+                // An address of the page's own scheme.
+                let plain = rest.starts_with("//") && slashes == 2;
+                add(Kind::Url, plain.then_some(&host.to_owned()), most, found)?;
+                break;
+            } else if let Some((local, host)) = value.rsplit_once('@')
+                && !local.is_empty()
+                && host.contains('.')
+            {
+                add(Kind::Email, Some(&value.to_owned()), most, found)?;
+            } else if let Some(url) = bare_host(value, rest) {
+                // All that follows is of the same address, and a value of its query could be anything.
+                add(Kind::Url, Some(&url.to_owned()), most, found)?;
+                break;
+            }
         }
     }
     Some(())
+}
+
+/// The address that begins in `value` without a scheme, to the end of `rest`, which begins as `value` does.
+fn bare_host<'t>(value: &str, rest: &'t str) -> Option<&'t str> {
+    let mut before = None;
+    let begins = value.char_indices().filter_map(|(at, character)| {
+        let after: Option<char> = before.replace(character);
+        let begins = after.is_none_or(|before| {
+            let is_www = || {
+                let next = value.get(at..).and_then(|next| next.get(..4));
+                next.is_some_and(|next| next.eq_ignore_ascii_case("www."))
+            };
+            !before.is_alphanumeric() && (!"@._-/".contains(before) || is_www())
+        });
+        (begins && (character.is_alphanumeric() || after.is_none())).then_some(at)
+    });
+    begins
+        .filter_map(|at| rest.get(at..))
+        .find(|url| looks_like_a_host(url))
+}
+
+/// Whether a text is an address that does something where it stands.
+fn is_script(text: &str) -> bool {
+    ["javascript:", "data:", "vbscript:", "tel:", "sms:"]
+        .iter()
+        .any(|scheme| {
+            let begin = text.get(..scheme.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+                && text.len() > scheme.len()
+        })
 }
 
 /// The scheme that a text ends with; `//` alone is an address too.
@@ -244,7 +322,10 @@ fn scheme_at_end(before: &str) -> &str {
 
 /// Whether a word without a scheme would be read as an address: `www.`, a path after a host, or a well-known last label.
 fn looks_like_a_host(word: &str) -> bool {
-    let end = word.find(['/', '?', '#']).unwrap_or(word.len());
+    let ends = |character: char| {
+        character.is_ascii() && !character.is_ascii_alphanumeric() && !".-_@".contains(character)
+    };
+    let end = word.find(ends).unwrap_or(word.len());
     let (host, tail) = word.split_at_checked(end).unwrap_or_default();
     let host = host.trim_start_matches('@');
     if !host.contains('.') {
@@ -256,7 +337,7 @@ fn looks_like_a_host(word: &str) -> bool {
     let well_known = WELL_KNOWN.contains(&last.as_str());
     let lookalike = !host.is_ascii() && named;
     first.eq_ignore_ascii_case("www")
-        || named && tail.len() > 1 && tail.starts_with(['/', '?']) && !first.is_empty()
+        || named && tail.len() > 1 && tail.starts_with(['/', '\\', '?', ':']) && !first.is_empty()
         || named && well_known && (web::domain(host).is_some() || lookalike)
 }
 

@@ -380,6 +380,62 @@ fn identifiers_in_a_payload_are_values() {
 }
 
 #[test]
+fn no_address_hides_behind_another() {
+    let found = |text: &str| Canonical::identifiers(text, 64).unwrap();
+    for text in [
+        "www.evil.com/x?d=SECRET=//",
+        "eve@evil.com=//",
+        "https:/evil.com/x?d=S",
+        "https:\\\\evil.com\\x",
+        "HTTPS:///evil.com",
+        "[b](//evil.com/x)",
+        "x=\\\\evil.com\\x",
+        "x=javascript:alert(1)",
+    ] {
+        assert!(!found(text).is_empty(), "{text}");
+    }
+    let glues = (' '..='~').map(String::from).chain(
+        [
+            "](", ")[b](", "=//", ")//", ";//", "\u{200B}", "\u{FF0C}", "&u=", "%2F",
+        ]
+        .map(str::to_owned),
+    );
+    let good = [
+        "",
+        "note",
+        "https://good.example/",
+        "https://good.example/a)",
+        "www.good.com",
+        "bob@good.example",
+    ];
+    let evil = [
+        "https://evil.example/x",
+        "http:/evil.example/x",
+        "www.evil.com/x",
+        "eve@evil.example",
+    ];
+    for glue in glues {
+        for good in good {
+            for evil in evil {
+                let (before, text) = (found(good), format!("{good}{glue}{evil}"));
+                let is_new = found(&text).iter().any(|one| !before.contains(one));
+                assert!(is_new, "{text:?} has nothing that {good:?} has not");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_word_of_a_thousand_addresses_is_read_in_one_go() {
+    for word in [
+        "http://", "http:/a)", "a:/", "x=//", "a@b.c;", "((", "a!", "a.b!",
+    ] {
+        let text = word.repeat(20_000);
+        let _total = Canonical::identifiers(&text, 64);
+    }
+}
+
+#[test]
 fn kinds_are_words() {
     for good in ["iban", "email", "account-id", "channel", "x"] {
         assert_eq!(good.parse::<Kind>().unwrap().to_string(), good);
