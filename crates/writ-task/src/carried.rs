@@ -1,18 +1,19 @@
-//! What outlives a task: what an agent and a requester have read, and what was written for a requester.
+//! What outlives a task: what an agent and a requester have read, and what was written by and for them.
 //!
 //! An agent that has read something knows it in its next task too, and so does whoever the task was for (DESIGN §6
 //! "labels"). A value that one task wrote could be read back by the next from a field that is trusted, so it vouches for
 //! nothing until a person had time to notice ([`COOLING_OFF`]).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use writ_types::{AgentId, Grant, Label, Requester, Timestamp, ValueDigest};
 
-/// How long what a task wrote without anything vouching for it does not vouch in the tasks of the same requester.
+/// How long what a task wrote without anything vouching for it does not vouch in the tasks of the same agent or requester.
 pub(crate) const COOLING_OFF: Duration = Duration::from_secs(24 * 3600);
 
-/// Most values that one requester's tasks wrote and that still cool off. Beyond, whatever is read vouches for nothing until
+/// Most values that the tasks of one agent or requester wrote and that still cool off. Beyond, whatever is read vouches for nothing until
 /// the last of them has cooled off.
 const MOST_WRITTEN: usize = 4096;
 
@@ -38,6 +39,34 @@ struct Memory {
     lost_until: Option<Timestamp>,
 }
 
+impl Memory {
+    fn write(&mut self, forms: Option<&[ValueDigest]>, until: Timestamp, now: Timestamp) {
+        let Some(forms) = forms else {
+            self.lost_until = Some(until);
+            return;
+        };
+        for form in forms {
+            if self.written.len() >= MOST_WRITTEN && !self.written.contains_key(form) {
+                self.written.retain(|_, until| *until > now);
+            }
+            if self.written.len() < MOST_WRITTEN || self.written.contains_key(form) {
+                self.written.insert(*form, until);
+            } else {
+                self.lost_until = Some(until);
+            }
+        }
+    }
+}
+
+/// A tree with tasks that may still act.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// What those tasks may do.
+    pub(crate) grants: Vec<Arc<Grant>>,
+    /// What the tree has read.
+    pub(crate) labels: BTreeSet<Label>,
+}
+
 /// The memories of one tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Carried {
@@ -53,15 +82,8 @@ fn subjects(grant: &Grant) -> impl Iterator<Item = Subject> {
     [Subject::Agent(grant.agent)].into_iter().chain(requester)
 }
 
-/// Whose writing it is: the requester's, or the agent's where it acts for nobody.
-fn writer(grant: &Grant) -> Subject {
-    grant
-        .requester
-        .clone()
-        .map_or(Subject::Agent(grant.agent), Subject::Requester)
-}
-
-fn worst() -> BTreeSet<Label> {
+/// What whoever could have read anything has read.
+pub(crate) fn worst() -> BTreeSet<Label> {
     WORST
         .iter()
         .filter_map(|label| label.parse().ok())
@@ -74,6 +96,10 @@ impl Carried {
     pub(crate) fn forget(&mut self, now: Timestamp) {
         self.forgetful = true;
         self.lost_until = Some(now.plus(COOLING_OFF));
+        // Of somebody the log still speaks of it does not say all.
+        for memory in self.memories.values_mut() {
+            memory.labels.extend(worst());
+        }
     }
 
     /// The labels a task begins with that its agent opens itself.
@@ -98,12 +124,18 @@ impl Carried {
         }
     }
 
-    /// A person or an orchestrator has opened a task: agent and requester begin anew, with what the tasks that still live
-    /// have read.
-    pub(crate) fn begin_anew(&mut self, grant: &Grant, live: &BTreeSet<Label>) {
+    /// A person or an orchestrator has opened a task: agent and requester begin anew, each with what its tasks that still
+    /// live have read.
+    pub(crate) fn begin_anew(&mut self, grant: &Grant, live: &[Live]) {
         for subject in subjects(grant) {
+            let is_own = |live: &&Live| {
+                let mut grants = live.grants.iter();
+                grants.any(|other| subjects(other).any(|other| other == subject))
+            };
+            let own = live.iter().filter(is_own);
+            let labels = own.flat_map(|live| &live.labels).cloned().collect();
             if let Some(memory) = self.memory(subject) {
-                memory.labels.clone_from(live);
+                memory.labels = labels;
             }
         }
     }
@@ -111,35 +143,22 @@ impl Carried {
     /// A task is about to write values of these forms that nothing vouches for.
     pub(crate) fn write(&mut self, grant: &Grant, forms: Option<&[ValueDigest]>, now: Timestamp) {
         let until = now.plus(COOLING_OFF);
-        let Some(memory) = self.memory(writer(grant)) else {
-            self.lost_until = Some(until);
-            return;
-        };
-        let Some(forms) = forms else {
-            memory.lost_until = Some(until);
-            return;
-        };
-        for form in forms {
-            if memory.written.len() >= MOST_WRITTEN && !memory.written.contains_key(form) {
-                memory.written.retain(|_, until| *until > now);
-            }
-            if memory.written.len() < MOST_WRITTEN || memory.written.contains_key(form) {
-                memory.written.insert(*form, until);
-            } else {
-                memory.lost_until = Some(until);
+        for subject in subjects(grant) {
+            match self.memory(subject) {
+                Some(memory) => memory.write(forms, until, now),
+                None => self.lost_until = Some(until),
             }
         }
     }
 
-    /// Whether a value of this form was written for the task's requester and has not cooled off; if that is not known, it
-    /// was.
+    /// Whether a value of this form was written by the task's agent or for its requester, and has not cooled off; if that is
+    /// not known, it was.
     pub(crate) fn has_written(&self, grant: &Grant, form: ValueDigest, now: Timestamp) -> bool {
         let later = |until: Option<Timestamp>| until.is_some_and(|until| until > now);
-        let memory = self.memories.get(&writer(grant));
+        let mut memories = subjects(grant).filter_map(|subject| self.memories.get(&subject));
         later(self.lost_until)
-            || memory.is_some_and(|memory| {
-                later(memory.lost_until) || later(memory.written.get(&form).copied())
-            })
+            || memories
+                .any(|memory| later(memory.lost_until) || later(memory.written.get(&form).copied()))
     }
 
     /// Forgets what has cooled off, and who has nothing left to remember.

@@ -10,7 +10,7 @@ use writ_types::{
     ValueDigest,
 };
 
-use crate::carried::Carried;
+use crate::carried::{Carried, Live};
 use crate::ledger::{Cut, Ending, Ledger, LedgerFuture, Read, TaskStatus};
 use crate::proof::{Entered, Reservation};
 use crate::tree::{Before, Severed, Tree};
@@ -72,7 +72,7 @@ impl MemoryLedger {
     }
 
     /// What earlier processes read and wrote is not known: agents that nobody vouches for begin as if they had read
-    /// everything, and what is read vouches for nothing until what was written before `now` has cooled off.
+    /// everything, those of them that have a task go on as if they had, and what is read vouches for nothing until what was written before `now` has cooled off.
     pub fn forget(&mut self, now: Timestamp) {
         self.forgot = Some(now);
         let tenants = self
@@ -81,6 +81,9 @@ impl MemoryLedger {
             .unwrap_or_else(PoisonError::into_inner);
         for tasks in tenants.values() {
             tasks.carried(|carried| carried.forget(now));
+            for tree in tasks.trees.values() {
+                tree.forget_before();
+            }
         }
     }
 
@@ -255,21 +258,21 @@ impl MemoryLedger {
             return Err(EndError::Unknown);
         }
         if status.grant.parent.is_none() {
-            let others: Vec<Arc<Tree>> = {
+            let mut trees: Vec<Arc<Tree>> = {
                 let tenants = self.read();
-                let tasks = tenants.get(tenant).into_iter();
-                tasks
-                    .flat_map(|tasks| {
-                        let own = tasks.of_agent(status.grant.agent);
-                        own.filter_map(|task| tasks.trees.get(&task))
-                            .map(Arc::clone)
-                    })
+                let trees = tenants.get(tenant).into_iter();
+                trees
+                    .flat_map(|tasks| tasks.trees.values())
                     .filter(|other| !Arc::ptr_eq(other, &tree))
+                    .map(Arc::clone)
                     .collect()
             };
-            let live = others.iter().flat_map(|tree| tree.live_labels()).collect();
+            trees.sort_unstable_by_key(Arc::as_ptr);
+            trees.dedup_by_key(|tree| Arc::as_ptr(tree));
+            // Looked at while nobody's memory changes: what is read meanwhile is remembered after this.
             self.carry(&status.grant, |carried| {
-                carried.begin_anew(&status.grant, &live)
+                let live: Vec<Live> = trees.iter().filter_map(|tree| tree.live()).collect();
+                carried.begin_anew(&status.grant, &live);
             });
         }
         Ok(())
@@ -277,10 +280,12 @@ impl MemoryLedger {
 
     fn label_at(&self, entered: &Entered, labels: &BTreeSet<Label>) -> Result<(), EnterError> {
         let grant = &entered.grant;
+        // The tree first: whoever begins anew meanwhile sees it there, or is before what is remembered here.
+        let labelled = entered.tree.add_labels(grant.task, labels);
         if !labels.is_empty() {
             self.carry(grant, |carried| carried.read(grant, labels));
         }
-        entered.tree.add_labels(grant.task, labels)
+        labelled
     }
 
     fn note_at(&self, entered: &Entered, read: &Read, now: Timestamp) -> Result<(), EnterError> {

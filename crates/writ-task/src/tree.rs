@@ -8,10 +8,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use writ_types::{
-    ActionName, ArgumentOrigins, Budget, CallId, Charge, Facts, Grant, Label, Origins, Sighting,
-    TaskId, Timestamp, ValueDigest, Vouchers,
+    ActionName, ArgumentOrigins, Asserter, Budget, CallId, Charge, Facts, Grant, Label, Origins,
+    Sighting, TaskId, Timestamp, ValueDigest, Vouchers,
 };
 
+use crate::carried::{Live, worst};
 use crate::cut::CutFlag;
 use crate::ledger::{Cut, Ending, TaskState, TaskStatus};
 use crate::narrow::within;
@@ -347,14 +348,29 @@ impl Tree {
         false
     }
 
-    /// The labels of the tree, if a task of it may still act.
-    pub(crate) fn live_labels(&self) -> BTreeSet<Label> {
-        let state = self.lock();
-        if state.nodes.0.iter().any(|node| node.ended.is_none()) {
-            state.labels.clone()
-        } else {
-            BTreeSet::new()
+    /// What the tree began with is not known any more: unless a client vouched for its root, that could be anything.
+    pub(crate) fn forget_before(&self) {
+        let mut state = self.lock();
+        let root = state.root;
+        let root = state.nodes.get(root);
+        let is_by_client = root.is_some_and(|root| {
+            let mut parts = root.grant.asserters.parts();
+            parts.any(|(_, asserter)| matches!(asserter, Asserter::Client(_)))
+        });
+        if !is_by_client {
+            state.labels.extend(worst());
         }
+    }
+
+    /// What may still act, and what the tree has read; none if nothing may.
+    pub(crate) fn live(&self) -> Option<Live> {
+        let state = self.lock();
+        let live = state.nodes.0.iter().filter(|node| node.ended.is_none());
+        let grants: Vec<_> = live.map(|node| Arc::clone(&node.grant)).collect();
+        (!grants.is_empty()).then(|| Live {
+            grants,
+            labels: state.labels.clone(),
+        })
     }
 
     /// Notes sources and sightings, and says whether `task` may still act.

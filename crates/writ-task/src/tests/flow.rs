@@ -152,11 +152,18 @@ fn a_value_that_a_task_wrote_does_not_vouch_in_it_nor_in_the_requesters_next() {
         bench.open(for_ada(number)).unwrap();
     }
     bench.open(grant(3)).unwrap();
+    bench
+        .open(Grant {
+            agent: agent(9),
+            ..grant(4)
+        })
+        .unwrap();
     bench.writes(1, 1, "evil.example");
     for (number, wanted, why) in [
         (1, "seen", "the task itself"),
         (2, "seen", "another task of the requester"),
-        (3, "field", "somebody else's task"),
+        (3, "seen", "another task of the agent"),
+        (4, "field", "another agent's task, for nobody"),
     ] {
         bench.reads(number, 10 + number, &["evil.example", "good.example"]);
         assert_eq!(
@@ -277,6 +284,51 @@ fn beginning_anew_does_not_wash_what_a_live_task_has_read() {
 }
 
 #[test]
+fn beginning_anew_does_not_wash_what_another_agent_reads_for_the_same_requester() {
+    let bench = Bench::new();
+    let of = |number, own| Grant {
+        agent: agent(own),
+        ..for_ada(number)
+    };
+    bench.open(of(1, 8)).unwrap();
+    bench.is_labelled(1, 1, &["secret"]);
+    bench.open(of(2, 9)).unwrap();
+    bench.attest(2, "something else");
+    bench.open(of(3, 9)).unwrap();
+    assert_eq!(bench.labels(3, 3), labels(&["secret"]), "by the requester");
+}
+
+#[test]
+fn what_an_agent_writes_for_nobody_does_not_vouch_when_it_reads_it_for_somebody() {
+    let bench = Bench::new();
+    bench.open(grant(1)).unwrap();
+    bench.open(for_ada(2)).unwrap();
+    bench.writes(1, 1, "a.example");
+    bench.reads(2, 2, &["a.example"]);
+    assert_eq!(bench.origin(2, 3, "a.example"), "seen");
+}
+
+#[test]
+fn after_a_restart_what_the_log_says_of_somebody_is_not_all() {
+    let mut rebuild = Rebuild::new(&Limits::default());
+    let opened = Event::Opened(Box::new(grant(1)));
+    rebuild.apply(&tenant(), opened).unwrap();
+    let labelled = Event::Labelled {
+        task: task(1),
+        labels: labels(&["pii"]),
+    };
+    rebuild.apply(&tenant(), labelled).unwrap();
+    let mut ledger = rebuild.finish(NOON).ledger;
+    ledger.forget(NOON);
+    let bench = Bench(ledger);
+    bench.open(grant(2)).unwrap();
+    assert_eq!(
+        bench.labels(2, 2),
+        labels(&["confidential", "pii", "secret", "untrusted"])
+    );
+}
+
+#[test]
 fn the_third_value_for_one_parameter_pauses_the_tree_until_a_person_looks() {
     let bench = Bench::new();
     bench.open(grant(1)).unwrap();
@@ -352,7 +404,11 @@ fn after_a_restart_what_is_not_known_vouches_for_nothing() {
         bench.reads(number, number, &["a.example"]);
         assert_eq!(bench.origin(number, 10 + number, "a.example"), "seen");
     }
-    // An agent that nobody vouches for could have read anything before.
+    // A task that nobody vouched for could have begun with anything, and an agent could have read it before.
+    assert_eq!(
+        bench.labels(1, 20),
+        labels(&["confidential", "pii", "secret", "untrusted"])
+    );
     bench
         .open(Grant {
             agent: agent(9),
