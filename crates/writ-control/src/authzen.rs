@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use writ_contract::{Operation, ToolCall};
 use writ_policy::{InputView, Question, ResponseView};
-use writ_types::{ActionName, Agent, CallId, Charge, Purpose, ReasonCode, Value};
+use writ_types::{ActionName, Agent, CallId, Charge, Origin, Purpose, ReasonCode, Value};
 
 use crate::admin::{AdminError, fresh_task};
 use crate::loaded::{Loaded, LoadedApi};
@@ -143,6 +143,9 @@ fn possible(
     if !agent.enabled {
         return Decision::No(ReasonCode::AgentDisabled.as_str());
     }
+    if api.quarantined.contains(operation.id()) {
+        return Decision::No(ReasonCode::ContractQuarantined.as_str());
+    }
     let Some(arguments) = arguments(api, operation, asked) else {
         return Decision::No("unknown_resource");
     };
@@ -176,7 +179,13 @@ fn of_purpose(
     }
     let action = operation.action();
     let now = plane.clock.now();
-    let (grant, facts) = fresh_task(plane, agent, purpose, action, charge, now);
+    let (grant, mut facts) = fresh_task(plane, agent, purpose, action, charge, now);
+    // What the task's prompt and bounds will vouch for nobody knows yet.
+    for marked in operation.marks() {
+        if marked.mark.sensitive.is_some() || marked.mark.payload {
+            facts.arguments.add(&marked.pointer, Origin::Unseen);
+        }
+    }
     let parsed = &call.parsed;
     let projected = operation.project(&parsed.input, loaded.pdp.projection(action));
     let input = match &projected {

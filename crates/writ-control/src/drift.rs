@@ -230,10 +230,9 @@ pub(crate) async fn promote(
     let mut registry = load(plane, before.revision).await?;
     let stored = registry.live.remove(id).map(|live| live.document);
     let seen = plane.seen.document(id);
-    let document = [seen, stored]
-        .into_iter()
-        .flatten()
-        .find(|document| Digest::of(document) == digest);
+    // What was seen last counts: an older document would lift the quarantine of what the server does by now.
+    let document = seen.or(stored);
+    let document = document.filter(|document| Digest::of(document) == digest);
     let document = document.ok_or_else(|| {
         AdminError::Invalid(format!("`{id}` does not publish a document with this digest (any more): look again with `writ api drift {id}`"))
     })?;

@@ -39,7 +39,7 @@ impl Credential {
         secret: &Secret<String>,
     ) -> Result<Self, CredentialError> {
         let secret = secret.expose();
-        let mut finders: Vec<_> = LeakGuard::finder(secret).into_iter().collect();
+        let mut finders: Vec<_> = LeakGuard::finders(secret).collect();
         let (field, text) = match attach {
             Attach::Header(field) => (
                 HeaderName::try_from(field.as_str()).map_err(|_malformed| CredentialError)?,
@@ -49,9 +49,9 @@ impl Credential {
             Attach::Basic => {
                 let sent = STANDARD.encode(secret);
                 // An upstream that repeats what it was sent repeats this; one that decodes it may repeat the password.
-                finders.extend(LeakGuard::finder(&sent));
+                finders.extend(LeakGuard::finders(&sent));
                 let password = secret.split_once(':').map(|(_, password)| password);
-                finders.extend(password.and_then(LeakGuard::finder));
+                finders.extend(password.into_iter().flat_map(LeakGuard::finders));
                 (header::AUTHORIZATION, format!("Basic {sent}"))
             }
         };

@@ -1,5 +1,6 @@
 //! The agent never sees the upstream's credential, not even where the upstream repeats it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -43,9 +44,23 @@ impl LeakGuard {
         Self::new(&self.finders)
     }
 
-    /// What a credential's guard looks for.
-    pub(crate) fn finder(secret: &str) -> Option<Finder<'static>> {
-        (secret.len() >= SHORTEST).then(|| Finder::new(secret.as_bytes()).into_owned())
+    /// What a credential's guard looks for: the secret as it is, and as many a JSON writer puts it.
+    pub(crate) fn finders(secret: &str) -> impl Iterator<Item = Finder<'static>> {
+        let escaped = secret.contains('/').then(|| secret.replace('/', "\\/"));
+        let spellings = [secret.to_owned()].into_iter().chain(escaped);
+        let long = spellings.filter(|spelling| spelling.len() >= SHORTEST);
+        long.map(|spelling| Finder::new(spelling.as_bytes()).into_owned())
+    }
+
+    /// Whether the credential stands in a whole body as a reader of JSON would read it: `\/` and `\u0073` are characters
+    /// like others to whoever gets them.
+    pub(crate) fn stands_in(&self, body: &[u8]) -> bool {
+        if self.finders.is_empty() {
+            return false;
+        }
+        let plain = unescaped(body);
+        let mut finders = self.finders.iter();
+        finders.any(|finder| finder.find(&plain).is_some())
     }
 
     /// Takes a part and gives what may leave.
@@ -84,6 +99,32 @@ impl LeakGuard {
     }
 }
 
+/// The bytes with JSON's escapes for ASCII characters resolved; the bytes themselves if there are none.
+fn unescaped(body: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', body).is_none() {
+        return Cow::Borrowed(body);
+    }
+    let mut plain = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let (before, escape) = rest.split_at_checked(at).unwrap_or_default();
+        plain.extend_from_slice(before);
+        let code = escape
+            .get(2..6)
+            .and_then(|hex| std::str::from_utf8(hex).ok());
+        let code = code.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let (byte, length) = match (escape.get(1), code) {
+            (Some(b'u'), Some(code)) if code.is_ascii() => (code, 6),
+            (Some(byte), _) => (*byte, 2),
+            (None, _) => (b'\\', 1),
+        };
+        plain.push(byte);
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    plain.extend_from_slice(rest);
+    Cow::Owned(plain)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -96,7 +137,7 @@ mod tests {
     fn guard() -> LeakGuard {
         let finders: Vec<_> = [SECRET, "a longer spelling of it"]
             .into_iter()
-            .filter_map(LeakGuard::finder)
+            .flat_map(LeakGuard::finders)
             .collect();
         LeakGuard::new(&finders.into())
     }
@@ -113,7 +154,28 @@ mod tests {
 
     #[test]
     fn a_short_credential_is_not_looked_for() {
-        assert!(LeakGuard::finder("abc").is_none());
+        assert!(LeakGuard::finders("abc").next().is_none());
+    }
+
+    #[test]
+    fn an_escaped_credential_is_found() {
+        let secret = "key/with=slash";
+        let guard = LeakGuard::new(&LeakGuard::finders(secret).collect());
+        for (body, stands) in [
+            (r#"{"k":"key/with=slash"}"#, true),
+            (r#"{"k":"key\/with=slash"}"#, true),
+            (r#"{"k":"\u006bey\u002Fwith=slash"}"#, true),
+            (r#"{"k":"key/with\u00e9=slash"}"#, false),
+            // JSON in a text of JSON.
+            (r#"{"k":"key\\/with=slash"}"#, true),
+            ("\\", false),
+            ("\\u00", false),
+        ] {
+            assert_eq!(guard.stands_in(body.as_bytes()), stands, "{body}");
+        }
+        let mut guard = guard.fresh();
+        let streamed = Bytes::from_static(br#"{"k":"key\/with=slash"}"#);
+        assert_eq!(guard.pass(streamed), Err(Leak), "in a stream");
     }
 
     proptest! {

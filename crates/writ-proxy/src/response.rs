@@ -315,6 +315,9 @@ impl Whole {
             whole.extend_from_slice(&guard.pass(part).map_err(|_leak| withheld)?);
         }
         whole.extend_from_slice(&guard.end());
+        if guard.stands_in(&whole) {
+            return Err(withheld);
+        }
         Ok(whole.freeze())
     }
 }

@@ -127,6 +127,11 @@ pub(super) async fn list(
             hide("not_a_tool");
             continue;
         };
+        let unchanged = decide::unchanged(api, operation);
+        if let Err(refusal) = unchanged {
+            hide(refusal.reason.as_str());
+            continue;
+        }
         match standing(caller, operation, None).await {
             Ok(()) => drop(tools.insert(name, (api, operation))),
             Err(reason) => hide(reason.as_str()),
