@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tree;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::DependencyKind;
 use tree::{Workspace, files, manifest, manifests, mentions, programs, tree, uses_std};
@@ -376,5 +376,31 @@ fn nothing_is_left_for_later_and_no_test_is_switched_off() {
     none(
         &found,
         "finish it, or write an issue; a flaky test is a bug to mend:",
+    );
+}
+
+#[test]
+fn every_test_that_the_tables_of_hazards_and_incidents_name_is_there() {
+    let repository: BTreeMap<String, String> = files("").into_iter().collect();
+    let mut found = Vec::new();
+    let mut named = 0usize;
+    for page in ["docs/reference/policy-hazards.md", "docs/incidents.md"] {
+        let text = repository.get(page).map(String::as_str).unwrap_or_default();
+        // Names stand between backticks, so every second part is one.
+        for name in text.split('`').skip(1).step_by(2) {
+            let Some((path, test)) = name.split_once(".rs::") else {
+                continue;
+            };
+            named = named.saturating_add(1);
+            let file = repository.get(&format!("{path}.rs"));
+            if !file.is_some_and(|text| text.contains(&format!("fn {test}("))) {
+                found.push(format!("{page}: {name}"));
+            }
+        }
+    }
+    assert!(named > 40, "the tables name {named} tests");
+    none(
+        &found,
+        "a table says that a test holds something, and there is no such test:",
     );
 }

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_types::{ActionName, Effects, PurposeName, SpiffeId, Timestamp, Value};
 
+pub(crate) use access::by_rules;
 pub use access::{Access, Direction, Refusal, RuleShift, Shift};
 pub use differences::{Change, Difference, Kind};
 pub use example::Example;

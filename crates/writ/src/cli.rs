@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Policy(PolicyCommand),
     /// Ask whether an agent could do something
     CanI(CanIArgs),
+    /// Say who could do something, or what an agent could do
+    WhoCan(WhoCanArgs),
     /// Show why a call was decided as it was
     Explain(ExplainArgs),
     /// Stop a task or everything an agent does, at once
@@ -386,6 +388,29 @@ pub(crate) struct CanIArgs {
     /// The purpose of the task; default: each the agent has.
     #[arg(long)]
     pub(crate) purpose: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("about").required(true).multiple(true).args(["action", "agent"]))]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option that a person types"
+)]
+pub(crate) struct WhoCanArgs {
+    /// The action, such as `dns:patchZone`: who can do it.
+    pub(crate) action: Option<String>,
+    /// The agent's SPIFFE id, or the end of it: what it can do.
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// Show also what is not possible, and why.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Ask the project's files, without a running `writ serve`.
+    #[arg(long, conflicts_with = "offline")]
+    pub(crate) files: bool,
+    /// Read the revision in force from the store, without a running `writ serve`.
+    #[arg(long)]
+    pub(crate) offline: bool,
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,7 @@ mod plan;
 mod policy;
 pub(crate) mod serve;
 mod task;
+mod who_can;
 
 use crate::cli::{Cli, Command};
 use crate::config::Config;
@@ -24,6 +25,7 @@ use crate::failure::Failure;
 use crate::terminal::Terminal;
 
 /// Runs the command that was typed.
+#[expect(clippy::cognitive_complexity, reason = "one line for each command")]
 pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
     let config = || Config::load(&cli.config).map_err(Failure::from);
     match &cli.command {
@@ -42,6 +44,7 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
         Command::Operator(command) => operators::run(terminal, &config()?, command).await,
         Command::Policy(command) => policy::run(terminal, &cli.config, command).await,
         Command::CanI(args) => ask::can_i(terminal, &config()?, args).await,
+        Command::WhoCan(args) => who_can::run(terminal, &config()?, args).await,
         Command::Explain(args) => ask::explain(terminal, &config()?, args).await,
         Command::Kill(command) => kill::run(terminal, &config()?, command).await,
         Command::Key(command) => key::run(terminal, &config()?, command).await,

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use writ_policy::{InputView, Question, ResponseView};
+use writ_policy::{Holds, Standing};
 use writ_task::{Ledger as _, TaskState, TaskStatus};
 use writ_types::{
-    ActionName, Agent, Attr, Budget, CallId, Charge, Facts, Grant, Purpose, PurposeName, TaskId,
+    ActionName, Agent, Budget, CallId, Charge, Facts, Grant, Purpose, PurposeName, TaskId,
     Timestamp, Value,
 };
 
 use crate::admin::{AdminError, Call};
 use crate::http::object;
 use crate::loaded::{Loaded, LoadedApi};
+use crate::plan::{Access, Refusal, by_rules};
 use crate::plane::Plane;
 
 fn strings(texts: impl Iterator<Item = String>) -> Value {
@@ -429,17 +430,7 @@ pub(super) fn can_i(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError>
         .filter(|purpose| only.as_ref().is_none_or(|only| *purpose == only));
     let answers = purposes
         .filter_map(|name| loaded.purposes.get(name))
-        .map(|purpose| {
-            if !purpose.actions.contains(&action) {
-                return answer(
-                    purpose,
-                    Possible::No,
-                    "the purpose does not need this action: ask its owner to add it",
-                    Vec::new(),
-                );
-            }
-            ask(plane, &loaded, agent, purpose, operation, &action)
-        });
+        .map(|purpose| ask(plane, &loaded, agent, purpose, operation, &action));
     let answers: Vec<Value> = answers.collect();
     let possible = answers
         .iter()
@@ -453,17 +444,12 @@ pub(super) fn can_i(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError>
     ]))
 }
 
-/// Whether something could be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Possible {
-    Yes,
-    No,
-}
-
-fn answer(purpose: &Purpose, possible: Possible, why: &str, rules: Vec<String>) -> Value {
+fn answer(purpose: &Purpose, access: &Access, why: &str, rules: Vec<String>) -> Value {
+    let possible = matches!(access, Access::Yes { .. });
     Value::object([
         ("purpose", Value::from(purpose.name.as_str())),
-        ("possible", Value::from(possible == Possible::Yes)),
+        ("possible", Value::from(possible)),
+        ("answer", Value::from(access.word())),
         ("why", Value::from(why)),
         ("rules", strings(rules.into_iter())),
         ("owner", Value::from(purpose.owner.as_str())),
@@ -517,7 +503,7 @@ pub(crate) fn fresh_task(
     (grant, facts)
 }
 
-/// Asks the PDP about a fresh task of the purpose, for what can be said without the call's arguments.
+/// What the rules say of a fresh task of the purpose, before it calls: an approval that every call needs is no no.
 fn ask(
     plane: &Plane,
     loaded: &Loaded,
@@ -526,50 +512,49 @@ fn ask(
     operation: &writ_contract::Operation,
     action: &ActionName,
 ) -> Value {
+    let no = |refusal: Refusal| {
+        let access = Access::No(refusal);
+        answer(purpose, &access, &access.to_string(), Vec::new())
+    };
+    if !agent.enabled {
+        return no(Refusal::Stopped);
+    }
+    if !purpose.actions.contains(action) {
+        return no(Refusal::NotNamed);
+    }
+    let quarantined = loaded
+        .apis
+        .get(&action.api)
+        .is_some_and(|api| api.quarantined.contains(operation.id()));
+    if quarantined {
+        let access = Access::No(Refusal::NotPermitted);
+        let why = writ_types::ReasonCode::ContractQuarantined.detail();
+        return answer(purpose, &access, why, Vec::new());
+    }
     let charge = Charge::of(operation.effects());
     if !purpose.budget.covers(charge) {
-        return answer(
-            purpose,
-            Possible::No,
-            "the purpose's budget does not cover an action with these effects",
-            Vec::new(),
-        );
+        return no(Refusal::Budget);
     }
-    let now = plane.clock.now();
-    let (grant, facts) = fresh_task(plane, agent, purpose, action, charge, now);
-    let nothing = BTreeSet::new();
-    let typed = Attr::Record(std::collections::BTreeMap::new());
-    let looks_at_input = !loaded.pdp.projection(action).is_nothing();
-    let input = if looks_at_input {
-        InputView::Faulty
-    } else {
-        InputView::Typed(&typed)
-    };
-    let call = CallId::new(now, crate::random());
-    let question = Question {
-        tenant: &plane.tenant,
-        call,
-        agent,
-        grant: &grant,
-        action,
-        input,
-        facts: &facts,
-        extra: &nothing,
-        nulls: &nothing,
-        response: ResponseView::Buffered,
-    };
-    match loaded.pdp.decide(&question) {
-        Ok(permit) => answer(purpose, Possible::Yes, "permitted", permit.rules().to_vec()),
-        Err(denied) if looks_at_input && denied.reason == writ_types::ReasonCode::InvalidInput => {
-            answer(
-                purpose,
-                Possible::Yes,
-                "depends on the arguments: no rule forbids it whatever they are",
-                denied.rules,
-            )
+    let (grant, _) = fresh_task(plane, agent, purpose, action, charge, plane.clock.now());
+    let survey = loaded.pdp.survey();
+    let standings = match survey.standings(agent, &grant, [action.clone()]) {
+        Ok(mut standings) => standings.remove(action).unwrap_or_default(),
+        Err(fault) => {
+            tracing::warn!(fault, "the entities of a task cannot be made");
+            let access = Access::No(Refusal::NotPermitted);
+            let why = writ_types::ReasonCode::PolicyError.detail();
+            return answer(purpose, &access, why, Vec::new());
         }
-        Err(denied) => answer(purpose, Possible::No, denied.reason.detail(), denied.rules),
-    }
+    };
+    let access = by_rules(&standings);
+    let deciding = |standing: &&Standing| match &access {
+        Access::No(Refusal::Forbidden(rule)) => standing.rule == *rule,
+        Access::No(_) => false,
+        Access::Yes { .. } => standing.holds != Holds::Never,
+    };
+    let rules = standings.iter().filter(deciding);
+    let rules = rules.map(|standing| standing.rule.clone()).collect();
+    answer(purpose, &access, &access.to_string(), rules)
 }
 
 fn unavailable(fault: &dyn std::error::Error) -> AdminError {

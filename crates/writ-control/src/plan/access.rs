@@ -34,6 +34,19 @@ pub enum Access {
     },
 }
 
+impl Access {
+    /// The answer in one word: `yes`, `with_approval` (or after a wait), `depends`, `no`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::No(_) => "no",
+            Self::Yes { asks, .. } if !asks.is_empty() => "with_approval",
+            Self::Yes { depends: true, .. } => "depends",
+            Self::Yes { .. } => "yes",
+        }
+    }
+}
+
 /// Why no call can be allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -341,7 +354,7 @@ fn widest(agent: &Agent, purpose: &Purpose, now: Timestamp) -> Grant {
 }
 
 /// What follows from the rules alone.
-fn by_rules(standings: &[Standing]) -> Access {
+pub(crate) fn by_rules(standings: &[Standing]) -> Access {
     let that = |part: &Part, holds: Holds| {
         let same = |standing: &&Standing| standing.part == *part && standing.holds == holds;
         standings.iter().find(same)

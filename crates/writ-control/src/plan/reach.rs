@@ -35,17 +35,6 @@ impl Reach {
         matches!(self.access, Access::Yes { .. })
     }
 
-    /// The answer in one word: `yes`, `with_approval`, `depends`, `no`.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match &self.access {
-            Access::No(_) => "no",
-            Access::Yes { asks, .. } if !asks.is_empty() => "with_approval",
-            Access::Yes { depends: true, .. } => "depends",
-            Access::Yes { .. } => "yes",
-        }
-    }
-
     /// The reach as JSON.
     #[must_use]
     pub fn to_value(&self) -> Value {
@@ -56,7 +45,7 @@ impl Reach {
             ("owner", Value::from(self.owner.as_str())),
             ("action", Value::from(self.action.to_string())),
             ("effects", effects.map_or(Value::Null, Value::from)),
-            ("answer", Value::from(self.word())),
+            ("answer", Value::from(self.access.word())),
             ("why", Value::from(self.access.to_string())),
             ("rules", strings(self.rules.iter().map(String::as_str))),
         ])

@@ -56,10 +56,11 @@ fn tell(terminal: Terminal, answer: &Value) {
     }
     for purpose in purposes {
         let yes = purpose.member("possible").and_then(Value::as_bool) == Some(true);
-        let word = if yes {
-            terminal.paint(Tone::Good, "yes")
-        } else {
-            terminal.paint(Tone::Bad, "no ")
+        let word = match text(purpose, "answer").as_str() {
+            "with_approval" => terminal.paint(Tone::Warn, "with approval"),
+            "depends" => terminal.paint(Tone::Good, "depends"),
+            _ if yes => terminal.paint(Tone::Good, "yes"),
+            _ => terminal.paint(Tone::Bad, "no "),
         };
         let rules = purpose
             .member("rules")

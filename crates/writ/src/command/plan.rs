@@ -84,7 +84,7 @@ async fn before(
 }
 
 /// The revision in force, from the control plane.
-async fn in_force(config: &Config) -> Result<(String, Registry), Failure> {
+pub(super) async fn in_force(config: &Config) -> Result<(String, Registry), Failure> {
     let answer = OperatorClient::of(config)?.get("/v1/registry").await;
     let answer = answer.map_err(|failure| failure.detail("`--offline` reads the store itself"))?;
     let revision = answer.member("revision").and_then(Value::as_str);
@@ -96,7 +96,7 @@ async fn in_force(config: &Config) -> Result<(String, Registry), Failure> {
 }
 
 /// The revision in force, from the store; nothing where there is none yet.
-async fn stored(config: &Config) -> Result<(String, Registry), Failure> {
+pub(super) async fn stored(config: &Config) -> Result<(String, Registry), Failure> {
     let path = config.data.join("writ.db");
     let nothing = || {
         (
@@ -115,7 +115,7 @@ async fn stored(config: &Config) -> Result<(String, Registry), Failure> {
     }
 }
 
-fn faulty(message: &str, faults: &[ProjectFault]) -> Failure {
+pub(super) fn faulty(message: &str, faults: &[ProjectFault]) -> Failure {
     let failure = Failure::new(message);
     let faults = faults.iter().take(50);
     faults.fold(failure, |failure, fault| failure.detail(fault.to_string()))

@@ -13,6 +13,7 @@ use writ_types::{Clock as _, Tenant, Timestamp, Value};
 use crate::cli::{PolicyCommand, PolicyTestArgs};
 use crate::clock::SystemClock;
 use crate::command::init;
+use crate::command::plan::faulty;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -161,11 +162,6 @@ struct Run {
 
 fn test(terminal: Terminal, config: &Config, args: &PolicyTestArgs) -> Result<(), Failure> {
     let now = SystemClock::start().now();
-    let faulty = |message: &str, faults: &[ProjectFault]| {
-        let failure = Failure::new(message);
-        let faults = faults.iter().take(50);
-        faults.fold(failure, |failure, fault| failure.detail(fault.to_string()))
-    };
     let side = side(config, now)?
         .map_err(|faults| faulty("the project has faults", &faults).hint("writ policy check"))?;
     let tests = project::tests(&config.project)?;

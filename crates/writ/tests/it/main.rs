@@ -5,6 +5,7 @@
 mod authzen;
 mod contracts;
 mod drift;
+mod incidents;
 mod other_users;
 mod plan;
 mod policy;

@@ -208,3 +208,77 @@ fn a_fresh_project_is_sound_and_another_folder_can_be_named() {
     let (code, text) = ran(&project, &["check", other]);
     assert_eq!(code, 0, "{text}");
 }
+
+#[test]
+fn who_can_do_something_is_asked_of_files_of_the_store_and_of_what_runs() {
+    let project = project();
+    let who = |arguments: &[&str]| -> (i32, String) {
+        let (code, text, errors) = project.run(&[&["who-can"], arguments].concat());
+        (code, format!("{text}{errors}"))
+    };
+    let (code, text) = who(&["dns:dropZone", "--files"]);
+    assert_eq!(code, 0, "{text}");
+    for part in [
+        "with approval  spiffe://writ.local/agent/bot  renewal  dns:dropZone",
+        "with approval by dns-team",
+        "t.drop",
+        "o@example.org",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    // The other way round: what one agent can do.
+    let (code, text) = who(&["--agent", "bot", "--files"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("dns:listZones") && text.contains("dns:dropZone"),
+        "{text}"
+    );
+    let (code, text) = who(&["--agent", "nobody", "--files"]);
+    assert_eq!((code, text.contains("no such agent")), (1, true), "{text}");
+    let (code, text) = who(&["dns:none", "--files"]);
+    assert_eq!(
+        (code, text.contains("no contract has this operation")),
+        (1, true),
+        "{text}"
+    );
+    assert_eq!(who(&[]).0, 2);
+    // What the purpose does not need, nobody can; why is told when it is asked for.
+    project.write(
+        "purposes/renewal.toml",
+        &PURPOSE.replace(", \"dns:dropZone\"", ""),
+    );
+    let (code, text) = who(&["dns:dropZone", "--files"]);
+    assert_eq!(
+        (code, text.contains("nobody and nothing")),
+        (0, true),
+        "{text}"
+    );
+    let (_, text) = who(&["dns:dropZone", "--files", "--all"]);
+    assert!(text.contains("no: the purpose does not name it"), "{text}");
+    project.write("purposes/renewal.toml", PURPOSE);
+
+    let _server = project.start();
+    project.sign_in();
+    let (code, text, _) = project.run(&["--json", "who-can", "dns:dropZone"]);
+    assert_eq!(code, 0, "{text}");
+    let [row] = objects(&text).try_into().unwrap();
+    assert_eq!(row.member("answer"), Some(&Value::from("with_approval")));
+    // An approval is no no.
+    for (action, answer, code) in [
+        ("dns:dropZone", "with_approval", 0),
+        ("dns:listZones", "depends", 0),
+    ] {
+        let (was, text, _) = project.run(&["--json", "can-i", "--agent", "bot", action]);
+        assert_eq!(was, code, "{text}");
+        let said = json(&text);
+        let purposes = said.member("purposes").and_then(Value::as_array).unwrap();
+        assert_eq!(
+            purposes[0].member("answer"),
+            Some(&Value::from(answer)),
+            "{text}"
+        );
+    }
+    let (code, text, _) = project.run(&["can-i", "--agent", "bot", "dns:dropZone"]);
+    assert_eq!(code, 0);
+    assert!(text.contains("with approval for renewal"), "{text}");
+}
