@@ -253,3 +253,108 @@ impl Asking {
         Some(LessSafeKey::new(key))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asking(may: &[Ask]) -> Asking {
+        Asking {
+            may: may.iter().copied().collect(),
+            key: [7; 32],
+            binding: b"default\0task\0api:tool\0".to_vec(),
+            api: "mail".to_owned(),
+            now: Timestamp::from_secs(1_000),
+        }
+    }
+
+    fn json(text: &str) -> Value {
+        Value::parse(text.as_bytes(), &JsonLimits::DOCUMENT).unwrap()
+    }
+
+    const FORM: &str = r#"{"method":"elicitation/create","params":{"mode":"form","message":"Your name?","requestedSchema":{}}}"#;
+
+    #[test]
+    fn what_a_server_asks_is_passed_on_only_where_it_may() {
+        let many: Vec<String> = (0..17).map(|key| format!(r#""{key}":{FORM}"#)).collect();
+        let many = format!("{{{}}}", many.join(","));
+        let by_url = FORM.replace("\"form\"", "\"url\"");
+        let plain = FORM.replace(r#""mode":"form","#, "");
+        let wordless = FORM.replace(r#""message":"Your name?","#, "");
+        for (requests, passes) in [
+            (format!(r#"{{"a":{FORM}}}"#), true),
+            (format!(r#"{{"a":{plain}}}"#), true),
+            (format!(r#"{{"a":{by_url}}}"#), false),
+            (format!(r#"{{"a":{wordless}}}"#), false),
+            (many, false),
+            // Not declared, and not known.
+            (
+                format!(r#"{{"a":{FORM},"b":{{"method":"roots/list"}}}}"#),
+                false,
+            ),
+            (
+                r#"{"b":{"method":"sampling/createMessage","params":{}}}"#.to_owned(),
+                false,
+            ),
+            (
+                r#"{"b":{"method":"tools/call","params":{}}}"#.to_owned(),
+                false,
+            ),
+            (r#"{"b":{"params":{}}}"#.to_owned(), false),
+            (r#"{"b":7}"#.to_owned(), false),
+            ("[]".to_owned(), false),
+            ("{}".to_owned(), false),
+        ] {
+            let result = json(&format!(r#"{{"inputRequests":{requests}}}"#));
+            let questions = asking(&[Ask::Elicitation]).questions(&result);
+            assert_eq!(questions.is_some(), passes, "{requests:.80}");
+        }
+        let result = json(r#"{"requestState":7,"inputRequests":{}}"#);
+        assert_eq!(asking(&[]).questions(&result), None);
+        let result = json(r#"{"requestState":"later"}"#);
+        assert!(
+            asking(&[]).questions(&result).is_some(),
+            "it asks for time alone"
+        );
+    }
+
+    #[test]
+    fn a_state_opens_for_its_call_while_it_is_good() {
+        let given = asking(&[Ask::Elicitation]);
+        let result = json(&format!(
+            r#"{{"inputRequests":{{"a":{FORM}}},"requestState":"own"}}"#
+        ));
+        let sealed = given.sealed(&given.questions(&result).unwrap()).unwrap();
+        let state = sealed
+            .member("requestState")
+            .and_then(Value::as_str)
+            .unwrap();
+        let answers = json(r#"{"a":{"action":"accept"},"b":{"action":"accept"}}"#);
+        let opened = given.open(state, Some(&answers)).unwrap();
+        assert_eq!(
+            opened.as_value().to_string(),
+            r#"{"inputResponses":{"a":{"action":"accept"}},"requestState":"own"}"#
+        );
+        let late = |seconds| Asking {
+            now: Timestamp::from_secs(seconds),
+            ..given.clone()
+        };
+        assert!(late(1_599).open(state, Some(&answers)).is_ok());
+        assert_eq!(
+            late(1_600).open(state, Some(&answers)).err(),
+            Some(Fault::State)
+        );
+        let other = Asking {
+            binding: b"default\0other\0api:tool\0".to_vec(),
+            ..given.clone()
+        };
+        assert_eq!(other.open(state, Some(&answers)).err(), Some(Fault::State));
+        let other = Asking {
+            key: [8; 32],
+            ..given.clone()
+        };
+        assert_eq!(other.open(state, Some(&answers)).err(), Some(Fault::State));
+        let again = given.sealed(&given.questions(&result).unwrap()).unwrap();
+        assert_ne!(again, sealed, "no two states are equal");
+    }
+}
