@@ -2,6 +2,8 @@
 //!
 //! All of it is a stranger's text, kept as it stood when the owner looked at it. What the server says later reaches no model.
 
+use std::collections::BTreeMap;
+
 use writ_types::{Input, Value};
 
 use crate::fault::{Fault, FaultKind};
@@ -34,6 +36,8 @@ pub struct PinnedTool {
     pub input_schema: Value,
     /// The schema of its structured content, as the server wrote it.
     pub output_schema: Option<Value>,
+    /// The arguments that are repeated in header fields, by what follows `Mcp-Param-`, in lower case.
+    pub mirrored: BTreeMap<String, String>,
 }
 
 /// The resources and templates of an MCP server. Nothing else can be read.

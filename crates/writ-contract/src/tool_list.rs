@@ -22,7 +22,7 @@ const LONGEST_DESCRIPTION: usize = 4 * 1024;
 const LONGEST_NAME: usize = 128;
 /// Schema members that hold data, not schemas.
 const DATA: [&str; 5] = ["const", "enum", "default", "examples", "example"];
-/// Asks for arguments to be repeated in header fields, which is not done.
+/// Asks for an argument to be repeated in a header field.
 const MIRRORED: &str = "x-mcp-header";
 
 /// What was pinned, by the ids of its operations.
@@ -95,9 +95,9 @@ fn read(tool: &Value) -> Result<(&str, PinnedTool), &'static str> {
     let schema = tool.member("inputSchema");
     let schema = schema.filter(|schema| schema.as_object().is_some());
     let input_schema = schema.ok_or("a tool has no input schema")?.clone();
-    if mentions(&input_schema, MIRRORED) {
-        return Err("a tool wants arguments repeated in header fields, which is not done");
-    }
+    let mirrored = mirrored(&input_schema).ok_or(
+        "a tool wants arguments repeated in header fields that are no plain members of its arguments, or have no names of their own",
+    )?;
     let output_schema = match tool.member("outputSchema") {
         None => None,
         Some(schema) if schema.as_object().is_some() => Some(schema.clone()),
@@ -110,6 +110,7 @@ fn read(tool: &Value) -> Result<(&str, PinnedTool), &'static str> {
             description: description.map(words),
             input_schema,
             output_schema,
+            mirrored,
         },
     ))
 }
@@ -231,6 +232,39 @@ fn move_references(schema: &mut Value, place: &str) {
             .for_each(|item| move_references(item, place)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// The arguments that are repeated in header fields (MCP 2026-07-28, `x-mcp-header`), by the field's own name in lower case.
+///
+/// None if one is not a text, a whole number or a truth that stands directly in the arguments, or if a name is none or stands twice: a
+/// client has to leave such a tool out.
+fn mirrored(schema: &Value) -> Option<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    let mut rest = schema.clone();
+    let properties = match &mut rest {
+        Value::Object(members) => members.get_mut("properties"),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            None
+        }
+    };
+    if let Some(Value::Object(properties)) = properties {
+        for (argument, property) in properties {
+            let Value::Object(members) = property else {
+                continue;
+            };
+            let Some(name) = members.remove(MIRRORED) else {
+                continue;
+            };
+            let kind = members.get("type").and_then(Value::as_str);
+            let name = name.as_str().filter(|name| is_name(name))?;
+            let plain = matches!(kind, Some("string" | "integer" | "boolean"));
+            let taken = found.insert(name.to_ascii_lowercase(), argument.clone());
+            if !plain || taken.is_some() {
+                return None;
+            }
+        }
+    }
+    (!mentions(&rest, MIRRORED)).then_some(found)
 }
 
 fn mentions(value: &Value, name: &str) -> bool {

@@ -14,6 +14,7 @@ mod session;
 mod tools;
 pub(crate) mod upstream;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -169,12 +170,13 @@ impl Exchange {
             let known = session::given(&head.headers)?.ok_or(Fault::SessionMissing)?;
             sessions.check(&known, caller, self.api.as_ref())?;
         }
-        self.dispatch(caller, &envelope).await
+        self.dispatch(caller, &head.headers, &envelope).await
     }
 
     async fn dispatch<'s>(
         &mut self,
         caller: &Caller<'_, 's>,
+        headers: &HeaderMap,
         envelope: &Envelope,
     ) -> Result<Message<'s>, Refusal> {
         let revision = self.revision;
@@ -203,6 +205,12 @@ impl Exchange {
                 let (name, arguments) = (envelope.text("name")?, envelope.arguments()?);
                 let (api, operation) = tools::find(caller.snapshot, self.api.as_ref(), name)
                     .ok_or(Fault::UnknownTool)?;
+                if revision == Revision::Stateless {
+                    let none = BTreeMap::new();
+                    let tool = operation.pinned_tool();
+                    let mirrored = tool.map_or(&none, |tool| &tool.mirrored);
+                    envelope.repeats(headers, mirrored, &arguments)?;
+                }
                 self.calls = true;
                 let call = ToolCall {
                     api,

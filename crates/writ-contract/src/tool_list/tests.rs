@@ -12,6 +12,10 @@ const LIST: &str = r##"{"tools":[
   {"name":"twice","inputSchema":{"type":"object","properties":{"evil":true}}},
   {"name":"../up","inputSchema":{"type":"object"}},
   {"name":"mirrored","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}}}},
+  {"name":"deep","inputSchema":{"type":"object","properties":{"at":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}}}}}},
+  {"name":"many","inputSchema":{"type":"object","properties":{"regions":{"type":"array","x-mcp-header":"Region"}}}},
+  {"name":"same","inputSchema":{"type":"object","properties":{"a":{"type":"string","x-mcp-header":"R"},"b":{"type":"string","x-mcp-header":"r"}}}},
+  {"name":"odd","inputSchema":{"type":"object","properties":{"a":{"type":"string","x-mcp-header":"R: x"}}}},
   {"name":"schemaless"}]}"##;
 
 fn json(text: &str) -> Value {
@@ -36,6 +40,7 @@ fn tools_become_operations_and_what_is_in_doubt_is_refused_by_name() {
     assert_eq!(
         shown,
         [
+            "mirrored POST /mirrored write+irreversible+external_send",
             "ping POST /ping write+irreversible+external_send",
             "send.mail POST /send.mail write+irreversible+external_send",
         ]
@@ -45,7 +50,7 @@ fn tools_become_operations_and_what_is_in_doubt_is_refused_by_name() {
     for wanted in [
         "two tools have this name",
         "a tool's name is not 1 to 128 of `A-Z a-z 0-9 _ - .`",
-        "a tool wants arguments repeated in header fields, which is not done",
+        "a tool wants arguments repeated in header fields that are no plain members of its arguments, or have no names of their own",
         "a tool has no input schema",
     ] {
         assert!(

@@ -1,5 +1,7 @@
 //! One message, read strictly: JSON-RPC 2.0, and the header fields that must repeat what it says.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{HeaderMap, HeaderValue};
@@ -15,8 +17,8 @@ const LONGEST_VERSION: usize = 32;
 const VERSION: &str = "mcp-protocol-version";
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
-/// The prefix of fields that repeat single arguments; no tool of ours declares one.
-const PARAMETER: &str = "mcp-param-";
+/// The prefix of fields that repeat single arguments.
+pub(super) const PARAMETER: &str = "mcp-param-";
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
@@ -198,12 +200,50 @@ impl Envelope {
             (None, Some(_)) => !must,
             (None, None) => true,
         };
-        let repeated = |field: &hyper::header::HeaderName| field.as_str().starts_with(PARAMETER);
-        if agrees && !headers.keys().any(repeated) {
+        // Whether arguments are repeated as they should be, the tool says.
+        let may = must && self.kind() == Kind::CallTool;
+        if agrees && (may || repeated(headers).next().is_none()) {
             Ok(())
         } else {
             Err(Fault::Header)
         }
+    }
+
+    /// Whether the header fields repeat the arguments that the tool wants repeated, and no others.
+    pub(super) fn repeats(
+        &self,
+        headers: &HeaderMap,
+        mirrored: &BTreeMap<String, String>,
+        arguments: &Value,
+    ) -> Result<(), Fault> {
+        for (field, argument) in mirrored {
+            let given = only(headers, &format!("{PARAMETER}{field}"))?;
+            let given = given.map(decoded).transpose()?;
+            if given != arguments.member(argument).and_then(as_field) {
+                return Err(Fault::Header);
+            }
+        }
+        let known = |name: &str| mirrored.contains_key(name);
+        if repeated(headers).all(known) {
+            Ok(())
+        } else {
+            Err(Fault::Header)
+        }
+    }
+}
+
+/// The fields that repeat arguments, by what follows their prefix.
+fn repeated(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let names = headers.keys();
+    names.filter_map(|name| name.as_str().strip_prefix(PARAMETER))
+}
+
+/// An argument as the text of a field; none if it is not plain.
+pub(super) fn as_field(argument: &Value) -> Option<String> {
+    match argument {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(argument.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

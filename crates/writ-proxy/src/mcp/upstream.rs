@@ -79,6 +79,19 @@ pub(crate) fn outgoing(
             headers.insert(HeaderName::from_static(field), value);
         }
     }
+    if let Pinned::Tool(tool) = pinned
+        && !tool.mirrored.is_empty()
+    {
+        let given = Value::parse(arguments, &JsonLimits::REQUEST).ok()?;
+        for (field, argument) in &tool.mirrored {
+            let Some(text) = given.member(argument).and_then(envelope::as_field) else {
+                continue;
+            };
+            let field = format!("{}{field}", envelope::PARAMETER);
+            let value = HeaderValue::try_from(envelope::coded(&text)).ok()?;
+            headers.insert(HeaderName::try_from(field).ok()?, value);
+        }
+    }
     Some(Outgoing {
         method: hyper::Method::POST,
         target: String::new(),
@@ -293,6 +306,7 @@ mod tests {
             description: None,
             input_schema: Value::Null,
             output_schema: None,
+            mirrored: std::collections::BTreeMap::new(),
         })
     }
 
