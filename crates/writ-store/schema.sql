@@ -1,4 +1,4 @@
--- Schema version 2: the sum of the migrations. A test compares.
+-- Schema version 3: the sum of the migrations. A test compares.
 
 CREATE TABLE active_revision (
     tenant TEXT NOT NULL PRIMARY KEY,
@@ -40,6 +40,20 @@ CREATE TABLE approvals (
 CREATE INDEX approvals_by_binding ON approvals (tenant, binding);
 
 CREATE INDEX approvals_by_task ON approvals (tenant, task, state);
+
+CREATE TABLE changes (
+    tenant TEXT NOT NULL,
+    change TEXT NOT NULL,
+    author TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    target TEXT NOT NULL,
+    body TEXT NOT NULL,
+    state TEXT NOT NULL,
+    proposed INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    decided_by TEXT,
+    PRIMARY KEY (tenant, change)
+) STRICT;
 
 CREATE TABLE contracts (
     tenant TEXT NOT NULL,
@@ -83,7 +97,7 @@ CREATE TABLE operator_sessions (
     tenant TEXT NOT NULL,
     token_hash TEXT NOT NULL,
     operator TEXT NOT NULL,
-    expires INTEGER NOT NULL,
+    expires INTEGER NOT NULL, begun INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, token_hash),
     FOREIGN KEY (tenant, operator) REFERENCES operators (tenant, operator) ON DELETE CASCADE
 ) STRICT;
@@ -93,10 +107,12 @@ CREATE TABLE operators (
     operator TEXT NOT NULL,
     name TEXT NOT NULL,
     role TEXT NOT NULL,
-    created INTEGER NOT NULL, approves TEXT NOT NULL DEFAULT '[]', identity TEXT,
+    created INTEGER NOT NULL, approves TEXT NOT NULL DEFAULT '[]', identity TEXT, made_by TEXT, since INTEGER NOT NULL DEFAULT 0, signed_in INTEGER, certificate TEXT,
     PRIMARY KEY (tenant, operator),
     UNIQUE (tenant, name)
 ) STRICT;
+
+CREATE UNIQUE INDEX operators_by_certificate ON operators (tenant, certificate);
 
 CREATE TABLE policies (
     tenant TEXT NOT NULL,
@@ -143,3 +159,10 @@ CREATE TABLE tasks (
     PRIMARY KEY (tenant, task),
     FOREIGN KEY (tenant, root) REFERENCES tasks (tenant, task)
 ) STRICT;
+
+CREATE TABLE trust_roots (
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (tenant, name)
+) STRICT, WITHOUT ROWID;

@@ -5,8 +5,10 @@ mod changes;
 mod keys;
 mod look;
 mod operators;
+mod proposals;
 mod sign_in;
 mod stop;
+mod trust;
 
 use std::collections::BTreeSet;
 
@@ -16,16 +18,18 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use writ_store::Role;
 use writ_task::Approver;
-use writ_types::{OperatorId, Requester, Value};
+use writ_types::{OperatorId, Requester, Timestamp, Value};
 
 use crate::authzen;
 use crate::http::{object, respond};
 use crate::plane::{Connection, Plane};
 use crate::routes::Endpoint;
 
+use proposals::Kind;
+
 pub(crate) use changes::Change;
 pub(crate) use look::fresh_task;
-pub(crate) use sign_in::{authenticate, hash, local_session, login};
+pub(crate) use sign_in::{authenticate, by_certificate, hash, local_session, login};
 
 /// An operator who has signed in.
 #[derive(Debug, Clone)]
@@ -40,9 +44,23 @@ pub(crate) struct Operator {
     pub(crate) approves: BTreeSet<String>,
     /// Who they are as a user of agents, where that is known.
     pub(crate) identity: Option<Requester>,
+    /// When their session began.
+    pub(crate) begun: Timestamp,
 }
 
 impl Operator {
+    /// Somebody who is registered, in a session that began at an instant.
+    pub(crate) fn of(stored: writ_store::Operator, begun: Timestamp) -> Self {
+        Self {
+            id: stored.id,
+            role: stored.role,
+            name: stored.name,
+            approves: stored.approves,
+            identity: stored.identity,
+            begun,
+        }
+    }
+
     /// This person as one who could approve.
     pub(crate) fn as_approver(&self) -> Approver<'_> {
         Approver {
@@ -87,6 +105,9 @@ pub(crate) enum AdminError {
     /// The role does not suffice.
     #[error("your role does not allow this")]
     Forbidden,
+    /// Their yes to this change does not count.
+    #[error("{0}")]
+    NotYours(String),
     /// No such thing.
     #[error("{0}")]
     NotFound(&'static str),
@@ -117,7 +138,7 @@ impl AdminError {
     const fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::NotYours(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -213,13 +234,22 @@ pub(crate) async fn serve(
         Endpoint::Approve => approvals::yes(plane, call).await,
         Endpoint::Refuse => approvals::no(plane, call).await,
         Endpoint::Operators => operators::list(plane).await,
-        Endpoint::AddOperator => operators::add(plane, call).await,
+        Endpoint::AddOperator => proposals::enter(plane, call, Kind::AddOperator).await,
+        Endpoint::ChangeOperator => proposals::enter(plane, call, Kind::ChangeOperator).await,
+        Endpoint::RemoveOperator => proposals::enter(plane, call, Kind::RemoveOperator).await,
+        Endpoint::InviteOperator => operators::invite(plane, call).await,
+        Endpoint::Changes => proposals::list(plane, call).await,
+        Endpoint::Change => proposals::show(plane, call).await,
+        Endpoint::ApproveChange => proposals::approve(plane, call).await,
+        Endpoint::RefuseChange => proposals::refuse(plane, call).await,
+        Endpoint::Trust => trust::list(plane).await,
+        Endpoint::ApproveTrust => proposals::enter(plane, call, Kind::ApproveTrust).await,
         Endpoint::SetCredential => changes::set_credential(plane, call).await,
-        Endpoint::Apply => changes::apply(plane, call).await,
+        Endpoint::Apply => changes::enter(plane, call).await,
         Endpoint::Drift => changes::check_drift(plane, call).await,
         Endpoint::Promote => changes::promote(plane, call).await,
         Endpoint::Reload => changes::reload(plane, call).await,
-        Endpoint::RotateKeys => keys::rotate(plane, call).await,
+        Endpoint::RotateKeys => keys::enter(plane, call).await,
         Endpoint::Token
         | Endpoint::Introspect
         | Endpoint::Revoke
@@ -229,6 +259,7 @@ pub(crate) async fn serve(
         | Endpoint::Bundle
         | Endpoint::Health
         | Endpoint::Ready
-        | Endpoint::Login => Err(AdminError::NotFound("there is no such route")),
+        | Endpoint::Login
+        | Endpoint::SignInByCertificate => Err(AdminError::NotFound("there is no such route")),
     }
 }

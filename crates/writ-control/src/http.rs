@@ -105,13 +105,21 @@ async fn serve(
                 query: head.uri.query(),
                 body: &bytes,
             };
-            admin::serve(plane, from, endpoint, &call)
-                .await
-                .map(|value| json(StatusCode::OK, &value))
+            let answer = admin::serve(plane, from, endpoint, &call).await?;
+            // What waits for somebody is accepted, and not done (RFC 9110 §15.3.3).
+            let waits = answer.member("state").and_then(Value::as_str) == Some("waiting")
+                && head.method == hyper::Method::POST;
+            let status = if waits {
+                StatusCode::ACCEPTED
+            } else {
+                StatusCode::OK
+            };
+            Ok(json(status, &answer))
         }
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each route")]
 async fn public(
     plane: &Arc<Plane>,
     from: &Connection,
@@ -145,6 +153,9 @@ async fn public(
         Endpoint::Login => admin::login(plane, &object(body)?)
             .await
             .map(|value| json(StatusCode::OK, &value)),
+        Endpoint::SignInByCertificate => admin::by_certificate(plane, from)
+            .await
+            .map(|value| json(StatusCode::OK, &value)),
         Endpoint::Metrics
         | Endpoint::Status
         | Endpoint::Apis
@@ -164,6 +175,15 @@ async fn public(
         | Endpoint::Refuse
         | Endpoint::Operators
         | Endpoint::AddOperator
+        | Endpoint::ChangeOperator
+        | Endpoint::InviteOperator
+        | Endpoint::RemoveOperator
+        | Endpoint::Changes
+        | Endpoint::Change
+        | Endpoint::ApproveChange
+        | Endpoint::RefuseChange
+        | Endpoint::Trust
+        | Endpoint::ApproveTrust
         | Endpoint::Kill
         | Endpoint::Records
         | Endpoint::Explain

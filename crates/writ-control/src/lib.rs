@@ -11,6 +11,7 @@ mod authzen;
 pub mod cases;
 mod drift;
 mod ending;
+mod four_eyes;
 mod http;
 mod identity;
 mod loaded;
@@ -24,6 +25,7 @@ pub mod project;
 pub mod records;
 mod reload;
 mod reviews;
+mod roots;
 mod routes;
 pub mod span;
 mod start;
@@ -45,7 +47,8 @@ pub use plane::{
     Certificate, Connection, KeepError, Keys, Parts, Plane, PlaneError, Settings, Swap,
 };
 pub use reload::{Compiler, check_project, shapes};
-pub use routes::{Access, Endpoint, ROUTES};
+pub use roots::Roots;
+pub use routes::{Access, Endpoint, ROUTES, TWO_PEOPLE};
 pub use start::{LedgerRebuild, StartError, first_boot_token, seed, stored_tasks};
 pub use token_keys::{Rotation, TokenKeyError, TokenKeys};
 pub use trust::{Client, Trust};

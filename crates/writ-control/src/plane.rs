@@ -28,6 +28,7 @@ use crate::identity::Callers;
 use crate::loaded::Loaded;
 use crate::log::Recovered;
 use crate::records::LogPlace;
+use crate::roots::Roots;
 use crate::token_keys::TokenKeys;
 use crate::trust::Trust;
 
@@ -134,6 +135,8 @@ pub struct Parts {
     pub spent: ReplayCache,
     /// Who vouches for others.
     pub trust: Arc<Trust>,
+    /// Who may, as people have approved it.
+    pub roots: Roots,
 }
 
 /// One generation of the token keys, and what verifies the tokens of it and of those before.
@@ -157,6 +160,7 @@ pub struct Plane {
     pub(crate) replays: ReplayCache,
     pub(crate) spent: ReplayCache,
     pub(crate) trust: Arc<Trust>,
+    pub(crate) roots: Roots,
     /// When this process began: what was used before is not remembered.
     pub(crate) began: Timestamp,
     signing: ArcSwap<Signing>,
@@ -250,6 +254,7 @@ impl Plane {
             replays: parts.replays,
             spent: parts.spent,
             trust: parts.trust,
+            roots: parts.roots,
         })
     }
 
@@ -396,6 +401,15 @@ impl Plane {
             Durability::Durable,
         )
         .await
+    }
+
+    /// Records and keeps the trust roots that this start accepts because there is nobody to approve them.
+    ///
+    /// # Errors
+    ///
+    /// The log or the store refuses.
+    pub async fn accept_roots(&self) -> Result<(), String> {
+        self.roots.accept(self).await
     }
 
     pub(crate) fn token_endpoint(&self) -> String {

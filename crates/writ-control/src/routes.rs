@@ -24,8 +24,9 @@ impl Access {
 const fn rank(role: Role) -> u8 {
     match role {
         Role::Viewer => 0,
-        Role::Operator => 1,
-        Role::Admin => 2,
+        Role::Approver => 1,
+        Role::Operator => 2,
+        Role::Admin => 3,
     }
 }
 
@@ -45,6 +46,7 @@ macro_rules! routes {
 }
 
 const VIEWER: Access = Access::Role(Role::Viewer);
+const APPROVER: Access = Access::Role(Role::Approver);
 const OPERATOR: Access = Access::Role(Role::Operator);
 const ADMIN: Access = Access::Role(Role::Admin);
 
@@ -59,6 +61,7 @@ routes! {
     "GET" "/healthz" Access::Public => Health;
     "GET" "/readyz" Access::Public => Ready;
     "POST" "/v1/login" Access::Public => Login;
+    "POST" "/v1/login/certificate" Access::Public => SignInByCertificate;
     "GET" "/metrics" VIEWER => Metrics;
     "GET" "/v1/status" VIEWER => Status;
     "GET" "/v1/registry" OPERATOR => Registry;
@@ -75,10 +78,19 @@ routes! {
     "POST" "/v1/tasks/{task}/close" OPERATOR => CloseTask;
     "GET" "/v1/approvals" VIEWER => Approvals;
     "GET" "/v1/approvals/{approval}" VIEWER => Approval;
-    "POST" "/v1/approvals/{approval}/yes" VIEWER => Approve;
-    "POST" "/v1/approvals/{approval}/no" VIEWER => Refuse;
+    "POST" "/v1/approvals/{approval}/yes" APPROVER => Approve;
+    "POST" "/v1/approvals/{approval}/no" APPROVER => Refuse;
     "GET" "/v1/operators" ADMIN => Operators;
     "POST" "/v1/operators" ADMIN => AddOperator;
+    "POST" "/v1/operators/{operator}" ADMIN => ChangeOperator;
+    "POST" "/v1/operators/{operator}/invite" ADMIN => InviteOperator;
+    "POST" "/v1/operators/{operator}/remove" ADMIN => RemoveOperator;
+    "GET" "/v1/changes" APPROVER => Changes;
+    "GET" "/v1/changes/{change}" APPROVER => Change;
+    "POST" "/v1/changes/{change}/approve" APPROVER => ApproveChange;
+    "POST" "/v1/changes/{change}/refuse" APPROVER => RefuseChange;
+    "GET" "/v1/trust" VIEWER => Trust;
+    "POST" "/v1/trust/approve" ADMIN => ApproveTrust;
     "POST" "/v1/kill" OPERATOR => Kill;
     "GET" "/v1/records" VIEWER => Records;
     "GET" "/v1/explain/{call}" OPERATOR => Explain;
@@ -92,6 +104,17 @@ routes! {
     "POST" "/v1/reload" OPERATOR => Reload;
     "POST" "/v1/keys/rotate" ADMIN => RotateKeys;
 }
+
+/// What takes two people: proposed by one, done when another approves it. Of `Apply` only what changes who is asked or whose
+/// tokens are an agent's; of `RotateKeys` not what revokes.
+pub const TWO_PEOPLE: &[Endpoint] = &[
+    Endpoint::AddOperator,
+    Endpoint::ChangeOperator,
+    Endpoint::RemoveOperator,
+    Endpoint::ApproveTrust,
+    Endpoint::Apply,
+    Endpoint::RotateKeys,
+];
 
 /// What a request line leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,20 +174,73 @@ fn matches(pattern: &str, path: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// The golden list: who may use what. A change here is a change in who may do what.
+    const COLUMNS: [&str; 5] = ["anyone", "viewer", "approver", "operator", "admin"];
+
+    /// A row of the golden table: the route, and a mark for everybody who may use it.
+    fn row((method, path, access, endpoint): &(&str, &str, Access, Endpoint)) -> String {
+        let roles = [Role::Viewer, Role::Approver, Role::Operator, Role::Admin];
+        let marks = std::iter::once(*access == Access::Public)
+            .chain(roles.map(|role| access.admits(role)))
+            .zip(COLUMNS);
+        let marks: String = marks
+            .map(|(may, column)| {
+                format!(
+                    "{:<1$}",
+                    if may { "x" } else { "." },
+                    column.len().saturating_add(1)
+                )
+            })
+            .collect();
+        let two = if TWO_PEOPLE.contains(endpoint) {
+            "two people"
+        } else {
+            ""
+        };
+        format!("{method:4} {path:42} {marks}{two}")
+            .trim_end()
+            .to_owned()
+    }
+
+    /// The golden table: who may use what, and what two people make together. A change here is a change in who may do what.
     #[test]
     fn every_route_and_who_may_use_it() {
-        let row = |(method, path, access, _): &(&str, &str, Access, Endpoint)| match access {
-            Access::Public => format!("{method:4} {path:42} anyone"),
-            Access::Role(role) => format!("{method:4} {path:42} {}", role.as_str()),
-        };
-        let table: Vec<String> = ROUTES.iter().map(row).collect();
+        let head = format!("{:47} {}", "route", COLUMNS.join(" "));
+        let table: Vec<String> = std::iter::once(head)
+            .chain(ROUTES.iter().map(row))
+            .collect();
         let golden = include_str!("../testdata/routes.txt");
+        let written = table.join("\n") + "\n";
         assert_eq!(
-            table.join("\n") + "\n",
-            golden,
-            "update testdata/routes.txt on purpose"
+            written, golden,
+            "update testdata/routes.txt on purpose:\n{written}"
         );
+    }
+
+    /// No route is missing: what the edge serves is what the table names, once each.
+    #[test]
+    fn a_route_is_a_row_and_a_row_is_one_route() {
+        for (index, (method, path, _, endpoint)) in ROUTES.iter().enumerate() {
+            let segments = path.split('/').map(|segment| {
+                if segment.starts_with('{') {
+                    "x"
+                } else {
+                    segment
+                }
+            });
+            let concrete = segments.collect::<Vec<_>>().join("/");
+            let Found::Route {
+                endpoint: found, ..
+            } = find(method, &concrete)
+            else {
+                panic!("{method} {path} is not served")
+            };
+            assert_eq!(found, *endpoint, "{method} {path} is another route's");
+            let again = ROUTES
+                .iter()
+                .skip(index.saturating_add(1))
+                .any(|(.., other)| other == endpoint);
+            assert!(!again, "{method} {path} does what another route does");
+        }
     }
 
     #[test]

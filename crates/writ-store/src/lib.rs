@@ -8,6 +8,7 @@
 mod agents;
 mod apis;
 mod approvals;
+mod changes;
 mod contracts;
 mod credentials;
 mod database;
@@ -24,6 +25,7 @@ mod seal;
 mod tasks;
 
 pub use approvals::{Asked, StoredApproval};
+pub use changes::StoredChange;
 pub use contracts::Contract;
 pub use credentials::CredentialVersion;
 pub use database::Store;

@@ -8,6 +8,7 @@ use crate::StoreError;
 const STEPS: &[&str] = &[
     include_str!("../migrations/0001_begin.sql"),
     include_str!("../migrations/0002_approvals.sql"),
+    include_str!("../migrations/0003_operators.sql"),
 ];
 
 const HAS_META: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'meta' AND type = 'table'";

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use sqlx::SqliteConnection;
-use writ_types::{Digest, OperatorId, Requester, Tenant, Timestamp, Value};
+use writ_types::{Digest, OperatorId, Requester, SpiffeId, Tenant, Timestamp, Value};
 
 use crate::database::PAGE;
 use crate::fields::{Fields, instant_column, instant_of, parsed, texts, value};
@@ -18,8 +18,10 @@ use crate::{Store, StoreError};
 pub enum Role {
     /// Everything, operators included.
     Admin,
-    /// Change the registry, and open and kill tasks.
+    /// Look, stop tasks and agents, and answer approvals.
     Operator,
+    /// Look, and answer approvals in the roles they were given.
+    Approver,
     /// Look.
     Viewer,
 }
@@ -31,6 +33,7 @@ impl Role {
         match self {
             Self::Admin => "admin",
             Self::Operator => "operator",
+            Self::Approver => "approver",
             Self::Viewer => "viewer",
         }
     }
@@ -49,8 +52,9 @@ impl FromStr for Role {
         match text {
             "admin" => Ok(Self::Admin),
             "operator" => Ok(Self::Operator),
+            "approver" => Ok(Self::Approver),
             "viewer" => Ok(Self::Viewer),
-            _ => Err("a role is `admin`, `operator` or `viewer`"),
+            _ => Err("a role is `viewer`, `approver`, `operator` or `admin`"),
         }
     }
 }
@@ -68,8 +72,16 @@ pub struct Operator {
     pub approves: BTreeSet<String>,
     /// Who they are as a user of agents, where that is known.
     pub identity: Option<Requester>,
-    /// Since when.
+    /// The identity in the certificate they sign in with, where they have one.
+    pub certificate: Option<SpiffeId>,
+    /// Since when they are registered.
     pub created: Timestamp,
+    /// Since when they have their role.
+    pub since: Timestamp,
+    /// Who gave it to them; nobody for the first admin.
+    pub made_by: Option<OperatorId>,
+    /// When they first signed in.
+    pub signed_in: Option<Timestamp>,
 }
 
 /// A session that has not expired, with who it belongs to.
@@ -77,23 +89,42 @@ pub struct Operator {
 pub struct Session {
     /// Who.
     pub operator: Operator,
+    /// When they signed in.
+    pub begun: Timestamp,
     /// Until when, not included.
     pub expires: Timestamp,
 }
 
-type Row = (String, String, String, i64, String, Option<String>);
-type SessionRow = (String, String, String, i64, String, Option<String>, i64);
+type Row = (
+    String,
+    String,
+    String,
+    i64,
+    String,
+    Option<String>,
+    Option<String>,
+    i64,
+    Option<String>,
+    Option<i64>,
+);
 
-const PUT: &str =
-    "INSERT INTO operators (tenant, operator, name, role, created, approves, identity)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-const PAGE_AFTER: &str = "SELECT operator, name, role, created, approves, identity FROM operators
-    WHERE tenant = ?1 AND operator > ?2 ORDER BY operator LIMIT ?3";
+const PUT: &str = "INSERT INTO operators
+    (tenant, operator, name, role, created, approves, identity, certificate, since, made_by, signed_in)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+const CHANGE_ROLE: &str = "UPDATE operators
+    SET role = ?3, approves = ?4, identity = ?5, certificate = ?6, since = ?7, made_by = ?8
+    WHERE tenant = ?1 AND operator = ?2";
+const PAGE_AFTER: &str = "SELECT operator, name, role, created, approves, identity, certificate, since, made_by, signed_in
+    FROM operators WHERE tenant = ?1 AND operator > ?2 ORDER BY operator LIMIT ?3";
+const BY_ID: &str = "SELECT operator, name, role, created, approves, identity, certificate, since, made_by, signed_in
+    FROM operators WHERE tenant = ?1 AND operator = ?2";
 const REMOVE: &str = "DELETE FROM operators WHERE tenant = ?1 AND operator = ?2";
-const PUT_SESSION: &str = "INSERT INTO operator_sessions (tenant, token_hash, operator, expires)
-    SELECT tenant, ?2, operator, ?4 FROM operators WHERE tenant = ?1 AND operator = ?3";
-const SESSION: &str =
-    "SELECT o.operator, o.name, o.role, o.created, o.approves, o.identity, s.expires
+const PUT_SESSION: &str =
+    "INSERT INTO operator_sessions (tenant, token_hash, operator, expires, begun)
+    SELECT tenant, ?2, operator, ?4, ?5 FROM operators WHERE tenant = ?1 AND operator = ?3";
+const SIGNED_IN: &str = "UPDATE operators SET signed_in = ?3
+    WHERE tenant = ?1 AND operator = ?2 AND signed_in IS NULL";
+const SESSION: &str = "SELECT o.operator, s.begun, s.expires
     FROM operator_sessions s JOIN operators o ON o.tenant = s.tenant AND o.operator = s.operator
     WHERE s.tenant = ?1 AND s.token_hash = ?2 AND s.expires > ?3";
 const END_SESSION: &str = "DELETE FROM operator_sessions WHERE tenant = ?1 AND token_hash = ?2";
@@ -109,6 +140,7 @@ const CONSUME_FIRST_BOOT: &str = "UPDATE first_boot_token SET consumed = ?3
 const ADMINS: &str = "SELECT count(*) FROM operators WHERE tenant = ?1 AND role = 'admin'";
 
 const INVITE: &str = "INSERT INTO operator_invitations (tenant, token_hash, operator, expires) VALUES (?1, ?2, ?3, ?4)";
+const UNINVITE: &str = "DELETE FROM operator_invitations WHERE tenant = ?1 AND operator = ?2";
 const INVITED: &str = "SELECT operator FROM operator_invitations WHERE tenant = ?1 AND token_hash = ?2 AND expires > ?3";
 const REDEEM: &str = "DELETE FROM operator_invitations WHERE tenant = ?1 AND token_hash = ?2 AND operator = ?3 AND expires > ?4";
 
@@ -128,14 +160,29 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         put(&mut change, tenant, operator).await?;
-        sqlx::query(INVITE)
+        invite(&mut change, tenant, operator.id, token, expires).await?;
+        Ok(change.commit().await?)
+    }
+
+    /// Invites an operator again, in place of any invitation before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Exists`] if the token is another's; the database fails.
+    pub async fn put_invitation(
+        &self,
+        tenant: &Tenant,
+        operator: OperatorId,
+        token: &Digest,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        sqlx::query(UNINVITE)
             .bind(tenant.as_str())
-            .bind(token.to_string())
-            .bind(operator.id.to_string())
-            .bind(instant_column(expires)?)
+            .bind(operator.to_string())
             .execute(&mut *change)
-            .await
-            .map_err(StoreError::inserting("invitation"))?;
+            .await?;
+        invite(&mut change, tenant, operator, token, expires).await?;
         Ok(change.commit().await?)
     }
 
@@ -183,7 +230,7 @@ impl Store {
         if redeemed.rows_affected() != 1 {
             return Err(StoreError::Missing("invitation"));
         }
-        begin_session(&mut change, tenant, session, operator, expires).await?;
+        begin_session(&mut change, tenant, session, operator, (now, expires)).await?;
         Ok(change.commit().await?)
     }
 
@@ -200,6 +247,35 @@ impl Store {
         let mut change = self.change().await?;
         put(&mut change, tenant, operator).await?;
         Ok(change.commit().await?)
+    }
+
+    /// Gives an operator another role, other roles to approve in, and other ways to sign in; since when, and who gave them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such operator; [`StoreError::Exists`] if somebody else has that certificate.
+    pub async fn change_operator(
+        &self,
+        tenant: &Tenant,
+        operator: &Operator,
+    ) -> Result<(), StoreError> {
+        let changed = sqlx::query(CHANGE_ROLE)
+            .bind(tenant.as_str())
+            .bind(operator.id.to_string())
+            .bind(operator.role.as_str())
+            .bind(texts(&operator.approves).to_string())
+            .bind(identity_column(operator))
+            .bind(operator.certificate.as_ref().map(ToString::to_string))
+            .bind(instant_column(operator.since)?)
+            .bind(operator.made_by.map(|id| id.to_string()))
+            .execute(self.writer())
+            .await
+            .map_err(StoreError::inserting("operator"))?;
+        if changed.rows_affected() == 0 {
+            Err(StoreError::Missing("operator"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Removes an operator and ends their sessions.
@@ -249,10 +325,10 @@ impl Store {
         tenant: &Tenant,
         token: &Digest,
         operator: OperatorId,
-        expires: Timestamp,
+        (begun, expires): (Timestamp, Timestamp),
     ) -> Result<(), StoreError> {
         let mut change = self.change().await?;
-        begin_session(&mut change, tenant, token, operator, expires).await?;
+        begin_session(&mut change, tenant, token, operator, (begun, expires)).await?;
         Ok(change.commit().await?)
     }
 
@@ -267,15 +343,26 @@ impl Store {
         token: &Digest,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
-        let row: Option<SessionRow> = sqlx::query_as(SESSION)
+        // One transaction for both looks: nothing changes between them.
+        let mut looking = self.readers().begin().await?;
+        let row: Option<(String, i64, i64)> = sqlx::query_as(SESSION)
             .bind(tenant.as_str())
             .bind(token.to_string())
             .bind(instant_column(now)?)
-            .fetch_optional(self.readers())
+            .fetch_optional(&mut *looking)
             .await?;
-        let session = row.map(|(id, name, role, created, approves, identity, expires)| {
+        let Some((id, begun, expires)) = row else {
+            return Ok(None);
+        };
+        let row: Option<Row> = sqlx::query_as(BY_ID)
+            .bind(tenant.as_str())
+            .bind(id)
+            .fetch_optional(&mut *looking)
+            .await?;
+        let session = row.map(|row| {
             Ok(Session {
-                operator: operator((id, name, role, created, approves, identity))?,
+                operator: operator(row)?,
+                begun: instant_of("session", begun)?,
                 expires: instant_of("session", expires)?,
             })
         });
@@ -387,9 +474,27 @@ impl Store {
             return Err(StoreError::FirstBoot);
         }
         put(&mut change, tenant, admin).await?;
-        begin_session(&mut change, tenant, session, admin.id, expires).await?;
+        begin_session(&mut change, tenant, session, admin.id, (now, expires)).await?;
         Ok(change.commit().await?)
     }
+}
+
+async fn invite(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    operator: OperatorId,
+    token: &Digest,
+    expires: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(INVITE)
+        .bind(tenant.as_str())
+        .bind(token.to_string())
+        .bind(operator.to_string())
+        .bind(instant_column(expires)?)
+        .execute(connection)
+        .await
+        .map_err(StoreError::inserting("invitation"))?;
+    Ok(())
 }
 
 async fn begin_session(
@@ -397,21 +502,27 @@ async fn begin_session(
     tenant: &Tenant,
     token: &Digest,
     operator: OperatorId,
-    expires: Timestamp,
+    (begun, expires): (Timestamp, Timestamp),
 ) -> Result<(), StoreError> {
-    let begun = sqlx::query(PUT_SESSION)
+    let put = sqlx::query(PUT_SESSION)
         .bind(tenant.as_str())
         .bind(token.to_string())
         .bind(operator.to_string())
         .bind(instant_column(expires)?)
-        .execute(connection)
+        .bind(instant_column(begun)?)
+        .execute(&mut *connection)
         .await
         .map_err(StoreError::inserting("session"))?;
-    if begun.rows_affected() == 0 {
-        Err(StoreError::Missing("operator"))
-    } else {
-        Ok(())
+    if put.rows_affected() == 0 {
+        return Err(StoreError::Missing("operator"));
     }
+    sqlx::query(SIGNED_IN)
+        .bind(tenant.as_str())
+        .bind(operator.to_string())
+        .bind(instant_column(begun)?)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn put(
@@ -419,12 +530,6 @@ async fn put(
     tenant: &Tenant,
     operator: &Operator,
 ) -> Result<(), StoreError> {
-    let identity = operator.identity.as_ref().map(|identity| {
-        Value::object([
-            ("issuer", Value::from(identity.issuer.as_str())),
-            ("subject", Value::from(identity.subject.as_str())),
-        ])
-    });
     sqlx::query(PUT)
         .bind(tenant.as_str())
         .bind(operator.id.to_string())
@@ -432,14 +537,29 @@ async fn put(
         .bind(operator.role.as_str())
         .bind(instant_column(operator.created)?)
         .bind(texts(&operator.approves).to_string())
-        .bind(identity.map(|identity| identity.to_string()))
+        .bind(identity_column(operator))
+        .bind(operator.certificate.as_ref().map(ToString::to_string))
+        .bind(instant_column(operator.since)?)
+        .bind(operator.made_by.map(|id| id.to_string()))
+        .bind(operator.signed_in.map(instant_column).transpose()?)
         .execute(connection)
         .await
         .map_err(StoreError::inserting("operator"))?;
     Ok(())
 }
 
-fn operator((id, name, role, created, approves, identity): Row) -> Result<Operator, StoreError> {
+fn identity_column(operator: &Operator) -> Option<String> {
+    let identity = operator.identity.as_ref()?;
+    let value = Value::object([
+        ("issuer", Value::from(identity.issuer.as_str())),
+        ("subject", Value::from(identity.subject.as_str())),
+    ]);
+    Some(value.to_string())
+}
+
+fn operator(
+    (id, name, role, created, approves, identity, certificate, since, made_by, signed_in): Row,
+) -> Result<Operator, StoreError> {
     let approves = Value::object([("approves", value("operator", &approves)?)]);
     let identity = identity.map(|text| {
         let value = value("operator", &text)?;
@@ -455,6 +575,12 @@ fn operator((id, name, role, created, approves, identity): Row) -> Result<Operat
         role: parsed("operator", &role)?,
         approves: Fields::of("operator", &approves, &["approves"])?.set("approves")?,
         identity: identity.transpose()?,
+        certificate: certificate
+            .map(|text| parsed("operator", &text))
+            .transpose()?,
         created: instant_of("operator", created)?,
+        since: instant_of("operator", since)?,
+        made_by: made_by.map(|id| parsed("operator", &id)).transpose()?,
+        signed_in: signed_in.map(|at| instant_of("operator", at)).transpose()?,
     })
 }

@@ -132,6 +132,11 @@ typed_id!(
     "apr"
 );
 typed_id!(
+    /// A change that takes two people.
+    ChangeId,
+    "chg"
+);
+typed_id!(
     /// An audit record.
     RecordId,
     "rec"

@@ -45,8 +45,8 @@ pub use digest::{Digest, DigestError, KeyedDigest, KeyedHasher};
 pub use effect::{Effect, Effects};
 pub use federation::{ClaimName, ClaimNameError, Federation};
 pub use id::{
-    AgentId, ApprovalId, CallId, IdError, OperatorId, RecordId, RequestId, RevisionId, TaskId,
-    TokenId,
+    AgentId, ApprovalId, CallId, ChangeId, IdError, OperatorId, RecordId, RequestId, RevisionId,
+    TaskId, TokenId,
 };
 pub use input::Input;
 pub use json::{JsonFault, JsonFaultKind, JsonLimits, Number, Pointer, Value};

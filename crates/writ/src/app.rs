@@ -12,7 +12,9 @@ use tokio::task::JoinSet;
 use writ_audit::NodeName;
 use writ_control::log::{LogWriter, Vault};
 use writ_control::records::LogPlace;
-use writ_control::{ApprovalDesk, Compiler, Loaded, Mended, Mending, Plane, Settings, Trust};
+use writ_control::{
+    ApprovalDesk, Compiler, Loaded, Mended, Mending, Plane, Roots, Settings, Trust,
+};
 use writ_proxy::{ApiSnapshot, Credential, Gateway, PreparedTasks, Snapshot, TransactionTokens};
 use writ_store::Store;
 use writ_task::MemoryLedger;
@@ -27,7 +29,7 @@ use crate::failure::Failure;
 use crate::keys::KeyRing;
 use crate::operator;
 use crate::tls;
-use crate::trust::Refresher;
+use crate::trust::{Refresher, Vouchers};
 
 /// This machine's name in records.
 const NODE: &str = "node1";
@@ -62,6 +64,10 @@ pub(crate) struct App {
 
 impl App {
     /// Starts everything, or nothing.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the order of the start, top to bottom"
+    )]
     pub(crate) async fn start(config: &Config, start: Start) -> Result<Self, Failure> {
         let Start { files, clock } = start;
         let tenant = Tenant::default_tenant();
@@ -108,7 +114,16 @@ impl App {
             timeouts: config.timeouts,
         }));
         let trust = Arc::new(Trust::of(ring.keys.domain.trust_bundle()?));
-        let refresher = Refresher::new(config, Arc::clone(&trust), Arc::clone(&clock))?;
+        let vouchers = Vouchers::of(&config.trust)?;
+        let roots = Roots::of(&store, &tenant, vouchers.settings()).await?;
+        let refresher = Refresher::new(
+            vouchers,
+            &roots,
+            config.timeouts,
+            Arc::clone(&trust),
+            Arc::clone(&clock),
+        )?;
+        let held: Vec<String> = roots.held().map(held_back).collect();
         let plane_parts = writ_control::Parts {
             tenant: tenant.clone(),
             settings: settings(config, node)?,
@@ -124,10 +139,13 @@ impl App {
             replays: ReplayCache::new(config.limits.proof_cache),
             spent: ReplayCache::new(config.limits.proof_cache),
             trust: Arc::clone(&trust),
+            roots,
         };
         let plane = Self::join(plane_parts, loaded, &gateway, config)?;
         plane.record_start(&opened.recovered).await?;
+        plane.accept_roots().await.map_err(Failure::new)?;
         let mut notices = recover::notices(&opened.recovered, config);
+        notices.extend(held);
         let mut refreshing = JoinSet::new();
         notices.extend(refresher.start(&mut refreshing).await);
         let waiting = waits.then_some(token_path);
@@ -268,6 +286,12 @@ impl App {
         self.log.writer.shutdown().await?;
         Ok(())
     }
+}
+
+fn held_back(name: &str) -> String {
+    format!(
+        "{name} is new or changed in the settings, and nobody has approved it: `writ trust list`"
+    )
 }
 
 /// Where approvals are kept.

@@ -60,6 +60,12 @@ pub(crate) enum Command {
     /// Policies: find what is wrong with them, and try them on cases
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Changes that take two people: what waits, and the answer
+    #[command(subcommand)]
+    Change(ChangeCommand),
+    /// Who vouches for others: what the settings say, and what is believed of it
+    #[command(subcommand)]
+    Trust(TrustCommand),
     /// Ask whether an agent could do something
     CanI(CanIArgs),
     /// Say who could do something, or what an agent could do
@@ -333,6 +339,18 @@ pub(crate) enum ApproveCommand {
 pub(crate) enum OperatorCommand {
     /// Register a person; prints what they sign in with, once
     Add(OperatorAddArgs),
+    /// Give somebody another role, or another way to sign in
+    Change(OperatorChangeArgs),
+    /// Invite somebody again whom you have registered and who has never signed in
+    Invite {
+        /// The operator: an id of `writ operator list`.
+        operator: String,
+    },
+    /// Remove somebody
+    Remove {
+        /// The operator: an id of `writ operator list`.
+        operator: String,
+    },
     /// List them
     List,
 }
@@ -341,15 +359,73 @@ pub(crate) enum OperatorCommand {
 pub(crate) struct OperatorAddArgs {
     /// The name under which they act; an agent's owner is recognised by it.
     pub(crate) name: String,
-    /// `viewer`, `operator` or `admin`.
+    #[command(flatten)]
+    pub(crate) rights: OperatorRights,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OperatorChangeArgs {
+    /// The operator: an id of `writ operator list`.
+    pub(crate) operator: String,
+    #[command(flatten)]
+    pub(crate) rights: OperatorRights,
+}
+
+/// What an operator may do, and how they sign in.
+#[derive(Debug, Args)]
+pub(crate) struct OperatorRights {
+    /// `viewer`, `approver`, `operator` or `admin`.
     #[arg(long, default_value = "viewer")]
     pub(crate) role: String,
-    /// A role of `@approval(\"…\")` in which they approve; repeat for more.
+    /// A role of `@approval(\"…\")` in which they approve; `changes` for changes that take two people; repeat for more.
     #[arg(long = "approves", value_name = "ROLE")]
     pub(crate) approves: Vec<String>,
     /// Who they are as a user of agents: `<issuer>#<subject>`.
     #[arg(long, value_name = "USER")]
     pub(crate) identity: Option<String>,
+    /// The SPIFFE id in the client certificate they sign in with.
+    #[arg(long, value_name = "SPIFFE")]
+    pub(crate) certificate: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChangeCommand {
+    /// Show what waits
+    List {
+        /// Show what was decided, too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one change, and what exactly it does
+    Show {
+        /// The change.
+        change: String,
+    },
+    /// Say yes to a change that you have seen
+    Approve {
+        /// The change.
+        change: String,
+        /// Its digest, as it was shown.
+        #[arg(long)]
+        digest: String,
+    },
+    /// Say no to a change, or withdraw your own
+    Refuse {
+        /// The change.
+        change: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustCommand {
+    /// Show everybody whom the settings name, and who is believed
+    List,
+    /// Propose to believe what the settings say
+    Approve {
+        /// The digest of all of it, as it was shown.
+        #[arg(long)]
+        digest: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ mod apply;
 mod approve;
 mod ask;
 pub(crate) mod audit;
+mod changes;
 mod credential;
 mod doctor;
 pub(crate) mod init;
@@ -17,6 +18,7 @@ mod plan;
 mod policy;
 pub(crate) mod serve;
 mod task;
+mod trust;
 mod who_can;
 
 use crate::cli::{Cli, Command};
@@ -43,6 +45,8 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
         Command::Approve(command) => approve::run(terminal, &config()?, command).await,
         Command::Operator(command) => operators::run(terminal, &config()?, command).await,
         Command::Policy(command) => policy::run(terminal, &cli.config, command).await,
+        Command::Change(command) => changes::run(terminal, &config()?, command).await,
+        Command::Trust(command) => trust::run(terminal, &config()?, command).await,
         Command::CanI(args) => ask::can_i(terminal, &config()?, args).await,
         Command::WhoCan(args) => who_can::run(terminal, &config()?, args).await,
         Command::Explain(args) => ask::explain(terminal, &config()?, args).await,

@@ -14,8 +14,7 @@ use writ_control::span;
 use writ_types::{Limits, PublicUrl, Timeouts, TrustDomain};
 
 pub(crate) use reference::commented;
-use trust::TrustConfig;
-pub(crate) use trust::{ClientConfig, DomainConfig, IssuerConfig, KeySource};
+pub(crate) use trust::{ClientConfig, DomainConfig, IssuerConfig, KeySource, TrustConfig};
 
 /// Shortest life of an X.509-SVID: certificates count whole seconds, and a client takes the next one half-way.
 const SHORTEST_SVID: Duration = Duration::from_secs(2);

@@ -63,7 +63,8 @@ impl OperatorClient {
         drop(progress);
         let answer = answer?;
         let json = answer.json();
-        if answer.status == 200 {
+        // 202: it waits for somebody, and says so.
+        if matches!(answer.status, 200 | 202) {
             return Ok(json);
         }
         let detail = json

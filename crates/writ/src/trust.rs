@@ -3,16 +3,17 @@
 //! A file that cannot be read stops the start. A URL that cannot be reached does not: who depends on it is refused until it
 //! can be, and what was fetched last is believed until its limit, never beyond.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use writ_control::{Client, Trust};
-use writ_token::{Issuer, KeyPins, KeySet, RegisteredClient, TrustBundle};
-use writ_types::{Clock, Timeouts, Timestamp};
+use writ_control::{Client, Roots, Trust};
+use writ_token::{Issuer, KeyPins, KeySet, RegisteredClient, TrustBundle, Vouches};
+use writ_types::{Clock, Digest, Timeouts, Timestamp};
 
-use crate::config::{ClientConfig, Config, DomainConfig, IssuerConfig, KeySource};
+use crate::config::{ClientConfig, DomainConfig, IssuerConfig, KeySource, TrustConfig};
 use crate::failure::Failure;
 use crate::http::Peer;
 use crate::tls;
@@ -46,6 +47,50 @@ impl Voucher {
             Self::Client(client) => client.id.as_str(),
             Self::Domain(domain) => domain.name.as_str(),
         }
+    }
+
+    /// The digest of all that the settings say of it, the keys of a file among them: what people approve. Each field has its
+    /// name, its length and its bytes, so that no two settings are the same text.
+    fn settings(&self, document: Option<&[u8]>) -> Digest {
+        let mut text = Vec::new();
+        let mut field = |name: &str, value: &[u8]| {
+            text.extend_from_slice(format!("{name} {}\n", value.len()).as_bytes());
+            text.extend_from_slice(value);
+        };
+        match self {
+            Self::Issuer(issuer) => {
+                let vouches = match issuer.vouches {
+                    Vouches::ForUsers => "users",
+                    Vouches::ForWorkloads => "workloads",
+                };
+                let tokens = if issuer.access_tokens { "access" } else { "id" };
+                field("issuer", issuer.issuer.as_str().as_bytes());
+                field("audience", issuer.audience.as_bytes());
+                field("vouches_for", vouches.as_bytes());
+                field("tokens", tokens.as_bytes());
+            }
+            Self::Client(client) => {
+                field("client", client.id.as_str().as_bytes());
+                for agent in &client.agents {
+                    field("agent", agent.as_str().as_bytes());
+                }
+                field("introspects", client.introspects.to_string().as_bytes());
+            }
+            Self::Domain(domain) => field("trust_domain", domain.name.as_str().as_bytes()),
+        }
+        match self.source() {
+            KeySource::File(_) => field("keys", document.unwrap_or_default()),
+            KeySource::Url {
+                url,
+                refresh,
+                good_for,
+            } => {
+                field("url", url.as_bytes());
+                field("refresh", refresh.as_millis().to_string().as_bytes());
+                field("good_for", good_for.as_millis().to_string().as_bytes());
+            }
+        }
+        Digest::of_parts(&[b"writ voucher v1\n", &text])
     }
 
     /// Puts the keys of a document in place of those before, to be believed until an instant. Gives the refresh hint, where
@@ -96,6 +141,37 @@ impl Voucher {
     }
 }
 
+/// Everybody whom the settings name, with the keys of those that have them in a file: read once, so that what is approved is
+/// what is believed.
+#[derive(Debug)]
+pub(crate) struct Vouchers(Vec<(Voucher, Option<Vec<u8>>)>);
+
+impl Vouchers {
+    /// Reads every file of the settings.
+    pub(crate) fn of(config: &TrustConfig) -> Result<Self, Failure> {
+        let issuers = config.issuers.iter().cloned().map(Voucher::Issuer);
+        let clients = config.clients.iter().cloned().map(Voucher::Client);
+        let domains = config.domains.iter().cloned().map(Voucher::Domain);
+        let known = issuers.chain(clients).chain(domains).map(|voucher| {
+            let document = match voucher.source() {
+                KeySource::File(path) => Some(read(&voucher, path)?),
+                KeySource::Url { .. } => None,
+            };
+            Ok((voucher, document))
+        });
+        known.collect::<Result<_, Failure>>().map(Self)
+    }
+
+    /// Their names, each with the digest of what the settings say.
+    pub(crate) fn settings(&self) -> BTreeMap<String, Digest> {
+        let said = |(voucher, document): &(Voucher, Option<Vec<u8>>)| {
+            let settings = voucher.settings(document.as_deref());
+            (voucher.name().to_owned(), settings)
+        };
+        self.0.iter().map(said).collect()
+    }
+}
+
 /// A voucher whose keys are fetched.
 #[derive(Debug)]
 struct Remote {
@@ -116,33 +192,33 @@ pub(crate) struct Refresher {
 }
 
 impl Refresher {
-    /// Reads every file of the settings into `trust`, and knows what is to be fetched.
+    /// Puts the keys of files into `trust`, and knows what is to be fetched. Who is held back by `roots` is believed by
+    /// nothing.
     pub(crate) fn new(
-        config: &Config,
+        vouchers: Vouchers,
+        roots: &Roots,
+        timeouts: Timeouts,
         trust: Arc<Trust>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
-        let timeouts = config.timeouts;
-        let config = &config.trust;
-        let issuers = config.issuers.iter().cloned().map(Voucher::Issuer);
-        let clients = config.clients.iter().cloned().map(Voucher::Client);
-        let domains = config.domains.iter().cloned().map(Voucher::Domain);
         let mut remotes = Vec::new();
-        for voucher in issuers.chain(clients).chain(domains) {
-            match voucher.source().clone() {
-                KeySource::File(path) => {
-                    let _hint = voucher.put(&trust, &read(&voucher, &path)?, None)?;
-                }
-                KeySource::Url {
-                    url,
-                    refresh,
-                    good_for,
-                } => remotes.push(Remote {
+        let approved = |(voucher, _): &(Voucher, _)| !roots.is_held(voucher.name());
+        for (voucher, document) in vouchers.0.into_iter().filter(approved) {
+            if let Some(document) = document {
+                let _hint = voucher.put(&trust, &document, None)?;
+            }
+            if let KeySource::Url {
+                url,
+                refresh,
+                good_for,
+            } = voucher.source().clone()
+            {
+                remotes.push(Remote {
                     voucher,
                     url,
                     refresh,
                     good_for,
-                }),
+                });
             }
         }
         Ok(Self {

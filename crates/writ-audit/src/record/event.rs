@@ -495,7 +495,7 @@ pub struct OperatorAction {
 /// A key that was made or replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRotated {
-    /// What it is for: `log`, `token`.
+    /// What it is for: `log`, `token`, `trust` (all trust roots together).
     pub purpose: Word,
     /// The thumbprint of the key before, if there was one.
     pub old: Option<Digest>,

@@ -7,6 +7,7 @@ use writ_audit::{Actor, Durability, Event, OperatorAction, RevisionActivated};
 use writ_store::{Registry, StoreError};
 use writ_types::{AgentId, ApiId, CredentialName, Digest, RevisionId, Secret, Timestamp, Value};
 
+use crate::admin::proposals::{self, Kind};
 use crate::admin::{AdminError, Call};
 use crate::drift;
 use crate::http::object;
@@ -66,71 +67,140 @@ pub(super) async fn set_credential(plane: &Plane, call: &Call<'_>) -> Result<Val
     ]))
 }
 
-/// Checks a whole project and, unless it is only checked, puts it in force.
-///
-/// An agent that was stopped stays stopped until it is named in `resume`.
-pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
-    let body = object(call.body)?;
-    let files = project_files(&body)?;
-    let resumed: Vec<&str> = body
-        .member("resume")
-        .and_then(Value::as_array)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
-    let check_only = body
-        .member("check")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
-
+/// Checks a whole project and, unless it is only checked, puts it in force; if it changes who is asked before calls, or whose
+/// tokens are an agent's, when two people want it.
+pub(super) async fn enter(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let _one_at_a_time = plane.changing.lock().await;
-    let before = plane.loaded();
-    let now = plane
-        .wall
-        .check(plane.clock.now())
-        .map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
-    let known = |spiffe: &writ_types::SpiffeId| before.agent_of(spiffe).map(|agent| agent.id);
-    let project = reload::read_project(&files, &plane.settings.trust_domain, now, known)
-        .map_err(AdminError::Project)?;
-    let mut registry = reload::registry(&project);
-    let stored = plane.store.load(&plane.tenant, before.revision).await;
-    drift::keep_live(&mut registry, stored.map_err(|fault| store(&fault))?.live);
-    let resumed: Vec<AgentId> = resumed
-        .iter()
-        .filter_map(|name| before.agent_named(name))
-        .map(|agent| agent.id)
-        .collect();
-    let stopped = reload::keep_stopped(&mut registry, |agent| {
-        let known = before.agents.get(&agent.id);
-        known.is_some_and(|known| !known.enabled) && !resumed.contains(&agent.id)
-    });
-    let change = Change {
-        plane,
-        by: Actor::Operator(call.operator.id),
-        before: before.revision,
-        registry,
-    };
-    let next = change.compile(now).await?;
-    let changed = next.digest != before.digest;
-    if changed && !check_only {
-        change.put_in_force(&next, now).await?;
+    let wanted = Wanted::read(plane, call).await?;
+    if wanted.effect != Effect::TakesTwo {
+        return wanted.put_in_force().await;
     }
-    Ok(Value::object([
-        ("revision", Value::from(next.revision.to_string())),
-        ("digest", Value::from(next.digest.to_string())),
-        ("changed", Value::from(changed)),
-        ("checked_only", Value::from(check_only)),
-        (
-            "still_stopped",
-            Value::Array(
-                stopped
-                    .iter()
-                    .map(|spiffe| Value::from(spiffe.as_str()))
-                    .collect(),
+    // It is approved as a change of the revision that it was compared with, and of no other.
+    let revision = wanted.change.before.to_string();
+    let call = Call {
+        parameter: &revision,
+        ..*call
+    };
+    proposals::propose(plane, &call, Kind::Apply).await
+}
+
+/// Puts a project in force that was approved for one revision. The lock on changes is held.
+pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
+    let wanted = Wanted::read(plane, call).await?;
+    if wanted.change.before.to_string() != call.parameter {
+        return Err(AdminError::Conflict);
+    }
+    wanted.put_in_force().await
+}
+
+/// What becomes of a project that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// It is what is in force.
+    Same,
+    /// It is another, and was only to be checked.
+    CheckedOnly { changed: bool },
+    /// It is put in force.
+    Changes,
+    /// It is put in force when two people want it.
+    TakesTwo,
+}
+
+/// A project that was sent, compiled.
+struct Wanted<'a> {
+    change: Change<'a>,
+    next: Arc<Loaded>,
+    effect: Effect,
+    stopped: Vec<writ_types::SpiffeId>,
+    now: Timestamp,
+}
+
+impl<'a> Wanted<'a> {
+    /// An agent that was stopped stays stopped until it is named in `resume`.
+    async fn read(plane: &'a Plane, call: &Call<'_>) -> Result<Self, AdminError> {
+        let body = object(call.body)?;
+        let files = project_files(&body)?;
+        let resumed: Vec<&str> = body
+            .member("resume")
+            .and_then(Value::as_array)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        let check_only = body
+            .member("check")
+            .and_then(Value::as_bool)
+            .unwrap_or(false);
+        let before = plane.loaded();
+        let now = plane
+            .wall
+            .check(plane.clock.now())
+            .map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
+        let known = |spiffe: &writ_types::SpiffeId| before.agent_of(spiffe).map(|agent| agent.id);
+        let project = reload::read_project(&files, &plane.settings.trust_domain, now, known)
+            .map_err(AdminError::Project)?;
+        let mut registry = reload::registry(&project);
+        let stored = plane.store.load(&plane.tenant, before.revision).await;
+        let stored = stored.map_err(|fault| store(&fault))?;
+        let changes_who_decides = proposals::changes_who_decides(&stored, &registry);
+        drift::keep_live(&mut registry, stored.live);
+        let resumed: Vec<AgentId> = resumed
+            .iter()
+            .filter_map(|name| before.agent_named(name))
+            .map(|agent| agent.id)
+            .collect();
+        let stopped = reload::keep_stopped(&mut registry, |agent| {
+            let known = before.agents.get(&agent.id);
+            known.is_some_and(|known| !known.enabled) && !resumed.contains(&agent.id)
+        });
+        let change = Change {
+            plane,
+            by: Actor::Operator(call.operator.id),
+            before: before.revision,
+            registry,
+        };
+        let next = change.compile(now).await?;
+        let changed = next.digest != before.digest;
+        let effect = match (check_only, changed, changes_who_decides) {
+            (true, changed, _) => Effect::CheckedOnly { changed },
+            (false, false, _) => Effect::Same,
+            (false, true, false) => Effect::Changes,
+            (false, true, true) => Effect::TakesTwo,
+        };
+        Ok(Self {
+            change,
+            next,
+            effect,
+            stopped,
+            now,
+        })
+    }
+
+    async fn put_in_force(self) -> Result<Value, AdminError> {
+        let (changed, checked_only) = match self.effect {
+            Effect::Same => (false, false),
+            Effect::CheckedOnly { changed } => (changed, true),
+            Effect::Changes | Effect::TakesTwo => (true, false),
+        };
+        if changed && !checked_only {
+            self.change.put_in_force(&self.next, self.now).await?;
+        }
+        Ok(Value::object([
+            ("revision", Value::from(self.next.revision.to_string())),
+            ("digest", Value::from(self.next.digest.to_string())),
+            ("changed", Value::from(changed)),
+            ("checked_only", Value::from(checked_only)),
+            (
+                "still_stopped",
+                Value::Array(
+                    self.stopped
+                        .iter()
+                        .map(|spiffe| Value::from(spiffe.as_str()))
+                        .collect(),
+                ),
             ),
-        ),
-    ]))
+        ]))
+    }
 }
 
 /// Disables an agent: a revision of its own, so that it is durable and in force on the next call.

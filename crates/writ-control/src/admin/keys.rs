@@ -3,13 +3,24 @@
 use writ_audit::{Actor, Durability, Event, KeyRotated};
 use writ_types::Value;
 
+use crate::admin::proposals::{self, Kind};
 use crate::admin::{AdminError, Call};
 use crate::http::object;
 use crate::plane::Plane;
 use crate::token_keys::{Rotation, TokenKeyError};
 
+/// Rotates, if two people want it; to revoke is to stop, and that never waits.
+pub(super) async fn enter(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
+    let revoke = object(call.body)?.member("revoke").and_then(Value::as_bool);
+    if revoke != Some(true) {
+        return proposals::enter(plane, call, Kind::RotateKeys).await;
+    }
+    let _one_at_a_time = plane.changing.lock().await;
+    rotate(plane, call).await
+}
+
 /// Lets the next key sign access tokens. With `{"revoke":true}` the tokens of the key before are refused at once; otherwise
-/// they live out their minutes.
+/// they live out their minutes. The lock on changes is held.
 pub(super) async fn rotate(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let body = object(call.body)?;
     let how = match body.member("revoke").map(Value::as_bool) {
@@ -20,7 +31,6 @@ pub(super) async fn rotate(plane: &Plane, call: &Call<'_>) -> Result<Value, Admi
         }
     };
     let unavailable = |fault: TokenKeyError| AdminError::Unavailable(fault.to_string());
-    let _alone = plane.changing.lock().await;
     let now = plane
         .wall
         .check(plane.clock.now())

@@ -10,7 +10,9 @@ use writ_types::{
     Timestamp, Value,
 };
 
+use crate::admin::proposals::people;
 use crate::admin::{AdminError, Call};
+use crate::four_eyes;
 use crate::http::object;
 use crate::loaded::{Loaded, LoadedApi};
 use crate::plan::{Access, Refusal, by_rules};
@@ -40,6 +42,13 @@ pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
     let behind = active.is_some_and(|active| active.id != loaded.revision);
     let mut loose = loose(plane, &loaded);
     loose.extend(unanswerable(plane, &loaded).await?);
+    let single = four_eyes::single_operator(&people(plane).await?);
+    if single {
+        loose.push(SINGLE_OPERATOR.to_owned());
+    }
+    loose.extend(plane.roots.held().map(|name| {
+        format!("{name} is new or changed in the settings, and nobody has approved it: nothing it vouches for is believed; `writ trust list`")
+    }));
     Ok(Value::object([
         ("program", Value::from(plane.settings.program.as_str())),
         ("revision", Value::from(loaded.revision.to_string())),
@@ -58,9 +67,12 @@ pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
         ("ready", Value::from(plane.unready().is_none())),
         ("not_in_force", fault.map_or(Value::Null, Value::String)),
         ("store_is_ahead", Value::from(behind)),
+        ("single_operator", Value::from(single)),
         ("loose", strings(loose.into_iter())),
     ]))
 }
+
+const SINGLE_OPERATOR: &str = "single-operator mode: one person alone can change roles, keys, trust roots and who is asked, after ten minutes and another sign-in; register another admin: `writ operator add NAME --role admin`";
 
 /// Everything that is registered in the revision in force, for comparing it with a project.
 pub(super) async fn registry(plane: &Plane) -> Result<Value, AdminError> {
@@ -90,7 +102,7 @@ async fn unanswerable(plane: &Plane, loaded: &Loaded) -> Result<Vec<String>, Adm
     let unheld =
         roles.filter(|(role, _)| !writ_task::STANDING_ROLES.contains(role) && !somebody(role));
     let told = unheld.map(|(role, rule)| {
-        format!("nobody can approve as `{role}`, which the rule `{rule}` asks for: `writ operator add NAME --approves {role}`")
+        format!("nobody can approve as `{role}`, which the rule `{rule}` asks for: `writ operator add NAME --role approver --approves {role}`")
     });
     Ok(told.collect())
 }

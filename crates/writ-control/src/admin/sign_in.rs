@@ -9,7 +9,7 @@ use writ_store::{Role, StoreError};
 use writ_types::{Digest, OperatorId, Timestamp, Value};
 
 use crate::admin::{AdminError, Operator};
-use crate::plane::Plane;
+use crate::plane::{Connection, Plane};
 
 /// How long a session lives.
 const SESSION_LIFE: Duration = Duration::from_secs(12 * 3600);
@@ -34,14 +34,8 @@ pub(crate) async fn authenticate(
         .session(&plane.tenant, &hash(token), plane.clock.now())
         .await;
     let session = session.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
-    let operator = session.ok_or(AdminError::Unauthenticated)?.operator;
-    Ok(Operator {
-        id: operator.id,
-        role: operator.role,
-        name: operator.name,
-        approves: operator.approves,
-        identity: operator.identity,
-    })
+    let session = session.ok_or(AdminError::Unauthenticated)?;
+    Ok(Operator::of(session.operator, session.begun))
 }
 
 /// Redeems the first-boot token: makes the first admin and their session.
@@ -65,7 +59,11 @@ pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminErr
         role: Role::Admin,
         approves: [].into(),
         identity: None,
+        certificate: None,
         created: now,
+        since: now,
+        made_by: None,
+        signed_in: Some(now),
     };
     // Looked up before it is used, so that strangers write no records; recorded before it counts; and then used, with the
     // session begun, in one step: an admin without a session could never sign in again.
@@ -124,6 +122,36 @@ async fn accept(plane: &Plane, token: &Digest, now: Timestamp) -> Result<Value, 
     Ok(begun.answer(&operator))
 }
 
+/// Begins a session for the operator whose certificate the connection has.
+pub(crate) async fn by_certificate(plane: &Plane, from: &Connection) -> Result<Value, AdminError> {
+    let certificate = from.certificate.as_ref();
+    let certificate = certificate.ok_or(AdminError::Unauthenticated)?;
+    let unavailable = |fault: &dyn std::error::Error| AdminError::Unavailable(fault.to_string());
+    let now = plane
+        .wall
+        .check(plane.clock.now())
+        .map_err(|fault| unavailable(&fault))?;
+    // An identity that is an agent's by now is nobody's who runs Writ.
+    if certificate.not_after <= now || plane.loaded().agent_of(&certificate.spiffe).is_some() {
+        return Err(AdminError::Unauthenticated);
+    }
+    let operators = plane.store.operators(&plane.tenant, None).await;
+    let mut operators = operators.map_err(|fault| unavailable(&fault))?.into_iter();
+    let operator = operators
+        .find(|one| one.certificate.as_ref() == Some(&certificate.spiffe))
+        .ok_or(AdminError::Unauthenticated)?;
+    let begun = begin(plane, &operator, "operator.certificate_sign_in", now).await?;
+    // A session does not outlive what proved it.
+    let expires = begun.expires.min(certificate.not_after);
+    let begun = Begun { expires, ..begun };
+    let digest = hash(&begun.session);
+    let kept = plane
+        .store
+        .put_session(&plane.tenant, &digest, operator.id, (now, expires));
+    kept.await.map_err(|fault| unavailable(&fault))?;
+    Ok(begun.answer(&operator))
+}
+
 /// Begins another session for the first admin, for a process of the very user that Writ runs as.
 ///
 /// Such a process could read Writ's keys; what it gets here is no more, and unlike that it is recorded.
@@ -151,7 +179,7 @@ pub(crate) async fn local_session(plane: &Plane) -> Result<Value, AdminError> {
             &plane.tenant,
             &hash(&begun.session),
             admin.id,
-            begun.expires,
+            (now, begun.expires),
         )
         .await;
     kept.map_err(|fault| unavailable(&fault))?;

@@ -255,7 +255,19 @@ fn person(number: u8, name: &str, role: Role) -> Operator {
         role,
         approves: [].into(),
         identity: None,
+        certificate: None,
         created: NOON,
+        since: NOON,
+        made_by: None,
+        signed_in: None,
+    }
+}
+
+/// The same person, who has signed in at noon.
+fn signed_in(person: &Operator) -> Operator {
+    Operator {
+        signed_in: Some(NOON),
+        ..person.clone()
     }
 }
 
@@ -273,7 +285,7 @@ async fn sessions_are_found_by_their_digest_until_they_expire() {
     store.put_operator(&tenant(), &alice).await.unwrap();
     store.put_operator(&tenant(), &bob).await.unwrap();
     store
-        .put_session(&tenant(), &token, alice.id, later)
+        .put_session(&tenant(), &token, alice.id, (NOON, later))
         .await
         .unwrap();
     let session = store
@@ -281,7 +293,10 @@ async fn sessions_are_found_by_their_digest_until_they_expire() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((session.operator, session.expires), (alice.clone(), later));
+    assert_eq!(
+        (session.operator, session.begun, session.expires),
+        (signed_in(&alice), NOON, later)
+    );
     assert_eq!(
         store.session(&tenant(), &token, later).await.unwrap(),
         None,
@@ -299,13 +314,15 @@ async fn sessions_are_found_by_their_digest_until_they_expire() {
             .unwrap(),
         None
     );
-    let twice = store.put_session(&tenant(), &token, bob.id, later).await;
+    let twice = store
+        .put_session(&tenant(), &token, bob.id, (NOON, later))
+        .await;
     assert!(
         matches!(twice, Err(StoreError::Exists("session"))),
         "a token is one operator's"
     );
     let nobody = store
-        .put_session(&tenant(), &Digest::of(b"x"), operator(9), later)
+        .put_session(&tenant(), &Digest::of(b"x"), operator(9), (NOON, later))
         .await;
     assert!(matches!(nobody, Err(StoreError::Missing("operator"))));
 }
@@ -324,7 +341,7 @@ async fn sessions_end_when_they_are_told_to_or_with_their_operator() {
     store.put_operator(&tenant(), &alice).await.unwrap();
     store.put_operator(&tenant(), &bob).await.unwrap();
     store
-        .put_session(&tenant(), &token, alice.id, later)
+        .put_session(&tenant(), &token, alice.id, (NOON, later))
         .await
         .unwrap();
     store.expire_sessions(&tenant(), NOON).await.unwrap();
@@ -338,7 +355,7 @@ async fn sessions_end_when_they_are_told_to_or_with_their_operator() {
     store.end_session(&tenant(), &token).await.unwrap();
     assert_eq!(store.session(&tenant(), &token, NOON).await.unwrap(), None);
     store
-        .put_session(&tenant(), &token, alice.id, later)
+        .put_session(&tenant(), &token, alice.id, (NOON, later))
         .await
         .unwrap();
     store.remove_operator(&tenant(), alice.id).await.unwrap();
@@ -441,7 +458,11 @@ async fn the_first_boot_token_lets_one_admin_in_once() {
         .session(&tenant(), &Digest::of(b"carol"), NOON)
         .await
         .unwrap();
-    assert_eq!(session.unwrap().operator, carol, "who is let in is in");
+    assert_eq!(
+        session.unwrap().operator,
+        signed_in(&carol),
+        "who is let in is in"
+    );
     let dave = person(5, "dave", Role::Admin);
     assert!(
         matches!(redeem(&token, &dave).await, Err(StoreError::FirstBoot)),
@@ -459,6 +480,6 @@ async fn the_first_boot_token_lets_one_admin_in_once() {
             .operators(&tenant(), None)
             .await
             .unwrap()
-            .contains(&carol)
+            .contains(&signed_in(&carol))
     );
 }

@@ -7,6 +7,7 @@ use writ_types::Value;
 use crate::app::App;
 
 use crate::cli::ApplyArgs;
+use crate::command::changes;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::OperatorClient;
@@ -39,6 +40,9 @@ pub(crate) async fn run(
         ("resume", Value::Array(resume)),
     ]);
     let answer = OperatorClient::of(config)?.post("/v1/apply", &body).await?;
+    if changes::waits(terminal, &answer) {
+        return Ok(());
+    }
     if terminal.is_json() {
         terminal.object(&answer);
         return Ok(());

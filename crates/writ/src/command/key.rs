@@ -3,6 +3,7 @@
 use writ_types::Value;
 
 use crate::cli::KeyCommand;
+use crate::command::changes;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::OperatorClient;
@@ -18,6 +19,9 @@ pub(crate) async fn run(
     let answer = OperatorClient::of(config)?
         .post("/v1/keys/rotate", &body)
         .await?;
+    if changes::waits(terminal, &answer) {
+        return Ok(());
+    }
     if terminal.is_json() {
         terminal.object(&answer);
         return Ok(());

@@ -10,7 +10,7 @@ use crate::stage::{COMMENT, Stage, asked, comment, post, status, text};
 fn only_those_who_have_the_role_can_say_yes_and_only_to_what_they_saw() {
     runtime().block_on(async {
         let (stage, _server) = Stage::start().await;
-        let security = stage.person("sue", "viewer", &["security"]).await;
+        let security = stage.person("sue", "approver", &["security"]).await;
         let viewer = stage.person("vic", "viewer", &[]).await;
         let task = stage.task().await;
         let caller = Caller::new(&stage.project, &task);
@@ -83,7 +83,7 @@ fn only_those_who_have_the_role_can_say_yes_and_only_to_what_they_saw() {
 fn a_no_is_final_and_remembered_for_the_resource_and_the_effect() {
     runtime().block_on(async {
         let (stage, _server) = Stage::start().await;
-        let security = stage.person("sue", "viewer", &["security"]).await;
+        let security = stage.person("sue", "approver", &["security"]).await;
         let task = stage.task().await;
         let caller = Caller::new(&stage.project, &task);
         let approval = asked(&comment(&caller).await);
@@ -144,7 +144,7 @@ fn a_no_is_final_and_remembered_for_the_resource_and_the_effect() {
 fn a_no_to_one_call_leaves_the_rest_alone() {
     runtime().block_on(async {
         let (stage, _server) = Stage::start().await;
-        let security = stage.person("sue", "viewer", &["security"]).await;
+        let security = stage.person("sue", "approver", &["security"]).await;
         let task = stage.task().await;
         let caller = Caller::new(&stage.project, &task);
         let approval = asked(&comment(&caller).await);
@@ -169,7 +169,7 @@ fn a_no_to_one_call_leaves_the_rest_alone() {
 fn an_agent_waits_for_the_answer() {
     runtime().block_on(async {
         let (stage, _server) = Stage::start().await;
-        let security = stage.person("sue", "viewer", &["security"]).await;
+        let security = stage.person("sue", "approver", &["security"]).await;
         let task = stage.task().await;
         let caller = Caller::new(&stage.project, &task);
         let approval = asked(&comment(&caller).await);
@@ -328,7 +328,7 @@ fn a_role_that_nobody_has_is_loose() {
         ] {
             assert!(before.contains(part), "{part}\n{before}");
         }
-        let _sue = stage.person("sue", "viewer", &["security"]).await;
+        let _sue = stage.person("sue", "approver", &["security"]).await;
         let after = loose().await;
         assert!(
             after.contains("`lead`") && !after.contains("`security`"),

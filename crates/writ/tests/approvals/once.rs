@@ -10,7 +10,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 fn a_call_is_held_back_approved_made_once_and_held_back_again() {
     runtime().block_on(async {
         let (stage, _server) = Stage::start().await;
-        let security = stage.person("sue", "viewer", &["security"]).await;
+        let security = stage.person("sue", "approver", &["security"]).await;
         let task = stage.task().await;
         let caller = Caller::new(&stage.project, &task);
         let first = asked(&comment(&caller).await);
@@ -60,7 +60,7 @@ fn a_call_is_held_back_approved_made_once_and_held_back_again() {
 fn a_call_that_differs_in_one_byte_is_another_call() {
     runtime().block_on(async {
         let (stage, _server) = Stage::start().await;
-        let security = stage.person("sue", "viewer", &["security"]).await;
+        let security = stage.person("sue", "approver", &["security"]).await;
         let task = stage.task().await;
         let caller = Caller::new(&stage.project, &task);
         let approval = asked(&comment(&caller).await);
@@ -112,7 +112,7 @@ fn a_call_that_differs_in_one_byte_is_another_call() {
 fn of_two_calls_that_race_for_one_approval_one_is_made() {
     runtime().block_on(async {
         let (stage, _server) = Stage::start().await;
-        let security = stage.person("sue", "viewer", &["security"]).await;
+        let security = stage.person("sue", "approver", &["security"]).await;
         let task = stage.task().await;
         let caller = Caller::new(&stage.project, &task);
         caller.learn().await;
@@ -137,8 +137,8 @@ fn of_two_calls_that_race_for_one_approval_one_is_made() {
 fn every_role_that_is_asked_for_must_answer() {
     runtime().block_on(async {
         let (stage, _server) = Stage::start().await;
-        let security = stage.person("sue", "viewer", &["security"]).await;
-        let lead = stage.person("lea", "viewer", &["lead"]).await;
+        let security = stage.person("sue", "approver", &["security"]).await;
+        let lead = stage.person("lea", "approver", &["lead"]).await;
         let task = stage.task().await;
         let caller = Caller::new(&stage.project, &task);
         let close = || {

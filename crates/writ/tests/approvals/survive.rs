@@ -13,7 +13,7 @@ fn approvals_live_through_restarts_and_are_used_once_all_the_same() {
         let caller = Caller::new(&stage.project, &task);
         let approval = asked(&comment(&caller).await);
         // Between the asking and the yes: a clean end. The session lives on, too.
-        let security = stage.person("sue", "viewer", &["security"]).await;
+        let security = stage.person("sue", "approver", &["security"]).await;
         assert!(server.stop().success());
         let server = stage.project.start();
         let caller = Caller::new(&stage.project, &task);
@@ -40,7 +40,7 @@ fn approvals_live_through_restarts_and_are_used_once_all_the_same() {
 fn a_no_is_remembered_over_a_kill() {
     runtime().block_on(async {
         let (stage, server) = Stage::start().await;
-        let security = stage.person("sue", "viewer", &["security"]).await;
+        let security = stage.person("sue", "approver", &["security"]).await;
         let task = stage.task().await;
         let caller = Caller::new(&stage.project, &task);
         let approval = asked(&comment(&caller).await);
@@ -61,7 +61,7 @@ fn a_no_is_remembered_over_a_kill() {
 fn an_approval_dies_with_its_task() {
     runtime().block_on(async {
         let (stage, server) = Stage::start().await;
-        let security = stage.person("sue", "viewer", &["security"]).await;
+        let security = stage.person("sue", "approver", &["security"]).await;
         for (number, end) in ["close", "kill"].into_iter().enumerate() {
             let task = stage.task().await;
             let caller = Caller::new(&stage.project, &task);

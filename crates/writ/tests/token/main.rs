@@ -13,6 +13,7 @@ mod clients;
 mod dpop;
 mod endpoint;
 mod fields;
+mod four_eyes;
 mod identity;
 mod inquiry;
 mod kit;

@@ -40,6 +40,8 @@ struct Secure {
     project: Project,
     desk: Desk,
     roots: RootCertStore,
+    /// The first admin's `authorization`.
+    session: String,
     _server: Server,
 }
 
@@ -50,10 +52,11 @@ impl Secure {
         registrations(&project);
         let roots = serve_tls(&project);
         let server = project.start();
-        let secure = Self {
+        let mut secure = Self {
             project,
             desk,
             roots,
+            session: String::new(),
             _server: server,
         };
         secure.set_credential().await;
@@ -92,7 +95,7 @@ impl Secure {
         Peer::url(&self.url(port), Some(Arc::new(self.tls(held)))).unwrap()
     }
 
-    async fn set_credential(&self) {
+    async fn set_credential(&mut self) {
         let token = std::fs::read_to_string(self.project.path(".writ/first-boot-token")).unwrap();
         let control = self.peer(self.project.control, None);
         let kind = ("content-type", "application/json");
@@ -107,6 +110,7 @@ impl Secure {
             .await
             .unwrap();
         assert_eq!(answer.status, 200, "{}", answer.json());
+        self.session = session;
     }
 
     /// An X.509-SVID of the agent socket.
@@ -593,5 +597,78 @@ fn proofs_of_possession_work_over_tls() {
             .await
             .unwrap();
         assert_eq!(answer.status, 200, "{}", answer.json());
+    });
+}
+
+/// An operator signs in with the certificate that is registered for them; an agent's never opens the control plane.
+#[test]
+fn operators_sign_in_with_their_certificate() {
+    const ANN: &str = "spiffe://writ.local/people/ann";
+    runtime().block_on(async {
+        let secure = Secure::open().await;
+        let pkcs8 = stolen(&secure.project, "authority.p8");
+        let of = |spiffe: &str| {
+            let name = SanType::URI(spiffe.try_into().unwrap());
+            signed(&pkcs8, |leaf| leaf.subject_alt_names = vec![name])
+        };
+        let post = async |held: Option<&Held>, path: &str, authorization: &str, body: String| {
+            let kind = ("content-type", "application/json");
+            let mut headers = vec![kind];
+            if !authorization.is_empty() {
+                headers.push(("authorization", authorization));
+            }
+            let peer = secure.peer(secure.project.control, held);
+            peer.send(Method::POST, path, &headers, body).await.unwrap()
+        };
+        let ann = of(ANN);
+        let sign_in = async |held: Option<&Held>| {
+            post(held, "/v1/login/certificate", "", "{}".to_owned()).await
+        };
+        assert_eq!(sign_in(Some(&ann)).await.status, 401, "not registered");
+        let register = |certificate: &str| {
+            let member = |name, text| (name, Value::from(text));
+            let name = format!("with {}", certificate.len());
+            let members = [
+                member("name", name.as_str()),
+                member("role", "operator"),
+                member("certificate", certificate),
+            ];
+            Value::object(members).to_string()
+        };
+        let path = "/v1/operators";
+        let agents = post(None, path, &secure.session, register(BOT)).await;
+        assert_eq!(agents.status, 400, "an agent's: {}", agents.json());
+        let added = post(None, path, &secure.session, register(ANN)).await;
+        assert_eq!(added.status, 200, "{}", added.json());
+        let session = sign_in(Some(&ann)).await;
+        assert_eq!(session.status, 200, "{}", session.json());
+        let bearer = format!("Bearer {}", text(&session, "session"));
+        let reload = "/v1/reload";
+        assert_eq!(
+            post(None, reload, &bearer, "{}".to_owned()).await.status,
+            200
+        );
+        assert_eq!(
+            post(None, path, &bearer, register("spiffe://writ.local/x"))
+                .await
+                .status,
+            403
+        );
+        let agent = secure.svid(BOT).await;
+        let other = of("spiffe://writ.local/people/ann2");
+        for (row, held) in [
+            ("no certificate", None),
+            ("an agent's", Some(&agent)),
+            ("somebody else's", Some(&other)),
+        ] {
+            assert_eq!(sign_in(held).await.status, 401, "{row}");
+            // A certificate alone is no session.
+            let alone = post(held, reload, "", "{}".to_owned()).await;
+            assert_eq!(alone.status, 401, "{row}");
+        }
+        assert_eq!(
+            post(Some(&ann), reload, "", "{}".to_owned()).await.status,
+            401
+        );
     });
 }

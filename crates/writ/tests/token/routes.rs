@@ -106,12 +106,16 @@ async fn sign_in(store: &Store, role: Role, name: &str, life: Duration) -> Strin
         role,
         approves: [].into(),
         identity: None,
+        certificate: None,
         created: now(),
+        since: now(),
+        made_by: None,
+        signed_in: None,
     };
     store.put_operator(&tenant, &operator).await.unwrap();
     let session = format!("wos_{name}");
-    let (digest, expires) = (kept(&session), now().plus(life));
-    let put = store.put_session(&tenant, &digest, operator.id, expires);
+    let (digest, times) = (kept(&session), (now(), now().plus(life)));
+    let put = store.put_session(&tenant, &digest, operator.id, times);
     put.await.unwrap();
     session
 }
@@ -119,8 +123,9 @@ async fn sign_in(store: &Store, role: Role, name: &str, life: Duration) -> Strin
 const fn rank(role: Role) -> u8 {
     match role {
         Role::Viewer => 0,
-        Role::Operator => 1,
-        Role::Admin => 2,
+        Role::Approver => 1,
+        Role::Operator => 2,
+        Role::Admin => 3,
     }
 }
 
@@ -133,7 +138,7 @@ fn each_role_may_do_what_the_table_says() {
         let store = Store::open(&project.path(".writ/writ.db")).await.unwrap();
         let day = Duration::from_secs(86_400);
         let mut sessions = Vec::new();
-        for role in [Role::Viewer, Role::Operator, Role::Admin] {
+        for role in [Role::Viewer, Role::Approver, Role::Operator, Role::Admin] {
             sessions.push((role, sign_in(&store, role, role.as_str(), day).await));
         }
         let over = sign_in(&store, Role::Admin, "over", Duration::ZERO).await;
@@ -183,7 +188,7 @@ fn each_role_may_do_what_the_table_says() {
             401,
             "an expired session"
         );
-        let digest = format!("Bearer {}", kept(&sessions[2].1));
+        let digest = format!("Bearer {}", kept(&sessions[3].1));
         assert_eq!(
             send(&project, "GET", "/v1/status", &[&digest]).await.status,
             401,

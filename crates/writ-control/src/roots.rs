@@ -1,0 +1,116 @@
+//! The trust roots of the settings: who vouches for others, held against what people have approved.
+//!
+//! Whoever may write the settings file may not, by that alone, say whose tokens are believed. What nobody has approved
+//! yet is held: known, shown, and believed by nothing. On the first start, and in single-operator mode, there is nobody
+//! to approve it; it is accepted then, and recorded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use writ_audit::{Actor, Durability, Event, KeyRotated};
+use writ_store::{Store, StoreError};
+use writ_types::{Digest, Tenant};
+
+use crate::four_eyes;
+use crate::plane::Plane;
+
+/// Stands among the approved roots once there was a start: nothing approved is another thing than nothing known.
+const BEGUN: &str = "";
+
+/// The vouchers of the settings, and which of them are held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roots {
+    configured: BTreeMap<String, Digest>,
+    held: BTreeSet<String>,
+    /// The digest of what was approved before, where this start accepts something else.
+    accepted_over: Option<Digest>,
+}
+
+impl Roots {
+    /// Holds the vouchers of the settings, each by its name and the digest of all that is said of it, against what was
+    /// approved.
+    ///
+    /// # Errors
+    ///
+    /// The store fails.
+    pub async fn of(
+        store: &Store,
+        tenant: &Tenant,
+        mut configured: BTreeMap<String, Digest>,
+    ) -> Result<Self, StoreError> {
+        configured.insert(BEGUN.to_owned(), Digest::of(b""));
+        let approved = store.trust_roots(tenant).await?;
+        let people = store.operators(tenant, None).await?;
+        let nobody = approved.is_empty() || four_eyes::single_operator(&people);
+        let new = |(name, digest): &(&String, &Digest)| approved.get(*name) != Some(*digest);
+        let held: BTreeSet<String> = configured
+            .iter()
+            .filter(new)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let accepts = nobody && approved != configured;
+        Ok(Self {
+            configured,
+            held: if nobody { BTreeSet::new() } else { held },
+            accepted_over: accepts.then(|| Self::digest_of(&approved)),
+        })
+    }
+
+    /// Whether a voucher waits for people's approval.
+    #[must_use]
+    pub fn is_held(&self, name: &str) -> bool {
+        self.held.contains(name)
+    }
+
+    /// The names of the vouchers that wait.
+    pub fn held(&self) -> impl Iterator<Item = &str> {
+        self.held.iter().map(String::as_str)
+    }
+
+    pub(crate) const fn configured(&self) -> &BTreeMap<String, Digest> {
+        &self.configured
+    }
+
+    /// Records and keeps what this start accepts because there is nobody to approve it.
+    pub(crate) async fn accept(&self, plane: &Plane) -> Result<(), String> {
+        match self.accepted_over {
+            Some(before) => self.approve(plane, before, Actor::System).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Records that these roots are approved, and keeps them.
+    pub(crate) async fn approve(
+        &self,
+        plane: &Plane,
+        before: Digest,
+        by: Actor,
+    ) -> Result<(), String> {
+        let purpose = "trust"
+            .parse()
+            .map_err(|_never| "the purpose has no name".to_owned())?;
+        let event = Event::KeyRotated(KeyRotated {
+            purpose,
+            old: Some(before),
+            new: self.digest(),
+            by,
+        });
+        let header = plane.header(plane.clock.now());
+        let recorded = plane.record(header, event, None, Durability::Durable).await;
+        recorded.map_err(|fault| fault.to_string())?;
+        let kept = plane.store.put_trust_roots(&plane.tenant, &self.configured);
+        kept.await.map_err(|fault| fault.to_string())
+    }
+
+    /// What all of them are together.
+    pub(crate) fn digest(&self) -> Digest {
+        Self::digest_of(&self.configured)
+    }
+
+    pub(crate) fn digest_of(roots: &BTreeMap<String, Digest>) -> Digest {
+        let lines: String = roots
+            .iter()
+            .map(|(name, digest)| format!("{name}\n{digest}\n"))
+            .collect();
+        Digest::of_parts(&[b"writ trust roots v1\n", lines.as_bytes()])
+    }
+}
