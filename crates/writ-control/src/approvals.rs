@@ -15,7 +15,7 @@ use writ_audit::{
     NodeName, Record, Seal,
 };
 use writ_store::{Asked, Store, StoreError, StoredApproval};
-use writ_task::{Approvals, Ask, AskError, LedgerFuture, Standing, Status, Want};
+use writ_task::{Approvals, Ask, AskError, LedgerFuture, Standing, Status, Used, Want};
 use writ_types::{
     ApprovalId, ApprovalState, CallId, Clock, Grant, KeyedDigest, Limits, OperatorId, RecordId,
     Tenant, Timestamp, Value,
@@ -43,14 +43,17 @@ pub struct ApprovalDesk {
     most_of_agent: u64,
     /// What people have said no to, and until when that holds. The store has the same.
     refused: RwLock<BTreeMap<KeyedDigest, Timestamp>>,
+    /// The approvals whose values are to be remembered once they are used, and until when they can be. Of this process alone:
+    /// what is lost here is asked for again.
+    remembered: Mutex<BTreeMap<ApprovalId, Timestamp>>,
     changed: Notify,
     one_at_a_time: Mutex<()>,
 }
 
-/// Whether a no is remembered.
+/// Whether an answer is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Memory {
-    /// For requester, resource and effect.
+    /// A no for requester, resource and effect; the values of a yes for their arguments and the requester.
     Kept,
     /// It is for the one call.
     None,
@@ -91,6 +94,7 @@ impl ApprovalDesk {
             most_of_task: most(limits.task_approvals),
             most_of_agent: most(limits.agent_approvals),
             refused: RwLock::new(refused),
+            remembered: Mutex::default(),
             changed: Notify::new(),
             one_at_a_time: Mutex::new(()),
         })
@@ -163,16 +167,18 @@ impl ApprovalDesk {
         let put = self.store.put_approval(&ask.tenant, &approval).await;
         put.map_err(|fault| unavailable(&fault))?;
         self.changed.notify_waiters();
-        Ok(Standing::Waiting(status(&approval)))
+        Ok(Standing::Begun(status(&approval)))
     }
 
-    /// Adds what a person gives; says how far the approval has come then.
+    /// Adds what a person gives; says how far the approval has come then. What they entered is remembered once the approval
+    /// is used, if they want that.
     pub(crate) async fn give(
         &self,
         header: Header,
         approval: &StoredApproval,
         roles: &BTreeSet<String>,
         by: OperatorId,
+        memory: Memory,
     ) -> Result<ApprovalState, AnswerError> {
         let _one_at_a_time = self.one_at_a_time.lock().await;
         let tenant = header.tenant.clone();
@@ -208,6 +214,11 @@ impl ApprovalDesk {
         if !kept.map_err(|fault| AnswerError::Unavailable(fault.to_string()))? {
             return Err(AnswerError::Over);
         }
+        if memory == Memory::Kept {
+            let mut wanted = self.remembered.lock().await;
+            wanted.retain(|_, until| *until > now);
+            wanted.insert(fresh.id, fresh.expires);
+        }
         self.changed.notify_waiters();
         Ok(state)
     }
@@ -227,7 +238,7 @@ impl ApprovalDesk {
         self.record(header, recorded).await?;
         let until = now.plus(NO_LIFE);
         let remember = memory == Memory::Kept;
-        let memory = remember.then_some((&approval.asked.memory, until));
+        let memory = remember.then_some((&*approval.asked.memory, until));
         let kept = self
             .store
             .deny_approval(&tenant, approval.id, memory, now)
@@ -237,7 +248,7 @@ impl ApprovalDesk {
         }
         if remember {
             let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
-            refused.insert(approval.asked.memory, until);
+            refused.extend(approval.asked.memory.iter().map(|memory| (*memory, until)));
         }
         self.changed.notify_waiters();
         Ok(())
@@ -300,12 +311,17 @@ impl Approvals for ApprovalDesk {
         approvals: &'a [ApprovalId],
         call: CallId,
         now: Timestamp,
-    ) -> LedgerFuture<'a, Result<bool, AskError>> {
+    ) -> LedgerFuture<'a, Result<Option<Used>, AskError>> {
         Box::pin(async move {
             let used = self.store.use_approvals(tenant, approvals, now).await;
             let used = used.map_err(|fault| unavailable(&fault))?;
             tracing::debug!(call.id = %call, used, "approvals");
-            Ok(used)
+            if !used {
+                return Ok(None);
+            }
+            let mut wanted = self.remembered.lock().await;
+            let remembered = approvals.iter().any(|id| wanted.remove(id).is_some());
+            Ok(Some(Used { remembered }))
         })
     }
 
@@ -378,7 +394,7 @@ fn stored(ask: &Ask, id: ApprovalId, record: RecordId, reference: EvidenceRef) -
             card: ask.card_digest,
             record,
             evidence: Some((reference.day.to_string(), reference.digest)),
-            memory: ask.memory,
+            memory: ask.memory.clone(),
         },
         given: BTreeMap::new(),
         not_before,

@@ -162,6 +162,7 @@ fn case() -> Option<Case> {
         facts: Facts {
             now: NOW,
             labels: BTreeSet::new(),
+            sinks: BTreeSet::new(),
             spent: Charge::of(Effects::plain(Effect::Write)),
             this_operation: 1,
             approvals: BTreeSet::new(),

@@ -14,7 +14,7 @@ use crate::source::Chunk;
 use crate::{suggest, walk};
 
 /// Annotations a policy may carry.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "id",
     "doc",
     "owner",
@@ -22,6 +22,7 @@ const KNOWN: [&str; 9] = [
     "expires",
     "approval",
     "four_eyes",
+    "confirm",
     "defer",
     "oblige",
 ];
@@ -84,13 +85,15 @@ pub(crate) fn turn(chunk: &Chunk<'_>, policy: &Policy) -> Result<Turn, Diagnosti
     let approval = wants("approval", Effect::Forbid)?;
     let defer = wants("defer", Effect::Forbid)?;
     let oblige = wants("oblige", Effect::Permit)?;
-    let four_eyes = four_eyes(chunk, policy)?;
+    let four_eyes = beside(chunk, policy, "four_eyes")?;
+    let confirm = beside(chunk, policy, "confirm")?;
     match (approval, defer, oblige) {
         (None, None, None) => Ok(Turn::Plain),
         (Some("requester"), None, None) if four_eyes => Err(nobody_left(chunk, policy)),
         (Some(role), None, None) if is_role(role) => Ok(Turn::Approval {
             role: role.to_owned(),
             four_eyes,
+            confirm,
         }),
         (Some(_), None, None) => Err(fault(
             "approval",
@@ -133,26 +136,20 @@ fn wrong(chunk: &Chunk<'_>, policy: &Policy, key: &str, message: &str, help: &st
     chunk.at(Lint::Annotation, place, id, message, help)
 }
 
-/// Whether the requester is nobody to ask.
-fn four_eyes(chunk: &Chunk<'_>, policy: &Policy) -> Result<bool, Diagnostic> {
-    let Some(value) = policy.annotation("four_eyes") else {
+/// Whether the rule has an annotation that says more of its `@approval`.
+fn beside(chunk: &Chunk<'_>, policy: &Policy, key: &str) -> Result<bool, Diagnostic> {
+    let Some(value) = policy.annotation(key) else {
         return Ok(false);
     };
     if policy.annotation("approval").is_none() {
-        let help =
-            "it says that the requester is not the one to approve: it stands beside `@approval`";
-        let message = "`@four_eyes` stands alone";
-        return Err(wrong(chunk, policy, "four_eyes", message, help));
+        let help = "it says more of who approves, or how: it stands beside `@approval`";
+        let message = format!("`@{key}` stands alone");
+        return Err(wrong(chunk, policy, key, &message, help));
     }
     if !value.is_empty() {
-        let message = format!("`@four_eyes` takes no value, and here it has `{value}`");
-        return Err(wrong(
-            chunk,
-            policy,
-            "four_eyes",
-            &message,
-            "write `@four_eyes`",
-        ));
+        let message = format!("`@{key}` takes no value, and here it has `{value}`");
+        let help = format!("write `@{key}`");
+        return Err(wrong(chunk, policy, key, &message, &help));
     }
     Ok(true)
 }

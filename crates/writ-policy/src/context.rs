@@ -83,6 +83,7 @@ fn sys_record(sys: Sys<'_>) -> Result<RestrictedExpression, String> {
     add("labels", &|| {
         Ok(texts(facts.labels.iter().map(ToString::to_string)))
     })?;
+    add("held", &|| Ok(texts(facts.held().map(ToString::to_string))))?;
     add("now", &|| {
         Ok(RestrictedExpression::new_datetime(facts.now.to_string()))
     })?;
@@ -98,6 +99,15 @@ fn sys_record(sys: Sys<'_>) -> Result<RestrictedExpression, String> {
     })?;
     add("untrusted", &|| {
         Ok(texts(arguments.untrusted().map(str::to_owned)))
+    })?;
+    add("named", &|| Ok(texts(arguments.named().map(str::to_owned))))?;
+    add("unnamed", &|| {
+        Ok(texts(arguments.unnamed().map(str::to_owned)))
+    })?;
+    add("free", &|| match &arguments.free {
+        Some(places) => Ok(texts(places.iter().cloned())),
+        // Nobody has looked: all of it could be.
+        None => Ok(texts(["/".to_owned()])),
     })?;
     add("count", &|| {
         record([

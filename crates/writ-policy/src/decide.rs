@@ -194,6 +194,8 @@ pub struct Needs {
     pub roles: BTreeSet<String>,
     /// Whether the requester is no such person, whatever their roles.
     pub four_eyes: bool,
+    /// Whether they enter the values that nothing vouches for, instead of nodding to them.
+    pub confirm: bool,
     /// The waits, as policies write them.
     pub waits: BTreeSet<String>,
     /// The longest of them; zero if there is none.
@@ -378,6 +380,7 @@ fn needs(denied: &Denied, index: &ActionIndex) -> Option<Needs> {
     let mut needs = Needs {
         roles: BTreeSet::new(),
         four_eyes: false,
+        confirm: false,
         waits: BTreeSet::new(),
         span: Duration::ZERO,
         rules: Digest::of(b""),
@@ -386,9 +389,14 @@ fn needs(denied: &Denied, index: &ActionIndex) -> Option<Needs> {
     for id in &denied.rules {
         let rule = index.rule(id)?;
         match &rule.turn {
-            Turn::Approval { role, four_eyes } => {
+            Turn::Approval {
+                role,
+                four_eyes,
+                confirm,
+            } => {
                 needs.roles.insert(role.clone());
                 needs.four_eyes |= four_eyes;
+                needs.confirm |= confirm;
             }
             Turn::Defer { wait, span } => {
                 needs.waits.insert(wait.clone());

@@ -18,6 +18,7 @@ pub(crate) fn check(rule: &Rule<'_>, scope: &Scope, apis: &Apis) -> Vec<Diagnost
     faults.extend(arithmetic(rule));
     faults.extend(blind_has(rule));
     faults.extend(outside_domain(rule, scope, apis));
+    faults.extend(nothing_to_confirm(rule));
     let mut said = BTreeSet::new();
     for path in &rule.reads.paths {
         if let Some(fault) = unknown_attribute(rule, path, scope, apis)
@@ -218,6 +219,18 @@ fn too_deep(rule: &Rule<'_>) -> Option<Diagnostic> {
     );
     let help = "compare with a set (`[…].contains(…)`), or make several rules of it".to_owned();
     Some(rule.fault(Lint::TooLarge, "when", message, Some(help)))
+}
+
+/// `@confirm` asks for the values that nothing vouches for: on a rule that asks nothing of them a click would do.
+fn nothing_to_confirm(rule: &Rule<'_>) -> Option<Diagnostic> {
+    let confirms = matches!(rule.turn, Turn::Approval { confirm: true, .. });
+    if !confirms || rule.reads.vouched() {
+        return None;
+    }
+    let message = "`@confirm` stands on a rule that does not ask what vouches for values";
+    let help = "it is for a `forbid` … `unless { context.sys.unvouched.isEmpty() }`";
+    let (message, help) = (message.to_owned(), Some(help.to_owned()));
+    Some(rule.fault(Lint::Annotation, "confirm", message, help))
 }
 
 fn blind_has(rule: &Rule<'_>) -> Option<Diagnostic> {

@@ -81,6 +81,9 @@ pub enum Unprovable {
     /// approves.
     #[error("a rule that somebody other than the requester must lift is gone or another")]
     FourEyes,
+    /// A rule no longer asks for the values themselves, or another rule does. The prover does not see what is entered.
+    #[error("a rule that is lifted only by entering the values is gone or another")]
+    Confirm,
     /// A rule cannot be written down for the prover.
     #[error("a rule cannot be written down for the prover")]
     Form,
@@ -115,16 +118,26 @@ impl Pdp {
                 .ok_or(Unprovable::Form)
         };
         let (before, after) = (form(old)?, form(new)?);
-        let four_eyes = |index, rules: &[ProofRule]| -> BTreeSet<String> {
+        // What an approval takes beside a role is outside Cedar: it may be added to a rule, and not be taken away.
+        let taking = |index, rules: &[ProofRule], annotation: &str| -> BTreeSet<String> {
             let asks =
-                |(known, _): &(&Known, &ProofRule)| known.policy.annotation("four_eyes").is_some();
+                |(known, _): &(&Known, &ProofRule)| known.policy.annotation(annotation).is_some();
             let both = rules_of(index).zip(rules);
             both.filter(asks)
                 .map(|(_, rule)| rule.policy.clone())
                 .collect()
         };
-        if !four_eyes(old, &before).is_subset(&four_eyes(new, &after)) {
-            return Err(Unprovable::FourEyes);
+        for (annotation, unprovable) in [
+            ("four_eyes", Unprovable::FourEyes),
+            ("confirm", Unprovable::Confirm),
+        ] {
+            let (old, new) = (
+                taking(old, &before, annotation),
+                taking(new, &after, annotation),
+            );
+            if !old.is_subset(&new) {
+                return Err(unprovable);
+            }
         }
         Ok(ProofCase {
             action: action.clone(),
@@ -241,6 +254,10 @@ fn assumption(
             "context.sys.action == {}",
             quoted(&action.to_string())
         ));
+    }
+    if facts.wants("held") && facts.wants("labels") {
+        // What is held back is of what was read.
+        holds.push("context.sys.labels.containsAll(context.sys.held)".to_owned());
     }
     if facts.wants("count") {
         holds.extend(not_negative("context.sys.count", &BUDGET));

@@ -52,6 +52,8 @@ pub(crate) enum Turn {
         role: String,
         /// `@four_eyes`: the requester is no such person.
         four_eyes: bool,
+        /// `@confirm`: they enter the values that nothing vouches for.
+        confirm: bool,
     },
     /// `@defer`: a forbid that time lifts, for one call.
     Defer { wait: String, span: Duration },

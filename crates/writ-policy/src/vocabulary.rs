@@ -125,6 +125,7 @@ pub(crate) const SYS: &[Field] = &[
     field("op", CoreType::Text),
     field("action", CoreType::Text),
     field("labels", CoreType::Texts),
+    field("held", CoreType::Texts),
     field("now", CoreType::Instant),
     field("seen", CoreType::Texts),
     field("extra", CoreType::Texts),
@@ -132,6 +133,9 @@ pub(crate) const SYS: &[Field] = &[
     field("unvouched", CoreType::Texts),
     field("prompted", CoreType::Texts),
     field("untrusted", CoreType::Texts),
+    field("named", CoreType::Texts),
+    field("unnamed", CoreType::Texts),
+    field("free", CoreType::Texts),
     field("count", CoreType::Record(COUNT)),
     field("left", CoreType::Record(BUDGET)),
     field("approvals", CoreType::Texts),
@@ -142,7 +146,16 @@ pub(crate) const SYS: &[Field] = &[
 pub(crate) const INPUT_PARTS: [&str; 4] = ["path", "query", "header", "body"];
 
 /// The members of `context.sys` that are taken from the input.
-pub(crate) const INPUT_FACTS: [&str; 5] = ["extra", "nulls", "unvouched", "prompted", "untrusted"];
+pub(crate) const INPUT_FACTS: [&str; 8] = [
+    "extra",
+    "nulls",
+    "unvouched",
+    "prompted",
+    "untrusted",
+    "named",
+    "unnamed",
+    "free",
+];
 
 /// The entity type of the given name.
 pub(crate) fn entity(name: &str) -> Option<&'static EntityKind> {

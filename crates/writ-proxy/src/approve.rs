@@ -9,13 +9,15 @@ use hyper::http::request::Parts as Head;
 use hyper::{Method, Response};
 use writ_contract::{Operation, Parsed};
 use writ_policy::{Denied, Needs, Permit};
-use writ_task::{Ask, Entered, Standing, Status, Want};
+use writ_task::{Ask, Entered, Standing, Status, Used, Want};
 use writ_types::{
-    Agent, ApprovalId, Digest, Facts, KeyedDigest, KeyedHasher, Pending, ReasonCode, Verdict,
+    Agent, ApprovalId, Digest, Facts, KeyedDigest, KeyedHasher, Origin, Pending, ReasonCode,
+    Verdict,
 };
 
 use crate::asked::Read;
 use crate::body::{Body, RequestBody};
+use crate::flow::Unvouched;
 use crate::gateway::Gateway;
 use crate::mcp::asking::Answers;
 use crate::refusal::Refusal;
@@ -33,6 +35,8 @@ pub(crate) struct Canonical<'a> {
     pub(crate) body: &'a RequestBody,
     /// What else travels on.
     pub(crate) answers: Option<&'a Answers>,
+    /// Its values that nothing vouches for, where they could be entered.
+    pub(crate) unvouched: Option<&'a [Unvouched]>,
 }
 
 /// Most times a call is decided. Each time after the first something more was given for it; a policy can ask for a wait and
@@ -58,7 +62,7 @@ pub(crate) async fn permit(
         Err(refusal) => refusal,
     };
     // A call that waits for a person is asked again and again; it is one try.
-    if refusal.reason == ReasonCode::ValueNotVouched && refusal.pending.is_none() {
+    if refusal.reason == ReasonCode::ValueNotVouched && !refusal.waits_already {
         let places = facts.arguments.unvouched().map(str::to_owned).collect();
         let (_agent, entered) = who;
         let ledger = &gateway.parts.ledger;
@@ -83,27 +87,21 @@ async fn settle(
     let (operation, parsed) = (call.operation, call.parsed);
     decide::bounds(entered, operation, parsed)?;
     let memory = memory(gateway, snapshot, agent, entered, call);
-    if parts.approvals.remembers_no(&memory, facts.now) {
+    let is_refused = |memory| parts.approvals.remembers_no(memory, facts.now);
+    if memory.iter().any(is_refused) {
         return Err(ReasonCode::ApprovalDenied.into());
     }
-    let mut claims: Vec<ApprovalId> = Vec::new();
+    let (mut claims, mut confirmed): (Vec<ApprovalId>, bool) = (Vec::new(), false);
     for _ in 0..MOST_DECISIONS {
         let decided = decide::decide(snapshot, agent, entered, operation, parsed, facts, story);
         let denied = match decided {
             Ok(permit) if claims.is_empty() => return Ok(permit),
             Ok(permit) => {
-                let consumed = parts
-                    .approvals
-                    .consume(&snapshot.tenant, &claims, story.call(), facts.now)
-                    .await;
-                if consumed.map_err(|fault| fault.reason())? {
-                    story.rests_on(claims.last().copied());
+                if use_up(gateway, entered, call, (&claims, confirmed), facts, story).await? {
                     return Ok(permit);
                 }
                 // Another call was faster: this one has nothing, and begins anew.
-                claims.clear();
-                facts.approvals.clear();
-                facts.deferred.clear();
+                (claims, confirmed) = (Vec::new(), false);
                 continue;
             }
             Err(denied) => denied,
@@ -115,6 +113,12 @@ async fn settle(
         if matches!(call.body, RequestBody::Streamed(..)) {
             return Err(ReasonCode::Forbidden.into());
         }
+        // What nobody could enter nobody is asked for.
+        if needs.confirm && call.unvouched.is_none() {
+            let mut refusal = decide::refusal(&denied, parsed, story, snapshot, facts);
+            refusal.verdict = Verdict::Deny;
+            return Err(refusal);
+        }
         let ask = ask(
             gateway,
             snapshot,
@@ -122,32 +126,86 @@ async fn settle(
             call,
             facts,
             (&denied, &needs),
-            memory,
+            memory.clone(),
             story,
         );
         let standing = parts.approvals.stand(ask).await;
-        match standing.map_err(|fault| fault.reason())? {
+        let (status, waits_already) = match standing.map_err(|fault| fault.reason())? {
             Standing::Ready(id) => {
                 claims.push(id);
+                confirmed |= needs.confirm;
                 if needs.waits.is_empty() {
                     facts.approvals.extend(needs.roles.iter().cloned());
                 } else {
                     facts.deferred.extend(needs.waits.iter().cloned());
                 }
+                continue;
             }
-            Standing::Waiting(status) => {
-                story.rests_on(Some(status.id));
-                let refusal = decide::refusal(&denied, parsed, story, snapshot, facts);
-                return Err(waiting(refusal, call, &status));
-            }
+            Standing::Begun(status) => (status, false),
+            Standing::Waiting(status) => (status, true),
             Standing::Denied(id) => {
                 story.rests_on(Some(id));
                 return Err(ReasonCode::ApprovalDenied.into());
             }
-        }
+        };
+        story.rests_on(Some(status.id));
+        let mut refusal = decide::refusal(&denied, parsed, story, snapshot, facts);
+        refusal.waits_already = waits_already;
+        return Err(waiting(refusal, call, &status));
     }
     Err(ReasonCode::ApprovalUnavailable.into())
 }
+
+/// Uses up what was given for the call, all of it at once; `false` if another call was faster. `confirmed`: people have
+/// entered what nothing vouches for.
+async fn use_up(
+    gateway: &Gateway,
+    entered: &Entered,
+    call: &Canonical<'_>,
+    (claims, confirmed): (&[ApprovalId], bool),
+    facts: &mut Facts,
+    story: &mut Story,
+) -> Result<bool, Refusal> {
+    let (approvals, tenant) = (&gateway.parts.approvals, &entered.grant().tenant);
+    let used = approvals
+        .consume(tenant, claims, story.call(), facts.now)
+        .await;
+    let Some(used) = used.map_err(|fault| fault.reason())? else {
+        facts.approvals.clear();
+        facts.deferred.clear();
+        return Ok(false);
+    };
+    story.rests_on(claims.last().copied());
+    if confirmed {
+        endorse(gateway, entered, call, used, facts).await?;
+    }
+    Ok(true)
+}
+
+/// The values that a person has entered for this call count from now on: for these arguments, in this task, and where they
+/// want it remembered, for a day in every task of the same requester.
+async fn endorse(
+    gateway: &Gateway,
+    entered: &Entered,
+    call: &Canonical<'_>,
+    used: Used,
+    facts: &mut Facts,
+) -> Result<(), Refusal> {
+    let parts = &gateway.parts;
+    let mut values = Vec::new();
+    for value in call.unvouched.unwrap_or_default() {
+        let place = value.place.clone();
+        facts.arguments.weakest.insert(place, Origin::Endorsement);
+        values.extend(value.endorsement(&parts.audit_key, call.operation.action()));
+    }
+    let until = used.remembered.then(|| facts.now.plus(REMEMBERED));
+    let grant = entered.grant();
+    let kept = parts.ledger.endorse(grant, &values, until).await;
+    kept.map_err(|_gone| ReasonCode::TaskEnded.into())
+}
+
+/// How long a yes to a value is remembered for its requester, where they say so. A no is remembered as long.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 fn waiting(mut refusal: Refusal, call: &Canonical<'_>, status: &Status) -> Refusal {
     refusal.pending = Some(Box::new(Pending {
@@ -170,12 +228,18 @@ fn ask(
     call: &Canonical<'_>,
     facts: &Facts,
     (denied, needs): (&Denied, &Needs),
-    memory: KeyedDigest,
+    memory: Vec<KeyedDigest>,
     story: &Story,
 ) -> Ask {
     let grant = entered.grant();
     let about = (denied.rules.as_slice(), needs, &*snapshot.pdp);
-    let card = card::render(call.operation, call.parsed, (agent, grant), facts, about);
+    let confirm = call.unvouched.filter(|_| needs.confirm).unwrap_or_default();
+    let card = card::render(
+        (call.operation, call.parsed, confirm),
+        (agent, grant),
+        facts,
+        about,
+    );
     let card_digest = Digest::of(card.to_string().as_bytes());
     let want = if denied.verdict == Verdict::Defer {
         Want::Wait {
@@ -225,26 +289,45 @@ fn ask(
 }
 
 /// Who asked for what to which: what is remembered when a person says no, so that another operation, sub-task or agent of
-/// the same user on the same resource does not start clean. A resource is the API and the values of the path's parameters;
-/// without any, the operation.
+/// the same user on the same resource does not start clean. Values that nothing vouches for are the resource where there are
+/// some, each by itself: they are what is looked at, and what the same no is for under every other name. Otherwise it is the
+/// API and the values of the path's parameters; without any, the operation.
 fn memory(
     gateway: &Gateway,
     snapshot: &Snapshot,
     agent: &Agent,
     entered: &Entered,
     call: &Canonical<'_>,
-) -> KeyedDigest {
-    let mut hasher = Parted::begin(gateway, "refusal v1");
-    hasher.add(snapshot.tenant.as_str().as_bytes());
-    if entered.grant().requester.is_some() {
-        hasher.requester(entered);
-    } else {
-        hasher.add(b"owner");
-        hasher.add(agent.owner.as_str().as_bytes());
+) -> Vec<KeyedDigest> {
+    let begun = |context| {
+        let mut hasher = Parted::begin(gateway, context);
+        hasher.add(snapshot.tenant.as_str().as_bytes());
+        if entered.grant().requester.is_some() {
+            hasher.requester(entered);
+        } else {
+            hasher.add(b"owner");
+            hasher.add(agent.owner.as_str().as_bytes());
+        }
+        hasher.add(call.operation.effects().kind.as_str().as_bytes());
+        hasher
+    };
+    let unvouched = call.unvouched.unwrap_or_default();
+    if !unvouched.is_empty() {
+        let of_value = |value: &Unvouched| {
+            let mut hasher = begun("refusal of a value v1");
+            hasher.add(value.kind.as_str().as_bytes());
+            let form = value
+                .form
+                .as_ref()
+                .map_or(&*value.text, |form| form.as_str());
+            hasher.add(form.as_bytes());
+            hasher.0.finish()
+        };
+        return unvouched.iter().map(of_value).collect();
     }
+    let mut hasher = begun("refusal v1");
     let action = call.operation.action();
     hasher.add(action.api.as_str().as_bytes());
-    hasher.add(call.operation.effects().kind.as_str().as_bytes());
     let path = &call.parsed.input.path;
     if path.is_empty() {
         hasher.add(action.operation.as_str().as_bytes());
@@ -252,7 +335,7 @@ fn memory(
     for value in path.values() {
         hasher.add(value.to_string().as_bytes());
     }
-    hasher.0.finish()
+    vec![hasher.0.finish()]
 }
 
 /// A commitment whose parts cannot run together: each is preceded by its length.
@@ -279,8 +362,13 @@ impl Parted {
 
 impl<'a> Canonical<'a> {
     /// The call as it was read, whichever door it came through.
-    pub(crate) fn of(operation: &'a Operation, read: &'a Read<'_>) -> Self {
+    pub(crate) fn of(
+        operation: &'a Operation,
+        read: &'a Read<'_>,
+        unvouched: Option<&'a [Unvouched]>,
+    ) -> Self {
         Self {
+            unvouched,
             operation,
             parsed: &read.parsed,
             forwarded: &read.forwarded,

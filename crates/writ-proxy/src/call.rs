@@ -117,13 +117,13 @@ async fn call(
     let (mut reservation, mut facts) = reserved.map_err(|fault| fault.reason())?;
     let input = &read.parsed.input;
     let judged = flow::judge(&parts.audit_key, operation, input, &facts.vouchers);
-    facts.arguments = judged.origins;
-    let canonical = Canonical::of(operation, &read);
+    flow::tell(&mut facts, operation, &judged, &read);
+    let canonical = Canonical::of(operation, &read, judged.unvouched.as_deref());
     let who = (&*agent, &entered);
     let permit = approve::permit(gateway, &snapshot, who, &canonical, &mut facts, story).await?;
 
-    let written = judged.written.as_deref().filter(|_| read.is_told());
-    flow::carry(parts, &entered, operation, written, now).await?;
+    let written = judged.written(&parts.audit_key, &facts.arguments, &read);
+    flow::carry(parts, &entered, operation, &written, now).await?;
     let asking = mcp.as_ref().and_then(mcp::Exchange::asking);
     let outgoing = decide::outgoing(operation, read, story.call(), asking)?;
     let transaction = Transaction {

@@ -3,16 +3,20 @@
 
 use writ_contract::{Operation, Parsed};
 use writ_policy::{Needs, Pdp};
-use writ_types::{Agent, Facts, Grant, Value};
+use writ_types::{Agent, Canonical, Facts, Grant, Value};
+
+use crate::flow::Unvouched;
 
 /// Most values on a card, and most characters of each.
 const MOST_VALUES: usize = 64;
 const LONGEST: usize = 512;
 
 /// The card of a call. The same call, with the same labels in its task, always has the same card.
+///
+/// The values in `confirm` are to be entered by whoever says yes. They stand under `confirm`, for the comparison; whoever is
+/// shown the card sees what they are and where they stand, and of the values themselves as much as [`veiled`] leaves.
 pub(crate) fn render(
-    operation: &Operation,
-    parsed: &Parsed,
+    (operation, parsed, confirm): (&Operation, &Parsed, &[Unvouched]),
     (agent, grant): (&Agent, &Grant),
     facts: &Facts,
     (rules, needs, pdp): (&[String], &Needs, &Pdp),
@@ -23,8 +27,20 @@ pub(crate) fn render(
         let doc = pdp.doc(id).unwrap_or_default();
         Value::object([("id", Value::from(id.as_str())), ("doc", Value::from(doc))])
     };
-    let mut values = Values::default();
+    let mut values = Values {
+        confirm,
+        ..Values::default()
+    };
     values.add("", &parsed.input.to_value());
+    let entered = confirm.iter().map(|value| {
+        Value::object([
+            ("place", Value::from(value.place.as_str())),
+            ("kind", Value::from(value.kind.as_str())),
+            ("origin", Value::from(value.origin.as_str())),
+            ("shown", Value::from(veil(&value.text))),
+            ("value", Value::from(value.text.as_str())),
+        ])
+    });
     let requester = grant.requester.as_ref().map(|requester| {
         let text = format!("{} ({})", requester.subject, requester.issuer);
         ("requester", Value::from(text))
@@ -55,6 +71,7 @@ pub(crate) fn render(
             "not_in_contract",
             texts(&mut parsed.input.extra.iter().take(MOST_VALUES).cloned()),
         ),
+        ("confirm", Value::Array(entered.collect())),
         ("values", Value::Array(values.shown)),
         ("not_shown", Value::from_u64(values.hidden)),
     ];
@@ -63,12 +80,13 @@ pub(crate) fn render(
 
 /// The values of a call, each with its place; what is too much is counted, never left out in silence.
 #[derive(Default)]
-struct Values {
+struct Values<'a> {
     shown: Vec<Value>,
     hidden: u64,
+    confirm: &'a [Unvouched],
 }
 
-impl Values {
+impl Values<'_> {
     fn add(&mut self, place: &str, value: &Value) {
         match value {
             Value::Object(members) if !members.is_empty() => {
@@ -98,6 +116,7 @@ impl Values {
         let text = value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned);
+        let text = veiled(&text, self.confirm);
         let whole = text.chars().nth(LONGEST).is_none() && place.chars().nth(LONGEST).is_none();
         if self.shown.len() >= MOST_VALUES {
             self.hidden = self.hidden.saturating_add(1);
@@ -113,6 +132,68 @@ impl Values {
             ("whole", Value::from(whole)),
         ]));
     }
+}
+
+/// A text in which the values that are to be entered cannot be read: the card is no place to copy them from.
+fn veiled(text: &str, confirm: &[Unvouched]) -> String {
+    if confirm.is_empty() {
+        return text.to_owned();
+    }
+    let holds = |text: &str| {
+        let found = Canonical::identifiers(text, MOST_VALUES);
+        found.is_none_or(|found| {
+            let mut forms = found.iter().filter_map(|found| found.form.as_ref());
+            forms.any(|form| {
+                confirm
+                    .iter()
+                    .any(|value| value.form.as_ref() == Some(form))
+            })
+        })
+    };
+    let word = |word: &str| {
+        let bare = word.trim_end();
+        let mut shown = bare.to_owned();
+        for value in confirm {
+            shown = shown.replace(&value.text, &veil(&value.text));
+        }
+        if holds(&shown) {
+            shown = veil(&shown);
+        }
+        let rest = word.get(bare.len()..).unwrap_or_default();
+        format!("{shown}{rest}")
+    };
+    if confirm.iter().any(|value| value.text == text) {
+        return veil(text);
+    }
+    let shown: String = text
+        .split_inclusive(char::is_whitespace)
+        .map(word)
+        .collect();
+    let mut shown = shown;
+    for value in confirm {
+        shown = shown.replace(&value.text, &veil(&value.text));
+    }
+    // One that is written in several words.
+    if holds(&shown) { veil(text) } else { shown }
+}
+
+/// A value of which a person who knows it recognizes the ends.
+fn veil(text: &str) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    let ends = match characters.len() {
+        0..6 => 0usize,
+        6..12 => 1,
+        12.. => 3,
+    };
+    let last = characters.len().saturating_sub(ends);
+    let shown = |(at, character): (usize, &char)| {
+        if at < ends || at >= last {
+            *character
+        } else {
+            '\u{2022}'
+        }
+    };
+    characters.iter().enumerate().map(shown).collect()
 }
 
 #[cfg(test)]
@@ -151,6 +232,58 @@ mod tests {
         );
         assert_eq!(hidden, 0);
         assert_eq!(values(r#"{"body":{}}"#).0, ["/body object {}"]);
+    }
+
+    #[test]
+    fn what_is_to_be_entered_cannot_be_read_off_the_card() {
+        let unvouched = |kind: &str, text: &str| {
+            let kind: writ_types::Kind = kind.parse().unwrap();
+            Unvouched {
+                place: "/body/x".to_owned(),
+                form: kind.of_text(text),
+                kind,
+                text: text.to_owned(),
+                origin: writ_types::Origin::Unseen,
+            }
+        };
+        for (kind, value, text, shown) in [
+            ("user", "Fred", "Fred", "••••"),
+            ("user", "Fred", "Dear Fred, hello", "Dear ••••, hello"),
+            (
+                "iban",
+                "GB29NWBK60161331926819",
+                "GB29NWBK60161331926819",
+                "GB2••••••••••••••••819",
+            ),
+            // Written in several words, or otherwise than it stands in the call.
+            (
+                "iban",
+                "GB29NWBK60161331926819",
+                "to GB29 NWBK 6016 1331 9268 19",
+                "to •••••••••••••••••••••••• 19",
+            ),
+            (
+                "url",
+                "evil.example/x",
+                "see https://EVIL.example/x now",
+                "see htt••••••••••••••••e/x now",
+            ),
+            ("user", "Fred", "nothing of it", "nothing of it"),
+        ] {
+            let confirm = [unvouched(kind, value)];
+            let found = veiled(text, &confirm);
+            assert_eq!(found, shown, "{text}");
+            assert!(!found.contains(value), "{found}");
+            let read = Canonical::identifiers(&found, 64).unwrap();
+            let forms = read.iter().filter_map(|found| found.form.as_ref());
+            assert!(
+                forms
+                    .into_iter()
+                    .all(|form| Some(form) != confirm[0].form.as_ref()),
+                "{found}"
+            );
+        }
+        assert_eq!(veiled("as it is", &[]), "as it is");
     }
 
     #[test]

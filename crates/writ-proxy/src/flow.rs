@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 use writ_contract::{CheckedResponse, Marked, Operation};
 use writ_task::{Entered, Read};
 use writ_types::{
-    ActionName, Argument, ArgumentOrigins, BoundPlace, BoundPointer, Canonical, Effect, Grant,
-    Input, Kind, Origin, ReasonCode, Secret, Sighting, Timestamp, Trust, Value, ValueDigest,
+    ActionName, Argument, ArgumentOrigins, BoundPlace, BoundPointer, Canonical, Effect, Facts,
+    Grant, Input, Kind, Origin, ReasonCode, Secret, Sighting, Timestamp, Trust, Value, ValueDigest,
     Vouchers,
 };
 
+use crate::asked;
 use crate::gateway::Parts;
 use crate::snapshot::Snapshot;
 
@@ -40,6 +41,73 @@ pub(crate) struct Judged {
     pub(crate) origins: ArgumentOrigins,
     /// The forms of what the call writes and nothing vouches for; none if there is more than can be told.
     pub(crate) written: Option<Vec<ValueDigest>>,
+    /// The values that nothing vouches for; none if one of them could not be entered by anybody, because it is written to be
+    /// overlooked or is one of too many.
+    pub(crate) unvouched: Option<Vec<Unvouched>>,
+    /// The forms of what a person has entered before.
+    pub(crate) entered: BTreeSet<ValueDigest>,
+}
+
+impl Judged {
+    /// What the call writes, as it was permitted: `origins` say what a person has entered for it.
+    pub(crate) fn written(
+        mut self,
+        key: &Secret<[u8; 32]>,
+        origins: &ArgumentOrigins,
+        read: &asked::Read<'_>,
+    ) -> Written {
+        let now = self
+            .unvouched
+            .iter()
+            .flatten()
+            .filter(|value| origins.weakest.get(&value.place) == Some(&Origin::Endorsement));
+        let forms = now.filter_map(|value| value.form.as_ref());
+        let forms: Vec<_> = forms.map(|form| ValueDigest::of_form(key, form)).collect();
+        self.entered.extend(forms);
+        Written {
+            forms: self.written.filter(|_| read.is_told()),
+            entered: self.entered,
+        }
+    }
+}
+
+/// What a call writes.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// The forms that nothing vouches for; none if there is more than can be told.
+    forms: Option<Vec<ValueDigest>>,
+    /// Those of them that a person has entered, for this call or before.
+    entered: BTreeSet<ValueDigest>,
+}
+
+/// A value that nothing vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unvouched {
+    /// The argument's place, as the contract names it.
+    pub(crate) place: String,
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// As it stands in the call; of an identifier in a payload, its form.
+    pub(crate) text: String,
+    /// Its form; without one it is equal to its own text alone.
+    pub(crate) form: Option<Canonical>,
+    /// Whether it was seen.
+    pub(crate) origin: Origin,
+}
+
+impl Unvouched {
+    /// What a person's yes to it vouches for from then on: this value for this argument. None if it has no form.
+    pub(crate) fn endorsement(
+        &self,
+        key: &Secret<[u8; 32]>,
+        action: &ActionName,
+    ) -> Option<(ValueDigest, ValueDigest)> {
+        let form = self.form.as_ref()?;
+        // As `Vouchers::origin` writes it.
+        let place = BoundPointer::parse(&self.place).ok()?.to_string();
+        let argument = ValueDigest::of_argument(key, &action.to_string(), &place, form);
+        Some((argument, ValueDigest::of_form(key, form)))
+    }
 }
 
 /// Judges the arguments of a call by what the task has to vouch with.
@@ -49,12 +117,20 @@ pub(crate) fn judge(
     input: &Input,
     vouchers: &Vouchers,
 ) -> Judged {
+    let mut judged = Judged {
+        unvouched: Some(Vec::new()),
+        ..Judged::default()
+    };
+    judged.origins.unreviewed = !operation.reviewed();
+    if operation.effects().external_send {
+        judged.origins.free = Some(free(operation.marks(), input));
+    }
     let mut judge = Judge {
         key,
         action: operation.action(),
         vouchers,
         objects: Vec::new(),
-        judged: Judged::default(),
+        judged,
         sensitive: BTreeSet::new(),
     };
     let values = sensitive(operation.marks(), input);
@@ -73,6 +149,21 @@ pub(crate) fn judge(
         judge.judged.written = judge.written(input);
     }
     judge.judged
+}
+
+/// What was found about the arguments becomes facts of the call, with what the API's owner lets leave with it.
+pub(crate) fn tell(
+    facts: &mut Facts,
+    operation: &Operation,
+    judged: &Judged,
+    read: &asked::Read<'_>,
+) {
+    facts.arguments.clone_from(&judged.origins);
+    if !read.is_told() {
+        // What is passed on as it comes can say anything.
+        facts.arguments.free = None;
+    }
+    facts.sinks.clone_from(&operation.handling().sink);
 }
 
 /// One scalar at a sensitive place.
@@ -159,7 +250,46 @@ impl Judge<'_> {
         if matches!(origin, Origin::Bounds | Origin::Prompt | Origin::Field) {
             self.sensitive.insert(argument.value.to_string());
         }
+        if let Some(value) = value.as_ref().filter(|_| origin == Origin::Endorsement) {
+            let form = ValueDigest::of_form(self.key, value);
+            self.judged.entered.insert(form);
+        }
         self.judged.origins.add(argument.place, origin);
+        let text = argument
+            .value
+            .as_str()
+            .map_or_else(|| argument.value.to_string(), str::to_owned);
+        self.unvouched(argument.place, &argument.kind, text, value, origin);
+    }
+
+    /// Keeps a value for the card of an approval, if nothing vouches for it.
+    fn unvouched(
+        &mut self,
+        place: &str,
+        kind: &Kind,
+        text: String,
+        form: Option<Canonical>,
+        origin: Origin,
+    ) {
+        if origin.vouches() {
+            return;
+        }
+        let found = Unvouched {
+            place: place.to_owned(),
+            kind: kind.clone(),
+            text,
+            form,
+            origin,
+        };
+        let kept = self.judged.unvouched.take();
+        self.judged.unvouched =
+            kept.filter(|kept| kept.len() < MOST_IDENTIFIERS)
+                .map(|mut kept| {
+                    if !kept.contains(&found) {
+                        kept.push(found);
+                    }
+                    kept
+                });
     }
 
     /// The identifiers in a payload are values like any others; whatever kind an owner gives them, the same form counts.
@@ -173,6 +303,7 @@ impl Judge<'_> {
             };
             let Some(identifiers) = Canonical::identifiers(text, MOST_IDENTIFIERS) else {
                 self.judged.origins.add(place, Origin::Unseen);
+                self.judged.unvouched = None;
                 continue;
             };
             for identifier in identifiers {
@@ -190,6 +321,15 @@ impl Judge<'_> {
                     origin
                 };
                 self.judged.origins.add(place, origin);
+                match identifier.form {
+                    Some(form) => {
+                        // As people write it: the form of a web address begins where they begin with the host.
+                        let text = form.as_str();
+                        let text = text.strip_prefix("//").unwrap_or(text).to_owned();
+                        self.unvouched(place, &identifier.kind, text, Some(form), origin);
+                    }
+                    None => self.judged.unvouched = None,
+                }
             }
         }
     }
@@ -233,6 +373,82 @@ impl Judge<'_> {
     }
 }
 
+/// The places of what a call says beside its arguments: whoever chooses it can say anything there. An argument that is absent
+/// says nothing; a `null` elsewhere has a name at least.
+fn free(marks: &[Marked], input: &Input) -> BTreeSet<String> {
+    let judged: Vec<Vec<String>> = marks
+        .iter()
+        .filter(|marked| marked.mark.sensitive.is_some())
+        .map(|marked| {
+            let tokens = marked.pointer.split('/').skip(1);
+            let plain = |token: &str| token.replace("~1", "/").replace("~0", "~");
+            tokens.map(plain).collect()
+        })
+        .collect();
+    let mut found = BTreeSet::new();
+    let mut place = Vec::new();
+    let groups = [
+        ("path", &input.path),
+        ("query", &input.query),
+        ("header", &input.header),
+    ];
+    for (group, values) in groups {
+        for (name, value) in values {
+            place.extend([group.to_owned(), name.clone()]);
+            unjudged(value, &mut place, &judged, &mut found);
+            place.clear();
+        }
+    }
+    if let Some(body) = &input.body {
+        place.push("body".to_owned());
+        unjudged(body, &mut place, &judged, &mut found);
+    }
+    found
+}
+
+fn unjudged(
+    value: &Value,
+    place: &mut Vec<String>,
+    judged: &[Vec<String>],
+    found: &mut BTreeSet<String>,
+) {
+    let lies_in = |outer: &Vec<String>| {
+        let mut tokens = place.iter();
+        outer.iter().all(|token| {
+            tokens
+                .next()
+                .is_some_and(|own| token == "*" || token == own)
+        })
+    };
+    // One place says as much as many.
+    if found.len() >= MOST_IDENTIFIERS || judged.iter().any(lies_in) {
+        return;
+    }
+    let members: Vec<(String, &Value)> = match value {
+        Value::Array(items) => (0usize..)
+            .map(|index| index.to_string())
+            .zip(items)
+            .collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), value))
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    let empty_body = place.len() == 1 && matches!(value, Value::Object(_));
+    if members.is_empty() && !empty_body {
+        let tokens = place.iter();
+        let tokens =
+            tokens.map(|token| format!("/{}", token.replace('~', "~0").replace('/', "~1")));
+        found.insert(tokens.collect());
+    }
+    for (name, member) in members {
+        place.push(name);
+        unjudged(member, place, judged, found);
+        place.pop();
+    }
+}
+
 /// Every form a value could come back in; none if there are more than `most` identifiers in it.
 fn forms_of(value: &Value, most: usize) -> Option<Vec<Canonical>> {
     let own = Kind::Own("value".into());
@@ -257,7 +473,7 @@ pub(crate) async fn carry(
     parts: &Parts,
     entered: &Entered,
     operation: &Operation,
-    written: Option<&[ValueDigest]>,
+    written: &Written,
     now: Timestamp,
 ) -> Result<(), ReasonCode> {
     let ledger = &parts.ledger;
@@ -269,7 +485,7 @@ pub(crate) async fn carry(
         return Ok(());
     }
     ledger
-        .write(entered, written, now)
+        .write(entered, written.forms.as_deref(), &written.entered, now)
         .await
         .map_err(|fault| fault.reason())
 }

@@ -32,6 +32,8 @@ pub(crate) struct Refusal {
     pub(crate) verdict: Verdict,
     /// What is waited for, if something is.
     pub(crate) pending: Option<Box<Pending>>,
+    /// Whether that was waited for before: the same call again is no other try.
+    pub(crate) waits_already: bool,
 }
 
 impl From<ReasonCode> for Refusal {
@@ -45,6 +47,7 @@ impl From<ReasonCode> for Refusal {
             insufficient_scope: false,
             verdict: Verdict::Deny,
             pending: None,
+            waits_already: false,
         }
     }
 }

@@ -61,8 +61,8 @@ pub struct Asked {
     pub record: RecordId,
     /// The day of the vault and the digest of what lies there.
     pub evidence: Option<(String, Digest)>,
-    /// The commitment to requester, resource and effect.
-    pub memory: KeyedDigest,
+    /// The commitments to requester, resource and effect, one for each resource.
+    pub memory: Vec<KeyedDigest>,
 }
 
 type Row = (
@@ -266,7 +266,7 @@ impl Store {
         &self,
         tenant: &Tenant,
         id: ApprovalId,
-        memory: Option<(&KeyedDigest, Timestamp)>,
+        memory: Option<(&[KeyedDigest], Timestamp)>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
@@ -279,14 +279,16 @@ impl Store {
         if denied.rows_affected() != 1 {
             return Ok(false);
         }
-        if let Some((memory, until)) = memory {
-            sqlx::query(REMEMBER)
-                .bind(tenant.as_str())
-                .bind(memory.to_string())
-                .bind(id.to_string())
-                .bind(instant_column(until)?)
-                .execute(&mut *change)
-                .await?;
+        if let Some((memories, until)) = memory {
+            for memory in memories {
+                sqlx::query(REMEMBER)
+                    .bind(tenant.as_str())
+                    .bind(memory.to_string())
+                    .bind(id.to_string())
+                    .bind(instant_column(until)?)
+                    .execute(&mut *change)
+                    .await?;
+            }
         }
         change.commit().await?;
         Ok(true)
@@ -376,6 +378,7 @@ fn asked_to_value(asked: &Asked) -> Value {
         ];
         ("evidence", Value::object(members))
     });
+    let memory: Vec<String> = asked.memory.iter().map(ToString::to_string).collect();
     let members = [
         ("action", Value::from(asked.action.to_string())),
         ("purpose", Value::from(asked.purpose.as_str())),
@@ -385,7 +388,7 @@ fn asked_to_value(asked: &Asked) -> Value {
         ("rules", texts(&asked.rules)),
         ("card", Value::from(asked.card.to_string())),
         ("record", Value::from(asked.record.to_string())),
-        ("memory", Value::from(asked.memory.to_string())),
+        ("memory", Value::from(memory.join(" "))),
     ];
     Value::object(members.into_iter().chain(requester).chain(evidence))
 }
@@ -427,7 +430,11 @@ fn asked_from_value(value: &Value) -> Result<Asked, StoreError> {
         card: fields.parsed("card")?,
         record: fields.parsed("record")?,
         evidence: evidence.transpose()?,
-        memory: fields.parsed("memory")?,
+        memory: fields
+            .text("memory")?
+            .split(' ')
+            .map(|memory| parsed(WHAT, memory))
+            .collect::<Result<_, _>>()?,
     })
 }
 

@@ -24,7 +24,7 @@ pub trait Approvals: Send + Sync + fmt::Debug {
     /// [`AskError`]; nobody was asked then.
     fn stand(&self, ask: Ask) -> LedgerFuture<'_, Result<Standing, AskError>>;
 
-    /// Uses up all of `approvals`, or none: `false` if one of them is no longer good, because another call was faster, or
+    /// Uses up all of `approvals`, or none: nothing if one of them is no longer good, because another call was faster, or
     /// time was.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ pub trait Approvals: Send + Sync + fmt::Debug {
         approvals: &'a [ApprovalId],
         call: CallId,
         now: Timestamp,
-    ) -> LedgerFuture<'a, Result<bool, AskError>>;
+    ) -> LedgerFuture<'a, Result<Option<Used>, AskError>>;
 
     /// An approval of this task, or a wait of its agent; none for anybody else's.
     ///
@@ -76,8 +76,8 @@ pub struct Ask {
     pub effect: Effect,
     /// The commitment to the canonical call, whose it is, the deciding rules and the card.
     pub binding: KeyedDigest,
-    /// The commitment to requester, resource and effect, for what is remembered of a no.
-    pub memory: KeyedDigest,
+    /// The commitments to requester, resource and effect, for what is remembered of a no: one for each resource.
+    pub memory: Vec<KeyedDigest>,
     /// What is needed.
     pub want: Want,
     /// The rules that decided.
@@ -112,10 +112,19 @@ pub enum Want {
 pub enum Standing {
     /// It is given, and not used.
     Ready(ApprovalId),
+    /// Somebody is asked now, or the wait begins.
+    Begun(Status),
     /// Somebody was asked, or time must pass.
     Waiting(Status),
     /// A person has said no.
     Denied(ApprovalId),
+}
+
+/// What was used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    /// Whoever gave it wants the values they entered remembered.
+    pub remembered: bool,
 }
 
 /// An approval as its agent sees it.

@@ -17,6 +17,9 @@ pub(crate) const COOLING_OFF: Duration = Duration::from_secs(24 * 3600);
 /// the last of them has cooled off.
 const MOST_WRITTEN: usize = 4096;
 
+/// Most values that are remembered for one requester because a person wants it.
+const MOST_ENDORSED: usize = 1024;
+
 /// Most agents and requesters that are remembered. Beyond, one that is not is taken to have read everything.
 const MOST_SUBJECTS: usize = 65_536;
 
@@ -37,6 +40,8 @@ struct Memory {
     written: BTreeMap<ValueDigest, Timestamp>,
     /// Until when nothing that is read vouches, because what was written is not known.
     lost_until: Option<Timestamp>,
+    /// What a person entered and wants remembered (`argument` to `form`), and until when.
+    endorsed: BTreeMap<ValueDigest, (ValueDigest, Timestamp)>,
 }
 
 impl Memory {
@@ -161,15 +166,46 @@ impl Carried {
                 .any(|memory| later(memory.lost_until) || later(memory.written.get(&form).copied()))
     }
 
+    /// A person entered values for the task's requester, and wants them remembered. What finds no room is asked for again.
+    pub(crate) fn endorse(
+        &mut self,
+        grant: &Grant,
+        values: &[(ValueDigest, ValueDigest)],
+        until: Timestamp,
+    ) {
+        if let Some(memory) = self.memory(writer(grant)) {
+            for (argument, form) in values {
+                if memory.endorsed.len() < MOST_ENDORSED || memory.endorsed.contains_key(argument) {
+                    memory.endorsed.insert(*argument, (*form, until));
+                }
+            }
+        }
+    }
+
+    /// What a person entered for the task's requester that is still remembered.
+    pub(crate) fn endorsed(
+        &self,
+        grant: &Grant,
+        now: Timestamp,
+    ) -> Vec<(ValueDigest, ValueDigest)> {
+        let memory = self.memories.get(&writer(grant)).into_iter();
+        let endorsed = memory.flat_map(|memory| &memory.endorsed);
+        let good = endorsed.filter(|(_, (_, until))| *until > now);
+        good.map(|(argument, (form, _))| (*argument, *form))
+            .collect()
+    }
+
     /// Forgets what has cooled off, and who has nothing left to remember.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
         let forgetful = self.forgetful;
         self.memories.retain(|_, memory| {
             memory.written.retain(|_, until| *until > now);
+            memory.endorsed.retain(|_, (_, until)| *until > now);
             // Where nobody is known means tainted, one who is known to be clean must stay known.
             forgetful
                 || !memory.labels.is_empty()
                 || !memory.written.is_empty()
+                || !memory.endorsed.is_empty()
                 || memory.lost_until.is_some_and(|until| until > now)
         });
     }

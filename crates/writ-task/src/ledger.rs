@@ -112,7 +112,8 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     ) -> LedgerFuture<'_, Result<(), EnterError>>;
 
     /// Remembers the forms of what the call is about to write and nothing vouches for: read back, they vouch for nothing.
-    /// Without forms there is more than can be told, and whatever is read from then on could be it.
+    /// Without forms there is more than can be told, and whatever is read from then on could be it. The forms in `given` a
+    /// person entered: in later tasks they vouch as they are read.
     ///
     /// # Errors
     ///
@@ -121,6 +122,7 @@ pub trait Ledger: Send + Sync + fmt::Debug {
         &self,
         entered: &Entered,
         forms: Option<&[ValueDigest]>,
+        given: &BTreeSet<ValueDigest>,
         now: Timestamp,
     ) -> LedgerFuture<'_, Result<(), EnterError>>;
 
@@ -133,17 +135,25 @@ pub trait Ledger: Send + Sync + fmt::Debug {
         places: &BTreeSet<String>,
     ) -> LedgerFuture<'_, bool>;
 
-    /// A person said yes to values for arguments of operations (`(argument, form)`). A paused tree goes on.
+    /// A person entered values for arguments of operations (`(argument, form)`): they vouch in the whole tree, and with
+    /// `until` in the tasks of the same requester that are opened before then.
     ///
     /// # Errors
     ///
     /// [`EndError`]: no such task.
     fn endorse(
         &self,
-        tenant: &Tenant,
-        task: TaskId,
+        grant: &Grant,
         values: &[(ValueDigest, ValueDigest)],
+        until: Option<Timestamp>,
     ) -> LedgerFuture<'_, Result<(), EndError>>;
+
+    /// A person has looked at a task: its tree goes on if it was paused, and tries are counted anew.
+    ///
+    /// # Errors
+    ///
+    /// [`EndError`]: no such task.
+    fn resume(&self, tenant: &Tenant, task: TaskId) -> LedgerFuture<'_, Result<(), EndError>>;
 
     /// Ends a task and everything below it because its work is done. Calls in flight are cut.
     ///

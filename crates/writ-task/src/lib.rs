@@ -19,7 +19,7 @@ mod rebuild;
 mod tree;
 
 pub use approval::{
-    Approvals, Approver, Ask, AskError, STANDING_ROLES, Standing, Status, Subject, Want,
+    Approvals, Approver, Ask, AskError, STANDING_ROLES, Standing, Status, Subject, Used, Want,
 };
 pub use cut::CutSignal;
 pub use detect::Detector;

@@ -177,7 +177,12 @@ impl MemoryLedger {
                     let labels = tasks.carried(|carried| carried.labels(&grant));
                     before.get_or_insert_default().labels.extend(labels);
                 }
-                Arc::new(Tree::of(Arc::clone(&grant), before))
+                let tree = Tree::of(Arc::clone(&grant), before);
+                let remembered = tasks.carried(|carried| carried.endorsed(&grant, now));
+                if !remembered.is_empty() {
+                    tree.endorse(grant.task, &remembered);
+                }
+                Arc::new(tree)
             }
         };
         tasks.trees.insert(grant.task, tree);
@@ -307,11 +312,17 @@ impl MemoryLedger {
         &self,
         entered: &Entered,
         forms: Option<&[ValueDigest]>,
+        given: &BTreeSet<ValueDigest>,
         now: Timestamp,
     ) -> Result<(), EnterError> {
         let grant = &entered.grant;
-        if forms.is_none_or(|forms| !forms.is_empty()) {
-            self.carry(grant, |carried| carried.write(grant, forms, now));
+        let carried: Option<Vec<_>> = forms.map(|forms| {
+            let forms = forms.iter().copied();
+            forms.filter(|form| !given.contains(form)).collect()
+        });
+        let cools = carried.as_deref();
+        if cools.is_none_or(|forms| !forms.is_empty()) {
+            self.carry(grant, |carried| carried.write(grant, cools, now));
         }
         entered.tree.write(grant.task, forms)
     }
@@ -479,9 +490,10 @@ impl Ledger for MemoryLedger {
         &self,
         entered: &Entered,
         forms: Option<&[ValueDigest]>,
+        given: &BTreeSet<ValueDigest>,
         now: Timestamp,
     ) -> LedgerFuture<'_, Result<(), EnterError>> {
-        Box::pin(ready(self.write_at(entered, forms, now)))
+        Box::pin(ready(self.write_at(entered, forms, given, now)))
     }
 
     fn count_unvouched(
@@ -496,12 +508,21 @@ impl Ledger for MemoryLedger {
 
     fn endorse(
         &self,
-        tenant: &Tenant,
-        task: TaskId,
+        grant: &Grant,
         values: &[(ValueDigest, ValueDigest)],
+        until: Option<Timestamp>,
     ) -> LedgerFuture<'_, Result<(), EndError>> {
+        let tree = self.tree(&grant.tenant, grant.task);
+        let known = tree.is_some_and(|tree| tree.endorse(grant.task, values));
+        if let Some(until) = until.filter(|_| known) {
+            self.carry(grant, |carried| carried.endorse(grant, values, until));
+        }
+        Box::pin(ready(known.then_some(()).ok_or(EndError::Unknown)))
+    }
+
+    fn resume(&self, tenant: &Tenant, task: TaskId) -> LedgerFuture<'_, Result<(), EndError>> {
         let tree = self.tree(tenant, task);
-        let known = tree.is_some_and(|tree| tree.endorse(task, values));
+        let known = tree.is_some_and(|tree| tree.endorse(task, &[]));
         Box::pin(ready(known.then_some(()).ok_or(EndError::Unknown)))
     }
 

@@ -719,6 +719,7 @@ impl State {
         Facts {
             now,
             labels: self.labels.clone(),
+            sinks: BTreeSet::new(),
             spent: whole.map_or_else(Charge::default, |root| root.spent.plus(root.reserved)),
             this_operation: this.map_or(1, |count| count.spent.saturating_add(count.reserved)),
             left: own.map_or(NOTHING, |node| self.left(node)),

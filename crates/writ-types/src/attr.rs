@@ -111,6 +111,8 @@ pub struct Facts {
     pub now: Timestamp,
     /// Labels of what the task has read so far.
     pub labels: BTreeSet<Label>,
+    /// Labels that may leave with a call of this operation, as the API's owner says (`sink`).
+    pub sinks: BTreeSet<Label>,
     /// What the task has spent, this call included.
     pub spent: Charge,
     /// Calls of this operation in this task, this call included.
@@ -129,6 +131,13 @@ pub struct Facts {
     pub approvals: BTreeSet<String>,
     /// The waits that this very call has been through, as policies write them (`24h`).
     pub deferred: BTreeSet<String>,
+}
+
+impl Facts {
+    /// The labels of what the task has read that may not leave with this call.
+    pub fn held(&self) -> impl Iterator<Item = &Label> {
+        self.labels.difference(&self.sinks)
+    }
 }
 
 #[cfg(test)]

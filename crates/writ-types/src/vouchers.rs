@@ -133,6 +133,10 @@ impl Origins {
 pub struct ArgumentOrigins {
     /// Each place that was judged, and the weakest origin of a value there.
     pub weakest: BTreeMap<String, Origin>,
+    /// The places with a value that is no argument of a kind: it can say anything. None if nobody has looked.
+    pub free: Option<BTreeSet<String>>,
+    /// Nobody has said what the values of the operation mean, so that nobody can have named one.
+    pub unreviewed: bool,
 }
 
 impl ArgumentOrigins {
@@ -155,6 +159,17 @@ impl ArgumentOrigins {
     /// The places with a value that was seen in content that nothing vouches for, or that the task wrote itself.
     pub fn untrusted(&self) -> impl Iterator<Item = &str> {
         self.those(|origin| origin == Origin::Seen)
+    }
+
+    /// The places all of whose values a person named: in the prompt, in bounds, or by entering them for a card.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.those(|origin| origin <= Origin::Prompt)
+            .filter(|_| !self.unreviewed)
+    }
+
+    /// The places with a value that was judged and that no person named.
+    pub fn unnamed(&self) -> impl Iterator<Item = &str> {
+        self.those(|origin| self.unreviewed || origin > Origin::Prompt)
     }
 
     fn those(&self, wanted: impl Fn(Origin) -> bool) -> impl Iterator<Item = &str> {

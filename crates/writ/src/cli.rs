@@ -324,6 +324,12 @@ pub(crate) enum ApproveCommand {
         /// The digest of the card you have seen; default: the card is shown and you are asked.
         #[arg(long, value_name = "DIGEST")]
         card: Option<String>,
+        /// A value that nothing vouches for, as you know it: `/body/recipient=GB29…`. Default: you are asked.
+        #[arg(long = "value", value_name = "PLACE=VALUE", requires = "card")]
+        values: Vec<String>,
+        /// Remember the values for a day, in all tasks of the same requester.
+        #[arg(long)]
+        remember: bool,
     },
     /// Say no; it is remembered for a day
     No {
@@ -332,6 +338,9 @@ pub(crate) enum ApproveCommand {
         /// Only to this very call.
         #[arg(long)]
         once: bool,
+        /// Let the task go on if it was paused.
+        #[arg(long)]
+        resume: bool,
     },
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use writ_store::StoredApproval;
 use writ_task::{Approver, Ledger as _, Subject, TaskState};
-use writ_types::{ApprovalId, ApprovalState, Timestamp, Value};
+use writ_types::{ApprovalId, ApprovalState, Kind, Timestamp, Value};
 
 use crate::admin::{AdminError, Call};
 use crate::approvals::{AnswerError, Memory};
@@ -57,10 +57,13 @@ pub(super) async fn show(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminE
     }
     let card = plane.approvals.card(&approval).await;
     let card = card.map_err(|fault| unavailable(&fault))?;
-    Ok(Value::object([("approval", summary), ("card", card)]))
+    Ok(Value::object([
+        ("approval", summary),
+        ("card", shown(card)),
+    ]))
 }
 
-/// Says yes, in every role that is needed and that this person can give.
+/// Says yes, in every role that is needed and that this person can give. A task that was paused goes on: a person has looked.
 pub(super) async fn yes(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let (approval, now) = find(plane, call).await?;
     let body = object(call.body)?;
@@ -93,12 +96,18 @@ pub(super) async fn yes(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminEr
         let message = "not all values of the call are on the card: a yes to it says `although_not_all_is_shown`";
         return Err(AdminError::Invalid(message.to_owned()));
     }
+    confirmed(&card, &body)?;
+    let remember = body.member("remember").and_then(Value::as_bool) == Some(true);
+    let memory = if remember { Memory::Kept } else { Memory::None };
     let header = plane.header(now);
     let given = plane
         .approvals
-        .give(header, &approval, &gives, call.operator.id)
+        .give(header, &approval, &gives, call.operator.id, memory)
         .await;
     let state = given.map_err(answer)?;
+    // A person has looked at it. If the task has ended meanwhile, there is nothing that could go on.
+    let resumed = plane.ledger.resume(&plane.tenant, approval.task).await;
+    resumed.unwrap_or_default();
     Ok(Value::object([
         ("approval", Value::from(approval.id.to_string())),
         ("state", Value::from(state.as_str())),
@@ -106,7 +115,67 @@ pub(super) async fn yes(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminEr
     ]))
 }
 
-/// Says no. It is remembered for the requester, the resource and the effect, unless `once` is set.
+/// The card without the values that whoever says yes enters themselves.
+fn shown(mut card: Value) -> Value {
+    if let Value::Object(members) = &mut card
+        && let Some(Value::Array(confirm)) = members.get_mut("confirm")
+    {
+        for value in confirm {
+            if let Value::Object(members) = value {
+                members.remove("value");
+            }
+        }
+    }
+    card
+}
+
+/// Whether every value that nothing vouches for was entered, and no other: each the same in the form of its kind.
+fn confirmed(card: &Value, body: &Value) -> Result<(), AdminError> {
+    let wanted = card
+        .member("confirm")
+        .and_then(Value::as_array)
+        .unwrap_or_default();
+    let entered = body
+        .member("values")
+        .and_then(Value::as_array)
+        .unwrap_or_default();
+    let text = |value: &Value, name| {
+        value
+            .member(name)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let is_entered = |wanted: &Value, entered: &Value| {
+        let (Some(kind), Some(value), Some(given)) = (
+            text(wanted, "kind").and_then(|kind| kind.parse::<Kind>().ok()),
+            text(wanted, "value"),
+            entered.member("value"),
+        ) else {
+            return false;
+        };
+        // A person writes numbers as they like.
+        let given = given
+            .as_str()
+            .map_or_else(|| given.to_string(), str::to_owned);
+        let form = kind.of_text(&value);
+        let same = value == given || form.is_some() && form == kind.of_text(given.trim());
+        same && text(wanted, "place") == text(entered, "place")
+    };
+    let all = wanted
+        .iter()
+        .all(|wanted| entered.iter().any(|entered| is_entered(wanted, entered)));
+    let only = entered
+        .iter()
+        .all(|entered| wanted.iter().any(|wanted| is_entered(wanted, entered)));
+    if all && only {
+        return Ok(());
+    }
+    let message = "nothing vouches for some values of this call: a yes to it enters them, as `values` with the `place` of each and the `value` you know it to have";
+    Err(AdminError::Invalid(message.to_owned()))
+}
+
+/// Says no. It is remembered for the requester, the resource and the effect, unless `once` is set. With `resume` the task
+/// goes on if it was paused.
 pub(super) async fn no(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let (approval, now) = find(plane, call).await?;
     let body = object(call.body)?;
@@ -123,6 +192,10 @@ pub(super) async fn no(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminErr
         .deny(header, &approval, call.operator.id, memory)
         .await;
     denied.map_err(answer)?;
+    if body.member("resume").and_then(Value::as_bool) == Some(true) {
+        let resumed = plane.ledger.resume(&plane.tenant, approval.task).await;
+        resumed.unwrap_or_default();
+    }
     Ok(Value::object([
         ("approval", Value::from(approval.id.to_string())),
         ("state", Value::from(ApprovalState::Denied.as_str())),

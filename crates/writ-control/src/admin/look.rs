@@ -473,6 +473,7 @@ fn first_call(action: &ActionName, charge: Charge, left: Budget, now: Timestamp)
     Facts {
         now,
         labels: BTreeSet::new(),
+        sinks: BTreeSet::new(),
         spent: charge,
         this_operation: 1,
         approvals: BTreeSet::new(),

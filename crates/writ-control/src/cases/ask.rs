@@ -229,6 +229,7 @@ impl Call<'_> {
         Ok(Facts {
             now: self.now,
             labels: labels(&self.case.raw)?,
+            sinks: self.operation.handling().sink.clone(),
             spent,
             this_operation: facts.this_operation.unwrap_or(1),
             left: budget.less(spent),

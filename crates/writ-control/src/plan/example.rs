@@ -413,6 +413,7 @@ impl Call {
                 .iter()
                 .filter_map(|text| text.parse::<Label>().ok())
                 .collect(),
+            sinks: BTreeSet::new(),
             spent: Charge::default(),
             this_operation: 1,
             left: sys.member("left").map_or(Budget::DEFAULT, budget),
@@ -437,11 +438,17 @@ impl Call {
             ("prompted", Origin::Prompt),
             ("unvouched", Origin::Unseen),
             ("untrusted", Origin::Seen),
+            ("named", Origin::Endorsement),
+            ("unnamed", Origin::Field),
         ] {
             for place in texts(name) {
                 facts.arguments.add(&place, origin);
             }
         }
+        facts.arguments.free = Some(texts("free"));
+        let held = texts("held");
+        facts.sinks = facts.labels.clone();
+        facts.sinks.retain(|label| !held.contains(label.as_str()));
         Some(Self {
             grant: grant(&entities, task, &agent, action, now)?,
             agent,

@@ -90,6 +90,7 @@ pub(super) fn cases(
                 why @ (Unprovable::Input
                 | Unprovable::Effects
                 | Unprovable::FourEyes
+                | Unprovable::Confirm
                 | Unprovable::Form),
             ) => {
                 proofs.insert(action.clone(), Proof::Unproven(why.to_string()));

@@ -249,6 +249,7 @@ impl Call {
             facts: Facts {
                 now: NOW,
                 labels: BTreeSet::new(),
+                sinks: BTreeSet::new(),
                 spent: Charge {
                     calls: 1,
                     ..Charge::default()

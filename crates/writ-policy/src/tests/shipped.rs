@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use writ_types::{Attr, Budget, Mode, ReasonCode};
+use writ_types::{Attr, Budget, Facts, Mode, Origin, ReasonCode};
 
 use super::fixture::{Call, NOW, action, attrs, bank, dns, patch, transfer};
 use crate::{FREEZES, Freeze, FreezeError, InputView, Pack, Pdp, PolicySource, baseline, decide};
@@ -131,6 +131,22 @@ fn a_write_with_unknown_members_is_refused() {
     assert_eq!(read.word(&pdp()), "allow");
 }
 
+#[test]
+fn a_value_that_nothing_vouches_for_is_entered_by_a_person() {
+    let mut call = Call::of("bank:transfer", transfer(5, "bob"));
+    call.facts.arguments.add("/body/recipient", Origin::Unseen);
+    let denied = call.decide(&pdp()).unwrap_err();
+    assert_eq!(denied.rules, ["core.vouched"]);
+    let needs = denied.needs.unwrap();
+    assert!(needs.confirm, "a click could be to anything");
+    assert_eq!(needs.roles, ["requester".to_owned()].into());
+    // With another rule beside it, it is not softer.
+    call.agent.groups.insert(Pack::Copilot.group());
+    let needs = call.decide(&packed()).unwrap_err().needs.unwrap();
+    assert!(needs.confirm);
+    assert!(!needs.four_eyes);
+}
+
 fn packed() -> Pdp {
     let sources: Vec<PolicySource> = std::iter::once(baseline())
         .chain(Pack::ALL.map(Pack::source))
@@ -183,6 +199,10 @@ fn what_each_pack_says() {
         call.facts.labels.insert("untrusted".parse().unwrap());
         call
     };
+    let named = |mut call: Call, origin| {
+        call.facts.arguments.add("/body/recipient", origin);
+        call
+    };
     let often = |mut call: Call, times: u64| {
         call.facts.this_operation = times;
         call.facts.spent.writes = times;
@@ -195,6 +215,12 @@ fn what_each_pack_says() {
         (&[Copilot], often(write(), 20), "allow"),
         (&[Copilot], often(write(), 21), "approval_required"),
         (&[Copilot], send(), "approval_required"),
+        (&[Copilot], named(send(), Origin::Prompt), "allow"),
+        (
+            &[Copilot],
+            named(send(), Origin::Field),
+            "approval_required",
+        ),
         (&[Copilot], delete(), "approval_required"),
         (&[Copilot], unreviewed(), "approval_required"),
         (&[Autonomous], send(), "allow"),
@@ -253,6 +279,79 @@ fn what_strangers_and_confidants_said_does_not_leave_together_without_a_person()
         "allow",
         "what stays inside may be written down"
     );
+}
+
+/// What is known of a transfer after the task has read `untrusted` and `pii`, and what becomes of it.
+type Leaves = (&'static str, fn(&mut Facts), &'static str);
+const LEAVES: &[Leaves] = &[
+    ("it says nothing at all", |_facts| (), "allow"),
+    ("in bounds", |facts| to(facts, Origin::Bounds), "allow"),
+    ("prompted", |facts| to(facts, Origin::Prompt), "allow"),
+    ("entered", |facts| to(facts, Origin::Endorsement), "allow"),
+    (
+        "from a field",
+        |facts| to(facts, Origin::Field),
+        "approval_required",
+    ),
+    (
+        "from a party",
+        |facts| to(facts, Origin::Party),
+        "approval_required",
+    ),
+    (
+        "something beside it is free",
+        |facts| {
+            to(facts, Origin::Bounds);
+            facts.arguments.free = Some(["/body/subject".to_owned()].into());
+        },
+        "approval_required",
+    ),
+    (
+        "nobody has looked",
+        |facts| facts.arguments.free = None,
+        "approval_required",
+    ),
+    (
+        "nobody has said what it means",
+        |facts| {
+            to(facts, Origin::Bounds);
+            facts.arguments.unreviewed = true;
+        },
+        "approval_required",
+    ),
+    (
+        "a sink of this label",
+        |facts| {
+            facts.arguments.free = None;
+            facts.sinks = ["pii".parse().unwrap()].into();
+        },
+        "allow",
+    ),
+    (
+        "a sink of another label",
+        |facts| {
+            facts.arguments.free = None;
+            facts.sinks = ["confidential".parse().unwrap()].into();
+        },
+        "approval_required",
+    ),
+];
+
+fn to(facts: &mut Facts, origin: Origin) {
+    facts.arguments.add("/body/recipient", origin);
+}
+
+#[test]
+fn a_call_that_says_only_what_a_person_named_tells_nobody_anything() {
+    for (row, change, word) in LEAVES {
+        let mut call = Call::of("bank:transfer", transfer(5, "bob"));
+        call.facts.labels = ["untrusted", "pii"]
+            .map(|label| label.parse().unwrap())
+            .into();
+        call.facts.arguments.free = Some(BTreeSet::new());
+        change(&mut call.facts);
+        assert_eq!(call.word(&pdp()), *word, "{row}");
+    }
 }
 
 #[test]

@@ -276,6 +276,57 @@ fn a_read_writes_nothing_and_too_much_cannot_be_told() {
     assert_eq!(judged.written, None, "more than can be told");
 }
 
+/// A call, and where it can say anything.
+const FREE: &[(&str, &str)] = &[
+    (r#"{"to":"GB29NWBK60161331926819"}"#, ""),
+    (r#"{"to":"x","cc":["a@b.example","c@d.example"]}"#, ""),
+    (r#"{"to":["x",{"y":"z"}]}"#, ""),
+    (r#"{"to":null}"#, ""),
+    ("{}", ""),
+    (r#"{"to":"x","note":"secret"}"#, "/body/note"),
+    (
+        r#"{"n":1,"t":true,"nothing":null,"e":{},"l":[]}"#,
+        "/body/e /body/l /body/n /body/nothing /body/t",
+    ),
+    (
+        r#"{"deep":{"a/b":["x"]},"tone":"x"}"#,
+        "/body/deep/a~1b/0 /body/tone",
+    ),
+    (r#""text""#, "/body"),
+    ("[]", "/body"),
+];
+
+#[test]
+fn whatever_is_no_argument_can_say_anything() {
+    let contract = contract();
+    let marks = operation(&contract, "pay").marks();
+    for (body, wanted) in FREE {
+        let found: Vec<String> = free(marks, &input(body)).into_iter().collect();
+        assert_eq!(found.join(" "), *wanted, "{body}");
+    }
+    let mut named = Input::default();
+    for group in [&mut named.path, &mut named.query, &mut named.header] {
+        group.insert("to".to_owned(), Value::from("x"));
+    }
+    let found: Vec<String> = free(marks, &named).into_iter().collect();
+    assert_eq!(found, ["/header/to", "/path/to", "/query/to"]);
+    // Whether nobody has looked or nobody has said what it means: it is not taken for nothing.
+    let odd = judge(
+        &KEY,
+        operation(&contract, "odd"),
+        &input(r#"{"to":"x"}"#),
+        &Vouchers::default(),
+    );
+    assert!(odd.origins.unreviewed && odd.origins.named().next().is_none());
+    let pay = judge(
+        &KEY,
+        operation(&contract, "pay"),
+        &Input::default(),
+        &Vouchers::default(),
+    );
+    assert_eq!(pay.origins.free, None, "it sends nothing out");
+}
+
 #[test]
 fn a_response_vouches_only_if_it_conforms() {
     let contract = contract();

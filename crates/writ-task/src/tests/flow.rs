@@ -80,7 +80,11 @@ impl Bench {
 
     fn writes(&self, number: u64, id: u64, name: &str) {
         let entered = self.enter(number, id).unwrap();
-        now(self.0.write(&entered, Some(&[form(name)]), NOON)).unwrap();
+        let written = [form(name)];
+        let written = self
+            .0
+            .write(&entered, Some(&written), &BTreeSet::new(), NOON);
+        now(written).unwrap();
     }
 
     fn is_labelled(&self, number: u64, id: u64, words: &[&str]) {
@@ -186,7 +190,7 @@ fn after_a_write_that_cannot_be_told_nothing_that_is_read_vouches() {
         bench.open(for_ada(number)).unwrap();
     }
     let entered = bench.enter(1, 1).unwrap();
-    now(bench.0.write(&entered, None, NOON)).unwrap();
+    now(bench.0.write(&entered, None, &BTreeSet::new(), NOON)).unwrap();
     drop(entered);
     for number in [1, 2] {
         bench.reads(number, 10 + number, &["a.example"]);
@@ -364,10 +368,67 @@ fn the_third_value_for_one_parameter_pauses_the_tree_until_a_person_looks() {
     let value = ValueDigest::of_argument(&KEY, "dns:list", "/path/zone", &zone("odd.example"));
     let endorsed = bench
         .0
-        .endorse(&tenant(), task(1), &[(value, form("odd.example"))]);
+        .endorse(&grant(1), &[(value, form("odd.example"))], None);
     now(endorsed).unwrap();
     assert_eq!(bench.origin(1, 6, "odd.example"), "endorsement");
     assert!(!tried(1, 7, "/path/zone"), "the count begins again");
+}
+
+#[test]
+fn what_a_person_entered_is_remembered_as_long_as_they_want_and_for_their_requester() {
+    let bench = Bench::new();
+    let value = ValueDigest::of_argument(&KEY, "dns:list", "/path/zone", &zone("odd.example"));
+    let values = [(value, form("odd.example"))];
+    bench.open(for_ada(1)).unwrap();
+    let until = NOON.plus(Duration::from_secs(60));
+    now(bench.0.endorse(&for_ada(1), &values, None)).unwrap();
+    bench.open(for_ada(2)).unwrap();
+    assert_eq!(
+        bench.origin(2, 1, "odd.example"),
+        "unseen",
+        "not remembered"
+    );
+    now(bench.0.endorse(&for_ada(1), &values, Some(until))).unwrap();
+    bench.open(for_ada(3)).unwrap();
+    assert_eq!(bench.origin(3, 1, "odd.example"), "endorsement");
+    assert_eq!(bench.origin(3, 2, "other.example"), "unseen");
+    bench.open(grant(4)).unwrap();
+    assert_eq!(
+        bench.origin(4, 1, "odd.example"),
+        "unseen",
+        "another requester"
+    );
+    // A second before it is over, and then.
+    for (number, instant, wanted) in [
+        (5, until.minus(Duration::from_millis(1)), "endorsement"),
+        (6, until, "unseen"),
+    ] {
+        now(bench.0.open(for_ada(number), instant)).unwrap();
+        let entered = bench.at(number, 1, instant);
+        let (_reservation, facts) = bench.reserve(&entered, READ).unwrap();
+        let argument = Argument {
+            action: &action("dns:list"),
+            place: &BoundPointer::parse("/path/zone").unwrap(),
+            objects: &[],
+        };
+        let origin = facts.vouchers.origin(&KEY, &argument, &zone("odd.example"));
+        assert_eq!(origin.as_str(), wanted);
+    }
+    // What a person entered may be written: in a later task it is as good as the field it is read from.
+    let entered = bench.enter(1, 7).unwrap();
+    let forms = [form("odd.example"), form("own.example")];
+    let given = BTreeSet::from([form("odd.example")]);
+    now(bench.0.write(&entered, Some(&forms), &given, NOON)).unwrap();
+    bench.open(for_ada(8)).unwrap();
+    bench.reads(8, 1, &["odd.example", "own.example"]);
+    let entered = bench.enter(8, 2).unwrap();
+    let (_reservation, facts) = bench.reserve(&entered, READ).unwrap();
+    let knows = |name: &str| {
+        let origins = facts.vouchers.origins.as_deref().unwrap();
+        origins.origin(ValueDigest::of(&KEY, &zone(name)))
+    };
+    assert_eq!(knows("odd.example"), Some(Origin::Field));
+    assert_eq!(knows("own.example"), None, "it cools off");
 }
 
 #[test]

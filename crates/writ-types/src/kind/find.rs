@@ -23,7 +23,8 @@ pub(super) fn is_in(value: &Canonical, text: &str) -> bool {
             &[' ', '-', '.', '(', ')', '/', '\u{A0}'],
         ),
         Kind::Email | Kind::Domain | Kind::Url | Kind::Uuid | Kind::Amount | Kind::Date => {
-            words(text).any(|word| value.kind().of_text(word).as_ref() == Some(value))
+            let is_value = |word| value.kind().of_text(word).as_ref() == Some(value);
+            words(text).any(|word| is_value(word) || sentence_end(word).is_some_and(is_value))
         }
         Kind::Text => {
             let folded: Vec<&str> = text.split_whitespace().collect();
@@ -31,6 +32,16 @@ pub(super) fn is_in(value: &Canonical, text: &str) -> bool {
         }
         Kind::Own(_) => stands_in(value.as_str(), text),
     }
+}
+
+/// What stands before a full stop that a sentence follows without a space: `example.org` of `example.org.They`. A name's last
+/// label is not written like the first word of a sentence after labels that are not.
+fn sentence_end(word: &str) -> Option<&str> {
+    let (before, after) = word.rsplit_once('.')?;
+    let mut letters = after.chars();
+    let begins = letters.next().is_some_and(char::is_uppercase) && letters.all(char::is_lowercase);
+    let label = before.rsplit('.').next().unwrap_or_default();
+    (begins && !label.chars().any(char::is_uppercase)).then_some(before)
 }
 
 /// The words of a text, without the marks around them.

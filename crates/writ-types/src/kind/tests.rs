@@ -290,6 +290,23 @@ fn a_prompt_holds_what_a_person_wrote_in_it() {
     }
 }
 
+#[test]
+fn a_sentence_may_follow_an_address_without_a_space() {
+    for (text, wanted) in [
+        ("Look at example.org.They know.", true),
+        ("example.org.evil", false),
+        ("example.org.Evil.example", false),
+        ("Example.Org.Evil", false),
+        ("example.org.EVIL", false),
+        ("example.org.E-vil", false),
+    ] {
+        let site = Kind::Url.of_text("https://example.org/").unwrap();
+        assert_eq!(site.is_in(text), wanted, "{text}");
+    }
+    let ada = Kind::Email.of_text("ada@example.org").unwrap();
+    assert!(ada.is_in("Ask ada@example.org.She knows."));
+}
+
 const PAYLOADS: &[(&str, &str)] = &[
     ("See https://example.org/a?b=c.", "url://example.org/a?b=c"),
     ("See (http://example.org/a).", "url://example.org/a"),

@@ -42,9 +42,11 @@ pub(crate) async fn run(
             approval,
             although_not_all_is_shown,
             card,
+            values,
+            remember,
         } => {
-            let digest = match card {
-                Some(digest) => digest.clone(),
+            let (digest, values) = match card {
+                Some(digest) => (digest.clone(), given(values)?),
                 None => confirmed(terminal, &client, approval).await?,
             };
             let body = Value::object([
@@ -53,13 +55,22 @@ pub(crate) async fn run(
                     "although_not_all_is_shown",
                     Value::from(*although_not_all_is_shown),
                 ),
+                ("values", Value::Array(values)),
+                ("remember", Value::from(*remember)),
             ]);
             let path = format!("/v1/approvals/{approval}/yes");
             said(terminal, &client.post(&path, &body).await?, Tone::Good);
             Ok(())
         }
-        ApproveCommand::No { approval, once } => {
-            let body = Value::object([("once", Value::from(*once))]);
+        ApproveCommand::No {
+            approval,
+            once,
+            resume,
+        } => {
+            let body = Value::object([
+                ("once", Value::from(*once)),
+                ("resume", Value::from(*resume)),
+            ]);
             let path = format!("/v1/approvals/{approval}/no");
             said(terminal, &client.post(&path, &body).await?, Tone::Bad);
             Ok(())
@@ -67,12 +78,27 @@ pub(crate) async fn run(
     }
 }
 
-/// Shows the card to a person at a terminal and asks; the digest of what was shown.
+/// The values of the command line.
+fn given(values: &[String]) -> Result<Vec<Value>, Failure> {
+    let one = |text: &String| {
+        let (place, value) = text
+            .split_once('=')
+            .ok_or_else(|| Failure::new("a value is written PLACE=VALUE"))?;
+        Ok(entered(place, value))
+    };
+    values.iter().map(one).collect()
+}
+
+fn entered(place: &str, value: &str) -> Value {
+    Value::object([("place", Value::from(place)), ("value", Value::from(value))])
+}
+
+/// Shows the card to a person at a terminal and asks; the digest of what was shown, and the values they entered.
 async fn confirmed(
     terminal: Terminal,
     client: &OperatorClient,
     approval: &str,
-) -> Result<String, Failure> {
+) -> Result<(String, Vec<Value>), Failure> {
     let shown = client.get(&format!("/v1/approvals/{approval}")).await?;
     let digest = text(shown.member("approval"), "card");
     if !std::io::stdin().is_terminal() || terminal.is_json() {
@@ -82,13 +108,25 @@ async fn confirmed(
         )));
     }
     card(terminal, &shown);
-    terminal.talk("type yes to approve this one call:");
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    if read.is_ok() && line.trim() == "yes" {
-        Ok(digest)
+    let answer = |question: &str| {
+        terminal.talk(question);
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line);
+        read.ok().map(|_length| line.trim().to_owned())
+    };
+    let nothing = || Failure::new("nothing was approved");
+    let mut values = Vec::new();
+    for wanted in members(shown.member("card"), "confirm") {
+        let (place, kind) = (text(Some(wanted), "place"), text(Some(wanted), "kind"));
+        let question = format!("the {kind} at {place}, as you know it:");
+        let value = answer(&question).ok_or_else(nothing)?;
+        let place = wanted.member("place").and_then(Value::as_str);
+        values.push(entered(place.unwrap_or_default(), &value));
+    }
+    if answer("type yes to approve this one call:").as_deref() == Some("yes") {
+        Ok((digest, values))
     } else {
-        Err(Failure::new("nothing was approved"))
+        Err(nothing())
     }
 }
 
@@ -199,6 +237,25 @@ fn card(terminal: Terminal, shown: &Value) {
     line("until", &text(approval, "expires"));
     line("card", &text(approval, "card"));
     values(terminal, card);
+    for value in members(card, "confirm") {
+        let value = Some(value);
+        let seen = if text(value, "origin") == "seen" {
+            "only seen where anybody could have written it"
+        } else {
+            "never seen"
+        };
+        line(
+            "enter",
+            &terminal.paint(
+                Tone::Warn,
+                &format!(
+                    "{} ({}): nothing vouches for it, {seen}",
+                    text(value, "place"),
+                    text(value, "kind")
+                ),
+            ),
+        );
+    }
 }
 
 /// The values of the call: the agent's words, each behind our bar.

@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod entered;
 mod obligations;
 mod once;
 mod stage;
