@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::{Tried, XtaskError};
-use crate::{root, say};
+use crate::{say, target};
 
 /// What pins the clients: name and text of each file.
 const LOCKS: [(&str, &str); 3] = [
@@ -55,9 +55,7 @@ pub(crate) fn find() -> Result<Option<PathBuf>, XtaskError> {
 }
 
 fn folder() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| root().join("target"));
-    target.join("test-clients")
+    target().join("test-clients")
 }
 
 /// Whether the folder was installed from these very locks.

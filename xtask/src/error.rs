@@ -30,6 +30,9 @@ pub(crate) enum XtaskError {
         "the clients of xtask/clients could not be installed: it takes node, npm, python3 with venv, and their registries"
     )]
     ClientsMissing,
+    /// `AgentDojo` could not be played.
+    #[error("AgentDojo cannot be played: {0}")]
+    AgentDojo(&'static str),
     /// The upstream for the tests did not come up.
     #[error("PowerDNS did not come up: {0}")]
     PowerDns(String),

@@ -1,6 +1,7 @@
 //! `cargo xtask`: what the repository does with itself. It sets up and runs the tests and writes the generated
 //! references. It knows nothing of the product but `writ-types`, and it is no build system.
 
+mod agentdojo;
 mod bench;
 mod clients;
 mod error;
@@ -13,7 +14,7 @@ mod reference;
 mod say;
 mod testing;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use error::XtaskError;
@@ -25,6 +26,9 @@ commands:
   test [--filter <text>]  run every test, with real servers on free loopback ports
   bench [<options>]       measure Writ beside nginx and haproxy; `bench --help` lists the options
   fuzz [--minutes <n>]    read mutated documents for n minutes (60) each way, and keep the result in docs/fuzzing.md
+  agentdojo [<suite>] [<mode>]
+                          AgentDojo's traces through a running Writ; suites banking, slack; modes careful, careful-remembers,
+                          clicks, enters-anything
   reference               write the generated pages under docs/reference
 
 environment of `test`:
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => testing::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["agentdojo", rest @ ..] => agentdojo::run(rest),
         ["reference"] => reference::write(root()),
         ["help" | "--help" | "-h", ..] => {
             say::out(USAGE);
@@ -60,9 +65,16 @@ fn main() -> ExitCode {
             | XtaskError::PackagesMissing { .. }
             | XtaskError::InstallFailed { .. }
             | XtaskError::ClientsMissing
+            | XtaskError::AgentDojo(_)
             | XtaskError::PowerDns(_) => ExitCode::FAILURE,
         }
     })
+}
+
+/// Where cargo builds.
+fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| root().join("target"))
 }
 
 /// The repository.
