@@ -44,6 +44,15 @@ struct Memory {
     endorsed: BTreeMap<ValueDigest, (ValueDigest, Timestamp)>,
 }
 
+/// Who was asked for what a person entered: the requester, or the agent where it acts for nobody. What helps is no wider
+/// than that, other than what was read and written.
+fn asker(grant: &Grant) -> Subject {
+    grant
+        .requester
+        .clone()
+        .map_or(Subject::Agent(grant.agent), Subject::Requester)
+}
+
 impl Memory {
     fn write(&mut self, forms: Option<&[ValueDigest]>, until: Timestamp, now: Timestamp) {
         let Some(forms) = forms else {
@@ -173,7 +182,7 @@ impl Carried {
         values: &[(ValueDigest, ValueDigest)],
         until: Timestamp,
     ) {
-        if let Some(memory) = self.memory(writer(grant)) {
+        if let Some(memory) = self.memory(asker(grant)) {
             for (argument, form) in values {
                 if memory.endorsed.len() < MOST_ENDORSED || memory.endorsed.contains_key(argument) {
                     memory.endorsed.insert(*argument, (*form, until));
@@ -188,7 +197,7 @@ impl Carried {
         grant: &Grant,
         now: Timestamp,
     ) -> Vec<(ValueDigest, ValueDigest)> {
-        let memory = self.memories.get(&writer(grant)).into_iter();
+        let memory = self.memories.get(&asker(grant)).into_iter();
         let endorsed = memory.flat_map(|memory| &memory.endorsed);
         let good = endorsed.filter(|(_, (_, until))| *until > now);
         good.map(|(argument, (form, _))| (*argument, *form))
