@@ -8,6 +8,7 @@ use writ_types::Value;
 
 use super::envelope::Envelope;
 use super::{Caller, Fault, ToolCall, tools};
+use crate::decide;
 use crate::refusal::Refusal;
 use crate::snapshot::ApiSnapshot;
 
@@ -208,6 +209,10 @@ impl<'s> Offered<'s> {
 impl Entry<'_> {
     /// Whether a call could be allowed: the very questions that it would be asked, bounds and policies over known arguments included.
     async fn stands(&self, api: &ApiSnapshot, caller: &Caller<'_, '_>) -> bool {
+        // What waits for its owner is promised in no list.
+        if decide::unchanged(api, self.operation).is_err() {
+            return false;
+        }
         let limits = &caller.gateway.parts.limits;
         let parsed = self.arguments.as_ref().map(|arguments| {
             let call = api
