@@ -235,7 +235,8 @@ fn ask(
     let about = (denied.rules.as_slice(), needs, &*snapshot.pdp);
     let confirm = call.unvouched.filter(|_| needs.confirm).unwrap_or_default();
     let card = card::render(
-        (call.operation, call.parsed, confirm),
+        (call.operation, call.parsed, call.untold()),
+        confirm,
         (agent, grant),
         facts,
         about,
@@ -375,6 +376,14 @@ impl<'a> Canonical<'a> {
             body: &read.body,
             answers: read.answers.as_ref(),
         }
+    }
+
+    /// The body, if it is at hand and was not taken apart.
+    fn untold(&self) -> &[u8] {
+        if self.parsed.input.body.is_some() {
+            return &[];
+        }
+        self.body.at_hand()
     }
 
     /// Everything that will be sent but the credential.

@@ -51,8 +51,12 @@ pub(crate) struct Read<'c> {
 impl Read<'_> {
     /// Whether the values that are sent are known: there is no body, or it was taken apart, and no answers are beside it.
     pub(crate) fn is_told(&self) -> bool {
-        let known = self.body.length() == 0 || self.parsed.input.body.is_some();
-        known && self.answers.is_none()
+        self.body_is_told() && self.answers.is_none()
+    }
+
+    /// Whether there is no body, or it was taken apart.
+    pub(crate) fn body_is_told(&self) -> bool {
+        self.body.length() == 0 || self.parsed.input.body.is_some()
     }
 }
 

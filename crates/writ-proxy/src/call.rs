@@ -116,8 +116,8 @@ async fn call(
     let reserved = parts.ledger.reserve(&entered, action, charge, now).await;
     let (mut reservation, mut facts) = reserved.map_err(|fault| fault.reason())?;
     let input = &read.parsed.input;
-    let judged = flow::judge(&parts.audit_key, operation, input, &facts.vouchers);
-    flow::tell(&mut facts, operation, &judged, &read);
+    let mut judged = flow::judge(&parts.audit_key, operation, input, &facts.vouchers);
+    flow::tell(&mut facts, operation, &mut judged, &read);
     let canonical = Canonical::of(operation, &read, judged.unvouched.as_deref());
     let who = (&*agent, &entered);
     let permit = approve::permit(gateway, &snapshot, who, &canonical, &mut facts, story).await?;

@@ -3,7 +3,7 @@
 
 use writ_contract::{Operation, Parsed};
 use writ_policy::{Needs, Pdp};
-use writ_types::{Agent, Canonical, Facts, Grant, Value};
+use writ_types::{Agent, Canonical, Digest, Facts, Grant, Value};
 
 use crate::flow::Unvouched;
 
@@ -13,10 +13,11 @@ const LONGEST: usize = 512;
 
 /// The card of a call. The same call, with the same labels in its task, always has the same card.
 ///
-/// The values in `confirm` are to be entered by whoever says yes. They stand under `confirm`, for the comparison; whoever is
+/// `untold` is the body, if nobody has taken it apart. The values in `confirm` are to be entered by whoever says yes. They stand under `confirm`, for the comparison; whoever is
 /// shown the card sees what they are and where they stand, and of the values themselves as much as [`veiled`] leaves.
 pub(crate) fn render(
-    (operation, parsed, confirm): (&Operation, &Parsed, &[Unvouched]),
+    (operation, parsed, untold): (&Operation, &Parsed, &[u8]),
+    confirm: &[Unvouched],
     (agent, grant): (&Agent, &Grant),
     facts: &Facts,
     (rules, needs, pdp): (&[String], &Needs, &Pdp),
@@ -32,6 +33,7 @@ pub(crate) fn render(
         ..Values::default()
     };
     values.add("", &parsed.input.to_value());
+    values.add_untold(untold);
     let entered = confirm.iter().map(|value| {
         Value::object([
             ("place", Value::from(value.place.as_str())),
@@ -109,6 +111,21 @@ impl Values<'_> {
             | Value::String(_)
             | Value::Array(_)
             | Value::Object(_) => self.leaf(place, value),
+        }
+    }
+
+    /// A body that was not taken apart: as a text if it is one; otherwise how long it is, and that it is not shown.
+    fn add_untold(&mut self, body: &[u8]) {
+        if body.is_empty() {
+            return;
+        }
+        if let Ok(text) = str::from_utf8(body) {
+            self.leaf("/body", &Value::from(text));
+        } else {
+            let digest = Digest::of(body);
+            let text = format!("{} bytes, SHA-256 {digest}", body.len());
+            self.leaf("/body", &Value::from(text));
+            self.hidden = self.hidden.saturating_add(1);
         }
     }
 
@@ -211,6 +228,29 @@ mod tests {
             format!("{} {} {}", text("place"), text("type"), text("value"))
         };
         (values.shown.iter().map(line).collect(), values.hidden)
+    }
+
+    #[test]
+    fn a_body_that_was_not_taken_apart_is_shown_or_counted() {
+        for (body, shown, hidden) in [
+            (&b""[..], None, 0),
+            (b"pay eve", Some("pay eve"), 0),
+            (b"\xFF\x00", Some("2 bytes, SHA-256 "), 1),
+        ] {
+            let mut values = Values::default();
+            values.add_untold(body);
+            let text = values.shown.first().and_then(|value| value.member("value"));
+            let text = text.and_then(Value::as_str);
+            let as_wanted = match (text, shown) {
+                (Some(text), Some(shown)) => text.starts_with(shown),
+                (text, shown) => text == shown,
+            };
+            assert!(as_wanted, "{text:?}");
+            assert_eq!(values.hidden, hidden, "{body:?}");
+        }
+        let mut values = Values::default();
+        values.add_untold("x".repeat(LONGEST + 1).as_bytes());
+        assert_eq!(values.hidden, 1, "not shown whole");
     }
 
     #[test]

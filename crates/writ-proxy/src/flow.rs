@@ -49,6 +49,17 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
+    /// Nobody has taken the body apart: what it has at marked places nothing vouches for, and nobody could enter it.
+    fn hide_body(&mut self, marks: &[Marked]) {
+        for marked in marks {
+            let is_judged = marked.mark.sensitive.is_some() || marked.mark.payload;
+            if is_judged && (marked.pointer == "/body" || marked.pointer.starts_with("/body/")) {
+                self.origins.add(&marked.pointer, Origin::Unseen);
+                self.unvouched = None;
+            }
+        }
+    }
+
     /// What the call writes, as it was permitted: `origins` say what a person has entered for it.
     pub(crate) fn written(
         mut self,
@@ -155,14 +166,17 @@ pub(crate) fn judge(
 pub(crate) fn tell(
     facts: &mut Facts,
     operation: &Operation,
-    judged: &Judged,
+    judged: &mut Judged,
     read: &asked::Read<'_>,
 ) {
-    facts.arguments.clone_from(&judged.origins);
     if !read.is_told() {
         // What is passed on as it comes can say anything.
-        facts.arguments.free = None;
+        judged.origins.free = None;
     }
+    if !read.body_is_told() {
+        judged.hide_body(operation.marks());
+    }
+    facts.arguments.clone_from(&judged.origins);
     facts.sinks.clone_from(&operation.handling().sink);
 }
 
@@ -230,8 +244,14 @@ impl Judge<'_> {
     }
 
     fn argument(&mut self, argument: &SensitiveValue<'_>) {
-        let bound = BoundPointer::parse(argument.place)
-            .is_ok_and(|place| self.vouchers.is_bound(self.action, &place));
+        let place = BoundPointer::parse(argument.place).ok();
+        let bound = place
+            .as_ref()
+            .is_some_and(|place| self.vouchers.is_bound(self.action, place));
+        // A bound that is no list admits values that the agent chose.
+        let chosen = !place
+            .as_ref()
+            .is_some_and(|place| self.vouchers.is_listed(self.action, place));
         let value = argument.kind.canonical(argument.value);
         let prompted = |origin| matches!(origin, Origin::Prompt | Origin::Field | Origin::Party);
         let origin = match &value {
@@ -247,7 +267,7 @@ impl Judge<'_> {
             Some(value) => self.origin(argument.place, value, &self.objects),
             None => Origin::Unseen,
         };
-        if matches!(origin, Origin::Bounds | Origin::Prompt | Origin::Field) {
+        if matches!(origin, Origin::Prompt | Origin::Field) || origin == Origin::Bounds && !chosen {
             self.sensitive.insert(argument.value.to_string());
         }
         if let Some(value) = value.as_ref().filter(|_| origin == Origin::Endorsement) {
@@ -455,8 +475,12 @@ fn forms_of(value: &Value, most: usize) -> Option<Vec<Canonical>> {
     let kinds = [own, Kind::Amount].into_iter().chain(Kind::KNOWN);
     let mut forms: Vec<Canonical> = kinds.filter_map(|kind| kind.canonical(value)).collect();
     if let Some(text) = value.as_str() {
-        // Text with white space around it is often written without.
-        forms.extend(Kind::Own("value".into()).of_text(text.trim()));
+        // Text comes back without the white space around it, without what is not seen, and in one case.
+        let own = Kind::Own("value".into());
+        let folded = Canonical::folded(text);
+        let spellings = [folded.to_lowercase(), folded.to_uppercase(), folded];
+        forms.extend(spellings.iter().filter_map(|text| own.of_text(text.trim())));
+        forms.extend(own.of_text(text.trim()));
         let identifiers = Canonical::identifiers(text, most)?;
         forms.extend(identifiers.into_iter().filter_map(|found| found.form));
     }

@@ -364,6 +364,20 @@ impl Bounds {
             .is_some_and(|places| places.contains_key(place) || places.contains_key(&items))
     }
 
+    /// Whether the values at `place`, or of each item of the array there, are listed one by one.
+    #[must_use]
+    pub fn lists(&self, action: &ActionName, place: &BoundPointer) -> bool {
+        let items = BoundPointer {
+            place: place.place,
+            inner: place.inner.child("*"),
+        };
+        let is_list = |place| {
+            let bound = self.0.get(action).and_then(|places| places.get(place));
+            matches!(bound, Some(Bound::OneOf(_)))
+        };
+        is_list(place) || is_list(&items)
+    }
+
     /// Whether everything these bounds admit for the given actions, `wider` admits too.
     #[must_use]
     pub fn within(&self, wider: &Self, actions: &BTreeSet<ActionName>) -> bool {

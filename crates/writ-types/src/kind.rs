@@ -179,6 +179,12 @@ impl Canonical {
         find::is_in(self, text)
     }
 
+    /// A text as a person reads it: without what is not seen, wide letters narrow, the dots of other scripts as dots.
+    #[must_use]
+    pub fn folded(text: &str) -> String {
+        find::fold(text)
+    }
+
     /// The identifiers in a text: addresses of the web, mailboxes, bank accounts and telephone numbers, those that are
     /// written to be overlooked included. At most `most`; none if there are more.
     #[must_use]

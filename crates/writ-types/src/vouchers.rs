@@ -201,6 +201,14 @@ impl Vouchers {
             .any(|grant| grant.bounds.binds(action, place))
     }
 
+    /// Whether somebody who vouches has listed the argument's values one by one.
+    #[must_use]
+    pub fn is_listed(&self, action: &ActionName, place: &BoundPointer) -> bool {
+        self.bounds
+            .iter()
+            .any(|grant| grant.bounds.lists(action, place))
+    }
+
     /// The origin of one value of an argument, the strongest there is.
     #[must_use]
     pub fn origin(

@@ -364,3 +364,31 @@ fn the_object_of_a_party_is_its_own() {
         assert_eq!(is_object_of(id, party), wanted, "{id} {party}");
     }
 }
+
+#[test]
+fn of_a_body_that_nobody_has_taken_apart_nothing_is_vouched_for() {
+    let contract = contract();
+    for (id, wanted) in [("pay", true), ("mails", false)] {
+        let operation = operation(&contract, id);
+        let vouchers = vouchers(&contract);
+        let mut judged = judge(&KEY, operation, &Input::default(), &vouchers);
+        assert_eq!(judged.origins.unvouched().count(), 0, "{id}");
+        judged.hide_body(operation.marks());
+        assert_eq!(judged.origins.unvouched().count() > 0, wanted, "{id}");
+        assert_eq!(judged.unvouched.is_none(), wanted, "nobody could enter it");
+    }
+}
+
+#[test]
+fn what_comes_back_in_another_spelling_was_written_all_the_same() {
+    let value = |text: &str| Kind::Own("value".into()).of_text(text).unwrap();
+    for (written, read_back) in [
+        ("C0EVIL\u{200B}", "C0EVIL"),
+        ("C0Evil", "c0evil"),
+        ("C0Evil", "C0EVIL"),
+        (" C0EVIL\n", "C0EVIL"),
+    ] {
+        let forms = forms_of(&Value::from(written), MOST_IDENTIFIERS).unwrap();
+        assert!(forms.contains(&value(read_back)), "{written:?}");
+    }
+}

@@ -143,7 +143,7 @@ pub(super) fn identifiers(text: &str, most: usize) -> Option<Vec<Identifier>> {
 }
 
 /// The text as a person reads it: without what is not seen, wide letters narrow, the dots of other scripts as dots.
-fn fold(text: &str) -> String {
+pub(super) fn fold(text: &str) -> String {
     let narrow = |character: char| match character {
         '\u{FF01}'..='\u{FF5E}' => u32::from(character)
             .checked_sub(0xFEE0)
