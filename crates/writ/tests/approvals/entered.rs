@@ -49,7 +49,7 @@ impl Shop {
         project.sign_in();
         project.credential("helpdesk-key", &desk.key);
         // The agents act for nobody: their owner is who is asked.
-        let body = r#"{"name":"owner@example.org","role":"viewer"}"#;
+        let body = r#"{"name":"owner@example.org","role":"approver"}"#;
         let invited = project.operator(Method::POST, "/v1/operators", body).await;
         let token = text(&invited.json(), "invitation");
         let body = format!(r#"{{"token":"{token}"}}"#);
