@@ -121,7 +121,7 @@ fn what_is_so_passes() {
         "action = \"bank:transfer\"\narguments = '{\"body\": {\"amount\": 5, \"memo\": null}}'\nexpect = { decision = \"DENY\", rules = [\"t.cleared\"] }",
         // What the gateway knows.
         "action = \"bank:transfer\"\nbody = { amount = 5 }\nfacts = { labels = [\"untrusted\", \"pii\"] }\nexpect = { decision = \"STEP_UP\", rules = [\"core.flow\"] }",
-        "action = \"bank:transfer\"\nbody = { amount = 5 }\nfacts = { origins = { \"/body/amount\" = \"unseen\" } }\nexpect = { decision = \"DENY\", reason = \"value_not_vouched\", rules = [\"core.vouched\"] }",
+        "action = \"bank:transfer\"\nbody = { amount = 5 }\nfacts = { origins = { \"/body/amount\" = \"unseen\" } }\nexpect = { decision = \"STEP_UP\", reason = \"value_not_vouched\", rules = [\"core.vouched\"] }",
         "action = \"bank:transfer\"\nbody = { amount = 5 }\nfacts = { origins = { \"/body/amount\" = \"prompt\" } }\nexpect = \"ALLOW\"",
         "action = \"bank:transfer\"\nbody = { amount = 5 }\nrequester = \"https://id.example.org#alice\"\nexpect = \"ALLOW\"",
     ] {
