@@ -193,6 +193,13 @@ fn an_agent_waits_for_the_answer() {
                 "{method} {path}"
             );
         }
+        // Who knows the handle is not who asked: another agent's task learns nothing, and the question stays as it was.
+        let theirs = stage.task_of("other").await;
+        let theirs = Caller::new(&stage.project, &theirs);
+        assert_eq!(status(&theirs, &approval).await, "unknown_operation");
+        let unknown = format!("apr_{}", "0".repeat(26));
+        assert_eq!(status(&theirs, &unknown).await, "unknown_operation");
+        assert_eq!(status(&caller, &approval).await, "approved");
         let stranger = stage
             .project
             .gateway()

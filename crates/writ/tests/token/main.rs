@@ -13,6 +13,7 @@ mod carried;
 mod clients;
 mod dpop;
 mod endpoint;
+mod failures;
 mod fields;
 mod four_eyes;
 mod identity;

@@ -26,6 +26,7 @@ use crate::kit::{
     BOT, DOMAIN, JWT_SPIFFE, Key, OTHER, Proof, READ, TICKETS, base64url, decoded, now,
     random_bytes, refused, registrations, stolen, text,
 };
+use crate::vouching::JWT_BEARER;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -391,6 +392,83 @@ fn the_token_endpoint_believes_the_connection() {
         ] {
             refused(&secure.ask(held, more).await, code, row);
         }
+    });
+}
+
+/// A proof that is wrong is a refusal, also where another one on the same connection would have been good.
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases, one after another")]
+fn what_failed_is_not_made_good_by_something_else() {
+    runtime().block_on(async {
+        let secure = Secure::open().await;
+        let bot = secure.svid(BOT).await;
+        let public = secure.public("");
+        let good = [
+            ("grant_type", "client_credentials"),
+            ("resource", public.as_str()),
+            ("authorization_details", READ),
+            ("client_id", BOT),
+        ];
+        let ask = async |fields: &[(&str, &str)], more: &[(&str, &str)]| {
+            let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];
+            headers.extend_from_slice(fields);
+            let body = form(&[&good, more].concat());
+            let control = secure.peer(secure.project.control, Some(&bot));
+            let sent = control.send(Method::POST, "/oauth/token", &headers, body);
+            sent.await.unwrap()
+        };
+        assert_eq!(ask(&[], &[]).await.status, 200, "the certificate is good");
+        let assertion = |kind, text| [("client_assertion_type", kind), ("client_assertion", text)];
+        for (row, fields, more, code) in [
+            (
+                "an SVID that is none",
+                &[][..],
+                &assertion(JWT_SPIFFE, "e30.e30.e30")[..],
+                "invalid_client",
+            ),
+            (
+                "an assertion of nobody",
+                &[],
+                &assertion(JWT_BEARER, "e30.e30.e30"),
+                "invalid_client",
+            ),
+            ("a secret", &[], &[("client_secret", "x")], "invalid_client"),
+            (
+                "a proof of possession that is none",
+                &[("dpop", "e30.e30.e30")],
+                &[],
+                "invalid_dpop_proof",
+            ),
+            ("an empty proof", &[("dpop", "")], &[], "invalid_dpop_proof"),
+            (
+                "two proofs",
+                &[("dpop", "e30.e30.e30"), ("dpop", "e30.e30.e30")],
+                &[],
+                "invalid_dpop_proof",
+            ),
+        ] {
+            refused(&ask(fields, more).await, code, row);
+        }
+        let token = text(&ask(&[], &[]).await, "access_token");
+        let bearer = format!("Bearer {token}");
+        let call = async |headers: &[(&str, &str)]| {
+            let answer = secure.call(Some(&bot), headers).await;
+            answer.unwrap().status
+        };
+        let (own, none) = (
+            ("authorization", bearer.as_str()),
+            ("authorization", "Bearer e30"),
+        );
+        assert_eq!(call(&[own]).await, 200);
+        for (row, headers) in [
+            ("no token", &[][..]),
+            ("another token first", &[none, own]),
+            ("another token second", &[own, none]),
+            ("a proof nobody asked for", &[own, ("dpop", "e30.e30.e30")]),
+        ] {
+            assert_eq!(call(headers).await, 401, "{row}");
+        }
+        assert_eq!(secure.reached(), 1);
     });
 }
 

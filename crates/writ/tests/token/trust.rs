@@ -264,9 +264,14 @@ impl Publisher {
                 let document = shared.document.lock().unwrap().clone();
                 let answer = document.map_or_else(
                     || "HTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n".to_owned(),
-                    |text| {
-                        let length = text.len();
-                        format!("HTTP/1.1 200 x\r\ncontent-length: {length}\r\n\r\n{text}")
+                    |text| match text.strip_prefix("location: ") {
+                        Some(url) => format!(
+                            "HTTP/1.1 302 x\r\nlocation: {url}\r\ncontent-length: 0\r\n\r\n"
+                        ),
+                        None => {
+                            let length = text.len();
+                            format!("HTTP/1.1 200 x\r\ncontent-length: {length}\r\n\r\n{text}")
+                        }
                     },
                 );
                 drop(stream.write_all(answer.as_bytes()));
@@ -335,6 +340,35 @@ fn fetched_keys_are_replaced_and_grow_old() {
         until(401, "beyond the limit", async || ask(&second).await).await;
         publisher.set(Some(jwks(&second.0).to_string()));
         until(200, "reachable again", async || ask(&second).await).await;
+    });
+}
+
+/// Keys come from where they were configured: a redirect could lead anywhere (CWE-918).
+#[test]
+fn fetched_keys_do_not_come_from_elsewhere() {
+    runtime().block_on(async {
+        let (issuer, other) = (Issuer::new(), Issuer::new());
+        let elsewhere = Publisher::publish(Some(jwks(&other.0).to_string()));
+        let publisher = Publisher::publish(Some(format!("location: {}", elsewhere.url)));
+        let settings = format!(
+            "[[issuer]]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nvouches_for = \"workloads\"\njwks_url = \"{}\"\nrefresh = \"1s\"\n",
+            publisher.url
+        );
+        let stage = Stage::prepared(|project| {
+            project.settings(&settings);
+            federate(project, "bot");
+        })
+        .await;
+        let nothing = Value::object::<&str>([]);
+        let ask = async |issuer: &Issuer| stage.federated(&issuer.job(&nothing), None).await.status;
+        publisher.asked_again().await;
+        assert_eq!(ask(&other).await, 401, "the keys behind a redirect");
+        assert_eq!(elsewhere.asked.load(Ordering::SeqCst), 0, "nobody went there");
+        publisher.set(Some(jwks(&issuer.0).to_string()));
+        until(200, "its own keys", async || ask(&issuer).await).await;
+        publisher.set(Some(format!("location: {}", elsewhere.url)));
+        publisher.asked_again().await;
+        assert_eq!((ask(&issuer).await, ask(&other).await), (200, 401));
     });
 }
 
