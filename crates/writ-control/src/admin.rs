@@ -2,6 +2,7 @@
 
 mod approvals;
 mod changes;
+mod explain;
 mod keys;
 mod look;
 mod operators;
@@ -220,10 +221,10 @@ pub(crate) async fn serve(
         Endpoint::Tasks => look::tasks(plane, call).await,
         Endpoint::Task => look::task(plane, call).await,
         Endpoint::Records => look::records(plane, call).await,
-        Endpoint::Explain => look::explain(plane, call).await,
+        Endpoint::Explain => explain::explain(plane, call).await,
         Endpoint::CanI => look::can_i(plane, call),
-        Endpoint::Evaluation => authzen::evaluation(plane, &object(call.body)?),
-        Endpoint::Evaluations => authzen::evaluations(plane, &object(call.body)?),
+        Endpoint::Evaluation => authzen::evaluation(plane, &object(call.body)?, call.operator),
+        Endpoint::Evaluations => authzen::evaluations(plane, &object(call.body)?, call.operator),
         Endpoint::SearchSubject => authzen::search_subject(plane, &object(call.body)?),
         Endpoint::SearchResource => authzen::search_resource(plane, &object(call.body)?),
         Endpoint::SearchAction => authzen::search_action(plane, &object(call.body)?),

@@ -17,13 +17,17 @@ mod search;
 
 use std::collections::BTreeMap;
 
-use writ_contract::{Operation, ToolCall};
+use writ_contract::{Fault, Operation, ToolCall};
 use writ_policy::{InputView, Question, ResponseView};
-use writ_types::{ActionName, Agent, CallId, Charge, Origin, Purpose, ReasonCode, Value};
+use writ_types::{
+    ActionName, Agent, CallId, Charge, Facts, Grant, Inputs, Origin, Purpose, PurposeName,
+    ReasonCode, Value,
+};
 
-use crate::admin::{AdminError, fresh_task};
+use crate::admin::{AdminError, Operator, fresh_task};
 use crate::loaded::{Loaded, LoadedApi};
 use crate::plane::Plane;
+use crate::trace::{self, Ground, Trace};
 use request::{Evaluation, Semantic};
 
 pub(crate) use search::{search_action, search_resource, search_subject};
@@ -45,29 +49,56 @@ pub(crate) fn metadata(plane: &Plane) -> Value {
     ])
 }
 
-/// One decision.
-pub(crate) fn evaluation(plane: &Plane, body: &Value) -> Result<Value, AdminError> {
+/// One decision. Whoever may have calls explained gets the trace of it in the context.
+pub(crate) fn evaluation(
+    plane: &Plane,
+    body: &Value,
+    operator: &Operator,
+) -> Result<Value, AdminError> {
     let asked = Evaluation::read(body, None)?;
-    Ok(answer(decide(plane, &plane.loaded(), &asked)))
+    Ok(told(plane, &plane.loaded(), &asked, operator))
+}
+
+/// The answer, with the trace of the decision for those who may see it.
+fn told(plane: &Plane, loaded: &Loaded, asked: &Evaluation<'_>, operator: &Operator) -> Value {
+    let decision = decide(plane, loaded, asked);
+    let mut answer = answer(decision);
+    if !operator.as_approver().is_operator {
+        return answer;
+    }
+    if let (Value::Object(members), Some(trace)) = (&mut answer, trace(plane, loaded, asked)) {
+        let context = members
+            .entry("context".to_owned())
+            .or_insert_with(|| Value::Object(BTreeMap::new()));
+        if let Value::Object(context) = context {
+            context.insert("trace".to_owned(), trace.to_value());
+        }
+    }
+    answer
 }
 
 /// Several decisions, over one revision. Without any in the array this is [`evaluation`].
-pub(crate) fn evaluations(plane: &Plane, body: &Value) -> Result<Value, AdminError> {
+pub(crate) fn evaluations(
+    plane: &Plane,
+    body: &Value,
+    operator: &Operator,
+) -> Result<Value, AdminError> {
     let Some((items, semantic)) = request::items(body)? else {
-        return evaluation(plane, body);
+        return evaluation(plane, body, operator);
     };
     let loaded = plane.loaded();
     let mut answers = Vec::new();
     for item in items {
-        let decision = match Evaluation::read(item, Some(body)) {
-            Ok(asked) => decide(plane, &loaded, &asked),
-            Err(_incomplete) => Decision::No("invalid_request"),
+        let answered = match Evaluation::read(item, Some(body)) {
+            Ok(asked) => told(plane, &loaded, &asked, operator),
+            Err(_incomplete) => answer(Decision::No("invalid_request")),
         };
-        answers.push(answer(decision));
+        let yes = answered.member("decision").and_then(Value::as_bool) == Some(true);
+        answers.push(answered);
         let stop = match semantic {
             Semantic::ExecuteAll => false,
-            Semantic::DenyOnFirstDeny => decision != Decision::Yes,
-            Semantic::PermitOnFirstPermit => decision == Decision::Yes,
+            Semantic::DenyOnFirstDeny => !yes,
+            Semantic::PermitOnFirstPermit => yes,
         };
         if stop {
             break;
@@ -178,14 +209,7 @@ fn of_purpose(
         return Decision::No(ReasonCode::BudgetExhausted.as_str());
     }
     let action = operation.action();
-    let now = plane.clock.now();
-    let (grant, mut facts) = fresh_task(plane, agent, purpose, action, charge, now);
-    // What the task's prompt and bounds will vouch for nobody knows yet.
-    for marked in operation.marks() {
-        if marked.mark.sensitive.is_some() || marked.mark.payload {
-            facts.arguments.add(&marked.pointer, Origin::Unseen);
-        }
-    }
+    let (grant, facts) = fresh_call(plane, agent, purpose, operation);
     let parsed = &call.parsed;
     let projected = operation.project(&parsed.input, loaded.pdp.projection(action));
     let input = match &projected {
@@ -195,7 +219,7 @@ fn of_purpose(
     };
     let question = Question {
         tenant: &plane.tenant,
-        call: CallId::new(now, crate::random()),
+        call: CallId::new(facts.now, crate::random()),
         agent,
         grant: &grant,
         action,
@@ -215,6 +239,60 @@ fn of_purpose(
         Ok(_with_obligations) => Decision::No("obligations"),
         Err(denied) => Decision::No(denied.reason.as_str()),
     }
+}
+
+/// A fresh task of the purpose, and the facts of its first call. What the task's prompt and bounds will vouch for nobody
+/// knows yet.
+fn fresh_call(
+    plane: &Plane,
+    agent: &Agent,
+    purpose: &Purpose,
+    operation: &Operation,
+) -> (Grant, Facts) {
+    let charge = Charge::of(operation.effects());
+    let now = plane.clock.now();
+    let (grant, mut facts) = fresh_task(plane, agent, purpose, operation.action(), charge, now);
+    for marked in operation.marks() {
+        if marked.mark.sensitive.is_some() || marked.mark.payload {
+            facts.arguments.add(&marked.pointer, Origin::Unseen);
+        }
+    }
+    (grant, facts)
+}
+
+/// How the decision comes about for the purpose that was named, or the first of the agent's that needs the action.
+fn trace(plane: &Plane, loaded: &Loaded, asked: &Evaluation<'_>) -> Option<Trace> {
+    let agent = agent(loaded, asked)?;
+    let (api, operation) = operation(loaded, asked)?;
+    let named = |name: &&PurposeName| asked.purpose.is_none_or(|only| name.as_str() == only);
+    let purposes = agent.purposes.iter().filter(named);
+    let purposes: Vec<&Purpose> = purposes
+        .filter_map(|name| loaded.purposes.get(name))
+        .collect();
+    let needs = |purpose: &&&Purpose| purpose.actions.contains(operation.action());
+    let purpose = purposes.iter().find(needs).or_else(|| purposes.first())?;
+    let arguments = arguments(api, operation, asked)?;
+    let limits = &plane.settings.limits;
+    let call = api.contract.read_tool_call(operation, &arguments, limits);
+    let (grant, facts) = fresh_call(plane, agent, purpose, operation);
+    let ground = Ground {
+        pdp: &loaded.pdp,
+        agent,
+        purposes: &loaded.purposes,
+        api: &api.api,
+        contract: &api.contract,
+        operation,
+    };
+    let fault = |fault: &Fault| (fault.pointer.clone(), fault.kind.to_string());
+    let inputs = Inputs {
+        faults: call.parsed.faults.iter().map(fault).collect(),
+        input: Some(call.parsed.input),
+        facts: Some(facts),
+        left: None,
+    };
+    let quarantined = api.quarantined.contains(operation.id());
+    let stopped = quarantined.then_some(ReasonCode::ContractQuarantined);
+    Some(trace::of_question(ground, &grant, inputs, stopped))
 }
 
 /// The call's arguments as a tool's: what was said of action and resource, by the names that the contract declares. None if

@@ -30,6 +30,7 @@ mod routes;
 pub mod span;
 mod start;
 mod token_keys;
+mod trace;
 mod trust;
 mod workload_api;
 

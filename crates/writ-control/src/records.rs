@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use writ_audit::{EvidenceRef, Record, Seal, SealFault};
-use writ_types::{CallId, JsonLimits, RecordId, Value};
+use writ_audit::{Event, EvidenceRef, Record, Seal, SealFault};
+use writ_types::{ApprovalId, CallId, JsonLimits, RecordId, TaskId, Value};
 
 use crate::log::{Entry, LogReader, LogWriter, Query, ReadError, Vault};
 
@@ -87,6 +87,77 @@ impl LogPlace {
         });
         read.await.map_err(|_panic| RecordsError::Reader)?
     }
+}
+
+/// The record of a call's decision, with the inputs beside it, or why they are not there.
+pub(crate) type Decided = (Record, Result<Value, String>);
+
+impl LogPlace {
+    /// What was recorded of a call's decision; none if nothing was.
+    pub(crate) async fn decided(&self, call: CallId) -> Result<Option<Decided>, RecordsError> {
+        let (reader, vault) = (self.reader.clone(), Arc::clone(&self.vault));
+        let read = tokio::task::spawn_blocking(move || {
+            let query = Query {
+                call: Some(call),
+                ..Query::default()
+            };
+            let found = reader.search(&query, MOST_FOUND)?;
+            let decided = found
+                .into_iter()
+                .map(|(_, record)| record)
+                .find(|record| matches!(record.event, Event::Intent(_) | Event::Refused(_)));
+            Ok(decided.map(|record| {
+                let kept = inputs(&record, &vault);
+                (record, kept)
+            }))
+        });
+        read.await.map_err(|_panic| RecordsError::Reader)?
+    }
+
+    /// The call that a record is about; none if it is about none.
+    pub(crate) async fn call_at(&self, index: u64) -> Result<Option<CallId>, RecordsError> {
+        let reader = self.reader.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let entry = reader.get(index)?;
+            let record = entry.and_then(|entry| Record::decode(&entry.bytes).ok());
+            Ok(record.and_then(|record| record.call()))
+        });
+        read.await.map_err(|_panic| RecordsError::Reader)?
+    }
+
+    /// The call that asked for an approval or began a wait, of a task.
+    pub(crate) async fn asker(
+        &self,
+        task: TaskId,
+        approval: ApprovalId,
+    ) -> Result<Option<CallId>, RecordsError> {
+        let reader = self.reader.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let query = Query {
+                task: Some(task),
+                ..Query::default()
+            };
+            let found = reader.search(&query, MOST_FOUND)?;
+            let asked = |record: Record| {
+                let Event::Approval(step) = record.event else {
+                    return None;
+                };
+                step.call.filter(|_| step.approval == approval)
+            };
+            Ok(found.into_iter().find_map(|(_, record)| asked(record)))
+        });
+        read.await.map_err(|_panic| RecordsError::Reader)?
+    }
+}
+
+fn inputs(record: &Record, vault: &Vault) -> Result<Value, String> {
+    let Some(reference) = record.evidence() else {
+        return Err("nothing was kept of what the call was decided on".to_owned());
+    };
+    let opened = vault.open(record.header.id, &reference);
+    let (_, plaintext) = opened.map_err(|fault| fault.to_string())?;
+    Value::parse(plaintext.expose(), &JsonLimits::DOCUMENT)
+        .map_err(|_no_json| "what was kept of the call does not read".to_owned())
 }
 
 fn read(reader: &LogReader, wanted: &Wanted) -> Result<Value, RecordsError> {

@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use cedar_policy::PolicySet;
+use cedar_policy::{Entities, EvalResult, PolicySet, Request};
 use writ_types::{Obligations, ReasonCode, Verdict};
 
 use crate::decide::{self, Denied, InputView, Needs, Outcome, Question};
 use crate::entities::Prepared;
 use crate::index::{ActionIndex, Known};
 use crate::pdp::Pdp;
-use crate::rule::RuleEffect;
+use crate::rule::{Path, RuleEffect};
+use crate::schema::Root;
 
 /// How a decision came about, in order. It may quote values of the call: for operators and the record, not for the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,9 +51,27 @@ pub enum Step {
         doc: Option<String>,
         /// Its file and line.
         place: (String, u32),
+        /// The attributes it looks at, as they were.
+        saw: Vec<Saw>,
     },
     /// Nothing could be asked at all.
     Error(String),
+}
+
+/// An attribute that a rule looked at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Saw {
+    /// Its path, from its variable on: `["context", "body", "amount"]`.
+    pub attribute: Vec<String>,
+    /// Its value as Cedar writes it, cut where it is long; none where the attribute was absent.
+    pub value: Option<String>,
+}
+
+impl fmt::Display for Saw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.as_deref().unwrap_or("absent");
+        write!(f, "{} = {value}", self.attribute.join("."))
+    }
 }
 
 /// What became of a rule.
@@ -125,9 +144,75 @@ fn ask(
         } else {
             RuleOutcome::NotAsked
         };
-        steps.push(step(rule, outcome));
+        let saw = if asked {
+            saw(rule, &request, prepared)
+        } else {
+            Vec::new()
+        };
+        steps.push(step(rule, outcome, saw));
     }
     Ok(())
+}
+
+/// Longest value that is shown, in characters.
+const LONGEST_VALUE: usize = 160;
+
+/// The values at the paths that a rule mentions, as Cedar saw them.
+fn saw(rule: &Known, request: &Request, prepared: &Prepared) -> Vec<Saw> {
+    let mut seen: Vec<Saw> = Vec::new();
+    for path in &rule.paths {
+        if !matches!(path.root, Root::Context | Root::Principal) {
+            continue;
+        }
+        let value = value_at(path, request, prepared);
+        let root = path.root.as_str().to_owned();
+        seen.push(Saw {
+            attribute: std::iter::once(root).chain(path.attrs.clone()).collect(),
+            value: value.map(|value| shown(&value.to_string())),
+        });
+    }
+    // What is asked for with `has` and then read is one attribute, and of `a` and `a.b` the second says more.
+    seen.sort();
+    seen.dedup();
+    let paths: Vec<Vec<String>> = seen.iter().map(|saw| saw.attribute.clone()).collect();
+    let is_below = |outer: &[String]| {
+        let below = |path: &Vec<String>| path.len() > outer.len() && path.starts_with(outer);
+        paths.iter().any(below)
+    };
+    seen.retain(|saw| saw.value.is_none() || !is_below(&saw.attribute));
+    seen
+}
+
+fn shown(text: &str) -> String {
+    let mut cut: String = text.chars().take(LONGEST_VALUE).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
+}
+
+/// What stands at a path, if something does.
+fn value_at(path: &Path, request: &Request, prepared: &Prepared) -> Option<EvalResult> {
+    let mut attrs = path.attrs.iter();
+    let first = attrs.next()?;
+    let entities = &prepared.entities;
+    let mut value = match path.root {
+        Root::Context => request.context()?.get(first),
+        Root::Principal => attribute(entities, &prepared.task, first),
+        Root::Action | Root::Resource => return None,
+    };
+    for attr in attrs {
+        value = match value {
+            Some(EvalResult::Record(record)) => record.get(attr).cloned(),
+            Some(EvalResult::EntityUid(uid)) => attribute(entities, &uid, attr),
+            Some(_) | None => None,
+        };
+    }
+    value
+}
+
+fn attribute(entities: &Entities, uid: &cedar_policy::EntityUid, name: &str) -> Option<EvalResult> {
+    entities.get(uid)?.attr(name)?.ok()
 }
 
 fn gate_steps(pdp: &Pdp, question: &Question<'_>) -> Vec<Step> {
@@ -173,13 +258,14 @@ fn outcome_of(one: &Outcome) -> RuleOutcome {
     }
 }
 
-fn step(rule: &Known, outcome: RuleOutcome) -> Step {
+fn step(rule: &Known, outcome: RuleOutcome, saw: Vec<Saw>) -> Step {
     Step::Rule {
         id: rule.id.clone(),
         effect: rule.effect,
         outcome,
         doc: rule.doc.clone(),
         place: (rule.file.clone(), rule.line),
+        saw,
     }
 }
 
@@ -224,6 +310,7 @@ impl fmt::Display for Step {
                 outcome,
                 doc,
                 place: (file, line),
+                ..
             } => {
                 write!(f, "{:<7} {outcome} {id} ({file}:{line})", effect.as_str())?;
                 if let Some(doc) = doc {

@@ -10,7 +10,7 @@ use writ_types::{ActionName, ApiId, Digest, Projection};
 use crate::diagnostic::Diagnostic;
 use crate::findings::Lint;
 use crate::pdp::Named;
-use crate::rule::{Mention, Path, Rule, RuleEffect, Turn};
+use crate::rule::{Comparison, Mention, Path, Rule, RuleEffect, Turn};
 use crate::schema::{ApiModel, Operation, Root, Shape};
 use crate::scope::{Apis, Scope};
 use crate::validate::Scoped;
@@ -22,6 +22,12 @@ pub(crate) struct Known {
     pub(crate) id: String,
     pub(crate) effect: RuleEffect,
     pub(crate) doc: Option<String>,
+    /// Its `@owner`.
+    pub(crate) owner: Option<String>,
+    /// The attributes that its conditions mention.
+    pub(crate) paths: Vec<Path>,
+    /// What it compares them with.
+    pub(crate) comparisons: Vec<Comparison>,
     pub(crate) file: String,
     pub(crate) line: u32,
     pub(crate) reads_input: bool,

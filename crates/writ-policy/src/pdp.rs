@@ -9,7 +9,7 @@ use writ_types::{ActionName, ApiId, Digest, Projection, Timestamp};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::findings::Lint;
 use crate::index::{self, ActionIndex, Index, Known};
-use crate::rule::{Loaded, Rule, Turn};
+use crate::rule::{Comparison, Loaded, Rule, Turn};
 use crate::schema::{ApiActions, ApiModel, CoreNames, Operation, Root};
 use crate::scope::{Apis, Scope};
 use crate::source::PolicySource;
@@ -182,6 +182,34 @@ impl Pdp {
     pub fn doc(&self, rule: &str) -> Option<&str> {
         let rule = self.rules.iter().find(|known| known.id == rule)?;
         rule.doc.as_deref()
+    }
+
+    /// Who answers for a rule, as its `@owner` says.
+    #[must_use]
+    pub fn owner(&self, rule: &str) -> Option<&str> {
+        let rule = self.rules.iter().find(|known| known.id == rule)?;
+        rule.owner.as_deref()
+    }
+
+    /// What the rules about an action compare attributes with, and the groups of agents they name: where its decisions may
+    /// turn.
+    #[must_use]
+    pub fn turning_points(&self, action: &ActionName) -> (BTreeSet<&Comparison>, BTreeSet<&str>) {
+        let sets = self
+            .action(action)
+            .into_iter()
+            .flat_map(|index| &index.sets);
+        let rules: Vec<&Known> = sets
+            .flat_map(|set| &set.rules)
+            .map(|rule| &**rule)
+            .collect();
+        let groups = rules.iter().flat_map(|rule| &rule.named);
+        let groups = groups.filter_map(|named| match named {
+            Named::Group(group) => Some(group.as_str()),
+            Named::Purpose(_) => None,
+        });
+        let comparisons = rules.iter().flat_map(|rule| &rule.comparisons);
+        (comparisons.collect(), groups.collect())
     }
 
     /// The purposes and groups of agents that rules name, each with the rule. Whether there are such is the registry's to
@@ -389,6 +417,9 @@ fn known(rule: &Rule<'_>, scope: &Scope) -> Arc<Known> {
         id: rule.id.clone(),
         effect: rule.effect,
         doc: rule.doc.clone(),
+        owner: rule.written.annotation("owner").map(str::to_owned),
+        paths: rule.reads.paths.iter().cloned().collect(),
+        comparisons: rule.reads.comparisons.iter().cloned().collect(),
         file: rule.chunk.source.name.clone(),
         line: rule.chunk.line,
         reads_input: rule.reads.input(),

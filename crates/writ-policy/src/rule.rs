@@ -86,6 +86,28 @@ pub(crate) struct Compared {
     pub(crate) text: String,
 }
 
+/// An attribute and something that a condition compares it with: where a decision may turn.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Comparison {
+    /// The attribute, from its variable on: `["context", "body", "amount"]`.
+    pub attribute: Vec<String>,
+    /// What it is compared with.
+    pub constant: Constant,
+}
+
+/// A literal of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Constant {
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Long(i64),
+    /// A number with up to four decimals, as written.
+    Decimal(String),
+    /// An instant, as written.
+    Instant(String),
+}
+
 /// What a rule's conditions read.
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
@@ -102,6 +124,8 @@ pub(crate) struct Reads {
     pub(crate) depth: usize,
     /// Attributes that are compared with texts.
     pub(crate) literals: BTreeSet<Compared>,
+    /// Attributes that are compared with any literal.
+    pub(crate) comparisons: BTreeSet<Comparison>,
     /// Arithmetic that can overflow, as written in Cedar.
     pub(crate) arithmetic: Option<&'static str>,
 }

@@ -369,6 +369,18 @@ pub(crate) enum Root {
     Context,
 }
 
+impl Root {
+    /// Cedar's word.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Principal => "principal",
+            Self::Action => "action",
+            Self::Resource => "resource",
+            Self::Context => "context",
+        }
+    }
+}
+
 /// What stands at a path in one environment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Shape<'a> {

@@ -5,7 +5,7 @@ use cedar_policy::pst::{
     Template, UnaryOp, Var,
 };
 
-use crate::rule::{Compared, Mention, Path, Reads};
+use crate::rule::{Compared, Comparison, Constant, Mention, Path, Reads};
 use crate::schema::Root;
 use crate::vocabulary::INPUT_PARTS;
 
@@ -100,6 +100,7 @@ fn step<'a>(expr: &'a Expr, open: &mut Vec<&'a Expr>, reads: &mut Reads) {
         }
         Expr::BinaryOp { op, left, right } => {
             literals(*op, left, right, reads);
+            comparisons(*op, left, right, reads);
             if let Some(sign) = overflows(*op, left, right) {
                 reads.arithmetic = Some(sign);
             }
@@ -178,6 +179,63 @@ fn literals(op: BinaryOp, left: &Expr, right: &Expr, reads: &mut Reads) {
             }
         }
     }
+}
+
+/// Attributes and the constants they are compared with, in whatever order.
+fn comparisons(op: BinaryOp, left: &Expr, right: &Expr, reads: &mut Reads) {
+    let compares = matches!(
+        op,
+        BinaryOp::Eq
+            | BinaryOp::NotEq
+            | BinaryOp::Less
+            | BinaryOp::LessEq
+            | BinaryOp::Greater
+            | BinaryOp::GreaterEq
+            | BinaryOp::DecimalLessThan
+            | BinaryOp::DecimalLessEq
+            | BinaryOp::DecimalGreater
+            | BinaryOp::DecimalGreaterEq
+            | BinaryOp::Contains
+            | BinaryOp::ContainsAll
+            | BinaryOp::ContainsAny
+    );
+    for (attribute, other) in [(left, right), (right, left)] {
+        let Some((root, attrs)) = path(attribute).filter(|_| compares) else {
+            continue;
+        };
+        let items = if let Expr::Set(items) = other {
+            items.as_slice()
+        } else {
+            &[]
+        };
+        let items = items.iter().map(|item| &**item);
+        for constant in items.chain([other]).filter_map(constant) {
+            let attribute = std::iter::once(root.as_str().to_owned()).chain(attrs.clone());
+            reads.comparisons.insert(Comparison {
+                attribute: attribute.collect(),
+                constant,
+            });
+        }
+    }
+}
+
+fn constant(expr: &Expr) -> Option<Constant> {
+    if let Expr::Literal(Literal::String(text)) = expr {
+        return Some(Constant::Text(text.to_string()));
+    }
+    if let Expr::Literal(Literal::Long(number)) = expr {
+        return Some(Constant::Long(*number));
+    }
+    let Expr::UnaryOp { op, expr } = expr else {
+        return None;
+    };
+    let Expr::Literal(Literal::String(text)) = &**expr else {
+        return None;
+    };
+    if *op == UnaryOp::Datetime {
+        return Some(Constant::Instant(text.to_string()));
+    }
+    (*op == UnaryOp::Decimal).then(|| Constant::Decimal(text.to_string()))
 }
 
 /// The sign of an operation that can overflow and so err. `+ - *` are refused on anything, `offset` and `durationSince`

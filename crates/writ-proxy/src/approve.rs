@@ -61,6 +61,7 @@ pub(crate) async fn permit(
         Ok(permit) => return Ok(permit),
         Err(refusal) => refusal,
     };
+    story.weighed(facts);
     // A call that waits for a person is asked again and again; it is one try.
     if refusal.reason == ReasonCode::ValueNotVouched && !refusal.waits_already {
         let places = facts.arguments.unvouched().map(str::to_owned).collect();

@@ -114,7 +114,7 @@ async fn call(
     let charge = Charge::of(operation.effects());
     let action = operation.action();
     let reserved = parts.ledger.reserve(&entered, action, charge, now).await;
-    let (mut reservation, mut facts) = reserved.map_err(|fault| fault.reason())?;
+    let (mut reservation, mut facts) = reserved.map_err(|fault| story.unpaid(fault))?;
     let input = &read.parsed.input;
     let mut judged = flow::judge(&parts.audit_key, operation, input, &facts.vouchers);
     flow::tell(&mut facts, operation, &mut judged, &read);

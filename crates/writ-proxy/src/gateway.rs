@@ -13,6 +13,7 @@ use writ_types::{
     CallId, Clock, Limits, ReasonCode, RecordId, Secret, Timeouts, Timestamp, WallGuard,
 };
 
+use crate::kept::Kept;
 use crate::mcp::Sessions;
 use crate::snapshot::Snapshot;
 
@@ -63,6 +64,7 @@ pub struct Gateway {
     draining: AtomicBool,
     counters: Counters,
     sessions: Sessions,
+    kept: Kept,
 }
 
 /// Counters of what is not worth a record.
@@ -94,6 +96,7 @@ impl Gateway {
             draining: AtomicBool::new(false),
             counters: Counters::default(),
             sessions: Sessions::default(),
+            kept: Kept::default(),
         }
     }
 
@@ -141,6 +144,11 @@ impl Gateway {
     /// The open MCP sessions.
     pub(crate) const fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// Whose refusals were kept with their inputs.
+    pub(crate) const fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// An id for a new call.

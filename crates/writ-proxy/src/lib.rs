@@ -15,6 +15,7 @@ mod decide;
 mod flow;
 mod forward;
 mod gateway;
+mod kept;
 mod leak;
 mod mcp;
 mod metadata;

@@ -11,18 +11,19 @@ use writ_audit::{
     Decision, Durability, Event, EvidenceKind, Header, Intent, Method, Receipt, Record, Refused,
     Source, Subject, TraceId,
 };
-use writ_contract::Operation;
+use writ_contract::{Fault, Operation};
 use writ_policy::{Denied, Permit};
-use writ_task::Entered;
+use writ_task::{Entered, ReserveError};
 use writ_token::Authenticated;
 use writ_types::{
-    ActionName, ApprovalId, CallId, Charge, Digest, Effects, Facts, Grant, KeyedDigest, Monotonic,
-    ReasonCode, Timestamp, Value,
+    ActionName, ApprovalId, CallId, Charge, Digest, Effects, Facts, Grant, Inputs, KeyedDigest,
+    Monotonic, ReasonCode, Timestamp, Value,
 };
 
 use crate::asked::Read;
 use crate::completion::Armed;
 use crate::gateway::{Downstream, Gateway};
+use crate::kept;
 use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
 
@@ -36,7 +37,8 @@ pub(crate) struct Story {
     known: Option<Known>,
     resolved: Option<Resolved>,
     request: Option<(KeyedDigest, u64)>,
-    input: Option<Value>,
+    inputs: Inputs,
+    answers: Option<Value>,
     decision: Option<Decision>,
     approval: Option<ApprovalId>,
     errors: u64,
@@ -83,7 +85,8 @@ impl Story {
             known: None,
             resolved: None,
             request: None,
-            input: None,
+            inputs: Inputs::default(),
+            answers: None,
             decision: None,
             approval: None,
             errors: 0,
@@ -155,17 +158,29 @@ impl Story {
         }
         // Of a body that is not here yet, the outcome will hold the commitment.
         hasher.update(body.at_hand());
-        let mut input = parsed.input.to_value();
         if let Some(answers) = &read.answers {
             hasher.update(b"\n");
             hasher.update(&answers.bytes());
-            if let Value::Object(members) = &mut input {
-                members.insert("answers".to_owned(), answers.as_value().clone());
-            }
+            self.answers = Some(answers.as_value().clone());
         }
         self.request = Some((hasher.finish(), body.length()));
-        self.input = Some(input);
+        let fault = |fault: &Fault| (fault.pointer.clone(), fault.kind.to_string());
+        self.inputs.input = Some(parsed.input.clone());
+        self.inputs.faults = parsed.faults.iter().map(fault).collect();
         self.errors = u64::try_from(parsed.faults.len()).unwrap_or(u64::MAX);
+    }
+
+    /// The budget does not cover the call, or the task is over or paused.
+    pub(crate) const fn unpaid(&mut self, fault: ReserveError) -> ReasonCode {
+        if let ReserveError::Exhausted { left, .. } = fault {
+            self.inputs.left = Some(left);
+        }
+        fault.reason()
+    }
+
+    /// What was known of the call when it was refused.
+    pub(crate) fn weighed(&mut self, facts: &Facts) {
+        self.inputs.facts = Some(facts.clone());
     }
 
     /// The approval or wait that the call rests on, or asks for.
@@ -207,7 +222,11 @@ impl Story {
             return Err(unavailable);
         };
         let header = self.new_header(known);
-        let evidence = self.seal(&header, facts)?;
+        let inputs = Inputs {
+            facts: Some(facts.clone()),
+            ..std::mem::take(&mut self.inputs)
+        };
+        let evidence = self.seal(&header, inputs)?;
         let intent = Intent {
             call: self.call,
             subject: known.subject.clone(),
@@ -266,6 +285,8 @@ impl Story {
         let Some(known) = &self.known else {
             return Ok(());
         };
+        let header = self.new_header(known);
+        let evidence = self.seal_refused(&header, known);
         let refused = Refused {
             call: self.call,
             subject: known.subject.clone(),
@@ -286,14 +307,14 @@ impl Story {
             errors: self.errors,
             source: Some(self.source),
             trace: self.trace,
-            evidence: None,
+            evidence: evidence.as_ref().map(writ_audit::Evidence::reference),
         };
-        let record = Record::new(self.new_header(known), Event::Refused(Box::new(refused)));
+        let record = Record::new(header, Event::Refused(Box::new(refused)));
         let appended = self
             .gateway
             .parts
             .audit
-            .append(record, None, Durability::Handed)
+            .append(record, evidence, Durability::Handed)
             .await;
         appended.map(drop).map_err(|fault| self.unrecorded(&fault))
     }
@@ -309,24 +330,34 @@ impl Story {
     }
 
     /// The arguments and the decision's inputs, encrypted for the vault under the record's own id.
-    fn seal(&self, header: &Header, facts: &Facts) -> Result<writ_audit::Evidence, ReasonCode> {
-        let strings = |texts: &mut dyn Iterator<Item = String>| {
-            Value::Array(texts.map(Value::String).collect())
-        };
-        let inputs = Value::object([
-            ("input", self.input.clone().unwrap_or(Value::Null)),
-            ("now", Value::from(facts.now.to_string())),
-            (
-                "labels",
-                strings(&mut facts.labels.iter().map(ToString::to_string)),
-            ),
-            ("seen", strings(&mut facts.seen.iter().cloned())),
-            ("calls", Value::from_u64(facts.spent.calls)),
-            ("writes", Value::from_u64(facts.spent.writes)),
-            ("this_operation", Value::from_u64(facts.this_operation)),
-            ("left", facts.left.to_value()),
-        ]);
-        let text = inputs.to_string();
+    fn seal(&self, header: &Header, inputs: Inputs) -> Result<writ_audit::Evidence, ReasonCode> {
+        let mut kept = inputs.into_value();
+        if let (Value::Object(members), Some(answers)) = (&mut kept, &self.answers) {
+            members.insert("answers".to_owned(), answers.clone());
+        }
+        self.sealed(header, &kept.to_string())
+    }
+
+    /// The same of a refusal: bounded in size, and in how often it is done for one task.
+    fn seal_refused(&self, header: &Header, known: &Known) -> Option<writ_audit::Evidence> {
+        let is_known = self.inputs != Inputs::default();
+        if !is_known || !self.gateway.kept().admits(known.grant.task) {
+            return None;
+        }
+        let mut text = self.inputs.clone().into_value().to_string();
+        if text.len() > kept::LONGEST {
+            let without = Inputs {
+                input: None,
+                ..self.inputs.clone()
+            };
+            text = without.into_value().to_string();
+        }
+        // A refusal stands without it; that it is not there is said where it is asked for.
+        let fits = text.len() <= kept::LONGEST;
+        fits.then(|| self.sealed(header, &text).ok()).flatten()
+    }
+
+    fn sealed(&self, header: &Header, text: &str) -> Result<writ_audit::Evidence, ReasonCode> {
         let sealed = self
             .gateway
             .parts

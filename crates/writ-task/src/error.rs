@@ -1,6 +1,6 @@
 //! Why the ledger refuses, and which reason the caller sees.
 
-use writ_types::{ReasonCode, TaskId};
+use writ_types::{Budget, ReasonCode, TaskId};
 
 use crate::{Ending, Widening};
 
@@ -89,6 +89,8 @@ pub enum ReserveError {
     Exhausted {
         /// The task whose budget it is: the call's own, or one above it.
         task: TaskId,
+        /// What it has left.
+        left: Budget,
     },
     /// The call has reserved before. One call, one reservation, one record.
     #[error("the call has reserved its budget already")]
@@ -103,7 +105,7 @@ impl ReserveError {
             Self::Ended(_) => ReasonCode::TaskEnded,
             Self::Paused => ReasonCode::TaskPaused,
             Self::NotGranted => ReasonCode::ActionNotGranted,
-            Self::Exhausted { task: _ } => ReasonCode::BudgetExhausted,
+            Self::Exhausted { .. } => ReasonCode::BudgetExhausted,
             Self::AlreadyReserved => ReasonCode::NotReady,
         }
     }

@@ -694,8 +694,8 @@ impl State {
         charge: Charge,
     ) -> Result<(), ReserveError> {
         let poor = self.chain(lineage).find(|node| !node.left().covers(charge));
-        if let Some(task) = poor.map(|node| node.grant.task) {
-            return Err(ReserveError::Exhausted { task });
+        if let Some((task, left)) = poor.map(|node| (node.grant.task, node.left())) {
+            return Err(ReserveError::Exhausted { task, left });
         }
         self.each(lineage, |node| node.reserved = node.reserved.plus(charge));
         self.count(action, |count| {

@@ -39,16 +39,21 @@ impl Input {
         first.at(&rest)
     }
 
-    /// The whole input as one JSON object, `{path, query, header, body}`: what is kept encrypted beside a record.
+    /// [`Self::into_value`] of a copy.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        let group = |values: &BTreeMap<String, Value>| Value::Object(values.clone());
+        self.clone().into_value()
+    }
+
+    /// The whole input as one JSON object, `{path, query, header, body}`: what is kept encrypted beside a record.
+    #[must_use]
+    pub fn into_value(self) -> Value {
         let mut members = vec![
-            ("path", group(&self.path)),
-            ("query", group(&self.query)),
-            ("header", group(&self.header)),
+            ("path", Value::Object(self.path)),
+            ("query", Value::Object(self.query)),
+            ("header", Value::Object(self.header)),
         ];
-        members.extend(self.body.clone().map(|body| ("body", body)));
+        members.extend(self.body.map(|body| ("body", body)));
         Value::object(members)
     }
 }

@@ -16,6 +16,7 @@ mod effect;
 mod federation;
 mod id;
 mod input;
+mod inputs;
 mod json;
 mod kind;
 mod label;
@@ -49,6 +50,7 @@ pub use id::{
     TaskId, TokenId,
 };
 pub use input::Input;
+pub use inputs::Inputs;
 pub use json::{JsonFault, JsonFaultKind, JsonLimits, Number, Pointer, Value};
 pub use kind::{Canonical, Identifier, Kind};
 pub use label::Label;

@@ -66,6 +66,23 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Every origin, the strongest first.
+    pub const ALL: [Self; 7] = [
+        Self::Bounds,
+        Self::Endorsement,
+        Self::Prompt,
+        Self::Field,
+        Self::Party,
+        Self::Seen,
+        Self::Unseen,
+    ];
+
+    /// The origin of that word, if there is one.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|origin| origin.as_str() == word)
+    }
+
     /// Whether it vouches.
     #[must_use]
     pub const fn vouches(self) -> bool {

@@ -500,8 +500,12 @@ pub(crate) struct WhoCanArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The call: `decision_id` of a refusal, or `Writ-Call-Id` of any response.
+    /// The call (`decision_id` of a refusal, or `Writ-Call-Id` of any response), the approval it asked for, or the index of
+    /// one of its records.
     pub(crate) call: String,
+    /// Also the records of the call, with the inputs of its decision as they are kept.
+    #[arg(long)]
+    pub(crate) records: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,8 +6,7 @@ use std::sync::PoisonError;
 use writ_policy::{Holds, Standing};
 use writ_task::{Ledger as _, TaskState, TaskStatus};
 use writ_types::{
-    ActionName, Agent, Budget, CallId, Charge, Facts, Grant, Purpose, PurposeName, TaskId,
-    Timestamp, Value,
+    ActionName, Agent, Budget, Charge, Facts, Grant, Purpose, PurposeName, TaskId, Timestamp, Value,
 };
 
 use crate::admin::proposals::people;
@@ -401,22 +400,6 @@ pub(super) async fn records(plane: &Plane, call: &Call<'_>) -> Result<Value, Adm
         .read(wanted)
         .await
         .map_err(|fault| unavailable(&fault))
-}
-
-/// Everything that is recorded about one call, with the inputs of its decision from the vault.
-pub(super) async fn explain(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
-    let id: CallId = call
-        .parameter
-        .parse()
-        .map_err(|fault: writ_types::IdError| AdminError::Invalid(fault.to_string()))?;
-    let found = plane
-        .logs
-        .call(id)
-        .await
-        .map_err(|fault| unavailable(&fault))?;
-    found.ok_or(AdminError::NotFound(
-        "no record of this call: strangers' calls are counted, not recorded",
-    ))
 }
 
 /// Whether an agent could do something: the gates in order, with the rules that were looked at.

@@ -298,15 +298,6 @@ fn labels(raw: &RawCase) -> Result<BTreeSet<Label>, String> {
 }
 
 fn origins(raw: &RawCase) -> Result<ArgumentOrigins, String> {
-    let all = [
-        Origin::Bounds,
-        Origin::Endorsement,
-        Origin::Prompt,
-        Origin::Field,
-        Origin::Party,
-        Origin::Seen,
-        Origin::Unseen,
-    ];
     let mut origins = ArgumentOrigins::default();
     for (pointer, word) in &raw.facts.origins {
         if !pointer.starts_with('/') {
@@ -315,9 +306,7 @@ fn origins(raw: &RawCase) -> Result<ArgumentOrigins, String> {
                     .to_owned(),
             );
         }
-        let mut known = all.into_iter();
-        let origin = known.find(|origin| origin.as_str() == word);
-        let origin = origin.ok_or(
+        let origin = Origin::parse(word).ok_or(
             "an origin is `bounds`, `endorsement`, `prompt`, `field`, `party`, `seen` or `unseen`",
         )?;
         origins.add(pointer, origin);

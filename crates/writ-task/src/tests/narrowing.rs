@@ -183,7 +183,12 @@ fn a_childs_spending_is_its_ancestors() {
     assert_eq!(bench.status(3).left, budget(0, 4));
     let entered = bench.enter(3, 20).unwrap();
     let refused = bench.reserve(&entered, READ).map(drop);
-    assert_eq!(refused, Err(ReserveError::Exhausted { task: task(1) }));
+    let left = bench.status(1).left;
+    let poorest = ReserveError::Exhausted {
+        task: task(1),
+        left,
+    };
+    assert_eq!(refused, Err(poorest));
 }
 
 #[test]

@@ -128,7 +128,12 @@ fn the_last_of_a_budget_can_be_spent_and_no_more() {
     bench.spend(1, 1, write());
     let entered = bench.enter(1, 2).unwrap();
     let refused = bench.reserve(&entered, write()).map(drop);
-    assert_eq!(refused, Err(ReserveError::Exhausted { task: task(1) }));
+    let left = budget(2, 0);
+    let poor = ReserveError::Exhausted {
+        task: task(1),
+        left,
+    };
+    assert_eq!(refused, Err(poor));
     assert_eq!(refused.unwrap_err().reason(), ReasonCode::BudgetExhausted);
     let (_reservation, facts) = bench.reserve(&entered, READ).unwrap();
     assert_eq!(

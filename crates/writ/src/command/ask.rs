@@ -95,6 +95,18 @@ pub(crate) async fn explain(
         terminal.object(&answer);
         return Ok(());
     }
+    let trace = answer
+        .member("trace")
+        .and_then(|trace| trace.member("text"));
+    let trace = trace.and_then(Value::as_str);
+    trace
+        .unwrap_or_default()
+        .lines()
+        .for_each(|line| terminal.line(line));
+    // What was decided nowhere has records alone.
+    if trace.is_some() && !args.records {
+        return Ok(());
+    }
     for row in answer
         .member("records")
         .and_then(Value::as_array)

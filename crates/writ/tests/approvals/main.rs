@@ -9,6 +9,7 @@
 
 mod answers;
 mod entered;
+mod explained;
 mod obligations;
 mod once;
 mod stage;

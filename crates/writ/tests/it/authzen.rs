@@ -126,6 +126,14 @@ fn decisions() {
                 assert_eq!(answer.header("content-type"), Some("application/json"), "{row}");
                 assert_eq!(decision(&answer.json()), Some(wanted), "{row}: {}", answer.json());
                 assert_eq!(reason(&answer.json()), why, "{row}");
+                // Whoever may have calls explained is told how it came about.
+                let trace = answer.json();
+                let trace = trace.member("context").and_then(|context| context.member("trace"));
+                let trace = trace.unwrap_or(&Value::Null).clone();
+                let decided = trace.member("decision").and_then(Value::as_str);
+                let text = trace.member("text").and_then(Value::as_str).unwrap_or_default();
+                assert_eq!(decided == Some("ALLOW"), wanted, "{row}: {trace}");
+                assert!(text.contains("the policies permit it"), "{row}: {text}");
             }
         }
         let only = |purpose: &str| format!(r#"{{"subject":{ALICE},"action":{READ},"resource":{ONE},"context":{{"purpose":"{purpose}","ip":"192.0.2.1"}}}}"#);

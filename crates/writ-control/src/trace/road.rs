@@ -1,0 +1,324 @@
+//! The road of a call, walked again: every gate in its order, then the policies.
+
+use std::collections::BTreeSet;
+
+use writ_policy::{Denied, Explanation, InputView, Question, ResponseView};
+use writ_types::{
+    Agent, ArgumentOrigins, Attr, CallId, Charge, Facts, Grant, Input, Inputs, Purpose, ReasonCode,
+    Verdict, Vouchers,
+};
+
+use super::{Ground, Recorded};
+use crate::plan::{Access, by_rules};
+
+/// What a call of a live task passes, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Gate {
+    Caller,
+    Agent,
+    Operation,
+    Granted,
+    Unchanged,
+    Readable,
+    Budget,
+    Bounds,
+    Remembered,
+    Policies,
+    Contract,
+    Sent,
+}
+
+impl Gate {
+    /// Every gate, in the order of a call.
+    pub(super) const ALL: [Self; 12] = [
+        Self::Caller,
+        Self::Agent,
+        Self::Operation,
+        Self::Granted,
+        Self::Unchanged,
+        Self::Readable,
+        Self::Budget,
+        Self::Bounds,
+        Self::Remembered,
+        Self::Policies,
+        Self::Contract,
+        Self::Sent,
+    ];
+
+    /// What has to hold.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "the token is live, for this gateway, and bound to the caller's key",
+            Self::Agent => "the agent is enabled",
+            Self::Operation => "the contract has the operation",
+            Self::Granted => "the purpose needs the action, and the task holds it",
+            Self::Unchanged => "the operation is as it was approved",
+            Self::Readable => "the request can be read",
+            Self::Budget => "the task goes on, and its budget covers the call",
+            Self::Bounds => "the arguments lie within the task's bounds",
+            Self::Remembered => "no person has refused it",
+            Self::Policies => "the policies permit it",
+            Self::Contract => "the arguments follow the contract",
+            Self::Sent => "the call is recorded, and the upstream answers",
+        }
+    }
+
+    /// The gate that refuses with this reason.
+    pub(super) const fn of(reason: ReasonCode) -> Self {
+        match reason {
+            ReasonCode::Unauthenticated
+            | ReasonCode::InvalidDpopProof
+            | ReasonCode::UseDpopNonce
+            | ReasonCode::WrongAudience
+            | ReasonCode::NotReady => Self::Caller,
+            ReasonCode::AgentDisabled => Self::Agent,
+            ReasonCode::MalformedRequest
+            | ReasonCode::UnknownOperation
+            | ReasonCode::MethodNotAllowed => Self::Operation,
+            ReasonCode::ActionNotGranted => Self::Granted,
+            ReasonCode::ContractQuarantined => Self::Unchanged,
+            ReasonCode::BodyTooLarge
+            | ReasonCode::BodyTimeout
+            | ReasonCode::LengthRequired
+            | ReasonCode::UnsupportedMediaType
+            | ReasonCode::UnsupportedEncoding => Self::Readable,
+            ReasonCode::TaskEnded
+            | ReasonCode::TaskPaused
+            | ReasonCode::BudgetExhausted
+            | ReasonCode::TooManyInFlight => Self::Budget,
+            ReasonCode::OutsideBounds => Self::Bounds,
+            ReasonCode::ApprovalDenied => Self::Remembered,
+            ReasonCode::ValueNotVouched
+            | ReasonCode::Forbidden
+            | ReasonCode::NotPermitted
+            | ReasonCode::ApprovalRequired
+            | ReasonCode::TooManyApprovals
+            | ReasonCode::ApprovalUnavailable
+            | ReasonCode::Deferred
+            | ReasonCode::Frozen
+            | ReasonCode::ObligationUnmet
+            | ReasonCode::PolicyError
+            | ReasonCode::Unrepresentable => Self::Policies,
+            ReasonCode::InvalidInput => Self::Contract,
+            ReasonCode::RecordUnavailable
+            | ReasonCode::CredentialUnavailable
+            | ReasonCode::UpstreamUnreachable
+            | ReasonCode::UpstreamInvalid
+            | ReasonCode::UpstreamTimeout
+            | ReasonCode::EffectUnknown => Self::Sent,
+        }
+    }
+}
+
+/// A decision: the verdict, and why it is no yes.
+pub(super) type Decided = (Verdict, Option<ReasonCode>);
+
+/// A call with everything it is decided on; a copy of it is changed and decided again.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent findings, each a gate of its own"
+)]
+#[derive(Debug, Clone)]
+pub(super) struct Asked<'g> {
+    pub(super) ground: Ground<'g>,
+    pub(super) agent: Agent,
+    pub(super) purpose: Option<Purpose>,
+    pub(super) grant: Grant,
+    pub(super) quarantined: bool,
+    /// A person has said no to it before.
+    pub(super) remembered: bool,
+    pub(super) input: Option<Input>,
+    pub(super) faulty: bool,
+    pub(super) facts: Facts,
+    /// The budget does not cover it.
+    pub(super) unpaid: bool,
+    /// The reason of a refusal that is none of those above and is not decided again.
+    beyond: Option<ReasonCode>,
+}
+
+impl<'g> Asked<'g> {
+    pub(super) fn new(
+        recorded: &Recorded,
+        ground: Ground<'g>,
+        grant: &Grant,
+        inputs: Inputs,
+    ) -> Self {
+        let charge = Charge::of(ground.operation.effects());
+        let unpaid = recorded.reason == Some(ReasonCode::BudgetExhausted);
+        let facts = inputs.facts.unwrap_or_else(|| Facts {
+            // Nothing was found out yet: as for the first call of a task.
+            now: recorded.at,
+            labels: BTreeSet::new(),
+            sinks: ground.operation.handling().sink.clone(),
+            spent: charge,
+            this_operation: 1,
+            left: inputs.left.unwrap_or(grant.budget).less(charge),
+            seen: BTreeSet::new(),
+            operation: ground.operation.id().clone(),
+            vouchers: Vouchers::default(),
+            arguments: ArgumentOrigins::default(),
+            approvals: BTreeSet::new(),
+            deferred: BTreeSet::new(),
+        });
+        let decided_here = recorded.reason.is_none_or(|reason| {
+            matches!(
+                Gate::of(reason),
+                Gate::Agent
+                    | Gate::Granted
+                    | Gate::Unchanged
+                    | Gate::Bounds
+                    | Gate::Remembered
+                    | Gate::Policies
+                    | Gate::Contract
+            ) || unpaid
+        });
+        Self {
+            ground,
+            agent: ground.agent.clone(),
+            purpose: ground.purposes.get(&grant.purpose).cloned(),
+            grant: grant.clone(),
+            quarantined: recorded.reason == Some(ReasonCode::ContractQuarantined),
+            remembered: recorded.reason == Some(ReasonCode::ApprovalDenied),
+            faulty: !inputs.faults.is_empty(),
+            input: inputs.input,
+            facts,
+            unpaid,
+            beyond: recorded.reason.filter(|_| !decided_here),
+        }
+    }
+
+    /// Whether all that the decision needs is there: a call that stopped before its arguments were read needs none.
+    pub(super) fn is_known(&self) -> bool {
+        self.input.is_some() || !matches!(self.stops(), Ok(()))
+    }
+
+    /// The place that is outside the bounds, and the bound.
+    pub(super) fn outside(&self) -> Option<String> {
+        let action = self.ground.operation.action();
+        let input = self.input.as_ref().filter(|_| !self.faulty)?;
+        let place = self.grant.violation(action, input)?;
+        let bounds = self.grant.bounds.to_value();
+        let bound = bounds
+            .member(&action.to_string())?
+            .member(&place.to_string())?
+            .clone();
+        Some(format!("{place}: the bound is {bound}"))
+    }
+
+    /// The gates before the arguments are looked at.
+    fn stops(&self) -> Result<(), Decided> {
+        let deny = |reason| Err((Verdict::Deny, Some(reason)));
+        let action = self.ground.operation.action();
+        if let Some(reason) = self.beyond {
+            return deny(reason);
+        }
+        if !self.agent.enabled {
+            return deny(ReasonCode::AgentDisabled);
+        }
+        let purpose = self.purpose.as_ref();
+        let covered = purpose.is_some_and(|purpose| purpose.actions.contains(action));
+        let has = self.agent.purposes.contains(&self.grant.purpose);
+        if !covered || !has || !self.grant.holds(action) {
+            return deny(ReasonCode::ActionNotGranted);
+        }
+        if self.quarantined {
+            return Err((Verdict::Defer, Some(ReasonCode::ContractQuarantined)));
+        }
+        if self.unpaid {
+            return deny(ReasonCode::BudgetExhausted);
+        }
+        Ok(())
+    }
+
+    /// Walks the road.
+    pub(super) fn decide(&self) -> Decided {
+        if let Err(decided) = self.stops() {
+            return decided;
+        }
+        let action = self.ground.operation.action();
+        let deny = |reason| (Verdict::Deny, Some(reason));
+        let read = self.input.as_ref().filter(|_| !self.faulty);
+        if read.is_some_and(|input| self.grant.violation(action, input).is_some()) {
+            return deny(ReasonCode::OutsideBounds);
+        }
+        if self.remembered {
+            return deny(ReasonCode::ApprovalDenied);
+        }
+        let decided = self.ask(|pdp, question| {
+            let decided = pdp.decide(question);
+            decided.map(|permit| permit.verdict())
+        });
+        match decided {
+            Ok(verdict) => (verdict, None),
+            Err(denied) => (denied.verdict, Some(self.as_told(&denied))),
+        }
+    }
+
+    /// What the rules say of every such call, whatever its arguments; none if it is no.
+    pub(super) fn prospect(&self) -> Option<String> {
+        self.stops().ok()?;
+        let action = self.ground.operation.action();
+        let survey = self.ground.pdp.survey();
+        let standings = survey.standings(&self.agent, &self.grant, [action.clone()]);
+        let standings = standings.ok()?.remove(action).unwrap_or_default();
+        let access = by_rules(&standings);
+        matches!(access, Access::Yes { .. }).then(|| access.to_string())
+    }
+
+    /// What the policies need beside: roles and waits.
+    pub(super) fn needs(&self) -> Option<Box<writ_policy::Needs>> {
+        self.stops().ok()?;
+        let decided = self.ask(|pdp, question| pdp.decide(question).map(drop));
+        decided.err()?.needs
+    }
+
+    pub(super) fn explain(&self) -> Explanation {
+        self.ask(writ_policy::Pdp::explain)
+    }
+
+    /// The gateway has the same words for a value that nothing vouches for, whether a person is asked or not.
+    fn as_told(&self, denied: &Denied) -> ReasonCode {
+        let by_rule = matches!(
+            denied.reason,
+            ReasonCode::Forbidden | ReasonCode::ApprovalRequired
+        );
+        let unvouched = self.facts.arguments.unvouched().next().is_some();
+        if by_rule && unvouched && self.ground.pdp.asks_what_vouches(&denied.rules) {
+            ReasonCode::ValueNotVouched
+        } else {
+            denied.reason
+        }
+    }
+
+    fn ask<T>(&self, put: impl FnOnce(&writ_policy::Pdp, &Question<'_>) -> T) -> T {
+        let Ground { pdp, operation, .. } = self.ground;
+        let action = operation.action();
+        let none = Input::default();
+        let input = self.input.as_ref().unwrap_or(&none);
+        let projected: Result<Attr, _> = operation.project(input, pdp.projection(action));
+        let view = match &projected {
+            _ if self.faulty || self.input.is_none() => InputView::Faulty,
+            Ok(attributes) => InputView::Typed(attributes),
+            Err(_unrepresentable) => InputView::Unrepresentable,
+        };
+        put(
+            pdp,
+            &Question {
+                tenant: &self.grant.tenant,
+                call: CallId::new(self.facts.now, [0; 10]),
+                agent: &self.agent,
+                grant: &self.grant,
+                action,
+                input: view,
+                facts: &self.facts,
+                extra: &input.extra,
+                nulls: &input.nulls,
+                response: if operation.stream() {
+                    ResponseView::Streamed
+                } else {
+                    ResponseView::Buffered
+                },
+            },
+        )
+    }
+}
