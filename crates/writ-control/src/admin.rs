@@ -32,6 +32,9 @@ pub(crate) use changes::Change;
 pub(crate) use look::fresh_task;
 pub(crate) use sign_in::{authenticate, by_certificate, hash, local_session, login};
 
+/// What a record says of a person who lets a paused task go on: its target is the task.
+pub(crate) const RESUMED: &str = "task.resume";
+
 /// An operator who has signed in.
 #[derive(Debug, Clone)]
 pub(crate) struct Operator {

@@ -6,15 +6,15 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use writ_audit::{Closing, Event, Record};
+use writ_audit::{ApprovalStep, Closing, Event, Outcome, Record, Subject, TaskClosed, TaskOpened};
 use writ_store::{Store, StoreError};
-use writ_task::{Ending, MemoryLedger, Rebuild, RebuildError};
+use writ_task::{Acting, Ending, MemoryLedger, Opening, Rebuild, RebuildError, Remembered};
 use writ_types::{
-    ActionName, CallId, Charge, Conformance, Grant, Label, Limits, RevisionId, TaskId, Tenant,
-    Timestamp, TrustDomain,
+    ActionName, Asserter, CallId, Charge, Conformance, Grant, Label, Limits, RevisionId, TaskId,
+    Tenant, Timestamp, TrustDomain,
 };
 
-use crate::admin::hash;
+use crate::admin::{RESUMED, hash};
 use crate::project::{Project, ProjectFault};
 use crate::reload;
 
@@ -154,7 +154,7 @@ pub struct LedgerRebuild<L> {
     opened: BTreeSet<TaskId>,
     ended_early: BTreeMap<TaskId, Ending>,
     /// Calls whose outcome has not been read.
-    awaited: BTreeMap<CallId, TaskId>,
+    awaited: BTreeMap<CallId, (TaskId, Acting)>,
 }
 
 impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
@@ -172,73 +172,52 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
         }
     }
 
-    /// The earliest instant at which a live task was opened: records before it need not be read.
-    #[must_use]
-    pub fn since(&self) -> Option<Timestamp> {
-        self.tasks.values().map(|grant| grant.opened).min()
-    }
-
-    /// Takes the next record. Records of tasks that are over are passed by.
+    /// Takes the next record. Of tasks that are over, it counts what was read and written: agents and requesters know it
+    /// in their next task too.
     ///
     /// # Errors
     ///
     /// The log and the store tell different stories.
     pub fn take(&mut self, record: &Record) -> Result<(), StartError> {
+        self.remember(record);
         let event = match &record.event {
-            Event::TaskOpened(opened) => match self.tasks.get(&opened.task) {
-                None => None,
-                Some(grant) if grant.digest() != opened.grant => {
-                    return Err(StartError::Altered(opened.task));
-                }
-                Some(grant) => {
-                    let opening = writ_task::Event::Opened(Box::new(grant.clone()));
-                    self.rebuild.apply(&self.tenant, opening)?;
-                    self.opened.insert(opened.task);
-                    // A kill that overtook the opening's record: the task was over before it began.
-                    let ended = self.ended_early.remove(&opened.task);
-                    ended.map(|why| writ_task::Event::Ended {
-                        task: opened.task,
-                        why,
-                    })
-                }
-            },
+            Event::TaskOpened(opened) => self.opened(opened)?,
             Event::Intent(intent) if self.tasks.contains_key(&intent.subject.task) => {
                 let task = intent.subject.task;
                 let labels = (self.labels)(&intent.action);
-                self.awaited.insert(intent.call, task);
                 let charge = Charge::of(intent.effects);
                 let spent = writ_task::Event::Intent {
                     task,
                     action: intent.action.clone(),
                     charge,
+                    written: intent.written.clone().map(|digests| digests.0),
                 };
                 self.rebuild.apply(&self.tenant, spent)?;
                 (!labels.is_empty()).then_some(writ_task::Event::Labelled { task, labels })
             }
             Event::Outcome(outcome) if self.tasks.contains_key(&outcome.task) => {
-                self.awaited.remove(&outcome.call);
-                let mut labels = outcome.labels.clone();
-                if outcome.conformance == Some(Conformance::Breaks) {
-                    labels.insert(Label::untrusted());
-                }
+                let labels = brought(outcome);
                 let task = outcome.task;
                 (!labels.is_empty()).then_some(writ_task::Event::Labelled { task, labels })
             }
             Event::TaskClosed(closed) if self.tasks.contains_key(&closed.task) => {
-                let why = match closed.how {
-                    Closing::Closed => Ending::Closed,
-                    Closing::Revoked => Ending::Revoked,
-                    Closing::Expired => Ending::Deadline,
-                };
-                if self.opened.contains(&closed.task) {
-                    Some(writ_task::Event::Ended {
-                        task: closed.task,
-                        why,
-                    })
-                } else {
-                    self.ended_early.insert(closed.task, why);
-                    None
-                }
+                self.closed(closed)
+            }
+            Event::Refused(refused)
+                if refused.pauses && self.tasks.contains_key(&refused.subject.task) =>
+            {
+                Some(writ_task::Event::Paused(refused.subject.task))
+            }
+            Event::Approval(approval)
+                if approval.step == ApprovalStep::Approved
+                    && self.opened.contains(&approval.task) =>
+            {
+                Some(writ_task::Event::Resumed(approval.task))
+            }
+            Event::OperatorAction(action) if action.action.as_str() == RESUMED => {
+                let task = action.target.parse().ok();
+                let task = task.filter(|task| self.opened.contains(task));
+                task.map(writ_task::Event::Resumed)
             }
             Event::Intent(_)
             | Event::TaskClosed(_)
@@ -257,24 +236,126 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
         })
     }
 
+    /// A live task begins; if its end was read before, it is over by now.
+    fn opened(&mut self, opened: &TaskOpened) -> Result<Option<writ_task::Event>, StartError> {
+        let task = opened.task;
+        let Some(grant) = self.tasks.get(&task) else {
+            return Ok(None);
+        };
+        if grant.digest() != opened.grant {
+            return Err(StartError::Altered(task));
+        }
+        let opening = writ_task::Event::Opened(Box::new(grant.clone()));
+        self.rebuild.apply(&self.tenant, opening)?;
+        self.opened.insert(task);
+        // A kill that overtook the opening's record: the task was over before it began.
+        let ended = self.ended_early.remove(&task);
+        Ok(ended.map(|why| writ_task::Event::Ended { task, why }))
+    }
+
+    fn closed(&mut self, closed: &TaskClosed) -> Option<writ_task::Event> {
+        let task = closed.task;
+        let why = match closed.how {
+            Closing::Closed => Ending::Closed,
+            Closing::Revoked => Ending::Revoked,
+            Closing::Expired => Ending::Deadline,
+        };
+        if self.opened.contains(&task) {
+            return Some(writ_task::Event::Ended { task, why });
+        }
+        self.ended_early.insert(task, why);
+        None
+    }
+
     /// The ledger, with what expired meanwhile ended. What a call without an outcome has read, nobody knows: its task
     /// is marked as if it had been anything.
     #[must_use]
     pub fn finish(mut self, now: Timestamp) -> MemoryLedger {
-        for task in std::mem::take(&mut self.awaited).into_values() {
-            let anything = writ_task::Event::Labelled {
+        for (task, acting) in std::mem::take(&mut self.awaited).into_values() {
+            let labels = writ_task::worst();
+            let read = Remembered::Read {
                 task,
-                labels: ["pii", "secret", Label::UNTRUSTED]
-                    .iter()
-                    .filter_map(|label| label.parse().ok())
-                    .collect(),
+                acting,
+                labels: labels.clone(),
             };
+            self.rebuild.remember(&self.tenant, &read);
+            if !self.tasks.contains_key(&task) {
+                continue;
+            }
+            let anything = writ_task::Event::Labelled { task, labels };
             if let Err(fault) = self.rebuild.apply(&self.tenant, anything) {
                 tracing::warn!(%task, %fault, "a task of an unfinished call was not marked");
             }
         }
         self.rebuild.finish(now).ledger
     }
+
+    /// What of a record outlives its task.
+    fn remember(&mut self, record: &Record) {
+        let acting = |subject: &Subject| Acting {
+            agent: subject.agent,
+            requester: subject.requester.clone(),
+        };
+        let event = match &record.event {
+            Event::TaskOpened(opened) => Remembered::Opened(Opening {
+                task: opened.task,
+                parent: opened.parent,
+                acting: Acting {
+                    agent: opened.agent,
+                    requester: opened.requester.clone(),
+                },
+                attested: matches!(opened.asserters.prompt, Asserter::Client(_)),
+                opened: opened.opened,
+                deadline: opened.deadline,
+            }),
+            Event::Intent(intent) => {
+                let (task, acting) = (intent.subject.task, acting(&intent.subject));
+                self.awaited.insert(intent.call, (task, acting.clone()));
+                if Charge::of(intent.effects).writes > 0 {
+                    let wrote = Remembered::Wrote {
+                        acting: acting.clone(),
+                        forms: intent.written.clone().map(|digests| digests.0),
+                        at: record.header.time,
+                    };
+                    self.rebuild.remember(&self.tenant, &wrote);
+                }
+                Remembered::Read {
+                    task,
+                    acting,
+                    labels: (self.labels)(&intent.action),
+                }
+            }
+            Event::Outcome(outcome) => {
+                let Some((task, acting)) = self.awaited.remove(&outcome.call) else {
+                    return;
+                };
+                Remembered::Read {
+                    task,
+                    acting,
+                    labels: brought(outcome),
+                }
+            }
+            Event::TaskClosed(closed) => Remembered::Ended(closed.task),
+            Event::Refused(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRefused(_)
+            | Event::Started(_)
+            | Event::RevisionActivated(_)
+            | Event::OperatorAction(_)
+            | Event::KeyRotated(_)
+            | Event::Approval(_) => return,
+        };
+        self.rebuild.remember(&self.tenant, &event);
+    }
+}
+
+/// What the response of a call marks its task with.
+fn brought(outcome: &Outcome) -> BTreeSet<Label> {
+    let mut labels = outcome.labels.clone();
+    if outcome.conformance == Some(Conformance::Breaks) {
+        labels.insert(Label::untrusted());
+    }
+    labels
 }
 
 #[cfg(test)]

@@ -67,9 +67,10 @@ pub(crate) async fn permit(
         let places = facts.arguments.unvouched().map(str::to_owned).collect();
         let (_agent, entered) = who;
         let ledger = &gateway.parts.ledger;
-        ledger
-            .count_unvouched(entered, call.operation.action(), &places)
-            .await;
+        let action = call.operation.action();
+        if ledger.count_unvouched(entered, action, &places).await {
+            story.pauses();
+        }
     }
     Err(refusal)
 }

@@ -132,7 +132,7 @@ async fn call(
         now,
     };
 
-    let (receipt, armed) = story.intend(&permit, &facts, api, charge).await?;
+    let (receipt, armed) = story.intend(&permit, &facts, api, charge, &written).await?;
     reservation.commit();
     let completion = Completion::arm(gateway, entered, &receipt, armed);
     let arrived = upstream::send(

@@ -11,7 +11,7 @@ use writ_task::{Entered, Read};
 use writ_types::{
     ActionName, Argument, ArgumentOrigins, BoundPlace, BoundPointer, Canonical, Effect, Facts,
     Grant, Input, Kind, Origin, ReasonCode, Secret, Sighting, Timestamp, Trust, Value, ValueDigest,
-    Vouchers,
+    ValueDigests, Vouchers,
 };
 
 use crate::asked;
@@ -89,6 +89,16 @@ pub(crate) struct Written {
     forms: Option<Vec<ValueDigest>>,
     /// Those of them that a person has entered, for this call or before.
     entered: BTreeSet<ValueDigest>,
+}
+
+impl Written {
+    /// What a record of at most so many bytes says of it; none if that is not all.
+    pub(crate) fn recorded(&self, record_bytes: usize) -> Option<ValueDigests> {
+        // The rest of the record has to have room beside it.
+        let most = record_bytes / 4 / ValueDigests::TEXT_BYTES;
+        let forms = self.forms.as_ref().filter(|forms| forms.len() <= most);
+        forms.map(|forms| ValueDigests(forms.clone()))
+    }
 }
 
 /// A value that nothing vouches for.

@@ -22,6 +22,7 @@ use writ_types::{
 
 use crate::asked::Read;
 use crate::completion::Armed;
+use crate::flow::Written;
 use crate::gateway::{Downstream, Gateway};
 use crate::kept;
 use crate::refusal::Refusal;
@@ -42,6 +43,7 @@ pub(crate) struct Story {
     decision: Option<Decision>,
     approval: Option<ApprovalId>,
     errors: u64,
+    pauses: bool,
     recorded: bool,
 }
 
@@ -90,6 +92,7 @@ impl Story {
             decision: None,
             approval: None,
             errors: 0,
+            pauses: false,
             recorded: false,
         }
     }
@@ -101,6 +104,11 @@ impl Story {
     /// Whether the caller is known, so that a refusal is a record.
     pub(crate) const fn is_known(&self) -> bool {
         self.known.is_some()
+    }
+
+    /// The call's refusal pauses its task.
+    pub(crate) const fn pauses(&mut self) {
+        self.pauses = true;
     }
 
     /// Whether the intent is in the log, so that the outcome tells the rest.
@@ -211,6 +219,7 @@ impl Story {
         facts: &Facts,
         api: &ApiSnapshot,
         charge: Charge,
+        written: &Written,
     ) -> Result<(Receipt, Armed), ReasonCode> {
         let unavailable = ReasonCode::RecordUnavailable;
         let (Some(known), Some(resolved)) = (&self.known, &self.resolved) else {
@@ -255,6 +264,9 @@ impl Story {
             trace: self.trace,
             spent: facts.spent,
             left: facts.left,
+            written: (charge.writes > 0)
+                .then(|| written.recorded(self.gateway.parts.limits.record_bytes))
+                .flatten(),
             evidence: Some(evidence.reference()),
         };
         let durability = if resolved.durable {
@@ -305,17 +317,19 @@ impl Story {
             request: self.request.map(|(digest, _)| digest),
             request_bytes: self.request.map(|(_, bytes)| bytes),
             errors: self.errors,
+            pauses: self.pauses,
             source: Some(self.source),
             trace: self.trace,
             evidence: evidence.as_ref().map(writ_audit::Evidence::reference),
         };
         let record = Record::new(header, Event::Refused(Box::new(refused)));
-        let appended = self
-            .gateway
-            .parts
-            .audit
-            .append(record, evidence, Durability::Handed)
-            .await;
+        // A restart makes a paused task again from its record.
+        let durability = match self.pauses {
+            true => Durability::Durable,
+            false => Durability::Handed,
+        };
+        let audit = &self.gateway.parts.audit;
+        let appended = audit.append(record, evidence, durability).await;
         appended.map(drop).map_err(|fault| self.unrecorded(&fault))
     }
 

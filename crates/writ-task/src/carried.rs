@@ -5,7 +5,6 @@
 //! nothing until a person had time to notice ([`COOLING_OFF`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use writ_types::{AgentId, Grant, Label, Requester, Timestamp, ValueDigest};
@@ -28,9 +27,35 @@ pub(crate) const WORST: [&str; 4] = ["confidential", "pii", "secret", Label::UNT
 
 /// Whose memory it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
+pub(crate) enum Subject {
     Agent(AgentId),
     Requester(Requester),
+}
+
+/// Who acts in a task: the agent, and the user it acts for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acting {
+    /// The agent.
+    pub agent: AgentId,
+    /// The user, if there is one.
+    pub requester: Option<Requester>,
+}
+
+impl Acting {
+    /// Who acts in the task of `grant`.
+    #[must_use]
+    pub fn of(grant: &Grant) -> Self {
+        Self {
+            agent: grant.agent,
+            requester: grant.requester.clone(),
+        }
+    }
+
+    /// Both, each with a memory of its own.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject> {
+        let requester = self.requester.clone().map(Subject::Requester);
+        [Subject::Agent(self.agent)].into_iter().chain(requester)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -75,8 +100,8 @@ impl Memory {
 /// A tree with tasks that may still act.
 #[derive(Debug)]
 pub(crate) struct Live {
-    /// What those tasks may do.
-    pub(crate) grants: Vec<Arc<Grant>>,
+    /// Who acts in them.
+    pub(crate) subjects: BTreeSet<Subject>,
     /// What the tree has read.
     pub(crate) labels: BTreeSet<Label>,
 }
@@ -85,19 +110,15 @@ pub(crate) struct Live {
 #[derive(Debug, Default)]
 pub(crate) struct Carried {
     memories: BTreeMap<Subject, Memory>,
-    /// What was read and written before this process is not known, or there was no room for somebody.
+    /// There was no room for somebody.
     forgetful: bool,
-    /// Until when what was written before this process may not have cooled off.
+    /// Until when what they wrote may not have cooled off.
     lost_until: Option<Timestamp>,
 }
 
-fn subjects(grant: &Grant) -> impl Iterator<Item = Subject> {
-    let requester = grant.requester.clone().map(Subject::Requester);
-    [Subject::Agent(grant.agent)].into_iter().chain(requester)
-}
-
 /// What whoever could have read anything has read.
-pub(crate) fn worst() -> BTreeSet<Label> {
+#[must_use]
+pub fn worst() -> BTreeSet<Label> {
     WORST
         .iter()
         .filter_map(|label| label.parse().ok())
@@ -105,21 +126,10 @@ pub(crate) fn worst() -> BTreeSet<Label> {
 }
 
 impl Carried {
-    /// Begins after a restart: whatever was read before could be known to anybody, whatever was written before `now` has
-    /// not cooled off.
-    pub(crate) fn forget(&mut self, now: Timestamp) {
-        self.forgetful = true;
-        self.lost_until = Some(now.plus(COOLING_OFF));
-        // Of somebody the log still speaks of it does not say all.
-        for memory in self.memories.values_mut() {
-            memory.labels.extend(worst());
-        }
-    }
-
     /// The labels a task begins with that its agent opens itself.
-    pub(crate) fn labels(&self, grant: &Grant) -> BTreeSet<Label> {
+    pub(crate) fn labels(&self, acting: &Acting) -> BTreeSet<Label> {
         let mut labels = BTreeSet::new();
-        for subject in subjects(grant) {
+        for subject in acting.subjects() {
             match self.memories.get(&subject) {
                 Some(memory) => labels.extend(memory.labels.iter().cloned()),
                 None if self.forgetful => labels.extend(worst()),
@@ -129,9 +139,13 @@ impl Carried {
         labels
     }
 
-    /// A task has read something so labelled.
-    pub(crate) fn read(&mut self, grant: &Grant, labels: &BTreeSet<Label>) {
-        for subject in subjects(grant) {
+    /// A tree in which they act has read something so labelled.
+    pub(crate) fn read(
+        &mut self,
+        subjects: impl IntoIterator<Item = Subject>,
+        labels: &BTreeSet<Label>,
+    ) {
+        for subject in subjects {
             if let Some(memory) = self.memory(subject) {
                 memory.labels.extend(labels.iter().cloned());
             }
@@ -140,13 +154,9 @@ impl Carried {
 
     /// A person or an orchestrator has opened a task: agent and requester begin anew, each with what its tasks that still
     /// live have read.
-    pub(crate) fn begin_anew(&mut self, grant: &Grant, live: &[Live]) {
-        for subject in subjects(grant) {
-            let is_own = |live: &&Live| {
-                let mut grants = live.grants.iter();
-                grants.any(|other| subjects(other).any(|other| other == subject))
-            };
-            let own = live.iter().filter(is_own);
+    pub(crate) fn begin_anew(&mut self, acting: &Acting, live: &[Live]) {
+        for subject in acting.subjects() {
+            let own = live.iter().filter(|live| live.subjects.contains(&subject));
             let labels = own.flat_map(|live| &live.labels).cloned().collect();
             if let Some(memory) = self.memory(subject) {
                 memory.labels = labels;
@@ -154,10 +164,10 @@ impl Carried {
         }
     }
 
-    /// A task is about to write values of these forms that nothing vouches for.
-    pub(crate) fn write(&mut self, grant: &Grant, forms: Option<&[ValueDigest]>, now: Timestamp) {
+    /// A task is about to write values of these forms that nothing vouches for; none: it is not known which.
+    pub(crate) fn write(&mut self, acting: &Acting, forms: Option<&[ValueDigest]>, now: Timestamp) {
         let until = now.plus(COOLING_OFF);
-        for subject in subjects(grant) {
+        for subject in acting.subjects() {
             match self.memory(subject) {
                 Some(memory) => memory.write(forms, until, now),
                 None => self.lost_until = Some(until),
@@ -167,9 +177,11 @@ impl Carried {
 
     /// Whether a value of this form was written by the task's agent or for its requester, and has not cooled off; if that is
     /// not known, it was.
-    pub(crate) fn has_written(&self, grant: &Grant, form: ValueDigest, now: Timestamp) -> bool {
+    pub(crate) fn has_written(&self, acting: &Acting, form: ValueDigest, now: Timestamp) -> bool {
         let later = |until: Option<Timestamp>| until.is_some_and(|until| until > now);
-        let mut memories = subjects(grant).filter_map(|subject| self.memories.get(&subject));
+        let mut memories = acting
+            .subjects()
+            .filter_map(|subject| self.memories.get(&subject));
         later(self.lost_until)
             || memories
                 .any(|memory| later(memory.lost_until) || later(memory.written.get(&form).copied()))

@@ -16,11 +16,13 @@ mod memory;
 mod narrow;
 mod proof;
 mod rebuild;
+mod recall;
 mod tree;
 
 pub use approval::{
     Approvals, Approver, Ask, AskError, STANDING_ROLES, Standing, Status, Subject, Used, Want,
 };
+pub use carried::{Acting, worst};
 pub use cut::CutSignal;
 pub use detect::Detector;
 pub use error::{EndError, EnterError, OpenError, RebuildError, ReserveError};
@@ -28,7 +30,8 @@ pub use ledger::{Cut, Ending, Ledger, LedgerFuture, Read, TaskState, TaskStatus}
 pub use memory::MemoryLedger;
 pub use narrow::Widening;
 pub use proof::{Entered, Outcome, Reservation};
-pub use rebuild::{Event, Rebuild, Restored};
+pub use rebuild::{Event, Rebuild, Remembered, Restored};
+pub use recall::Opening;
 
 #[cfg(test)]
 mod tests;

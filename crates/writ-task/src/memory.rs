@@ -10,7 +10,7 @@ use writ_types::{
     ValueDigest,
 };
 
-use crate::carried::{Carried, Live};
+use crate::carried::{Acting, Carried, Live};
 use crate::ledger::{Cut, Ending, Ledger, LedgerFuture, Read, TaskStatus};
 use crate::proof::{Entered, Reservation};
 use crate::tree::{Before, Severed, Tree};
@@ -24,8 +24,6 @@ use crate::{EndError, EnterError, OpenError, ReserveError};
 pub struct MemoryLedger {
     most_in_flight: usize,
     most_tasks: usize,
-    /// When this process began, if what earlier ones read and wrote is not known.
-    forgot: Option<Timestamp>,
     tenants: RwLock<BTreeMap<Tenant, Tasks>>,
 }
 
@@ -38,14 +36,6 @@ struct Tasks {
 }
 
 impl Tasks {
-    fn new(forgot: Option<Timestamp>) -> Self {
-        let tasks = Self::default();
-        if let Some(now) = forgot {
-            tasks.carried(|carried| carried.forget(now));
-        }
-        tasks
-    }
-
     fn carried<T>(&self, act: impl FnOnce(&mut Carried) -> T) -> T {
         act(&mut self.carried.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -66,25 +56,15 @@ impl MemoryLedger {
         Self {
             most_in_flight: limits.task_in_flight,
             most_tasks: limits.agent_tasks,
-            forgot: None,
             tenants: RwLock::new(BTreeMap::new()),
         }
     }
 
-    /// What earlier processes read and wrote is not known: agents that nobody vouches for begin as if they had read
-    /// everything, those of them that have a task go on as if they had, and what is read vouches for nothing until what was written before `now` has cooled off.
-    pub fn forget(&mut self, now: Timestamp) {
-        self.forgot = Some(now);
-        let tenants = self
-            .tenants
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        for tasks in tenants.values() {
-            tasks.carried(|carried| carried.forget(now));
-            for tree in tasks.trees.values() {
-                tree.forget_before();
-            }
-        }
+    /// What agents and requesters of a tenant read and wrote before a restart.
+    pub(crate) fn recall(&self, tenant: &Tenant, recalled: Carried) {
+        let mut tenants = self.write();
+        let tasks = tenants.entry(tenant.clone()).or_default();
+        tasks.carried(|carried| *carried = recalled);
     }
 
     /// Puts a task back with what it had spent, itself and everything below it ([`TaskStatus::spent`]), after a restart.
@@ -119,9 +99,22 @@ impl MemoryLedger {
         task: TaskId,
         action: &ActionName,
         charge: Charge,
+        written: Option<&[ValueDigest]>,
     ) -> bool {
         self.tree(tenant, task)
-            .is_some_and(|tree| tree.spend_recorded(task, action, charge))
+            .is_some_and(|tree| tree.spend_recorded(task, action, charge, written))
+    }
+
+    /// A task of the log was paused; `false` if it is not known.
+    pub(crate) fn pause_recorded(&self, tenant: &Tenant, task: TaskId) -> bool {
+        let tree = self.tree(tenant, task);
+        tree.is_some_and(|tree| tree.pause(task))
+    }
+
+    /// A person let a task of the log go on; `false` if it is not known.
+    pub(crate) fn resume_recorded(&self, tenant: &Tenant, task: TaskId) -> bool {
+        let tree = self.tree(tenant, task);
+        tree.is_some_and(|tree| tree.endorse(task, &[]))
     }
 
     /// Labels of the log; `false` if the task is not known.
@@ -131,13 +124,8 @@ impl MemoryLedger {
         task: TaskId,
         labels: &BTreeSet<Label>,
     ) -> bool {
-        let Some(tree) = self.tree(tenant, task) else {
-            return false;
-        };
-        if let Some(status) = tree.status(task) {
-            self.carry(&status.grant, |carried| carried.read(&status.grant, labels));
-        }
-        tree.add_labels(task, labels) != Err(EnterError::Unknown)
+        self.tree(tenant, task)
+            .is_some_and(|tree| tree.add_labels(task, labels) != Err(EnterError::Unknown))
     }
 
     pub(crate) fn insert(
@@ -153,9 +141,7 @@ impl MemoryLedger {
         let grant = Arc::new(grant);
         // Held to the end: the number of tasks and the freedom of the id are true when the task is in.
         let mut tenants = self.write();
-        let tasks = tenants
-            .entry(grant.tenant.clone())
-            .or_insert_with(|| Tasks::new(self.forgot));
+        let tasks = tenants.entry(grant.tenant.clone()).or_default();
         if tasks.trees.contains_key(&grant.task) {
             return Err(OpenError::Exists);
         }
@@ -168,13 +154,18 @@ impl MemoryLedger {
             Some(parent) => {
                 let tree = tasks.trees.get(&parent).ok_or(OpenError::ParentUnknown)?;
                 tree.open_below(parent, Arc::clone(&grant), before, now)?;
+                if let Some(live) = tree.live() {
+                    // What its parent knows it may be told.
+                    let own = Acting::of(&grant);
+                    tasks.carried(|carried| carried.read(own.subjects(), &live.labels));
+                }
                 Arc::clone(tree)
             }
             None => {
                 let mut before = before;
                 if most_tasks.is_some() {
                     // Opened now, not put back: it begins with what its agent knows.
-                    let labels = tasks.carried(|carried| carried.labels(&grant));
+                    let labels = tasks.carried(|carried| carried.labels(&Acting::of(&grant)));
                     before.get_or_insert_default().labels.extend(labels);
                 }
                 let tree = Tree::of(Arc::clone(&grant), before);
@@ -193,9 +184,7 @@ impl MemoryLedger {
     /// Knows a sub-task of the log as ended, so that what the log says it spent counts against the tasks above it.
     pub(crate) fn insert_ended(&self, grant: Grant) {
         let mut tenants = self.write();
-        let tasks = tenants
-            .entry(grant.tenant.clone())
-            .or_insert_with(|| Tasks::new(self.forgot));
+        let tasks = tenants.entry(grant.tenant.clone()).or_default();
         let above = grant.parent.and_then(|parent| tasks.trees.get(&parent));
         if let Some(tree) = above.map(Arc::clone)
             && !tasks.trees.contains_key(&grant.task)
@@ -277,7 +266,7 @@ impl MemoryLedger {
             // Looked at while nobody's memory changes: what is read meanwhile is remembered after this.
             self.carry(&status.grant, |carried| {
                 let live: Vec<Live> = trees.iter().filter_map(|tree| tree.live()).collect();
-                carried.begin_anew(&status.grant, &live);
+                carried.begin_anew(&Acting::of(&status.grant), &live);
             });
         }
         Ok(())
@@ -288,7 +277,11 @@ impl MemoryLedger {
         // The tree first: whoever begins anew meanwhile sees it there, or is before what is remembered here.
         let labelled = entered.tree.add_labels(grant.task, labels);
         if !labels.is_empty() {
-            self.carry(grant, |carried| carried.read(grant, labels));
+            let live = entered.tree.live();
+            let mut all = live.map(|live| live.subjects).unwrap_or_default();
+            // Those of a call that outlives its task too.
+            all.extend(Acting::of(grant).subjects());
+            self.carry(grant, |carried| carried.read(all, labels));
         }
         labelled
     }
@@ -298,9 +291,10 @@ impl MemoryLedger {
         let sources: Vec<_> = if read.sources.is_empty() {
             Vec::new()
         } else {
+            let acting = Acting::of(grant);
             self.carry(grant, |carried| {
                 let sources = read.sources.iter();
-                let vouching = sources.filter(|one| !carried.has_written(grant, one.form, now));
+                let vouching = sources.filter(|one| !carried.has_written(&acting, one.form, now));
                 vouching.collect()
             })
         };
@@ -322,7 +316,9 @@ impl MemoryLedger {
         });
         let cools = carried.as_deref();
         if cools.is_none_or(|forms| !forms.is_empty()) {
-            self.carry(grant, |carried| carried.write(grant, cools, now));
+            self.carry(grant, |carried| {
+                carried.write(&Acting::of(grant), cools, now);
+            });
         }
         entered.tree.write(grant.task, forms)
     }

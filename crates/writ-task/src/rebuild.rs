@@ -3,15 +3,19 @@
 //! The log is the budgets' write-ahead log. An intent without outcome counts as spent, because the upstream may have
 //! heard of it; a reservation without intent is not in the log and is therefore given back, because it cannot have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use writ_types::{ActionName, Charge, Grant, Label, Limits, TaskId, Tenant, Timestamp};
+use writ_types::{
+    ActionName, Charge, Grant, Label, Limits, TaskId, Tenant, Timestamp, ValueDigest,
+};
 
+use crate::carried::Acting;
 use crate::ledger::Ending;
+use crate::recall::{Opening, Recall};
 use crate::tree::Before;
 use crate::{Cut, MemoryLedger, OpenError, RebuildError, Widening};
 
-/// What the log says about tasks. The tenant is the log's.
+/// What the log says about live tasks. The tenant is the log's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A task was opened.
@@ -24,6 +28,8 @@ pub enum Event {
         action: ActionName,
         /// What it costs.
         charge: Charge,
+        /// What its values could be read back as, if it writes; none: not known.
+        written: Option<Vec<ValueDigest>>,
     },
     /// A task has read something so labelled.
     Labelled {
@@ -32,6 +38,10 @@ pub enum Event {
         /// The labels.
         labels: BTreeSet<Label>,
     },
+    /// A task was paused.
+    Paused(TaskId),
+    /// A person let a task go on.
+    Resumed(TaskId),
     /// A task was closed, revoked or cut.
     Ended {
         /// The task.
@@ -41,10 +51,38 @@ pub enum Event {
     },
 }
 
+/// What the log says of agents and requesters, whether their tasks live or are over: it outlives them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remembered {
+    /// A task was opened. Before [`Event::Opened`] of the same task.
+    Opened(Opening),
+    /// A task has read something so labelled.
+    Read {
+        /// The task.
+        task: TaskId,
+        /// Who acts in it.
+        acting: Acting,
+        /// The labels.
+        labels: BTreeSet<Label>,
+    },
+    /// Somebody has written.
+    Wrote {
+        /// Who.
+        acting: Acting,
+        /// What it could be read back as; none: not known.
+        forms: Option<Vec<ValueDigest>>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A task is over.
+    Ended(TaskId),
+}
+
 /// Makes the ledger again. Apply the events in the order of the log, every log after the other.
 #[derive(Debug)]
 pub struct Rebuild {
     ledger: MemoryLedger,
+    recalls: BTreeMap<Tenant, Recall>,
     intents: u64,
     refused: Vec<(TaskId, OpenError)>,
 }
@@ -69,8 +107,24 @@ impl Rebuild {
     pub const fn new(limits: &Limits) -> Self {
         Self {
             ledger: MemoryLedger::new(limits),
+            recalls: BTreeMap::new(),
             intents: 0,
             refused: Vec::new(),
+        }
+    }
+
+    /// Takes the next event of `tenant`'s log that outlives its task.
+    pub fn remember(&mut self, tenant: &Tenant, event: &Remembered) {
+        let recall = self.recalls.entry(tenant.clone()).or_default();
+        match event {
+            Remembered::Opened(opening) => recall.opened(opening),
+            Remembered::Read {
+                task,
+                acting,
+                labels,
+            } => recall.read(*task, acting, labels),
+            Remembered::Wrote { acting, forms, at } => recall.wrote(acting, forms.as_deref(), *at),
+            Remembered::Ended(task) => recall.ended(*task),
         }
     }
 
@@ -94,14 +148,20 @@ impl Rebuild {
                 task,
                 action,
                 charge,
+                written,
             } => {
                 self.intents = self.intents.saturating_add(1);
-                let known = self.ledger.spend_recorded(tenant, task, &action, charge);
+                let written = written.as_deref();
+                let known = self
+                    .ledger
+                    .spend_recorded(tenant, task, &action, charge, written);
                 (task, known)
             }
             Event::Labelled { task, labels } => {
                 (task, self.ledger.label_recorded(tenant, task, &labels))
             }
+            Event::Paused(task) => (task, self.ledger.pause_recorded(tenant, task)),
+            Event::Resumed(task) => (task, self.ledger.resume_recorded(tenant, task)),
             Event::Ended { task, why } => (task, self.ledger.end(tenant, task, why).is_ok()),
         };
         if known || self.refused.iter().any(|(refused, _)| *refused == task) {
@@ -114,6 +174,9 @@ impl Rebuild {
     /// The ledger as of `now`.
     #[must_use]
     pub fn finish(self, now: Timestamp) -> Restored {
+        for (tenant, recall) in self.recalls {
+            self.ledger.recall(&tenant, recall.finish(now));
+        }
         let expired = self.ledger.sweep_at(now);
         Restored {
             ledger: self.ledger,
@@ -126,8 +189,13 @@ impl Rebuild {
     fn opened(&mut self, tenant: &Tenant, grant: Grant) {
         let (task, opened) = (grant.task, grant.opened);
         let inserted = if grant.tenant == *tenant {
-            let before = Some(Before::default());
-            self.ledger.insert(grant.clone(), before, None, opened)
+            let recall = self.recalls.get(tenant);
+            let before = Before {
+                labels: recall.map(|recall| recall.labels(task)).unwrap_or_default(),
+                ..Before::default()
+            };
+            self.ledger
+                .insert(grant.clone(), Some(before), None, opened)
         } else {
             Err(OpenError::NotWithinParent(Widening::Tenant))
         };

@@ -3,6 +3,7 @@
 mod flow;
 mod kill;
 mod narrowing;
+mod recall;
 mod restart;
 mod rules;
 mod sequences;

@@ -8,11 +8,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use writ_types::{
-    ActionName, ArgumentOrigins, Asserter, Budget, CallId, Charge, Facts, Grant, Label, Origins,
-    Sighting, TaskId, Timestamp, ValueDigest, Vouchers,
+    ActionName, ArgumentOrigins, Budget, CallId, Charge, Facts, Grant, Label, Origins, Sighting,
+    TaskId, Timestamp, ValueDigest, Vouchers,
 };
 
-use crate::carried::{Live, worst};
+use crate::carried::{Acting, Live};
 use crate::cut::CutFlag;
 use crate::ledger::{Cut, Ending, TaskState, TaskStatus};
 use crate::narrow::within;
@@ -307,15 +307,20 @@ impl Tree {
         self.lock().unreserve(lineage, action, charge);
     }
 
-    /// Counts a call of the log, whether or not the task has ended meanwhile.
-    pub(crate) fn spend_recorded(&self, task: TaskId, action: &ActionName, charge: Charge) -> bool {
+    /// Counts a call of the log and what it wrote (none: not known), whether or not the task has ended meanwhile.
+    pub(crate) fn spend_recorded(
+        &self,
+        task: TaskId,
+        action: &ActionName,
+        charge: Charge,
+        written: Option<&[ValueDigest]>,
+    ) -> bool {
         let mut state = self.lock();
         let lineage = state.nodes.get(task).map(|node| Arc::clone(&node.lineage));
         if let Some(lineage) = &lineage {
             state.spend(lineage, action, charge);
             if charge.writes > 0 {
-                // What it wrote is not in the log.
-                Arc::make_mut(&mut state.flow().origins).lose();
+                state.write(written);
             }
         }
         lineage.is_some()
@@ -348,27 +353,15 @@ impl Tree {
         false
     }
 
-    /// What the tree began with is not known any more: unless a client vouched for its root, that could be anything.
-    pub(crate) fn forget_before(&self) {
-        let mut state = self.lock();
-        let root = state.root;
-        let root = state.nodes.get(root);
-        let is_by_client = root.is_some_and(|root| {
-            let mut parts = root.grant.asserters.parts();
-            parts.any(|(_, asserter)| matches!(asserter, Asserter::Client(_)))
-        });
-        if !is_by_client {
-            state.labels.extend(worst());
-        }
-    }
-
     /// What may still act, and what the tree has read; none if nothing may.
     pub(crate) fn live(&self) -> Option<Live> {
         let state = self.lock();
         let live = state.nodes.0.iter().filter(|node| node.ended.is_none());
-        let grants: Vec<_> = live.map(|node| Arc::clone(&node.grant)).collect();
-        (!grants.is_empty()).then(|| Live {
-            grants,
+        let subjects: BTreeSet<_> = live
+            .flat_map(|node| Acting::of(&node.grant).subjects().collect::<Vec<_>>())
+            .collect();
+        (!subjects.is_empty()).then(|| Live {
+            subjects,
             labels: state.labels.clone(),
         })
     }
@@ -402,11 +395,7 @@ impl Tree {
         forms: Option<&[ValueDigest]>,
     ) -> Result<(), EnterError> {
         let mut state = self.lock();
-        match forms {
-            Some([]) => {}
-            Some(forms) => Arc::make_mut(&mut state.flow().origins).write(forms),
-            None => Arc::make_mut(&mut state.flow().origins).lose(),
-        }
+        state.write(forms);
         let node = state.nodes.get(task).ok_or(EnterError::Unknown)?;
         node.ended.map_or(Ok(()), |why| Err(EnterError::Ended(why)))
     }
@@ -426,6 +415,16 @@ impl Tree {
             flow.paused |= *count >= MOST_UNVOUCHED;
         }
         flow.paused
+    }
+
+    /// The tree was paused before a restart; `false` if the task is not known.
+    pub(crate) fn pause(&self, task: TaskId) -> bool {
+        let mut state = self.lock();
+        let known = state.nodes.get(task).is_some();
+        if known {
+            state.flow().paused = true;
+        }
+        known
     }
 
     /// A person said yes to values, and the tree goes on; `false` if the task is not known.
@@ -617,6 +616,15 @@ impl State {
 
     fn flow(&mut self) -> &mut Flow {
         self.flow.get_or_insert_default()
+    }
+
+    /// Remembers what is about to be written; none: it is not known.
+    fn write(&mut self, forms: Option<&[ValueDigest]>) {
+        match forms {
+            Some([]) => {}
+            Some(forms) => Arc::make_mut(&mut self.flow().origins).write(forms),
+            None => Arc::make_mut(&mut self.flow().origins).lose(),
+        }
     }
 
     fn is_paused(&self) -> bool {

@@ -60,7 +60,7 @@ pub use name::{
     RESERVED_API_IDS, Tenant,
 };
 pub use obligation::{Obligations, ObligationsError};
-pub use origin::{Origin, Source, Trust, ValueDigest};
+pub use origin::{Origin, Source, Trust, ValueDigest, ValueDigests};
 pub use principal::{Binding, Mode, Principal, Requester};
 pub use problem::{Pending, Problem, Remedy, RemedyKind, Verdict};
 pub use reason::{Category, Outlook, ReasonCode};

@@ -167,6 +167,39 @@ impl ValueDigest {
     }
 }
 
+/// Several of them, as records carry them: in hexadecimal, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ValueDigests(pub Vec<ValueDigest>);
+
+impl ValueDigests {
+    /// The length of one in a record, in bytes.
+    pub const TEXT_BYTES: usize = 32;
+}
+
+impl fmt::Display for ValueDigests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = self.0.iter().flat_map(|digest| &digest.0);
+        bytes.try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for ValueDigests {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digest = |text: &[u8]| {
+            let text = std::str::from_utf8(text).ok()?;
+            let lower = |digit: char| digit.is_ascii_digit() || ('a'..='f').contains(&digit);
+            let number = u128::from_str_radix(text, 16).ok()?;
+            (text.len() == Self::TEXT_BYTES && text.chars().all(lower))
+                .then(|| ValueDigest(number.to_be_bytes()))
+        };
+        let digests = text.as_bytes().chunks(Self::TEXT_BYTES).map(digest);
+        let digests: Option<Vec<_>> = digests.collect();
+        digests.map(Self).ok_or("digests of 32 digits each")
+    }
+}
+
 impl fmt::Debug for ValueDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ValueDigest")
@@ -204,6 +237,24 @@ mod tests {
             ValueDigest::of_argument(&key, "a", "bc", &bob),
             ValueDigest::of_argument(&key, "ab", "c", &bob)
         );
+    }
+
+    #[test]
+    fn several_are_read_as_they_were_written() {
+        let digests = ValueDigests(vec![ValueDigest([0; 16]), ValueDigest([0xab; 16])]);
+        let text = digests.to_string();
+        assert_eq!(text.len(), 2 * ValueDigests::TEXT_BYTES);
+        assert_eq!(text.parse(), Ok(digests));
+        assert_eq!("".parse(), Ok(ValueDigests::default()));
+        for bad in [
+            "a",
+            &format!("{text}0"),
+            &text.to_uppercase(),
+            &text.replace("ab", "+b"),
+            "ä",
+        ] {
+            assert!(bad.parse::<ValueDigests>().is_err(), "{bad}");
+        }
     }
 
     #[test]

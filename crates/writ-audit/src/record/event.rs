@@ -9,7 +9,7 @@ use writ_types::{
     ActionName, AgentId, ApiId, ApprovalId, Asserters, Binding, Budget, CallId, Charge,
     Conformance, CredentialName, Digest, Effects, Grant, KeyedDigest, Label, Mode, OperatorId,
     Principal, PurposeName, ReasonCode, Requester, RevisionId, SpiffeId, TaskId, Timestamp,
-    TokenId, Verdict,
+    TokenId, ValueDigests, Verdict,
 };
 
 use super::part::{EvidenceRef, Method, Source, TraceId, Word};
@@ -148,6 +148,9 @@ pub struct Intent {
     pub spent: Charge,
     /// What is left after this call.
     pub left: Budget,
+    /// Of a call that writes, the values that nothing vouches for, in every form they could be read back in; none if that is
+    /// more than a record holds, or not known.
+    pub written: Option<ValueDigests>,
     /// The arguments and the decision's inputs in the vault.
     pub evidence: Option<EvidenceRef>,
 }
@@ -264,6 +267,8 @@ pub struct Refused {
     pub request_bytes: Option<u64>,
     /// How many faults the input or the policies' evaluation had.
     pub errors: u64,
+    /// Whether it has paused the task: too many values were tried that nothing vouched for.
+    pub pauses: bool,
     /// Where it came from.
     pub source: Option<Source>,
     /// The trace it belongs to.

@@ -143,6 +143,7 @@ impl Intent {
         detail.text("token", token);
         detail.text_if("trace", self.trace);
         detail.text("verdict", verdict.as_str());
+        detail.text_if("written", self.written.as_ref());
     }
 }
 
@@ -168,6 +169,9 @@ impl Outcome {
         detail.number("total_ms", millis(self.phases.total));
     }
 }
+
+/// What a refusal says that it pauses.
+pub(super) const PAUSED: &str = "task";
 
 impl Refused {
     fn write(&self, detail: &mut Object<'_>, scissors: &Scissors) {
@@ -195,6 +199,7 @@ impl Refused {
             .into_iter()
             .flat_map(|decision| &decision.obligations);
         detail.list_if("obligations", scissors.items(obligations));
+        detail.text_if("pauses", self.pauses.then_some(PAUSED));
         detail.text_if("policy", decision.map(|decision| decision.policy));
         detail.text_if("purpose", self.purpose.as_ref());
         detail.text("reason", self.reason);

@@ -14,6 +14,7 @@ use super::event::{
     OperatorAction, Outcome, OutcomeKind, Phases, Refused, RevisionActivated, Started, Subject,
     TaskClosed, TaskOpened, TokenIssued, TokenRefused,
 };
+use super::form::PAUSED;
 use super::part::EvidenceRef;
 use super::{Header, RECORD_VERSION, Record, RecordError};
 
@@ -274,6 +275,7 @@ impl Members<'_> {
             trace: self.parse_if("trace")?,
             spent: self.charge("spent")?,
             left: self.budget("left")?,
+            written: self.parse_if("written")?,
             evidence: self.evidence()?,
         })
     }
@@ -332,6 +334,11 @@ impl Members<'_> {
             request: self.parse_if("request")?,
             request_bytes: self.number_if("request_bytes")?,
             errors: self.number("errors")?,
+            pauses: match self.text_if("pauses")? {
+                None => false,
+                Some(PAUSED) => true,
+                Some(_) => return Err(RecordError::Member("pauses")),
+            },
             source: self.parse_if("source")?,
             trace: self.parse_if("trace")?,
             evidence: self.evidence()?,

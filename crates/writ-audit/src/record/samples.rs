@@ -102,6 +102,7 @@ pub(crate) fn intent() -> Record {
         trace: TraceId::from_bytes([7; 16]),
         spent: Charge::of(Effects::unreviewed(Effect::Write)),
         left: budget(),
+        written: Some("00112233445566778899aabbccddeeff".parse().unwrap()),
         evidence: evidence(),
     }));
     Record::new(header(10), event)
@@ -155,6 +156,7 @@ pub(crate) fn refused() -> Record {
         request: Some(keyed(b"request")),
         request_bytes: Some(12),
         errors: 2,
+        pauses: true,
         source: Some(Source::of("2001:db8:1::9".parse().unwrap())),
         trace: None,
         evidence: None,

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use writ_store::StoredApproval;
 use writ_task::{Approver, Ledger as _, Subject, TaskState};
-use writ_types::{ApprovalId, ApprovalState, Kind, Timestamp, Value};
+use writ_types::{ApprovalId, ApprovalState, Kind, TaskId, Timestamp, Value};
 
-use crate::admin::{AdminError, Call};
+use crate::admin::{AdminError, Call, RESUMED, changes};
 use crate::approvals::{AnswerError, Memory};
 use crate::http::object;
 use crate::plane::Plane;
@@ -105,9 +105,8 @@ pub(super) async fn yes(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminEr
         .give(header, &approval, &gives, call.operator.id, memory)
         .await;
     let state = given.map_err(answer)?;
-    // A person has looked at it. If the task has ended meanwhile, there is nothing that could go on.
-    let resumed = plane.ledger.resume(&plane.tenant, approval.task).await;
-    resumed.unwrap_or_default();
+    // A person has looked at it.
+    go_on(plane, call, approval.task, now).await?;
     Ok(Value::object([
         ("approval", Value::from(approval.id.to_string())),
         ("state", Value::from(state.as_str())),
@@ -193,14 +192,31 @@ pub(super) async fn no(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminErr
         .await;
     denied.map_err(answer)?;
     if body.member("resume").and_then(Value::as_bool) == Some(true) {
-        let resumed = plane.ledger.resume(&plane.tenant, approval.task).await;
-        resumed.unwrap_or_default();
+        go_on(plane, call, approval.task, now).await?;
     }
     Ok(Value::object([
         ("approval", Value::from(approval.id.to_string())),
         ("state", Value::from(ApprovalState::Denied.as_str())),
         ("remembered", Value::from(!once)),
     ]))
+}
+
+/// Lets a task go on that was paused, and records who did. If it has ended meanwhile, there is nothing that could go on.
+async fn go_on(
+    plane: &Plane,
+    call: &Call<'_>,
+    task: TaskId,
+    now: Timestamp,
+) -> Result<(), AdminError> {
+    let status = plane.ledger.status(&plane.tenant, task, now).await;
+    let Some(status) = status.filter(|status| status.paused) else {
+        return Ok(());
+    };
+    let digest = status.grant.digest();
+    changes::record(plane, call, RESUMED, &task.to_string(), digest).await?;
+    let resumed = plane.ledger.resume(&plane.tenant, task).await;
+    resumed.unwrap_or_default();
+    Ok(())
 }
 
 async fn find(plane: &Plane, call: &Call<'_>) -> Result<(StoredApproval, Timestamp), AdminError> {

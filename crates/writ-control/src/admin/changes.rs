@@ -343,7 +343,7 @@ pub(super) async fn reload(plane: &Plane, call: &Call<'_>) -> Result<Value, Admi
     )]))
 }
 
-async fn record(
+pub(super) async fn record(
     plane: &Plane,
     call: &Call<'_>,
     action: &str,

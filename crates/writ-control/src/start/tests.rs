@@ -162,6 +162,7 @@ fn intent(grant: &Grant, number: u8) -> Record {
         trace: None,
         spent: Charge::default(),
         left: Budget::DEFAULT,
+        written: None,
         evidence: None,
     })))
 }

@@ -5,27 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use writ_types::{
-    Argument, BoundPointer, Canonical, Grant, Kind, Label, Limits, Origin, ReasonCode, Requester,
-    Secret, Sighting, Timestamp, ValueDigest,
+    Argument, BoundPointer, Canonical, Grant, Kind, Label, Origin, ReasonCode, Requester, Secret,
+    Sighting, Timestamp, ValueDigest,
 };
 
-use super::support::{
-    Bench, NOON, READ, action, agent, below, call, grant, now, task, tenant, write,
-};
+use super::support::{Bench, NOON, READ, action, agent, below, call, grant, now, task, tenant};
 use crate::carried::COOLING_OFF;
-use crate::{EnterError, Entered, Event, Ledger, MemoryLedger, Read, Rebuild, ReserveError};
+use crate::{EnterError, Entered, Ledger, Read, ReserveError};
 
 const KEY: Secret<[u8; 32]> = Secret::new([7; 32]);
 
-fn zone(name: &str) -> Canonical {
+pub(super) fn zone(name: &str) -> Canonical {
     "zone".parse::<Kind>().unwrap().of_text(name).unwrap()
 }
 
-fn form(name: &str) -> ValueDigest {
+pub(super) fn form(name: &str) -> ValueDigest {
     ValueDigest::of_form(&KEY, &zone(name))
 }
 
-fn read(names: &[&str]) -> Read {
+pub(super) fn read(names: &[&str]) -> Read {
     let source = |name: &&str| Sighting {
         value: ValueDigest::of(&KEY, &zone(name)),
         form: form(name),
@@ -37,11 +35,11 @@ fn read(names: &[&str]) -> Read {
     }
 }
 
-fn labels(words: &[&str]) -> BTreeSet<Label> {
+pub(super) fn labels(words: &[&str]) -> BTreeSet<Label> {
     words.iter().map(|word| word.parse().unwrap()).collect()
 }
 
-fn for_ada(number: u64) -> Grant {
+pub(super) fn for_ada(number: u64) -> Grant {
     Grant {
         requester: Some(Requester {
             issuer: "https://id.example".to_owned(),
@@ -52,12 +50,12 @@ fn for_ada(number: u64) -> Grant {
 }
 
 impl Bench {
-    fn at(&self, number: u64, id: u64, instant: Timestamp) -> Entered {
+    pub(super) fn at(&self, number: u64, id: u64, instant: Timestamp) -> Entered {
         now(self.0.enter(&tenant(), task(number), call(id), instant)).unwrap()
     }
 
     /// What a call of task `number` says of a zone's origin.
-    fn origin(&self, number: u64, id: u64, name: &str) -> &'static str {
+    pub(super) fn origin(&self, number: u64, id: u64, name: &str) -> &'static str {
         let entered = self.enter(number, id).unwrap();
         let (_reservation, facts) = self.reserve(&entered, READ).unwrap();
         let argument = Argument {
@@ -68,17 +66,17 @@ impl Bench {
         facts.vouchers.origin(&KEY, &argument, &zone(name)).as_str()
     }
 
-    fn labels(&self, number: u64, id: u64) -> BTreeSet<Label> {
+    pub(super) fn labels(&self, number: u64, id: u64) -> BTreeSet<Label> {
         let entered = self.enter(number, id).unwrap();
         self.reserve(&entered, READ).unwrap().1.labels
     }
 
-    fn reads(&self, number: u64, id: u64, names: &[&str]) {
+    pub(super) fn reads(&self, number: u64, id: u64, names: &[&str]) {
         let entered = self.enter(number, id).unwrap();
         now(self.0.note(&entered, &read(names), NOON)).unwrap();
     }
 
-    fn writes(&self, number: u64, id: u64, name: &str) {
+    pub(super) fn writes(&self, number: u64, id: u64, name: &str) {
         let entered = self.enter(number, id).unwrap();
         let written = [form(name)];
         let written = self
@@ -87,12 +85,12 @@ impl Bench {
         now(written).unwrap();
     }
 
-    fn is_labelled(&self, number: u64, id: u64, words: &[&str]) {
+    pub(super) fn is_labelled(&self, number: u64, id: u64, words: &[&str]) {
         let entered = self.enter(number, id).unwrap();
         now(self.0.add_labels(&entered, &labels(words))).unwrap();
     }
 
-    fn attest(&self, number: u64, prompt: &str) {
+    pub(super) fn attest(&self, number: u64, prompt: &str) {
         now(self.0.attest(&tenant(), task(number), Some(prompt.into()))).unwrap();
     }
 }
@@ -313,26 +311,6 @@ fn what_an_agent_writes_for_nobody_does_not_vouch_when_it_reads_it_for_somebody(
 }
 
 #[test]
-fn after_a_restart_what_the_log_says_of_somebody_is_not_all() {
-    let mut rebuild = Rebuild::new(&Limits::default());
-    let opened = Event::Opened(Box::new(grant(1)));
-    rebuild.apply(&tenant(), opened).unwrap();
-    let labelled = Event::Labelled {
-        task: task(1),
-        labels: labels(&["pii"]),
-    };
-    rebuild.apply(&tenant(), labelled).unwrap();
-    let mut ledger = rebuild.finish(NOON).ledger;
-    ledger.forget(NOON);
-    let bench = Bench(ledger);
-    bench.open(grant(2)).unwrap();
-    assert_eq!(
-        bench.labels(2, 2),
-        labels(&["confidential", "pii", "secret", "untrusted"])
-    );
-}
-
-#[test]
 fn the_third_value_for_one_parameter_pauses_the_tree_until_a_person_looks() {
     let bench = Bench::new();
     bench.open(grant(1)).unwrap();
@@ -443,77 +421,6 @@ fn trying_ever_new_parameters_pauses_too() {
             .count_unvouched(&entered, &action("dns:patch"), &places))
     });
     assert_eq!(tried, Some(64));
-}
-
-#[test]
-fn after_a_restart_what_is_not_known_vouches_for_nothing() {
-    let mut rebuild = Rebuild::new(&Limits::default());
-    for number in [1, 2] {
-        let opened = Event::Opened(Box::new(for_ada(number)));
-        rebuild.apply(&tenant(), opened).unwrap();
-    }
-    let intent = Event::Intent {
-        task: task(1),
-        action: action("dns:patch"),
-        charge: write(),
-    };
-    rebuild.apply(&tenant(), intent).unwrap();
-    let mut ledger: MemoryLedger = rebuild.finish(NOON).ledger;
-    ledger.forget(NOON);
-    let bench = Bench(ledger);
-    for number in [1, 2] {
-        bench.reads(number, number, &["a.example"]);
-        assert_eq!(bench.origin(number, 10 + number, "a.example"), "seen");
-    }
-    // A task that nobody vouched for could have begun with anything, and an agent could have read it before.
-    assert_eq!(
-        bench.labels(1, 20),
-        labels(&["confidential", "pii", "secret", "untrusted"])
-    );
-    bench
-        .open(Grant {
-            agent: agent(9),
-            ..grant(3)
-        })
-        .unwrap();
-    assert_eq!(
-        bench.labels(3, 3),
-        labels(&["confidential", "pii", "secret", "untrusted"])
-    );
-    bench
-        .open(Grant {
-            agent: agent(9),
-            ..grant(4)
-        })
-        .unwrap();
-    bench.attest(4, "a.example");
-    assert_eq!(bench.labels(4, 4), labels(&[]));
-    assert_eq!(bench.origin(4, 5, "a.example"), "prompt");
-}
-
-#[test]
-fn a_task_that_wrote_before_a_restart_reads_nothing_that_vouches_whenever() {
-    let long = Grant {
-        deadline: NOON.plus(COOLING_OFF).plus(COOLING_OFF),
-        ..for_ada(1)
-    };
-    let mut rebuild = Rebuild::new(&Limits::default());
-    rebuild
-        .apply(&tenant(), Event::Opened(Box::new(long)))
-        .unwrap();
-    let intent = Event::Intent {
-        task: task(1),
-        action: action("dns:patch"),
-        charge: write(),
-    };
-    rebuild.apply(&tenant(), intent).unwrap();
-    let mut ledger = rebuild.finish(NOON).ledger;
-    ledger.forget(NOON);
-    let bench = Bench(ledger);
-    let later = NOON.plus(COOLING_OFF);
-    let entered = bench.at(1, 1, later);
-    now(bench.0.note(&entered, &read(&["a.example"]), later)).unwrap();
-    assert_eq!(bench.origin(1, 2, "a.example"), "seen");
 }
 
 #[test]

@@ -170,6 +170,7 @@ impl World {
                 task,
                 action: named(charge),
                 charge,
+                written: None,
             });
         }
     }

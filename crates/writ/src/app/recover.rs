@@ -70,23 +70,16 @@ pub(super) async fn ledger(
             .unwrap_or_default()
     };
     let mut rebuild = LedgerRebuild::new(tenant.clone(), tasks, labels, limits);
-    if rebuild.since().is_some() {
-        let mut fault = None;
-        recovered.replay(0, |_, record| {
-            if fault.is_none() {
-                fault = rebuild.take(&record).err();
-            }
-        })?;
-        if let Some(fault) = fault {
-            return Err(fault.into());
+    let mut fault = None;
+    recovered.replay(0, |_, record| {
+        if fault.is_none() {
+            fault = rebuild.take(&record).err();
         }
+    })?;
+    match fault {
+        Some(fault) => Err(fault.into()),
+        None => Ok(rebuild.finish(now)),
     }
-    let mut ledger = rebuild.finish(now);
-    if recovered.entries > 0 {
-        // Of what earlier processes read and wrote, the log says only what live tasks did.
-        ledger.forget(now);
-    }
-    Ok(ledger)
 }
 
 /// What a person should know of the start.

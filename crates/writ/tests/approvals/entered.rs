@@ -28,9 +28,9 @@ const SECOND: &str = "/helpdesk/tickets/T-1002";
 struct Shop {
     project: Project,
     session: String,
-    // Both live as long as the test.
+    server: Option<Server>,
+    // Lives as long as the test.
     _desk: Desk,
-    _server: Server,
 }
 
 impl Shop {
@@ -59,9 +59,15 @@ impl Shop {
         Self {
             project,
             session,
+            server: Some(server),
             _desk: desk,
-            _server: server,
         }
+    }
+
+    /// Ends the process like this, and begins another.
+    fn restart(&mut self, end: fn(Server)) {
+        end(self.server.take().unwrap());
+        self.server = Some(self.project.start());
     }
 
     async fn task(&self, agent: &str) -> OpenTask {
@@ -226,7 +232,7 @@ fn a_no_to_a_value_is_for_every_operation_and_for_that_value_alone() {
 #[test]
 fn a_task_that_tries_values_is_paused_until_a_person_has_looked() {
     runtime().block_on(async {
-        let shop = Shop::open().await;
+        let mut shop = Shop::open().await;
         let task = shop.task("bot").await;
         let caller = Caller::new(&shop.project, &task);
         caller.learn().await;
@@ -240,6 +246,17 @@ fn a_task_that_tries_values_is_paused_until_a_person_has_looked() {
         let paused = (403, "task_paused".to_owned());
         assert_eq!(get(&caller, "/helpdesk/tickets").await, paused);
         let no = |id: &str| format!("/v1/approvals/{id}/no");
+        for end in [
+            |server: Server| assert!(server.stop().success()),
+            Server::kill,
+        ] {
+            shop.restart(end);
+            let caller = Caller::new(&shop.project, &task);
+            caller.learn().await;
+            assert_eq!(get(&caller, "/helpdesk/tickets").await, paused);
+        }
+        let caller = Caller::new(&shop.project, &task);
+        caller.learn().await;
         assert_eq!(
             shop.owner(Method::POST, &no(&third), "{}").await.status,
             200

@@ -1,0 +1,149 @@
+//! What agents and requesters know after a restart: a fold over everything the log says was read and written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use writ_types::{Label, TaskId, Timestamp, ValueDigest};
+
+use crate::carried::{Acting, Carried, Live, Subject};
+
+/// After so many openings the trees that are over by then are let go.
+const SWEEP_EVERY: usize = 1024;
+
+/// One tenant's memories as of the last record that was read.
+#[derive(Debug, Default)]
+pub(crate) struct Recall {
+    carried: Carried,
+    trees: BTreeMap<TaskId, Known>,
+    /// The root of each task of those trees.
+    roots: BTreeMap<TaskId, TaskId>,
+    openings: usize,
+}
+
+/// A tree that may still act.
+#[derive(Debug)]
+struct Known {
+    labels: BTreeSet<Label>,
+    deadline: Timestamp,
+    /// Its tasks that are not over: the one above each, and who acts in it.
+    tasks: BTreeMap<TaskId, (Option<TaskId>, Acting)>,
+}
+
+impl Known {
+    fn subjects(&self) -> BTreeSet<Subject> {
+        let acting = self.tasks.values();
+        acting.flat_map(|(_, acting)| acting.subjects()).collect()
+    }
+
+    /// Takes a task out with everything below it.
+    fn end(&mut self, task: TaskId) {
+        self.tasks.remove(&task);
+        let is_below =
+            |(_, (above, _)): &(&TaskId, &(Option<TaskId>, Acting))| *above == Some(task);
+        let below: Vec<_> = self.tasks.iter().filter(is_below).collect();
+        let below: Vec<_> = below.into_iter().map(|(task, _)| *task).collect();
+        for task in below {
+            self.end(task);
+        }
+    }
+}
+
+/// The opening of a task, as the log tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// The task.
+    pub task: TaskId,
+    /// The task it was narrowed from, if any.
+    pub parent: Option<TaskId>,
+    /// Who acts in it.
+    pub acting: Acting,
+    /// Whether a client vouched for what it is: agent and requester then begin anew.
+    pub attested: bool,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// When it ends by itself.
+    pub deadline: Timestamp,
+}
+
+impl Recall {
+    pub(crate) fn opened(&mut self, opening: &Opening) {
+        self.openings = self.openings.saturating_add(1);
+        if self.openings.is_multiple_of(SWEEP_EVERY) {
+            self.sweep(opening.opened);
+        }
+        let own = (opening.parent, opening.acting.clone());
+        let above = opening
+            .parent
+            .and_then(|parent| self.roots.get(&parent).copied());
+        if let Some(root) = above
+            && let Some(known) = self.trees.get_mut(&root)
+        {
+            self.carried.read(opening.acting.subjects(), &known.labels);
+            known.tasks.insert(opening.task, own);
+            self.roots.insert(opening.task, root);
+            return;
+        }
+        let labels = if opening.attested {
+            let live = self.trees.values().map(|known| Live {
+                subjects: known.subjects(),
+                labels: known.labels.clone(),
+            });
+            let live: Vec<_> = live.collect();
+            self.carried.begin_anew(&opening.acting, &live);
+            BTreeSet::new()
+        } else {
+            self.carried.labels(&opening.acting)
+        };
+        let known = Known {
+            labels,
+            tasks: BTreeMap::from([(opening.task, own)]),
+            deadline: opening.deadline,
+        };
+        self.trees.insert(opening.task, known);
+        self.roots.insert(opening.task, opening.task);
+    }
+
+    /// What the tree of a task has read so far; nothing if the log did not open it.
+    pub(crate) fn labels(&self, task: TaskId) -> BTreeSet<Label> {
+        let tree = self.roots.get(&task).and_then(|root| self.trees.get(root));
+        tree.map(|known| known.labels.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn read(&mut self, task: TaskId, acting: &Acting, labels: &BTreeSet<Label>) {
+        let root = self.roots.get(&task);
+        if let Some(known) = root.and_then(|root| self.trees.get_mut(root)) {
+            known.labels.extend(labels.iter().cloned());
+            self.carried.read(known.subjects(), labels);
+        }
+        // Those of a call that outlived its task.
+        self.carried.read(acting.subjects(), labels);
+    }
+
+    pub(crate) fn wrote(&mut self, acting: &Acting, forms: Option<&[ValueDigest]>, at: Timestamp) {
+        self.carried.write(acting, forms, at);
+    }
+
+    /// A task is over; a root takes everything below it along.
+    pub(crate) fn ended(&mut self, task: TaskId) {
+        let Some(root) = self.roots.get(&task).copied() else {
+            return;
+        };
+        if root == task {
+            self.trees.remove(&task);
+            self.roots.retain(|_, root| *root != task);
+        } else if let Some(known) = self.trees.get_mut(&root) {
+            known.end(task);
+        }
+    }
+
+    pub(crate) fn finish(mut self, now: Timestamp) -> Carried {
+        self.carried.sweep(now);
+        self.carried
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        self.trees.retain(|_, known| known.deadline > now);
+        let trees = &self.trees;
+        self.roots.retain(|_, root| trees.contains_key(root));
+        self.carried.sweep(now);
+    }
+}
