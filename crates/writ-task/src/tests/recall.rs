@@ -35,26 +35,42 @@ impl Logged {
     }
 
     fn call(&mut self) -> u64 {
-        self.calls += 1;
+        self.calls = self.calls.saturating_add(1);
         self.calls
     }
 
-    fn open(&mut self, grant: Grant, attested: bool) {
+    fn open(&mut self, grant: Grant) {
         let opening = Opening {
             task: grant.task,
             parent: grant.parent,
             acting: Acting::of(&grant),
-            attested,
+            attested: false,
             opened: grant.opened,
             deadline: grant.deadline,
         };
+        self.opens(grant, opening);
+    }
+
+    /// A client opens the task and vouches for what it is.
+    fn open_attested(&mut self, grant: Grant) {
+        let task = grant.task;
+        let opening = Opening {
+            task,
+            parent: None,
+            acting: Acting::of(&grant),
+            attested: true,
+            opened: grant.opened,
+            deadline: grant.deadline,
+        };
+        self.opens(grant, opening);
+        now(self.bench.0.attest(&tenant(), task, None)).unwrap();
+    }
+
+    fn opens(&mut self, grant: Grant, opening: Opening) {
         self.bench.open(grant.clone()).unwrap();
         self.log.push(Line::Known(Remembered::Opened(opening)));
         self.log
             .push(Line::Task(Event::Opened(Box::new(grant.clone()))));
-        if attested {
-            now(self.bench.0.attest(&tenant(), grant.task, None)).unwrap();
-        }
         self.live.push(grant);
     }
 
@@ -120,12 +136,7 @@ impl Logged {
     }
 }
 
-fn of(number: u64, own: u8, for_somebody: bool) -> Grant {
-    let base = if for_somebody {
-        for_ada(number)
-    } else {
-        grant(number)
-    };
+fn of(own: u8, base: Grant) -> Grant {
     Grant {
         agent: agent(own.into()),
         budget: budget(100_000, 1000),
@@ -133,13 +144,13 @@ fn of(number: u64, own: u8, for_somebody: bool) -> Grant {
     }
 }
 
-/// What a fresh task of this agent begins with, and whether what it reads vouches.
-fn knows(bench: &Bench, number: u64, own: u8, for_somebody: bool) -> (BTreeSet<Label>, Vec<bool>) {
-    bench.open(of(number, own, for_somebody)).unwrap();
+/// What a fresh task begins with, and whether what it reads vouches.
+fn knows(bench: &Bench, number: u64, fresh: Grant) -> (BTreeSet<Label>, Vec<bool>) {
+    bench.open(fresh).unwrap();
     let begun = bench.labels(number, number);
     let names = ["a.example", "b.example"];
-    bench.reads(number, number + 1, &names);
-    let vouches = names.map(|name| bench.origin(number, number + 2, name) == "field");
+    bench.reads(number, number.saturating_add(1), &names);
+    let vouches = names.map(|name| bench.origin(number, number.saturating_add(2), name) == "field");
     (begun, vouches.to_vec())
 }
 
@@ -164,7 +175,14 @@ proptest! {
                 (1..200).find(|number| task(*number) == grant.task).unwrap()
             };
             match (what, of_live) {
-                (0, _) => logged.open(of(index, who, flag), which == 0),
+                (0, _) => {
+                    let base = if flag { for_ada(index) } else { grant(index) };
+                    if which == 0 {
+                        logged.open_attested(of(who, base));
+                    } else {
+                        logged.open(of(who, base));
+                    }
+                }
                 (1, Some(parent)) if parent.parent.is_none() => {
                     let child = Grant {
                         agent: agent(which.into()),
@@ -172,7 +190,7 @@ proptest! {
                         ..below(index, number(&parent))
                     };
                     let child = Grant { requester: parent.requester.clone(), ..child };
-                    logged.open(child, false);
+                    logged.open(child);
                 }
                 (2 | 3, Some(grant)) => {
                     let labels = labels(&[words[usize::from(which)]]);
@@ -191,11 +209,12 @@ proptest! {
             let number = (1..200).find(|number| task(*number) == grant.task).unwrap();
             prop_assert_eq!(after.labels(number, id), logged.bench.labels(number, id), "a live task");
         }
-        for (fresh, (own, for_somebody)) in (1000u64..).step_by(10).zip([(0, false), (1, true), (2, false)]) {
+        let all = [of(0, grant(1000)), of(1, for_ada(1010)), of(2, grant(1020))];
+        for (number, fresh) in (1000u64..).step_by(10).zip(all) {
             prop_assert_eq!(
-                knows(&after, fresh, own, for_somebody),
-                knows(&logged.bench, fresh, own, for_somebody),
-                "a fresh task of agent {}", own
+                knows(&after, number, fresh.clone()),
+                knows(&logged.bench, number, fresh),
+                "a fresh task"
             );
         }
     }
@@ -204,7 +223,7 @@ proptest! {
 #[test]
 fn what_was_written_before_a_restart_cools_off_after_it() {
     let mut logged = Logged::new();
-    logged.open(grant(1), false);
+    logged.open(grant(1));
     logged.writes(&grant(1), 1, Some("a.example"));
     logged.ends(0);
     for (at, vouches) in [(NOON, "seen"), (NOON.plus(COOLING_OFF), "field")] {
@@ -228,7 +247,7 @@ fn a_task_that_wrote_what_nobody_knows_reads_nothing_that_vouches_whenever() {
         deadline: NOON.plus(COOLING_OFF).plus(COOLING_OFF),
         ..for_ada(1)
     };
-    logged.open(long.clone(), false);
+    logged.open(long.clone());
     logged.writes(&long, 1, None);
     let later = NOON.plus(COOLING_OFF);
     let bench = logged.restarted(later);
@@ -245,7 +264,7 @@ fn a_paused_task_is_paused_after_a_restart_until_a_person_has_looked() {
         (vec![stopped, looked], false),
     ] {
         let mut logged = Logged::new();
-        logged.open(grant(1), false);
+        logged.open(grant(1));
         logged.log.extend(lines.into_iter().map(Line::Task));
         assert_eq!(logged.restarted(NOON).status(1).paused, paused);
     }
@@ -254,13 +273,13 @@ fn a_paused_task_is_paused_after_a_restart_until_a_person_has_looked() {
 #[test]
 fn a_sub_agent_keeps_what_it_could_be_told() {
     let mut logged = Logged::new();
-    logged.open(grant(1), false);
+    logged.open(grant(1));
     logged.reads(&grant(1), 1, &labels(&["pii"]));
     let child = Grant {
         agent: agent(7),
         ..below(2, 1)
     };
-    logged.open(child, false);
+    logged.open(child);
     logged.reads(&grant(1), 1, &labels(&["secret"]));
     let fresh = Grant {
         agent: agent(7),
