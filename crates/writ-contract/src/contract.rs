@@ -7,6 +7,7 @@ use writ_types::{ApiId, Digest, Effects, Label, OperationId, Value};
 
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::document;
+use crate::lint;
 use crate::memory;
 use crate::operation::Operation;
 use crate::overlay;
@@ -123,6 +124,9 @@ impl Contract {
         let mut diagnostics = sink.into_diagnostics();
         document::locate(document, &mut diagnostics);
         let contract = read.map(|mut read| {
+            if pinned.is_empty() {
+                grade(&mut read.operations, &value);
+            }
             tool_list::pin(&mut read.operations, pinned);
             let by_id = read
                 .operations
@@ -247,6 +251,14 @@ impl Contract {
         let (place, values) = self.router.find(method, raw_path, telling)?;
         let operation = self.operations.get(place).ok_or(RouteError::NotFound)?;
         Ok(Route { operation, values })
+    }
+}
+
+/// Gives the operations their scores.
+fn grade(operations: &mut [Operation], document: &Value) {
+    let scores = lint::scores(document);
+    for operation in operations {
+        operation.score = scores.get(operation.id()).copied();
     }
 }
 

@@ -15,9 +15,9 @@ mod rules;
 mod sarif;
 mod texts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use writ_types::{OperationId, Pointer};
+use writ_types::{OperationId, Pointer, Value};
 
 use crate::document;
 use crate::outline::Outline;
@@ -47,17 +47,27 @@ pub fn lint(bytes: &[u8]) -> Result<Report, NotLinted> {
         pointer: Pointer::root(),
         message: "not an OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0 document".to_owned(),
     })?;
-    let mut found = Found::of(&outline);
-    naming::check(&outline, &mut found);
-    input::check(&outline, &mut found);
-    output::check(&outline, &mut found);
-    effects::check(&outline, &mut found);
-    access::check(&outline, &mut found);
-    paths::check(&outline, &mut found);
-    texts::check(&outline, &mut found);
+    let mut found = Found::of(&outline, MOST_FINDINGS);
+    found.look(&outline);
     let mut report = found.into_report(&outline);
     report.locate(bytes);
     Ok(report)
+}
+
+/// The scores of a document's operations; those of an operation that is there twice are the worse of the two.
+pub(crate) fn scores(document: &Value) -> BTreeMap<OperationId, Score> {
+    let mut scores = BTreeMap::new();
+    let Some(outline) = Outline::of(document) else {
+        return scores;
+    };
+    let mut found = Found::of(&outline, 0);
+    found.look(&outline);
+    for (id, tally) in found.ids.into_iter().zip(&found.tallies) {
+        let score = tally.score();
+        let worst = scores.entry(id).or_insert(score);
+        *worst = score.min(*worst);
+    }
+    scores
 }
 
 /// A document that cannot be linted.
@@ -80,11 +90,13 @@ struct Found {
     known: BTreeSet<(Rule, Pointer)>,
     tallies: Vec<grade::Tally>,
     ids: Vec<OperationId>,
+    /// Most findings kept.
+    most: usize,
     left_out: usize,
 }
 
 impl Found {
-    fn of(outline: &Outline<'_>) -> Self {
+    fn of(outline: &Outline<'_>, most: usize) -> Self {
         let ids: Vec<OperationId> = outline
             .operations
             .iter()
@@ -95,8 +107,20 @@ impl Found {
             known: BTreeSet::new(),
             tallies: ids.iter().map(|_| grade::Tally::default()).collect(),
             ids,
+            most,
             left_out: 0,
         }
+    }
+
+    /// Asks every rule.
+    fn look(&mut self, outline: &Outline<'_>) {
+        naming::check(outline, self);
+        input::check(outline, self);
+        output::check(outline, self);
+        effects::check(outline, self);
+        access::check(outline, self);
+        paths::check(outline, self);
+        texts::check(outline, self);
     }
 
     /// A finding about an operation, by its place in the outline.
@@ -126,7 +150,7 @@ impl Found {
         pointer: Pointer,
         message: &str,
     ) {
-        if self.findings.len() >= MOST_FINDINGS {
+        if self.findings.len() >= self.most {
             self.left_out = self.left_out.saturating_add(1);
             return;
         }

@@ -10,6 +10,7 @@ use writ_types::{
 
 use crate::fault::Fault;
 use crate::field::FieldMark;
+use crate::lint::{Grade, Score};
 use crate::marks::{self, Marked, SourceValue};
 use crate::media::{ContentType, MediaKind, MediaRange, UnsupportedMedia};
 use crate::pinned::{Pinned, PinnedTool};
@@ -28,6 +29,8 @@ pub struct Operation {
     pub(crate) segments: Vec<crate::router::Segment>,
     pub(crate) summary: Option<String>,
     pub(crate) said: Said,
+    /// None for what an MCP server has: the rules are about HTTP APIs' documents.
+    pub(crate) score: Option<Score>,
     /// Path parameters first, in the template's order.
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) body: Option<Body>,
@@ -192,6 +195,21 @@ impl Operation {
     #[must_use]
     pub fn reviewed(&self) -> bool {
         self.said.reviewed
+    }
+
+    /// How safely an agent can be given it, by the lint of the document as its owner's overlay leaves it; none for what an
+    /// MCP server has.
+    #[must_use]
+    pub fn score(&self) -> Option<Score> {
+        self.score
+    }
+
+    /// Whether a person looks at each call: the document says it so badly that it has the worst grade, and its owner has
+    /// not reviewed it.
+    #[must_use]
+    pub fn unready(&self) -> bool {
+        let worst = |score: Score| score.grade() == Grade::F;
+        !self.reviewed() && self.score.is_some_and(worst)
     }
 
     /// Labels of what its response holds.

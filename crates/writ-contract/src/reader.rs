@@ -416,6 +416,7 @@ impl Maker<'_> {
             segments: readied.entry.template.segments,
             summary: summary(draft.value),
             said,
+            score: None,
             parameters: readied.parameters,
             body: readied.body,
             replies: readied.replies,

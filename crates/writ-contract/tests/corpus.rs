@@ -48,15 +48,15 @@ mod corpus {
         .any(|part| name.contains(part))
     }
 
-    fn documents(folder: &Path) -> Vec<PathBuf> {
+    fn documents(root: &Path) -> Vec<PathBuf> {
         let mut found = Vec::new();
-        let mut open = vec![folder.to_owned()];
+        let mut open = vec![root.to_owned()];
         while let Some(folder) = open.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     open.push(path);
-                } else if !is_other(&path.to_string_lossy()) {
+                } else if !is_other(&path.strip_prefix(root).unwrap().to_string_lossy()) {
                     found.push(path);
                 }
             }

@@ -26,7 +26,7 @@ mod lint {
         let mut found = Vec::new();
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.to_string_lossy().into_owned();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if other.iter().any(|part| name.contains(part)) {
                 continue;
             }

@@ -7,6 +7,7 @@ mod keys;
 mod look;
 mod operators;
 mod proposals;
+mod queue;
 mod sign_in;
 mod stop;
 mod trust;
@@ -218,6 +219,7 @@ pub(crate) async fn serve(
         Endpoint::Registry => look::registry(plane).await,
         Endpoint::Apis => Ok(look::apis(plane)),
         Endpoint::Api => look::api(plane, call),
+        Endpoint::Reviews => queue::list(plane, call).await,
         Endpoint::Agents => Ok(look::agents(plane)),
         Endpoint::Purposes => Ok(look::purposes(plane)),
         Endpoint::Credentials => look::credentials(plane).await,

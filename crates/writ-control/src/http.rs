@@ -163,6 +163,7 @@ async fn public(
         | Endpoint::Promote
         | Endpoint::Api
         | Endpoint::Agents
+        | Endpoint::Reviews
         | Endpoint::Purposes
         | Endpoint::Credentials
         | Endpoint::SetCredential

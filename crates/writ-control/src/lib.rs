@@ -22,6 +22,7 @@ mod operator_socket;
 pub mod plan;
 mod plane;
 pub mod project;
+mod readiness;
 pub mod records;
 mod reload;
 mod reviews;

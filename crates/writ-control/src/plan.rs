@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_types::{ActionName, Effects, PurposeName, SpiffeId, Timestamp, Value};
 
+use crate::readiness;
+
 pub(crate) use access::by_rules;
 pub use access::{Access, Direction, Refusal, RuleShift, Shift};
 pub use differences::{Change, Difference, Kind};
@@ -33,6 +35,9 @@ pub struct Plan {
     pub shifts: Vec<Shift>,
     /// What is said of every action whose rules changed.
     pub proofs: BTreeMap<ActionName, Proof>,
+    /// Operations that a purpose names and that an operator is asked about before each call from now on, because their
+    /// document has the worst grade and nobody reviewed them; each with what mends it.
+    pub asked_each_time: Vec<String>,
     /// Agents that were killed, and stay stopped whatever their files say.
     pub still_stopped: Vec<SpiffeId>,
     /// Cases for the prover, one a line.
@@ -55,6 +60,7 @@ impl Plan {
             differences: differences::of(before, after, &surveys),
             shifts: access::shifts(before, after, &surveys, now)?,
             proofs,
+            asked_each_time: asked_each_time(before, after),
             still_stopped: Vec::new(),
             cases,
         })
@@ -124,11 +130,32 @@ impl Plan {
                 Value::from(self.unproven().next().is_some()),
             ),
             (
+                "asked_each_time",
+                strings(self.asked_each_time.iter().map(String::as_str)),
+            ),
+            (
                 "still_stopped",
                 strings(self.still_stopped.iter().map(|spiffe| spiffe.as_str())),
             ),
         ])
     }
+}
+
+/// What is newly asked about each time, because of what its document is worth.
+fn asked_each_time(before: &Side, after: &Side) -> Vec<String> {
+    let named = |side: &'_ Side| -> BTreeMap<ActionName, String> {
+        let purposes = side.registry.purposes.values();
+        let actions = purposes.flat_map(|purpose| &purpose.actions);
+        let fix = |action: &ActionName| {
+            let fix = readiness::fix(side.operation(action)?)?;
+            Some((action.clone(), fix))
+        };
+        actions.filter_map(fix).collect()
+    };
+    let known = named(before);
+    let fixes = named(after).into_iter();
+    let new = fixes.filter(|(action, _)| !known.contains_key(action));
+    new.map(|(_, fix)| fix).collect()
 }
 
 fn strings<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Value {

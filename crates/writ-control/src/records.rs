@@ -1,9 +1,11 @@
 //! Reading the log for operators: the newest records, one, or all about a call, a task or an agent.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use writ_audit::{Event, EvidenceRef, Record, Seal, SealFault};
-use writ_types::{ApprovalId, CallId, JsonLimits, RecordId, TaskId, Value};
+use writ_types::{ActionName, ApprovalId, CallId, JsonLimits, RecordId, TaskId, Value};
 
 use crate::log::{Entry, LogReader, LogWriter, Query, ReadError, Vault};
 
@@ -17,6 +19,29 @@ pub struct LogPlace {
     /// The evidence.
     pub vault: Arc<Vault>,
 }
+
+/// How often an operation was called, as the log has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Calls {
+    /// Calls that were let through.
+    pub(crate) sent: u64,
+    /// Calls that were refused, approvals that are waited for included.
+    pub(crate) refused: u64,
+}
+
+/// What the newest records say of operations.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// By operation.
+    pub(crate) calls: BTreeMap<ActionName, Calls>,
+    /// Records that were looked at.
+    pub(crate) looked_at: u64,
+    /// Records before them, which were not.
+    pub(crate) before: u64,
+}
+
+/// Most records that are looked at to know what is called: the newest.
+const MOST_LOOKED_AT: u64 = 200_000;
 
 /// Which records are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +86,13 @@ impl LogPlace {
     pub(crate) async fn read(&self, wanted: Wanted) -> Result<Value, RecordsError> {
         let reader = self.reader.clone();
         let read = tokio::task::spawn_blocking(move || read(&reader, &wanted));
+        read.await.map_err(|_panic| RecordsError::Reader)?
+    }
+
+    /// How often each operation was called, by the newest records.
+    pub(crate) async fn traffic(&self) -> Result<Traffic, RecordsError> {
+        let reader = self.reader.clone();
+        let read = tokio::task::spawn_blocking(move || traffic(&reader, MOST_LOOKED_AT));
         read.await.map_err(|_panic| RecordsError::Reader)?
     }
 
@@ -158,6 +190,61 @@ fn inputs(record: &Record, vault: &Vault) -> Result<Value, String> {
     let (_, plaintext) = opened.map_err(|fault| fault.to_string())?;
     Value::parse(plaintext.expose(), &JsonLimits::DOCUMENT)
         .map_err(|_no_json| "what was kept of the call does not read".to_owned())
+}
+
+fn traffic(reader: &LogReader, most: u64) -> Result<Traffic, RecordsError> {
+    let before = reader.size()?.saturating_sub(most);
+    let mut traffic = Traffic {
+        before,
+        ..Traffic::default()
+    };
+    let mut fault = None;
+    reader.scan(before, |index, bytes| {
+        traffic.looked_at = traffic.looked_at.saturating_add(1);
+        match called(index, bytes) {
+            Ok(Some((action, sent))) => {
+                let calls = traffic.calls.entry(action).or_default();
+                let count = if sent {
+                    &mut calls.sent
+                } else {
+                    &mut calls.refused
+                };
+                *count = count.saturating_add(1);
+            }
+            Ok(None) => {}
+            Err(error) => fault = Some(error),
+        }
+        if fault.is_some() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    fault.map_or(Ok(traffic), |fault| Err(fault.into()))
+}
+
+/// The operation that a record tells was called, and whether the call was let through; none if it tells something else.
+fn called(index: u64, bytes: &[u8]) -> Result<Option<(ActionName, bool)>, ReadError> {
+    let text = str::from_utf8(bytes).unwrap_or_default();
+    // A look that costs a hundredth of reading the record: most records are outcomes.
+    if !(text.contains(r#""kind":"intent""#) || text.contains(r#""kind":"refused""#)) {
+        return Ok(None);
+    }
+    let record = Record::decode(bytes).map_err(|error| ReadError::Record { index, error })?;
+    Ok(match record.event {
+        Event::Intent(intent) => Some((intent.action, true)),
+        Event::Refused(refused) => refused.action.map(|action| (action, false)),
+        Event::Outcome(_)
+        | Event::TaskOpened(_)
+        | Event::TaskClosed(_)
+        | Event::TokenIssued(_)
+        | Event::TokenRefused(_)
+        | Event::Started(_)
+        | Event::RevisionActivated(_)
+        | Event::OperatorAction(_)
+        | Event::KeyRotated(_)
+        | Event::Approval(_) => None,
+    })
 }
 
 fn read(reader: &LogReader, wanted: &Wanted) -> Result<Value, RecordsError> {

@@ -311,6 +311,7 @@ pub fn shapes(contract: &Contract) -> ApiActions {
         operation: operation.id().clone(),
         effects: operation.effects(),
         sensitive: operation.is_sensitive(),
+        unready: operation.unready(),
         attributes: operation.attributes().clone(),
         domains: operation.domains().clone(),
     };

@@ -69,6 +69,7 @@ routes! {
     "GET" "/v1/apis/{api}" VIEWER => Api;
     "POST" "/v1/apis/{api}/drift" OPERATOR => Drift;
     "POST" "/v1/apis/{api}/promote" ADMIN => Promote;
+    "GET" "/v1/reviews" VIEWER => Reviews;
     "GET" "/v1/agents" VIEWER => Agents;
     "GET" "/v1/purposes" VIEWER => Purposes;
     "GET" "/v1/credentials" VIEWER => Credentials;

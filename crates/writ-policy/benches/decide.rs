@@ -64,6 +64,7 @@ fn api() -> Option<ApiActions> {
                 operation: format!("op{number}").parse().ok()?,
                 effects: Effects::plain(Effect::Write),
                 sensitive: true,
+                unready: false,
                 attributes: attributes.clone(),
                 domains: writ_types::Domains::new(),
             })

@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::findings::Lint;
 use crate::index::Facts;
 use crate::vocabulary::{
-    self, CoreType, ENTITIES, Field, GROUPS, INPUT_PARTS, NAMESPACE, SENSITIVE, SYS,
+    self, CoreType, ENTITIES, Field, GROUPS, INPUT_PARTS, NAMESPACE, SENSITIVE, SYS, UNREADY,
 };
 
 /// An API's operations as its contract sees them.
@@ -34,6 +34,8 @@ pub struct ActionShape {
     pub effects: Effects,
     /// Whether something must vouch for one of its arguments.
     pub sensitive: bool,
+    /// Whether its document is so bad that a person looks at each call until it is reviewed.
+    pub unready: bool,
     /// A record of at most `path`, `query`, `header` and `body`, each a closed record or, for `body`, any type.
     pub attributes: AttrType,
     /// The texts that attributes can have, where the contract names them all and refuses every other.
@@ -46,6 +48,7 @@ pub(crate) struct Operation {
     pub(crate) action: ActionName,
     pub(crate) effects: Effects,
     pub(crate) sensitive: bool,
+    pub(crate) unready: bool,
     pub(crate) attributes: BTreeMap<String, AttrField>,
     pub(crate) domains: Domains,
     /// The action as policies and records write it.
@@ -57,7 +60,8 @@ impl Operation {
     /// The action groups it belongs to.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &'static str> {
         let sensitive = self.sensitive.then_some(SENSITIVE);
-        self.effects.groups().chain(sensitive)
+        let unready = self.unready.then_some(UNREADY);
+        self.effects.groups().chain(sensitive).chain(unready)
     }
 }
 
@@ -138,6 +142,7 @@ impl ApiModel {
                 },
                 effects: shape.effects,
                 sensitive: shape.sensitive,
+                unready: shape.unready,
                 attributes: parts(&shape.attributes)
                     .map_err(|why| fault(format!("operation `{}`: {why}", shape.operation)))?
                     .clone(),
@@ -212,6 +217,7 @@ pub(crate) fn json_of_one(
         action: operation.action.clone(),
         effects: operation.effects,
         sensitive: operation.sensitive,
+        unready: operation.unready,
         attributes,
         domains: Domains::new(),
         name: operation.name.clone(),

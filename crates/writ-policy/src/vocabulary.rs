@@ -47,10 +47,14 @@ pub(crate) const GROUPS: &[(&str, Option<&str>)] = &[
     ("irreversible", None),
     ("external_send", None),
     (SENSITIVE, None),
+    (UNREADY, None),
 ];
 
 /// The group of the actions with an argument that something must vouch for.
 pub(crate) const SENSITIVE: &str = "sensitive";
+
+/// The group of the actions whose document has the worst agent-readiness grade, and that nobody reviewed.
+pub(crate) const UNREADY: &str = "unready";
 
 const BUDGET: &[Field] = &[
     field("calls", CoreType::Long),

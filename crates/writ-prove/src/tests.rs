@@ -36,6 +36,7 @@ fn bank() -> ApiActions {
         operation: name.parse().expect("an operation"),
         effects,
         sensitive: true,
+        unready: false,
         attributes: record(&[("body", body.clone(), true)]),
         domains: writ_types::Domains::new(),
     };

@@ -57,6 +57,7 @@ pub(crate) fn render(
         ("path", Value::from(operation.template())),
         ("effects", Value::from(operation.effects().to_string())),
         ("reviewed", Value::from(operation.reviewed())),
+        ("grade", grade(operation)),
         ("agent", Value::from(agent.spiffe.as_str())),
         ("owner", Value::from(agent.owner.as_str())),
         ("mode", Value::from(grant.mode.as_str())),
@@ -78,6 +79,13 @@ pub(crate) fn render(
         ("not_shown", Value::from_u64(values.hidden)),
     ];
     Value::object(members.into_iter().chain(requester))
+}
+
+/// What the operation's document is worth to an agent, as `F (12 of 100)`; none for what an MCP server has.
+fn grade(operation: &Operation) -> Value {
+    operation.score().map_or(Value::Null, |score| {
+        Value::from(format!("{} ({} of 100)", score.grade(), score.points()))
+    })
 }
 
 /// The values of a call, each with its place; what is too much is counted, never left out in silence.

@@ -154,6 +154,11 @@ pub(crate) enum ApiCommand {
     },
     /// Approve what an API's server publishes: it becomes the contract
     Promote(PromoteArgs),
+    /// List what waits for an API's owner, the most called first
+    Reviews {
+        /// The API; default: all.
+        api: Option<String>,
+    },
     /// List the APIs in force
     List,
     /// Show one API's operations

@@ -253,3 +253,47 @@ fn a_contract_is_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     shared(&contract(HELPDESK));
 }
+
+#[test]
+fn the_worst_grade_counts_until_the_owner_has_reviewed_the_operation() {
+    let bad = r#""/wipe":{"get":{"operationId":"wipeAll","requestBody":{"content":{"application/json":{"schema":{}}}},
+        "parameters":[{"name":"token","in":"query","schema":{}}],"responses":{"200":{"description":"ok"}}}}"#;
+    let plain = r#""/wipe":{"get":{"operationId":"listAll","summary":"List what there is","responses":{"200":{"description":"ok"}}}}"#;
+    let overlay = |update: &str| {
+        let target = "$.paths['/wipe'].get";
+        Some(format!(
+            r#"{{"overlay":"1.0.0","info":{{"title":"t","version":"1"}},"actions":[{{"target":"{target}","update":{update}}}]}}"#
+        ))
+    };
+    let described = r#"{"summary":"Shows what would be wiped","requestBody":{"content":{"application/json":{"schema":{"type":"object","additionalProperties":false}}}}}"#;
+    for (paths, overlay, grade, unready) in [
+        (bad, None, "F", true),
+        (plain, None, "A", false),
+        // A proposal is no review.
+        (
+            bad,
+            overlay(r#"{"x-writ":{"effect":"read","reviewed":false}}"#),
+            "F",
+            true,
+        ),
+        (bad, overlay(r#"{"x-writ":{"effect":"read"}}"#), "F", false),
+        // What the owner mends in the document counts too.
+        (bad, overlay(described), "B", false),
+    ] {
+        let reviews = Reviews {
+            overlay,
+            ..Reviews::default()
+        };
+        let document = of_paths(paths);
+        let (contract, diagnostics) = Contract::compile(&api(), document.as_bytes(), &reviews);
+        let contract = contract.unwrap_or_else(|| panic!("{diagnostics:?}"));
+        let operation = contract.operations().next().unwrap();
+        let score = operation.score().unwrap();
+        let found = (score.grade().as_str(), operation.unready());
+        assert_eq!(found, (grade, unready), "{reviews:?} {score:?}");
+    }
+    let list = r#"{"tools":[{"name":"wipe","inputSchema":{"type":"object"}}]}"#;
+    let list = contract(list);
+    let tool = list.operations().next().unwrap();
+    assert_eq!((tool.score(), tool.unready()), (None, false));
+}

@@ -16,12 +16,13 @@ use crate::http::object;
 use crate::loaded::{Loaded, LoadedApi};
 use crate::plan::{Access, Refusal, by_rules};
 use crate::plane::Plane;
+use crate::readiness;
 
-fn strings(texts: impl Iterator<Item = String>) -> Value {
+pub(super) fn strings(texts: impl Iterator<Item = String>) -> Value {
     Value::Array(texts.map(Value::String).collect())
 }
 
-fn count(number: usize) -> Value {
+pub(super) fn count(number: usize) -> Value {
     Value::from_u64(u64::try_from(number).unwrap_or(u64::MAX))
 }
 
@@ -136,8 +137,9 @@ fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
             .count();
         if unreviewed > 0 {
             let all = api.contract.operations().count();
-            loose.push(format!("{unreviewed} of {all} operations of `{id}` are not reviewed and count as irreversible and external"));
+            loose.push(format!("{unreviewed} of {all} operations of `{id}` are not reviewed and count as irreversible and external: `writ api reviews {id}` lists them, the most called first"));
         }
+        loose.extend(asked_each_time(loaded, api));
     }
     for (id, fault) in plane.unseen() {
         loose.push(format!(
@@ -184,6 +186,26 @@ fn api_value(api: &LoadedApi) -> Value {
     ])
 }
 
+/// The operations that some purpose names and that an operator is asked about before each call, because their document has
+/// the worst grade; a few by name.
+fn asked_each_time(loaded: &Loaded, api: &LoadedApi) -> Option<String> {
+    let is_named = |operation: &&writ_contract::Operation| {
+        let mut purposes = loaded.purposes.values();
+        purposes.any(|purpose| purpose.actions.contains(operation.action()))
+    };
+    let unready = api.contract.operations().filter(|one| one.unready());
+    let unready: Vec<&writ_contract::Operation> = unready.filter(is_named).collect();
+    let first = unready.first()?;
+    let fix = readiness::fix(first)?;
+    Some(match unready.len().saturating_sub(1) {
+        0 => fix,
+        more => format!(
+            "{fix}; the same holds for {more} more operations of `{}`",
+            api.api.id
+        ),
+    })
+}
+
 /// One API with its operations.
 pub(super) fn api(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let loaded = plane.loaded();
@@ -192,12 +214,13 @@ pub(super) fn api(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
         .and_then(|id: writ_types::ApiId| loaded.apis.get(&id))
         .ok_or(AdminError::NotFound("there is no such API"))?;
     let operation = |operation: &writ_contract::Operation| {
-        Value::object([
+        let members = [
             ("action", Value::from(operation.action().to_string())),
             ("method", Value::from(operation.method())),
             ("path", Value::from(operation.template())),
             ("effects", Value::from(operation.effects().to_string())),
             ("reviewed", Value::from(operation.reviewed())),
+            ("asks_each_time", Value::from(operation.unready())),
             (
                 "quarantined",
                 Value::from(api.quarantined.contains(operation.id())),
@@ -210,7 +233,8 @@ pub(super) fn api(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
                 "summary",
                 operation.summary().map_or(Value::Null, Value::from),
             ),
-        ])
+        ];
+        Value::object(members.into_iter().chain(readiness::members(operation)))
     };
     let operations = Value::Array(api.contract.operations().map(operation).collect());
     Ok(Value::object([
@@ -435,6 +459,10 @@ pub(super) fn can_i(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError>
         ("action", Value::from(action.to_string())),
         ("effects", Value::from(operation.effects().to_string())),
         ("possible", Value::from(possible)),
+        (
+            "fix",
+            readiness::fix(operation).map_or(Value::Null, Value::from),
+        ),
         ("purposes", Value::Array(answers)),
     ]))
 }
@@ -553,6 +581,6 @@ fn ask(
     answer(purpose, &access, &access.to_string(), rules)
 }
 
-fn unavailable(fault: &dyn std::error::Error) -> AdminError {
+pub(super) fn unavailable(fault: &dyn std::error::Error) -> AdminError {
     AdminError::Unavailable(fault.to_string())
 }

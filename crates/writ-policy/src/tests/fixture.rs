@@ -32,6 +32,7 @@ fn shape(operation: &str, effects: Effects, attributes: AttrType) -> ActionShape
         operation: operation.parse().unwrap(),
         effects,
         sensitive: true,
+        unready: false,
         attributes,
         domains: Domains::new(),
     }

@@ -40,7 +40,8 @@ fn the_baseline_loads_for_any_set_of_apis() {
                 "core.irreversible",
                 "core.extra",
                 "core.flow",
-                "core.vouched"
+                "core.vouched",
+                "core.unready"
             ]
         );
     }
@@ -422,4 +423,26 @@ fn a_freeze_has_a_begin_and_an_end() {
     let taken =
         super::fixture::findings(r#"@id("freeze.mine") forbid(principal, action, resource);"#);
     assert!(taken.contains("policies/freezes.toml"), "{taken}");
+}
+
+#[test]
+fn what_its_document_describes_worst_is_asked_about_each_time() {
+    let mut apis = bank();
+    for shape in &mut apis.operations {
+        shape.unready = true;
+    }
+    let pdp = Pdp::compile(&[apis], &[baseline()], NOW).unwrap();
+    let mut call = Call::of("bank:transfer", transfer(5, "bob"));
+    let denied = call.decide(&pdp).unwrap_err();
+    assert_eq!(
+        (denied.reason, denied.rules.as_slice()),
+        (
+            ReasonCode::ApprovalRequired,
+            &["core.unready".to_owned()][..]
+        )
+    );
+    let needs = denied.needs.unwrap();
+    assert_eq!(needs.roles, ["operator".to_owned()].into());
+    call.facts.approvals.insert("operator".to_owned());
+    assert!(call.decide(&pdp).is_ok());
 }

@@ -5,6 +5,7 @@ mod documents;
 mod drift;
 mod import;
 mod lint;
+mod reviews;
 
 use std::path::Path;
 
@@ -29,6 +30,7 @@ pub(crate) async fn run(
         ApiCommand::Drift { api } => drift::look(terminal, config, api).await,
         ApiCommand::Promote(args) => drift::promote(terminal, config, args).await,
         ApiCommand::Diff(args) => diff::run(terminal, config, args),
+        ApiCommand::Reviews { api } => reviews::run(terminal, config, api.as_deref()).await,
         ApiCommand::List => {
             let apis = OperatorClient::of(&Config::load(config)?)?
                 .get("/v1/apis")
@@ -68,14 +70,15 @@ pub(crate) async fn run(
                     text(row, "method"),
                     text(row, "path"),
                     text(row, "effects"),
+                    text(row, "grade"),
                 ]
             };
             let operations = answer
                 .member("operations")
                 .and_then(Value::as_array)
                 .unwrap_or_default();
-            let rows: Vec<[String; 4]> = operations.iter().map(row).collect();
-            terminal.table(["ACTION", "METHOD", "PATH", "EFFECTS"], &rows);
+            let rows: Vec<[String; 5]> = operations.iter().map(row).collect();
+            terminal.table(["ACTION", "METHOD", "PATH", "EFFECTS", "GRADE"], &rows);
             Ok(())
         }
     }

@@ -216,6 +216,8 @@ fn card(terminal: Terminal, shown: &Value) {
         "effects",
         &terminal.paint(Tone::Warn, &format!("{effects}{unreviewed}")),
     );
+    // How well the API's document tells an agent what it does.
+    line("document", &text(card, "grade"));
     line(
         "agent",
         &format!("{} ({})", text(card, "agent"), text(card, "mode")),

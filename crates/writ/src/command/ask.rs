@@ -81,6 +81,10 @@ fn tell(terminal: Terminal, answer: &Value) {
             terminal.line(&format!("      ask {}", text(purpose, "owner")));
         }
     }
+    let fix = text(answer, "fix");
+    if !fix.is_empty() {
+        terminal.line(&format!("  {} {fix}", terminal.paint(Tone::Warn, "fix")));
+    }
 }
 
 pub(crate) async fn explain(

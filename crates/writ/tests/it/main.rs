@@ -9,6 +9,7 @@ mod incidents;
 mod other_users;
 mod plan;
 mod policy;
+mod readiness;
 mod sign_in;
 mod smoke;
 mod strangers;

@@ -57,6 +57,14 @@ pub(super) fn show(
         "Rules of each action, over all calls",
         proofs(&plan.proofs),
     );
+    page.section(
+        Tone::Warn,
+        "Asked of an operator before each call",
+        plan.asked_each_time.iter().map(|fix| Row {
+            head: fix.clone(),
+            below: Vec::new(),
+        }),
+    );
     for spiffe in &plan.still_stopped {
         terminal.line(&format!(
             "{} {spiffe} was killed and stays stopped: `writ apply --resume {spiffe}`",
