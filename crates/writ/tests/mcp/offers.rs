@@ -116,3 +116,44 @@ fn the_other_door_asks_the_same() {
         assert_eq!(answer.status, 200);
     });
 }
+
+#[test]
+fn what_waits_for_its_owner_is_neither_listed_nor_given() {
+    runtime().block_on(async {
+        let stage = Stage::quarantined().await;
+        let actions = [
+            "fixture:resources/read",
+            "fixture:prompts/get/test_simple_prompt",
+            "fixture:test_simple_text",
+        ];
+        let task = stage.task(&actions.map(str::to_owned), "").await;
+        let client = Client::new(&stage, &task, "/mcp/fixture");
+        for (method, list, name) in [
+            ("resources/list", "resources", "uri"),
+            (
+                "resources/templates/list",
+                "resourceTemplates",
+                "uriTemplate",
+            ),
+            ("prompts/list", "prompts", "name"),
+            ("tools/list", "tools", "name"),
+        ] {
+            let answer = client.ask(method, "", "").await;
+            assert_eq!(answer.status, 200, "{method}: {}", answer.json());
+            assert_eq!(
+                listed(&answer, list, name),
+                Vec::<String>::new(),
+                "{method}"
+            );
+            let json = answer.json();
+            let hidden = at(&json, &["result", "_meta", "writ/hidden"]);
+            assert!(
+                hidden.is_some(),
+                "{method} says nothing of what it leaves out: {json}"
+            );
+        }
+        let waits = (200, "-32603".to_owned(), "contract_quarantined".to_owned());
+        assert_eq!(error(&client.read("test://static-text").await), waits);
+        assert_eq!(error(&client.get("test_simple_prompt").await), waits);
+    });
+}

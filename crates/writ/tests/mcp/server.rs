@@ -1,6 +1,7 @@
 //! A server of another hand, and a Writ before it with a task that holds all of it.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 
 use hyper::Method;
 use writ::agent::OpenTask;
@@ -40,14 +41,43 @@ impl Stage {
         let project = project!();
         let actions = register(&project, fixture.address);
         project.agent("bot", "autonomous", &["trial"]);
-        project.write(
-            "purposes/trial.toml",
-            &format!(
-                "owner = \"o@example.org\"\nactions = {actions:?}\n[budget]\ncalls = 5000\nwrites = 500\n"
-            ),
-        );
+        purpose(&project, &actions);
         let server = project.start();
         project.sign_in();
+        Self {
+            fixture,
+            project,
+            actions,
+            _writ: server,
+        }
+    }
+
+    /// The same, but everything of the server waits for its owner: its API was one of HTTP before, whose server had changed it, and
+    /// what cannot be compared with what was published is not let through.
+    pub(crate) async fn quarantined() -> Self {
+        let fixture = Fixture::start().await;
+        let project = project!();
+        let before = r#"{"openapi":"3.0.3","info":{"title":"t","version":"1"},"paths":{"/x":{"get":{"operationId":"x","responses":{"200":{"description":"ok"}}}}}}"#;
+        let wider = r#""operationId":"x","parameters":[{"name":"force","in":"query","schema":{"type":"boolean"}}]"#;
+        let published = publish(before.replace(r#""operationId":"x""#, wider));
+        project.write("apis/fixture.json", before);
+        project.write(
+            "apis/fixture.toml",
+            &format!("owner = \"o@example.org\"\nupstream = \"http://{published}\"\ncontract = \"fixture.json\"\ndrift = \"http://{published}/openapi.json\"\n"),
+        );
+        project.agent("bot", "autonomous", &["trial"]);
+        purpose(&project, &["fixture:x".to_owned()]);
+        let server = project.start();
+        project.sign_in();
+        let looked = project
+            .operator(Method::POST, "/v1/apis/fixture/drift", "")
+            .await;
+        let waits = looked.json().member("quarantined").map(ToString::to_string);
+        assert_eq!(waits.as_deref(), Some(r#"["x"]"#), "{}", looked.json());
+        let actions = register(&project, fixture.address);
+        purpose(&project, &actions);
+        let (code, said, errors) = project.run(&["apply"]);
+        assert_eq!(code, 0, "{said}{errors}");
         Self {
             fixture,
             project,
@@ -91,6 +121,35 @@ impl Stage {
     }
 }
 
+/// Registers the agent's purpose.
+fn purpose(project: &Project, actions: &[String]) {
+    project.write(
+        "purposes/trial.toml",
+        &format!("owner = \"o@example.org\"\nactions = {actions:?}\n[budget]\ncalls = 5000\nwrites = 500\n"),
+    );
+}
+
+/// A server that answers every request with one document, until the test ends.
+fn publish(document: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1)
+            {
+                head.push(byte[0]);
+            }
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{document}",
+                document.len()
+            );
+            drop(stream.write_all(answer.as_bytes()));
+        }
+    });
+    address
+}
+
 /// Pins the server's lists and reviews every operation as a plain read; gives their actions.
 fn register(project: &Project, address: SocketAddr) -> Vec<String> {
     let pinned = Fixture::pinned().to_string();
@@ -102,7 +161,7 @@ fn register(project: &Project, address: SocketAddr) -> Vec<String> {
     );
     let contract = contract.unwrap();
     let mut text = format!(
-        "owner = \"o@example.org\"\nupstream = \"http://{address}/mcp\"\ncontract = \"fixture.json\"\n"
+        "owner = \"o@example.org\"\nupstream = \"http://{address}/mcp\"\ncontract = \"fixture.json\"\nrate = \"1000000/s\"\n"
     );
     for operation in contract.operations() {
         text.push_str(&format!(
