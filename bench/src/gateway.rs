@@ -261,7 +261,7 @@ fn project(
     write(
         "writ.toml",
         &format!(
-            "workers = 1\n[listen]\ngateway = \"127.0.0.1:{gateway}\"\ncontrol = \"127.0.0.1:{control}\"\n[identity]\nsingle_user_machine = true\n[limits]\ntask_in_flight = \"256\"\nproof_cache = \"4000000\"\n{tls}"
+            "workers = 1\n[listen]\ngateway = \"127.0.0.1:{gateway}\"\ncontrol = \"127.0.0.1:{control}\"\n[identity]\nsingle_user_machine = true\n[limits]\ntask_in_flight = \"256\"\nproof_cache = \"4000000\"\ntask_rate = \"1000000\"\ntask_burst = \"1000000\"\nagent_rate = \"1000000\"\nagent_burst = \"1000000\"\n{tls}"
         ),
     )?;
     for (api, unbound) in [(UNBOUND, true), (BOUND, false)] {

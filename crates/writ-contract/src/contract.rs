@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use writ_types::{ApiId, Digest, Effects, Label, OperationId, Value};
+use writ_types::{ApiId, Digest, Effects, Label, OperationId, Rate, Value};
 
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::document;
@@ -27,6 +27,8 @@ pub struct Review {
     pub stream: bool,
     /// Whether a response that breaks the contract is refused whatever the operation does.
     pub strict: bool,
+    /// How often one agent may call it.
+    pub rate: Option<Rate>,
 }
 
 /// What one API's owner says. An operation that the document does not have is an error.
@@ -36,6 +38,8 @@ pub struct Reviews {
     pub operations: BTreeMap<OperationId, Review>,
     /// The overlay, JSON or YAML.
     pub overlay: Option<String>,
+    /// How often one agent may call the API, all operations together.
+    pub rate: Option<Rate>,
 }
 
 impl Reviews {
@@ -49,15 +53,20 @@ impl Reviews {
                 .labels
                 .iter()
                 .map(|label| Value::from(label.as_str()));
-            let review = Value::object([
+            let members = [
                 ("effects", effects),
                 ("labels", Value::Array(labels.collect())),
                 ("stream", Value::from(review.stream)),
                 ("strict", Value::from(review.strict)),
-            ]);
-            (id.as_str(), review)
+            ];
+            // What says nothing of rates commits to what it did before there were any.
+            let rate = review
+                .rate
+                .map(|rate| ("rate", Value::from(rate.to_string())));
+            (id.as_str(), Value::object(members.into_iter().chain(rate)))
         });
-        Value::object(operations).to_string()
+        let rate = self.rate.map(|rate| format!(" {rate}"));
+        format!("{}{}", Value::object(operations), rate.unwrap_or_default())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::field::FieldMark;
 use crate::lint::{Grade, Score};
 use crate::marks::{self, Marked, SourceValue};
 use crate::media::{ContentType, MediaKind, MediaRange, UnsupportedMedia};
+use crate::pace::Pace;
 use crate::pinned::{Pinned, PinnedTool};
 use crate::reader::{Handling, Said};
 use crate::response::{CheckedResponse, Reply};
@@ -347,6 +348,12 @@ impl Operation {
     #[must_use]
     pub fn handling(&self) -> &Handling {
         &self.said.handling
+    }
+
+    /// How often one agent may call it, as far as its owner and its document say.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.said.pace
     }
 
     /// The places of a call that are marked. Of an operation that nobody reviewed every text is sensitive.

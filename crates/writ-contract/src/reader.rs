@@ -224,7 +224,7 @@ fn ready<'d>(
         sink.error(&draft.pointer, Some(id), "an operation is no object");
         return None;
     }
-    let said = general.of(draft, sink)?;
+    let said = general.of(document, draft, sink)?;
     let (path, fragment) = match draft.path.find(['#', '?']) {
         Some(at) => draft.path.split_at(at),
         None => (draft.path, ""),

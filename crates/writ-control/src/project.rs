@@ -344,6 +344,10 @@ impl Reader<'_> {
         };
         let mut reviews = self.reviews(file, &text, &raw.operations);
         reviews.overlay = self.overlay(&id);
+        reviews.rate = match &raw.rate {
+            Some(rate) => Some(self.parse(file, &text, rate)?),
+            None => None,
+        };
         let api = Api {
             id: id.clone(),
             owner: owner?,
@@ -461,6 +465,10 @@ impl Reader<'_> {
                     labels,
                     stream: operation.stream,
                     strict: operation.strict,
+                    rate: operation
+                        .rate
+                        .as_ref()
+                        .and_then(|rate| self.parse(file, text, rate)),
                 },
             );
         }

@@ -1,7 +1,7 @@
 //! What owners reviewed, as the store keeps it.
 
 use writ_contract::{Review, Reviews};
-use writ_types::{Effects, JsonLimits, Value};
+use writ_types::{Effects, JsonLimits, Rate, Value};
 
 /// The stored text does not say what was reviewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,9 @@ pub(crate) fn write(reviews: &Reviews) -> String {
             ("stream", Value::from(review.stream)),
             ("strict", Value::from(review.strict)),
         ];
+        if let Some(rate) = review.rate {
+            members.push(("rate", Value::from(rate.to_string())));
+        }
         if let Some(effects) = review.effects {
             members.push(("effect", Value::from(effects.kind.as_str())));
             members.push(("irreversible", Value::from(effects.irreversible)));
@@ -35,14 +38,18 @@ pub(crate) fn write(reviews: &Reviews) -> String {
             .map(|(id, value)| (id.as_str(), review(value))),
     );
     // Stores of before hold the operations alone.
-    match &reviews.overlay {
-        None => operations.canonical(),
-        Some(overlay) => Value::object([
-            ("operations", operations),
-            ("overlay", Value::from(overlay.as_str())),
-        ])
-        .canonical(),
+    if reviews.overlay.is_none() && reviews.rate.is_none() {
+        return operations.canonical();
     }
+    let overlay = reviews
+        .overlay
+        .as_deref()
+        .map(|overlay| ("overlay", Value::from(overlay)));
+    let rate = reviews
+        .rate
+        .map(|rate| ("rate", Value::from(rate.to_string())));
+    let members = [("operations", operations)];
+    Value::object(members.into_iter().chain(overlay).chain(rate)).canonical()
 }
 
 /// Reads what [`write`] wrote.
@@ -50,13 +57,14 @@ pub(crate) fn read(text: &str) -> Result<Reviews, ReviewsError> {
     let value =
         Value::parse(text.as_bytes(), &JsonLimits::DOCUMENT).map_err(|_fault| ReviewsError)?;
     let mut reviews = Reviews::default();
-    // An operation called `overlay` has an object here, not a text.
-    let operations = match value.member("overlay") {
-        Some(Value::String(overlay)) => {
-            reviews.overlay = Some(overlay.clone());
-            value.member("operations").ok_or(ReviewsError)?
-        }
-        _ => &value,
+    // An operation called `overlay` or `rate` has an object here, not a text.
+    let text = |name: &str| value.member(name).and_then(Value::as_str);
+    reviews.overlay = text("overlay").map(str::to_owned);
+    reviews.rate = text("rate").map(rate).transpose()?;
+    let operations = if reviews.overlay.is_some() || reviews.rate.is_some() {
+        value.member("operations").ok_or(ReviewsError)?
+    } else {
+        &value
     };
     for (id, review) in operations.as_object().ok_or(ReviewsError)? {
         let flag = |name| {
@@ -97,10 +105,18 @@ pub(crate) fn read(text: &str) -> Result<Reviews, ReviewsError> {
                 stream: flag("stream")?,
                 // Stores of before did not have it.
                 strict: review.member("strict").is_some() && flag("strict")?,
+                rate: match review.member("rate") {
+                    None => None,
+                    Some(text) => Some(rate(text.as_str().ok_or(ReviewsError)?)?),
+                },
             },
         );
     }
     Ok(reviews)
+}
+
+fn rate(text: &str) -> Result<Rate, ReviewsError> {
+    text.parse().map_err(|_no_rate| ReviewsError)
 }
 
 #[cfg(test)]
@@ -124,6 +140,7 @@ mod tests {
                 labels,
                 stream: true,
                 strict: true,
+                rate: "5/m".parse().ok(),
             },
         );
         reviews.operations.insert(
@@ -133,12 +150,17 @@ mod tests {
                 labels: std::collections::BTreeSet::new(),
                 stream: false,
                 strict: false,
+                rate: None,
             },
         );
         let text = write(&reviews);
         assert_eq!(read(&text).unwrap(), reviews);
         assert!(!text.contains("overlay"), "as stores of before have it");
         reviews.overlay = Some("overlay: 1.0.0".to_owned());
+        assert_eq!(read(&write(&reviews)).unwrap(), reviews);
+        reviews.rate = "10/s burst 40".parse().ok();
+        assert_eq!(read(&write(&reviews)).unwrap(), reviews);
+        reviews.overlay = None;
         assert_eq!(read(&write(&reviews)).unwrap(), reviews);
         let odd = Review::default();
         reviews.operations = [("overlay".parse().unwrap(), odd)].into();

@@ -17,7 +17,7 @@ use crate::refusal::{CALL_ID, Challenge, Refusal};
 use crate::story::Story;
 use crate::target::Endpoint;
 use crate::transaction::Transaction;
-use crate::{approve, authenticate, decide, flow, mcp, metadata, response, target, upstream};
+use crate::{approve, authenticate, decide, flow, mcp, metadata, pace, response, target, upstream};
 
 /// Serves one request: proves who asks, decides, records, forwards. There is always a response.
 ///
@@ -34,6 +34,7 @@ pub async fn handle(
     }
     let id = gateway.new_call();
     let endpoint = Endpoint::of(request.uri().path());
+    let hang_up = mcp::HangUp::of(&gateway, id);
     let served = tokio::spawn(async move {
         let mut story = Story::begin(&gateway, id, &from, request.headers());
         let mut mcp = None;
@@ -49,7 +50,9 @@ pub async fn handle(
             Err(refusal) => refuse(&gateway, story, mcp, refusal, endpoint).await,
         }
     });
-    let mut response = served.await.unwrap_or_else(|fault| {
+    let served = served.await;
+    hang_up.answered();
+    let mut response = served.unwrap_or_else(|fault| {
         tracing::error!(call.id = %id, %fault, "a call ended in a panic");
         Refusal::from(ReasonCode::NotReady).into_response(id, None)
     });
@@ -108,6 +111,7 @@ async fn call(
     story.resolved(api, operation);
     decide::granted(&snapshot, &agent, &entered, operation.action())?;
     decide::unchanged(api, operation)?;
+    pace::keep(gateway, &entered, operation)?;
     let read = asked.read(parts).await?;
     story.read(&read);
 
@@ -115,17 +119,16 @@ async fn call(
     let action = operation.action();
     let reserved = parts.ledger.reserve(&entered, action, charge, now).await;
     let (mut reservation, mut facts) = reserved.map_err(|fault| story.unpaid(fault))?;
-    let input = &read.parsed.input;
-    let mut judged = flow::judge(&parts.audit_key, operation, input, &facts.vouchers);
+    let (key, input) = (&parts.audit_key, &read.parsed.input);
+    let mut judged = flow::judge(key, operation, input, &facts.vouchers);
     flow::tell(&mut facts, operation, &mut judged, &read);
     let canonical = Canonical::of(operation, &read, judged.unvouched.as_deref());
     let who = (&*agent, &entered);
     let permit = approve::permit(gateway, &snapshot, who, &canonical, &mut facts, story).await?;
 
-    let written = judged.written(&parts.audit_key, &facts.arguments, &read);
+    let written = judged.written(key, &facts.arguments, &read);
     flow::carry(parts, &entered, operation, &written, now).await?;
-    let asking = mcp.as_ref().and_then(mcp::Exchange::asking);
-    let outgoing = decide::outgoing(operation, read, story.call(), asking)?;
+    let outgoing = decide::outgoing(operation, read, story.call(), mcp.as_ref())?;
     let transaction = Transaction {
         agent: &agent,
         action,
@@ -161,6 +164,9 @@ async fn refuse(
     endpoint: Endpoint,
 ) -> Response<Body> {
     let call = story.call();
+    if let Some(exchange) = &mcp {
+        refusal.reason = exchange.reason(refusal.reason);
+    }
     if story.is_known() {
         gateway.counters().refused.fetch_add(1, Ordering::Relaxed);
         if story.is_recorded() {

@@ -255,11 +255,12 @@ pub(crate) fn outgoing(
     operation: &Operation,
     read: Read<'_>,
     call: CallId,
-    asking: Option<&mcp::asking::Asking>,
+    exchange: Option<&mcp::Exchange>,
 ) -> Result<Outgoing, ReasonCode> {
     if let Some(pinned) = operation.pinned() {
         let given = read.body.at_hand();
-        let (asking, answers) = (asking, read.answers.as_ref());
+        let asking = exchange.and_then(mcp::Exchange::asking);
+        let answers = read.answers.as_ref();
         return mcp::upstream::outgoing((operation, pinned), call, given, asking, answers)
             .ok_or(ReasonCode::MalformedRequest);
     }

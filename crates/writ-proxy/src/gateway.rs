@@ -2,19 +2,19 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use writ_audit::{Append, NodeName, Seal};
-use writ_task::{Approvals, Ledger};
+use writ_task::{Approvals, Ledger, Rates};
 use writ_token::{ClientCertificate, NonceIssuer, ReplayCache, TokenCache};
 use writ_types::{
     CallId, Clock, Limits, ReasonCode, RecordId, Secret, Timeouts, Timestamp, WallGuard,
 };
 
 use crate::kept::Kept;
-use crate::mcp::Sessions;
+use crate::mcp::{Running, Sessions};
 use crate::snapshot::Snapshot;
 
 /// Where a request came from.
@@ -65,6 +65,8 @@ pub struct Gateway {
     counters: Counters,
     sessions: Sessions,
     kept: Kept,
+    running: Running,
+    rates: Mutex<Rates>,
 }
 
 /// Counters of what is not worth a record.
@@ -97,6 +99,8 @@ impl Gateway {
             counters: Counters::default(),
             sessions: Sessions::default(),
             kept: Kept::default(),
+            running: Running::default(),
+            rates: Mutex::new(Rates::new(Rates::MOST)),
         }
     }
 
@@ -149,6 +153,17 @@ impl Gateway {
     /// Whose refusals were kept with their inputs.
     pub(crate) const fn kept(&self) -> &Kept {
         &self.kept
+}
+
+    /// The calls in flight that their clients may take back.
+    pub(crate) const fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// How fast everybody calls.
+    pub(crate) fn rates(&self) -> MutexGuard<'_, Rates> {
+        // Each change of it is one insertion, so what a panic left behind is whole.
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An id for a new call.

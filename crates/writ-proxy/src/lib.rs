@@ -20,6 +20,7 @@ mod leak;
 mod mcp;
 mod metadata;
 mod oblige;
+mod pace;
 mod pool;
 mod refusal;
 mod response;

@@ -10,6 +10,7 @@ pub(crate) mod asking;
 mod envelope;
 mod fault;
 mod offers;
+mod running;
 mod session;
 mod tools;
 pub(crate) mod upstream;
@@ -35,6 +36,8 @@ use asking::{Answers, Asking};
 use envelope::{Envelope, Kind};
 pub(crate) use fault::Fault;
 use offers::List;
+pub(crate) use running::{HangUp, Running};
+use running::{Name, Runs};
 pub(crate) use session::Sessions;
 
 /// Largest message, in bytes, whatever the limit for bodies is.
@@ -70,6 +73,10 @@ pub(crate) struct Exchange {
     calls: bool,
     /// What the server may ask in the call.
     asking: Option<Asking>,
+    /// The session of the message.
+    session: Option<String>,
+    /// The call can be taken back as long as this is there.
+    runs: Option<Runs>,
 }
 
 /// What a message turned out to be.
@@ -169,6 +176,7 @@ impl Exchange {
         if self.revision == Revision::Sessions && envelope.kind() != Kind::Initialize {
             let known = session::given(&head.headers)?.ok_or(Fault::SessionMissing)?;
             sessions.check(&known, caller, self.api.as_ref())?;
+            self.session = Some(known);
         }
         self.dispatch(caller, &head.headers, &envelope).await
     }
@@ -181,8 +189,9 @@ impl Exchange {
     ) -> Result<Message<'s>, Refusal> {
         let revision = self.revision;
         let result = match (envelope.kind(), revision) {
-            // Nothing that a client may tell us changes anything here; a call that is recorded runs to its end.
+            // Nothing else that a client may tell us changes anything here.
             (Kind::Notification, _) => {
+                self.cancel(caller, envelope);
                 return Ok(Message::Answered(answer::nothing(
                     hyper::StatusCode::ACCEPTED,
                 )));
@@ -232,7 +241,9 @@ impl Exchange {
                 return self.call(caller, envelope, call);
             }
             (Kind::Complete, _) => {
-                return Ok(Message::Call(self.offered(caller).complete(envelope)?));
+                let call = self.offered(caller).complete(envelope)?;
+                self.run(caller);
+                return Ok(Message::Call(call));
             }
             (Kind::Initialize | Kind::Discover | Kind::Ping | Kind::Other, _) => {
                 return Err(Fault::UnknownMethod.into());
@@ -254,7 +265,48 @@ impl Exchange {
             self.asking = Some(asking);
             call.answers = answers;
         }
+        self.run(caller);
         Ok(Message::Call(call))
+    }
+
+    /// What the client calls its request by, in its session.
+    fn request(&self, caller: &Caller<'_, '_>, id: &Value) -> Option<Name> {
+        let grant = caller.entered.grant();
+        Some(Name::Request {
+            tenant: grant.tenant.clone(),
+            task: grant.task,
+            session: self.session.clone()?,
+            id: id.to_string(),
+        })
+    }
+
+    /// Lets the client take the call back from here on, in the way of its revision.
+    fn run(&mut self, caller: &Caller<'_, '_>) {
+        let name = match (self.revision, &self.id) {
+            (Revision::Stateless, _) => Some(Name::Connection(caller.entered.call())),
+            (Revision::Sessions, Some(id)) => self.request(caller, id),
+            (Revision::Sessions, None) => None,
+        };
+        let canceller = caller.entered.canceller();
+        self.runs = name.map(|name| Runs::begin(caller.gateway, name, canceller));
+    }
+
+    /// Takes back the request that a `notifications/cancelled` of the same session names.
+    fn cancel(&self, caller: &Caller<'_, '_>, envelope: &Envelope) {
+        let id = envelope.cancelled();
+        if let Some(name) = id.and_then(|id| self.request(caller, id)) {
+            caller.gateway.running().cancel(&name);
+        }
+    }
+
+    /// Why a call was refused: one that its client took back did not end with its task.
+    pub(crate) fn reason(&self, reason: ReasonCode) -> ReasonCode {
+        let cancelled = self.runs.as_ref().is_some_and(Runs::is_cancelled);
+        if cancelled && reason == ReasonCode::TaskEnded {
+            ReasonCode::Cancelled
+        } else {
+            reason
+        }
     }
 
     /// What the server may ask in the call.
@@ -303,6 +355,8 @@ pub(crate) fn begin(
         id: None,
         calls: false,
         asking: None,
+        session: None,
+        runs: None,
     });
     let own = |origin: &header::HeaderValue| origin == snapshot.public_url.as_str();
     if headers.get_all(header::ORIGIN).iter().all(own) {

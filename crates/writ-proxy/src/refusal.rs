@@ -1,5 +1,7 @@
 //! Refusals, and the one table that turns them into the wire (RFC 9457, RFC 9110 §15, RFC 6750 §3, RFC 9449 §7.1).
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -32,6 +34,8 @@ pub(crate) struct Refusal {
     pub(crate) verdict: Verdict,
     /// What is waited for, if something is.
     pub(crate) pending: Option<Box<Pending>>,
+    /// After how many seconds the same call may be repeated, where that is known.
+    pub(crate) wait: Option<NonZeroU32>,
     /// Whether that was waited for before: the same call again is no other try.
     pub(crate) waits_already: bool,
 }
@@ -47,6 +51,7 @@ impl From<ReasonCode> for Refusal {
             insufficient_scope: false,
             verdict: Verdict::Deny,
             pending: None,
+            wait: None,
             waits_already: false,
         }
     }
@@ -69,6 +74,7 @@ impl Refusal {
         problem.faults.clone_from(&self.faults);
         problem.verdict = self.verdict;
         problem.pending = self.pending.as_deref().cloned();
+        problem.retry_after = self.wait.map(|seconds| u64::from(seconds.get()));
         problem
             .remedies
             .extend(self.bound.clone().map(|place| Remedy {
@@ -114,7 +120,8 @@ impl Refusal {
             headers.insert(header::ALLOW, value);
         }
         if reason.is_retryable() {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            let seconds = self.wait.map_or(1, NonZeroU32::get);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -11,6 +11,8 @@ use std::task::{Context, Poll, Waker};
 #[derive(Default)]
 pub(crate) struct CutFlag {
     cut: AtomicBool,
+    /// Its own client took it back.
+    cancelled: AtomicBool,
     waiting: Mutex<Waiting>,
 }
 
@@ -114,6 +116,43 @@ impl Drop for CutSignal {
             let waker = self.flag.waiting().wakers.remove(&key);
             drop(waker);
         }
+    }
+}
+
+/// Takes one call back, for its own client: it is cut as by a kill, and its task lives on.
+#[derive(Clone)]
+pub struct Canceller(Arc<CutFlag>);
+
+impl Canceller {
+    pub(crate) const fn new(flag: Arc<CutFlag>) -> Self {
+        Self(flag)
+    }
+
+    /// Cuts the call. One that has ended is not changed by it.
+    pub fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::SeqCst);
+        self.0.set();
+        self.0.wake();
+    }
+
+    /// Whether the call was taken back.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Whether both are of the same call.
+    #[must_use]
+    pub fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Canceller")
+            .field("is_cancelled", &self.is_cancelled())
+            .finish_non_exhaustive()
     }
 }
 

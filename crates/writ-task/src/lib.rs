@@ -15,6 +15,7 @@ mod ledger;
 mod memory;
 mod narrow;
 mod proof;
+mod rates;
 mod rebuild;
 mod recall;
 mod tree;
@@ -23,13 +24,14 @@ pub use approval::{
     Approvals, Approver, Ask, AskError, STANDING_ROLES, Standing, Status, Subject, Used, Want,
 };
 pub use carried::{Acting, worst};
-pub use cut::CutSignal;
+pub use cut::{Canceller, CutSignal};
 pub use detect::Detector;
 pub use error::{EndError, EnterError, OpenError, RebuildError, ReserveError};
 pub use ledger::{Cut, Ending, Ledger, LedgerFuture, Read, TaskState, TaskStatus};
 pub use memory::MemoryLedger;
 pub use narrow::Widening;
 pub use proof::{Entered, Outcome, Reservation};
+pub use rates::{Lane, Pacer, Rates, Share};
 pub use rebuild::{Event, Rebuild, Remembered, Restored};
 pub use recall::Opening;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use writ_types::{ActionName, CallId, Charge, Grant, TaskId};
 
-use crate::CutSignal;
 use crate::cut::CutFlag;
 use crate::tree::Tree;
+use crate::{Canceller, CutSignal};
 
 /// A call of a live task, registered so that a kill can cut it. Keep it until the last byte; dropping it deregisters.
 pub struct Entered {
@@ -34,6 +34,12 @@ impl Entered {
     #[must_use]
     pub fn cut(&self) -> CutSignal {
         CutSignal::new(Arc::clone(&self.flag))
+    }
+
+    /// What takes the call back.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        Canceller::new(Arc::clone(&self.flag))
     }
 }
 

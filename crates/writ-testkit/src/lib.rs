@@ -440,7 +440,7 @@ impl Desk {
         let address = listener.local_addr().unwrap();
         tokio::spawn(Arc::clone(&desk).serve(listener, std::future::pending()));
         let mut text = format!(
-            "owner = \"desk@example.org\"\nupstream = \"http://{address}\"\ncontract = \"helpdesk.openapi.yaml\"\n[credential]\nname = \"helpdesk-key\"\nattach = \"header\"\nheader = \"{}\"\n",
+            "owner = \"desk@example.org\"\nupstream = \"http://{address}\"\ncontract = \"helpdesk.openapi.yaml\"\nrate = \"1000000/s\"\n[credential]\nname = \"helpdesk-key\"\nattach = \"header\"\nheader = \"{}\"\n",
             writ_helpdesk::KEY_HEADER
         );
         for (operation, effect, irreversible, external_send, labels) in writ_helpdesk::REVIEWS {

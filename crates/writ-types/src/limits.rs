@@ -68,6 +68,14 @@ table!(
         token_bytes = "16 KiB" => 16 * 1024,
         /// Most calls in flight for one task (429 beyond).
         task_in_flight = "16" => 16,
+        /// Calls per second of one task to one API, where neither owner nor document says how often it is called (429 beyond).
+        task_rate = "10" => 10,
+        /// Calls at once of one task to one API, before that rate holds (429 beyond).
+        task_burst = "100" => 100,
+        /// Calls per second of one agent, with all its tasks, to one API, where nobody says how often it is called (429 beyond).
+        agent_rate = "30" => 30,
+        /// Calls at once of one agent to one API, before that rate holds (429 beyond).
+        agent_burst = "300" => 300,
         /// Most connections on one listener (the next waits).
         connections = "4096" => 4096,
         /// Most verified tokens remembered.

@@ -96,6 +96,8 @@ pub struct Problem {
     pub faults: Vec<(String, String)>,
     /// What is waited for, if something is.
     pub pending: Option<Pending>,
+    /// After how many seconds the same call may be repeated, where that is known.
+    pub retry_after: Option<u64>,
 }
 
 /// What a call waits for: our own names and instants, nothing of the request.
@@ -125,6 +127,7 @@ impl Problem {
             remedies: Vec::new(),
             faults: Vec::new(),
             pending: None,
+            retry_after: None,
         }
     }
 
@@ -195,6 +198,10 @@ impl Problem {
             waited.extend(not_before.map(|at| ("not_before", at)));
             members.push(("approval", Value::object(waited)));
         }
+        members.extend(
+            self.retry_after
+                .map(|seconds| ("retry_after", Value::from_u64(seconds))),
+        );
         if !self.faults.is_empty() {
             members.push((
                 "faults",

@@ -189,6 +189,10 @@ reasons! {
     BudgetExhausted "budget_exhausted" 403 Budget Never NewTask "The task's budget is spent", "The task has spent its budget for this kind of call. Do not retry; report back to whoever gave you the task.";
     /// Too many calls of this task are in flight.
     TooManyInFlight "too_many_in_flight" 429 Budget NotYet Retry "Too many calls in flight", "Wait for calls of this task to finish.";
+    /// The task or the agent calls the API faster than its owner, its document or the gateway's limits let it; `Retry-After` says for how long.
+    RateLimited "rate_limited" 429 Budget NotYet Retry "Called too fast", "This task or agent calls the API faster than it may. Wait as many seconds as Retry-After says, then repeat the same call.";
+    /// The client took the call back while it was in flight. What the upstream had done by then it has done.
+    Cancelled "cancelled" 409 Policy NotYet ReadState "The call was taken back", "This call was cancelled by its own client. It may have had its effect: read what it would have changed before calling again.";
     /// The record could not be written, and a call that has no record does not happen.
     RecordUnavailable "record_unavailable" 503 GatewayFault Fault Retry "The call could not be recorded", "The gateway cannot record calls at the moment.";
     /// No revision is in force, the wall clock went back, or the gateway is shutting down.

@@ -140,12 +140,12 @@ fn reviews_hold_and_unknown_ones_are_errors() {
         effects: Some(Effects::plain(Effect::Read)),
         labels: ["pii".parse().unwrap()].into(),
         stream: true,
-        strict: false,
+        ..Review::default()
     };
     let id: writ_types::OperationId = "listTickets".parse().unwrap();
     let reviews = Reviews {
         operations: [(id.clone(), review)].into(),
-        overlay: None,
+        ..Reviews::default()
     };
     let (contract, _) = Contract::compile(&api(), HELPDESK.as_bytes(), &reviews);
     let contract = contract.unwrap();
@@ -169,7 +169,7 @@ fn reviews_hold_and_unknown_ones_are_errors() {
 
     let unknown = Reviews {
         operations: [("gone".parse().unwrap(), Review::default())].into(),
-        overlay: None,
+        ..Reviews::default()
     };
     let (contract, diagnostics) = Contract::compile(&api(), HELPDESK.as_bytes(), &unknown);
     assert!(contract.is_none());
@@ -190,7 +190,7 @@ fn the_digest_commits_to_api_bytes_and_reviews() {
     assert_ne!(base, digest("a", &format!("{HELPDESK}\n"), &none));
     let reviewed = |review: Review| Reviews {
         operations: [("getTicket".parse().unwrap(), review)].into(),
-        overlay: None,
+        ..Reviews::default()
     };
     let mut seen = vec![base];
     for review in [
@@ -207,11 +207,20 @@ fn the_digest_commits_to_api_bytes_and_reviews() {
             labels: ["pii".parse().unwrap()].into(),
             ..Review::default()
         },
+        Review {
+            rate: "5/m".parse().ok(),
+            ..Review::default()
+        },
     ] {
         let next = digest("a", HELPDESK, &reviewed(review));
         assert!(!seen.contains(&next));
         seen.push(next);
     }
+    let of_all = Reviews {
+        rate: "5/m".parse().ok(),
+        ..Reviews::default()
+    };
+    assert!(!seen.contains(&digest("a", HELPDESK, &of_all)));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use writ_types::{Decimal, Effect, Effects, Kind, Label, Pointer, Source, Trust, Value};
+use writ_types::{
+    Decimal, Effect, Effects, Kind, Label, Pointer, Rate, RateError, Source, Trust, Value,
+};
 
 use crate::field::{AuditMode, FieldMark, UNREVIEWED};
 use crate::pinned::Ask;
@@ -56,10 +58,12 @@ impl Place {
     const fn words(self) -> &'static [&'static str] {
         match self {
             // A vendor may add operations to a tag, so a tag reviews none.
-            Self::Document | Self::Tag => &["labels", "sink", "records", "cost", "strict", "audit"],
+            Self::Document | Self::Tag => &[
+                "labels", "sink", "records", "cost", "rate", "strict", "audit",
+            ],
             Self::Operation => &[
-                "reviewed", "effect", "labels", "sink", "records", "cost", "stream", "strict",
-                "audit", "asks",
+                "reviewed", "effect", "labels", "sink", "records", "cost", "rate", "stream",
+                "strict", "audit", "asks",
             ],
             Self::Parameter => &["sensitive", "payload", "subject", "fanout", "audit"],
             Self::Schema => &[
@@ -100,6 +104,7 @@ pub(crate) struct Words {
     pub(crate) sink: BTreeSet<Label>,
     pub(crate) records: Option<u64>,
     pub(crate) cost: Option<Decimal>,
+    pub(crate) rate: Option<Rate>,
     pub(crate) stream: bool,
     pub(crate) strict: bool,
     pub(crate) audit: Option<AuditMode>,
@@ -113,6 +118,7 @@ impl Words {
         self.sink.extend(general.sink.iter().cloned());
         self.records = self.records.or(general.records);
         self.cost = self.cost.or_else(|| general.cost.clone());
+        self.rate = self.rate.or(general.rate);
         self.strict |= general.strict;
         self.audit = self.audit.or(general.audit);
         self
@@ -203,6 +209,10 @@ impl Reader {
                     Some(most.ok_or("the most records one call gives: a whole number above 0")?);
             }
             "cost" => self.words.cost = Some(cost(value)?),
+            "rate" => {
+                let rate = text(value)?.parse();
+                self.words.rate = Some(rate.map_err(|fault: RateError| fault.to_string())?);
+            }
             "stream" => self.words.stream = flag(value)?,
             "strict" => self.words.strict = flag(value)?,
             "audit" => {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use writ_types::{Decimal, Effect, Effects, Label, Pointer, Value};
+use writ_types::{Decimal, Effect, Effects, Label, Pointer, Rate, Value};
 
 use super::Draft;
 use crate::contract::Reviews;
 use crate::diagnostic::Sink;
 use crate::field::AuditMode;
 use crate::overlay::vocabulary::{self, KEY, Place, Words};
+use crate::pace::{self, Pace};
 use crate::pinned::Ask;
 
 /// How calls of an operation are handled, as far as its reviewed overlay says.
@@ -39,6 +40,7 @@ pub(crate) struct Said {
     pub(crate) stream: bool,
     pub(crate) strict: bool,
     pub(crate) handling: Handling,
+    pub(crate) pace: Pace,
 }
 
 /// What is said for all operations, and for those of a tag.
@@ -47,6 +49,10 @@ pub(super) struct General<'r> {
     reviews: Option<&'r Reviews>,
     document: Words,
     tags: BTreeMap<String, Words>,
+    /// Of the API, from the registration or the overlay.
+    rate: Option<Rate>,
+    /// The same, from the document itself.
+    documented: Option<Rate>,
 }
 
 impl<'r> General<'r> {
@@ -60,6 +66,15 @@ impl<'r> General<'r> {
         if let Some(value) = document.member(KEY) {
             general.document = read(value, Place::Document, &root, sink)?;
         }
+        if reviews.rate.is_some() && general.document.rate.is_some() {
+            let message = "the API's `rate` is said twice, in the registration and in the overlay: remove one";
+            sink.error(&root.child(KEY), None, message);
+            return None;
+        }
+        // The document's own rate is the API's, and no operation's.
+        let of_all = general.document.rate.take();
+        general.rate = reviews.rate.or(of_all);
+        general.documented = pace::extension(document);
         let tags = document.member("tags").and_then(Value::as_array);
         for (index, tag) in tags.unwrap_or_default().iter().enumerate() {
             let name = tag.member("name").and_then(Value::as_str);
@@ -75,7 +90,7 @@ impl<'r> General<'r> {
     }
 
     /// All that is said of one operation; none, with an error, if it is refused.
-    pub(super) fn of(&self, draft: &Draft<'_>, sink: &mut Sink) -> Option<Said> {
+    pub(super) fn of(&self, document: &Value, draft: &Draft<'_>, sink: &mut Sink) -> Option<Said> {
         let id = draft.id.as_str();
         let words = match draft.value.member(KEY) {
             None => Words::default(),
@@ -88,6 +103,11 @@ impl<'r> General<'r> {
             .unwrap_or_default();
         if review.effects.is_some() && words.effects.is_some() {
             let message = "the operation is reviewed twice, in the registration and in the overlay: remove one";
+            sink.error(&draft.pointer.child(KEY), Some(id), message);
+            return None;
+        }
+        if review.rate.is_some() && words.rate.is_some() {
+            let message = "the operation's `rate` is said twice, in the registration and in the overlay: remove one";
             sink.error(&draft.pointer.child(KEY), Some(id), message);
             return None;
         }
@@ -113,7 +133,17 @@ impl<'r> General<'r> {
             audit: words.audit,
             asks: words.asks,
         };
+        let own = review.rate.or(words.rate);
+        let documented = pace::documented(document, draft.value);
+        let said = own.is_some() || self.rate.is_some();
+        let pace = Pace {
+            api: self.rate.or(self.documented),
+            operation: own.or_else(|| documented.and_then(|said| said.rate)),
+            // What nobody reviewed can bind more, and not less.
+            is_said: said && reviewed || documented.is_some() || self.documented.is_some(),
+        };
         Some(Said {
+            pace,
             effects: effects.unwrap_or_else(|| Effects::unreviewed(proposed)),
             reviewed,
             labels,

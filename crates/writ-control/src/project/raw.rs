@@ -16,6 +16,7 @@ pub(super) struct RawApi {
     pub(super) drift: Option<Spanned<String>>,
     pub(super) credential: Option<RawCredential>,
     pub(super) transaction_tokens: Option<RawTransactionTokens>,
+    pub(super) rate: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) allow_unbound_tokens: bool,
     #[serde(default = "five_minutes")]
@@ -64,6 +65,7 @@ pub(super) struct RawOperation {
     pub(super) stream: bool,
     #[serde(default)]
     pub(super) strict: bool,
+    pub(super) rate: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -110,6 +110,12 @@ impl Envelope {
         self.params.as_ref()?.member(name)
     }
 
+    /// The id of the request that the client takes back, if that is what the message says.
+    pub(super) fn cancelled(&self) -> Option<&Value> {
+        let is = self.id.is_none() && self.method == "notifications/cancelled";
+        self.parameter("requestId").filter(|id| is && is_id(id))
+    }
+
     /// A parameter, whatever it is.
     pub(super) fn member(&self, name: &str) -> Option<&Value> {
         self.parameter(name)

@@ -78,3 +78,18 @@ fn no_wake_is_lost_between_registration_and_cut() {
         assert!(seen.is_ready() || woken, "pending and never woken");
     }
 }
+
+#[test]
+fn what_is_taken_back_is_cut_and_told_apart_from_what_was_killed() {
+    let flags = [CutFlag::default(), CutFlag::default()].map(Arc::new);
+    let [taken, killed] = flags.clone().map(Canceller::new);
+    let mut signal = CutSignal::new(Arc::clone(&flags[0]));
+    let count = Arc::new(Count::default());
+    assert!(poll(&mut signal, &count).is_pending());
+    taken.cancel();
+    assert_eq!(count.0.load(Ordering::SeqCst), 1, "whoever waits is woken");
+    flags[1].set();
+    assert!(flags.iter().all(|flag| flag.is_set()));
+    assert!(taken.is_cancelled() && !killed.is_cancelled());
+    assert!(taken.is_of(&taken.clone()) && !taken.is_of(&killed));
+}

@@ -14,6 +14,7 @@ mod hygiene;
 mod installation;
 mod mcp;
 mod odd;
+mod pace;
 mod refusals;
 mod smuggling;
 mod strangers;

@@ -1,6 +1,7 @@
 //! The MCP door: what is said there, and that it leads to the same calls as the other.
 
 mod calls;
+mod cancelled;
 mod clients;
 mod lists;
 mod messages;

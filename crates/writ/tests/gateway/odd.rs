@@ -72,7 +72,7 @@ impl Odd {
 
     fn register(&self, project: &Project, api: &str, attach: &str) {
         let mut text = format!(
-            "owner = \"odd@example.org\"\nupstream = \"http://{}\"\ncontract = \"odd.openapi.json\"\n[credential]\nname = \"{api}-key\"\n{attach}\n",
+            "owner = \"odd@example.org\"\nupstream = \"http://{}\"\ncontract = \"odd.openapi.json\"\nrate = \"1000000/s\"\n[credential]\nname = \"{api}-key\"\n{attach}\n",
             self.address
         );
         for name in OPERATIONS {

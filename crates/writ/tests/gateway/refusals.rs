@@ -14,7 +14,7 @@ use crate::odd::{KEY, base64};
 use crate::wire;
 
 /// What no caller can bring about with the rules that are shipped, or not without stopping the machine's clock or disk.
-const ELSEWHERE: [ReasonCode; 14] = [
+const ELSEWHERE: [ReasonCode; 16] = [
     // A freeze is of a time; writ-policy's tests choose the instant.
     ReasonCode::Frozen,
     // The tests of approvals bring these about, and the proxy's a store that fails.
@@ -28,6 +28,10 @@ const ELSEWHERE: [ReasonCode; 14] = [
     ReasonCode::NotPermitted,
     // Policies that may fail are refused when they are loaded; writ-policy's tests make one fail.
     ReasonCode::PolicyError,
+    // `mcp/cancelled.rs`, at the other door.
+    ReasonCode::Cancelled,
+    // `pace.rs`, with limits that are reached.
+    ReasonCode::RateLimited,
     // `flow.rs`, with an overlay.
     ReasonCode::ValueNotVouched,
     ReasonCode::TaskPaused,

@@ -101,7 +101,7 @@ impl Depot {
     /// `apis/depot.toml`.
     pub(crate) fn registration(&self) -> String {
         format!(
-            "owner = \"depot@example.org\"\nupstream = \"http://{}\"\ncontract = \"depot.openapi.yaml\"\n[operations.listItems]\neffect = \"read\"\n[operations.addItem]\neffect = \"write\"\n[operations.waitAtGate]\neffect = \"read\"\n",
+            "owner = \"depot@example.org\"\nupstream = \"http://{}\"\ncontract = \"depot.openapi.yaml\"\nrate = \"1000000/s\"\n[operations.listItems]\neffect = \"read\"\n[operations.addItem]\neffect = \"write\"\n[operations.waitAtGate]\neffect = \"read\"\n",
             self.address
         )
     }

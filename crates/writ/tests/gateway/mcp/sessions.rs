@@ -12,13 +12,13 @@ fn request(method: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":"a","method":"{method}"}}"#)
 }
 
-async fn open(client: &Client<'_>) -> String {
+pub(super) async fn open(client: &Client<'_>) -> String {
     let answer = client.send(&[], INITIALIZE).await;
     assert_eq!(answer.status, 200, "{}", answer.json());
     answer.header("mcp-session-id").unwrap().to_owned()
 }
 
-async fn within(client: &Client<'_>, session: &str, body: &str) -> Answer {
+pub(super) async fn within(client: &Client<'_>, session: &str, body: &str) -> Answer {
     let fields = [
         ("mcp-protocol-version", "2025-11-25"),
         ("mcp-session-id", session),
