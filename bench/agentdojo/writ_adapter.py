@@ -122,6 +122,8 @@ class Installation:
         self.write("writ.toml",
                    f'public_url = "{self.gateway}"\ncontrol_url = "{self.control}"\n'
                    f'[listen]\ngateway = "{gateway}"\ncontrol = "{control}"\n[identity]\nsingle_user_machine = true\n'
+                   # Traces are replayed as fast as they can be.
+                   '[limits]\ntask_rate = "1000000"\ntask_burst = "1000000"\nagent_rate = "1000000"\nagent_burst = "1000000"\n'
                    '[[client]]\nid = "planner"\nagents = ["assistant"]\njwks_file = "planner.jwks"\n')
         self.command = [options["writ"], "--config", str(self.folder / "writ.toml")]
         self.said = open(self.folder / "said", "w")
