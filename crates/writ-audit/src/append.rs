@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use writ_types::{Digest, RecordId};
 
-use crate::record::{Day, EvidenceRef, Record, RecordError};
+use crate::record::{Alarm, Day, EvidenceRef, Record, RecordError};
 use crate::sequencer::{Durability, Receipt};
 
 /// Why a record is not in the log. The call it is about must not happen.
@@ -187,6 +187,12 @@ pub trait Append: Send + Sync + fmt::Debug {
     /// Appends the outcome of a call whose intent is in the log. It never waits, so that it can be called from `Drop`;
     /// the queue takes it however full it is, which the number of calls in flight bounds.
     fn note(&self, record: Record);
+}
+
+/// Who is told when somebody does what an honest agent does not do.
+pub trait Watchman: Send + Sync + fmt::Debug {
+    /// Takes an alarm and returns at once: what is refused is refused all the same, and what goes on does not wait.
+    fn raise(&self, alarm: Alarm);
 }
 
 #[cfg(test)]

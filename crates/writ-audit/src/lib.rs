@@ -17,7 +17,9 @@ mod tile;
 mod tree;
 mod verify;
 
-pub use append::{Append, AppendError, Appending, Evidence, EvidenceKind, Seal, SealFault};
+pub use append::{
+    Append, AppendError, Appending, Evidence, EvidenceKind, Seal, SealFault, Watchman,
+};
 pub use checkpoint::{Checkpoint, CheckpointError, LogProof, LogProofError};
 pub use hash::{empty_root, leaf_hash, node_hash};
 pub use journal::{Frame, Segment, Tail, read_segment};
@@ -26,10 +28,11 @@ pub use proof::{
     Nodes, ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
 };
 pub use record::{
-    Actor, Approval, ApprovalStep, CheckpointRef, Closing, Day, Decision, Event, EvidenceRef,
-    Header, Intent, KeyRotated, Leaf, Method, NodeName, OperatorAction, Outcome, OutcomeKind,
-    PartError, Phases, RECORD_VERSION, Record, RecordError, Refused, RevisionActivated, Source,
-    Started, Subject, TaskClosed, TaskOpened, TokenIssued, TokenRefused, TraceId, Word,
+    Actor, Alarm, AlarmKind, AlarmResponse, Approval, ApprovalStep, CheckpointRef, Closing, Day,
+    Decision, Event, EvidenceRef, Header, Intent, KeyRotated, Leaf, Method, NodeName,
+    OperatorAction, Outcome, OutcomeKind, PartError, Phases, RECORD_VERSION, Record, RecordError,
+    Refused, RevisionActivated, Source, Started, Subject, TaskClosed, TaskOpened, TokenIssued,
+    TokenRefused, TraceId, Word,
 };
 pub use sequencer::{Durability, Receipt, Sequencer, Staged};
 pub use tile::{

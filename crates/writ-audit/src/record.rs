@@ -15,9 +15,9 @@ use writ_types::{AgentId, CallId, RecordId, RevisionId, TaskId, Tenant, Timestam
 use crate::hash::leaf_hash;
 
 pub use event::{
-    Actor, Approval, ApprovalStep, CheckpointRef, Closing, Decision, Event, Intent, KeyRotated,
-    OperatorAction, Outcome, OutcomeKind, Phases, Refused, RevisionActivated, Started, Subject,
-    TaskClosed, TaskOpened, TokenIssued, TokenRefused,
+    Actor, Alarm, AlarmKind, AlarmResponse, Approval, ApprovalStep, CheckpointRef, Closing,
+    Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, OutcomeKind, Phases, Refused,
+    RevisionActivated, Started, Subject, TaskClosed, TaskOpened, TokenIssued, TokenRefused,
 };
 pub use part::{Day, EvidenceRef, Method, NodeName, PartError, Source, TraceId, Word};
 
@@ -148,7 +148,8 @@ impl Record {
             | Event::Started(_)
             | Event::RevisionActivated(_)
             | Event::OperatorAction(_)
-            | Event::KeyRotated(_) => None,
+            | Event::KeyRotated(_)
+            | Event::Alarm(_) => None,
         }
     }
 
@@ -163,6 +164,7 @@ impl Record {
             Event::TaskClosed(closed) => Some(closed.task),
             Event::TokenIssued(issued) => Some(issued.task),
             Event::Approval(approval) => Some(approval.task),
+            Event::Alarm(alarm) => alarm.task,
             Event::TokenRefused(_)
             | Event::Started(_)
             | Event::RevisionActivated(_)
@@ -183,6 +185,7 @@ impl Record {
             Event::TokenIssued(issued) => Some(issued.agent),
             Event::Approval(approval) => Some(approval.agent),
             Event::TokenRefused(refused) => Some(refused.agent),
+            Event::Alarm(alarm) => alarm.agent,
             Event::Started(_)
             | Event::RevisionActivated(_)
             | Event::OperatorAction(_)
@@ -205,7 +208,8 @@ impl Record {
             | Event::Started(_)
             | Event::RevisionActivated(_)
             | Event::OperatorAction(_)
-            | Event::KeyRotated(_) => None,
+            | Event::KeyRotated(_)
+            | Event::Alarm(_) => None,
         }
     }
 }

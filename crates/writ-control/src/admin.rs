@@ -32,6 +32,7 @@ use proposals::Kind;
 pub(crate) use changes::Change;
 pub(crate) use look::fresh_task;
 pub(crate) use sign_in::{authenticate, by_certificate, hash, local_session, login};
+pub(crate) use stop::stop_agent;
 
 /// What a record says of a person who lets a paused task go on: its target is the task.
 pub(crate) const RESUMED: &str = "task.resume";

@@ -84,7 +84,7 @@ async fn serve(
         return public(plane, from, endpoint, &head.headers, &bytes).await;
     }
     // Whether a path exists is not for strangers.
-    let operator = admin::authenticate(plane, &head.headers).await?;
+    let operator = admin::authenticate(plane, from, &head.headers).await?;
     match found {
         Found::Nothing => Err(AdminError::NotFound("there is no such route")),
         Found::OtherMethods => Err(AdminError::Method),
@@ -150,7 +150,7 @@ async fn public(
                 &format!("not ready: {why}\n"),
             ),
         }),
-        Endpoint::Login => admin::login(plane, &object(body)?)
+        Endpoint::Login => admin::login(plane, from, &object(body)?)
             .await
             .map(|value| json(StatusCode::OK, &value)),
         Endpoint::SignInByCertificate => admin::by_certificate(plane, from)

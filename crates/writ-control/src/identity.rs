@@ -19,7 +19,7 @@ use writ_types::{Agent, JsonLimits, Secret, SpiffeId, Timestamp, Value};
 
 use crate::attest::{self, AttestError, DataFolder, OwnUser, Peer, Seen};
 use crate::http::{json, respond};
-use crate::plane::Plane;
+use crate::plane::{Connection, Plane};
 use crate::workload_api;
 
 /// Life of a JWT-SVID.
@@ -310,6 +310,12 @@ fn registered(plane: &Plane, seen: &Seen, wanted: Option<&str>) -> Result<Arc<Ag
         ),
         None => None,
     };
+    if let Some(named) = wanted
+        .as_ref()
+        .and_then(|id| plane.loaded().agent_of(id).cloned())
+    {
+        plane.tell_nobody(&named, &Connection::local());
+    }
     let mut agents = matching(plane, seen);
     agents.retain(|agent| wanted.as_ref().is_none_or(|wanted| agent.spiffe == *wanted));
     match agents.as_slice() {

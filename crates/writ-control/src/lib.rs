@@ -5,6 +5,7 @@
 //! revision row to what is in force, [`log`] the log's writer and reader.
 
 mod admin;
+mod alarms;
 mod approvals;
 mod attest;
 mod authzen;
@@ -38,12 +39,14 @@ mod workload_api;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+pub use alarms::AlarmDesk;
 pub use approvals::ApprovalDesk;
 pub use drift::{Fetch, Fetching, Published};
 pub use http::handle;
 pub use identity::{IdentityBody, Workload, serve as serve_identity};
 pub use loaded::{Loaded, LoadedApi, LoadedCredential};
 pub use mend::{Mended, Mending};
+pub use oauth::Instances;
 pub use operator_socket::{is_own_user, serve as serve_operator};
 pub use plane::{
     Certificate, Connection, KeepError, Keys, Parts, Plane, PlaneError, Settings, Swap,

@@ -8,7 +8,7 @@ use writ_contract::Contract;
 use writ_policy::Pdp;
 use writ_types::{
     Agent, AgentId, Api, ApiId, Digest, OperationId, Purpose, PurposeName, RevisionId, Secret,
-    SpiffeId,
+    SpiffeId, Traps,
 };
 
 /// A whole revision, compiled.
@@ -26,6 +26,8 @@ pub struct Loaded {
     pub purposes: BTreeMap<PurposeName, Purpose>,
     /// The policies.
     pub pdp: Arc<Pdp>,
+    /// What was laid for thieves.
+    pub traps: Arc<Traps>,
 }
 
 /// One API of a revision.

@@ -1,5 +1,6 @@
 //! The authorization server: tokens for tasks.
 
+mod instances;
 mod introspect;
 mod metadata;
 mod narrow;
@@ -9,6 +10,7 @@ mod revoke;
 mod ticket;
 mod token;
 
+pub use instances::Instances;
 pub(crate) use introspect::introspect;
 pub(crate) use metadata::{server_metadata, spiffe_bundle};
 pub(crate) use revoke::revoke;

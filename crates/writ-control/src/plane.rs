@@ -22,11 +22,13 @@ use writ_types::{
     Tenant, Timeouts, Timestamp, TrustDomain, Value, WallGuard,
 };
 
+use crate::alarms::AlarmDesk;
 use crate::approvals::ApprovalDesk;
 use crate::drift::{Fetch, LastSeen};
 use crate::identity::Callers;
 use crate::loaded::Loaded;
 use crate::log::Recovered;
+use crate::oauth::Instances;
 use crate::records::LogPlace;
 use crate::roots::Roots;
 use crate::token_keys::TokenKeys;
@@ -92,6 +94,14 @@ pub struct Certificate {
 }
 
 impl Connection {
+    /// A process of this machine.
+    pub(crate) const fn local() -> Self {
+        Self {
+            peer: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            certificate: None,
+        }
+    }
+
     /// The network it came from, as records say it.
     #[must_use]
     pub fn source(&self) -> Option<Source> {
@@ -121,6 +131,10 @@ pub struct Parts {
     pub logs: LogPlace,
     /// Approvals and waits.
     pub approvals: Arc<ApprovalDesk>,
+    /// Alarms.
+    pub alarms: Arc<AlarmDesk>,
+    /// Which keys of agents hold tokens that are good.
+    pub instances: Instances,
     /// What is kept.
     pub store: Store,
     /// Keys.
@@ -154,6 +168,8 @@ pub struct Plane {
     pub(crate) ledger: Arc<MemoryLedger>,
     pub(crate) logs: LogPlace,
     pub(crate) approvals: Arc<ApprovalDesk>,
+    pub(crate) alarms: Arc<AlarmDesk>,
+    pub(crate) instances: Instances,
     pub(crate) store: Store,
     pub(crate) keys: Keys,
     pub(crate) nonces: NonceIssuer,
@@ -248,6 +264,8 @@ impl Plane {
             ledger: parts.ledger,
             logs: parts.logs,
             approvals: parts.approvals,
+            alarms: parts.alarms,
+            instances: parts.instances,
             store: parts.store,
             keys: parts.keys,
             nonces: parts.nonces,

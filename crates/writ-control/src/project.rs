@@ -15,7 +15,7 @@ use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
 use writ_policy::{FREEZES, Freeze, Pack, PolicySource};
 use writ_types::{
     ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, CredentialName, Effect, Effects,
-    Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value,
+    Planted, Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value, Watch,
 };
 
 use raw::{
@@ -612,6 +612,7 @@ impl Reader<'_> {
             );
             self.fault(file, None, message);
         }
+        let watch = self.watch(file, &text, &raw)?;
         let mut groups = self.packs(file, &text, &raw.packs);
         groups.extend(raw.groups);
         let id = keep(&spiffe);
@@ -624,7 +625,47 @@ impl Reader<'_> {
             purposes: self.parse_all::<PurposeName, _>(file, &text, &raw.purposes),
             selectors,
             federations,
-            enabled: raw.enabled,
+            // A trap is nobody: all that refuses an agent that may not act refuses it too.
+            enabled: raw.enabled && !raw.honey,
+            watch,
+        })
+    }
+
+    /// What is watched for in the agent's name.
+    fn watch(&mut self, file: &str, text: &str, raw: &RawAgent) -> Option<Watch> {
+        let default = Watch::default();
+        let second_source = match &raw.second_source {
+            Some(word) => self.parse(file, text, word)?,
+            None => default.second_source,
+        };
+        let second_instance = match &raw.second_instance {
+            Some(word) => self.parse(file, text, word)?,
+            None => default.second_instance,
+        };
+        let mut planted = BTreeSet::new();
+        for one in &raw.planted {
+            let (name, line) = (one.name.get_ref(), line_of(text, one.name.span().start));
+            if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+                let message = "the name says where it was laid, in 1 to 128 printable characters";
+                self.fault(file, Some(line), message.to_owned());
+            }
+            let digest = self.parse(file, text, &one.digest)?;
+            if planted.iter().any(|other: &Planted| other.digest == digest) {
+                let message =
+                    "what was laid in two places does not say where it was found: lay two texts";
+                self.fault(file, Some(line), message.to_owned());
+            }
+            planted.insert(Planted {
+                name: name.clone(),
+                digest,
+                stop: one.stop,
+            });
+        }
+        Some(Watch {
+            second_source,
+            second_instance,
+            honey: raw.honey,
+            planted,
         })
     }
 

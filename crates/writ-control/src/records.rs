@@ -243,6 +243,7 @@ fn called(index: u64, bytes: &[u8]) -> Result<Option<(ActionName, bool)>, ReadEr
         | Event::RevisionActivated(_)
         | Event::OperatorAction(_)
         | Event::KeyRotated(_)
+        | Event::Alarm(_)
         | Event::Approval(_) => None,
     })
 }

@@ -7,7 +7,7 @@ use writ_contract::{Contract, DiagnosticSource, Severity};
 use writ_policy::{ActionShape, ApiActions, Pack, Pdp, PolicySource, baseline};
 use writ_store::{Registry, Store};
 use writ_types::{
-    Agent, AgentId, Api, ApiId, RevisionId, SpiffeId, Tenant, Timestamp, TrustDomain,
+    Agent, AgentId, Api, ApiId, RevisionId, SpiffeId, Tenant, Timestamp, Traps, TrustDomain,
 };
 
 use crate::drift;
@@ -149,7 +149,7 @@ impl Compiler<'_> {
                 None
             }
         };
-        let agents = registry
+        let agents: BTreeMap<AgentId, Arc<Agent>> = registry
             .agents
             .into_iter()
             .map(|(id, agent)| (id, Arc::new(agent)))
@@ -159,6 +159,7 @@ impl Compiler<'_> {
                 revision,
                 digest,
                 apis,
+                traps: Arc::new(Traps::of(agents.values())),
                 agents,
                 purposes: registry.purposes,
                 pdp,

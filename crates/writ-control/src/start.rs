@@ -15,6 +15,7 @@ use writ_types::{
 };
 
 use crate::admin::{RESUMED, hash};
+use crate::oauth::Instances;
 use crate::project::{Project, ProjectFault};
 use crate::reload;
 
@@ -155,6 +156,8 @@ pub struct LedgerRebuild<L> {
     ended_early: BTreeMap<TaskId, Ending>,
     /// Calls whose outcome has not been read.
     awaited: BTreeMap<CallId, (TaskId, Acting)>,
+    /// Which keys hold tokens.
+    instances: Instances,
 }
 
 impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
@@ -169,6 +172,7 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             opened: BTreeSet::new(),
             ended_early: BTreeMap::new(),
             awaited: BTreeMap::new(),
+            instances: Instances::default(),
         }
     }
 
@@ -200,6 +204,10 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                 let task = outcome.task;
                 (!labels.is_empty()).then_some(writ_task::Event::Labelled { task, labels })
             }
+            Event::TokenIssued(issued) if self.tasks.contains_key(&issued.task) => {
+                self.instances.restore(issued);
+                None
+            }
             Event::TaskClosed(closed) if self.tasks.contains_key(&closed.task) => {
                 self.closed(closed)
             }
@@ -229,7 +237,8 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             | Event::RevisionActivated(_)
             | Event::OperatorAction(_)
             | Event::KeyRotated(_)
-            | Event::Approval(_) => None,
+            | Event::Approval(_)
+            | Event::Alarm(_) => None,
         };
         event.map_or(Ok(()), |event| {
             Ok(self.rebuild.apply(&self.tenant, event)?)
@@ -267,10 +276,10 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
         None
     }
 
-    /// The ledger, with what expired meanwhile ended. What a call without an outcome has read, nobody knows: its task
-    /// is marked as if it had been anything.
+    /// The ledger and the keys that hold tokens, with what expired meanwhile ended. What a call without an outcome has read,
+    /// nobody knows: its task is marked as if it had been anything.
     #[must_use]
-    pub fn finish(mut self, now: Timestamp) -> MemoryLedger {
+    pub fn finish(mut self, now: Timestamp) -> (MemoryLedger, Instances) {
         for (task, acting) in std::mem::take(&mut self.awaited).into_values() {
             let labels = writ_task::worst();
             let read = Remembered::Read {
@@ -287,7 +296,7 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                 tracing::warn!(%task, %fault, "a task of an unfinished call was not marked");
             }
         }
-        self.rebuild.finish(now).ledger
+        (self.rebuild.finish(now).ledger, self.instances)
     }
 
     /// What of a record outlives its task.
@@ -343,6 +352,7 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             | Event::RevisionActivated(_)
             | Event::OperatorAction(_)
             | Event::KeyRotated(_)
+            | Event::Alarm(_)
             | Event::Approval(_) => return,
         };
         self.rebuild.remember(&self.tenant, &event);

@@ -21,6 +21,8 @@ pub struct Client {
     pub agents: BTreeSet<SpiffeId>,
     /// Whether it may ask about every token (RFC 7662): a resource server that verifies them for itself.
     pub introspects: bool,
+    /// Nobody is this client: whoever proves to be is reported, and refused as if the proof were wrong.
+    pub honey: bool,
 }
 
 /// Everybody who vouches for others.

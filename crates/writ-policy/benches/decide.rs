@@ -140,6 +140,7 @@ fn case() -> Option<Case> {
             selectors: BTreeSet::new(),
             federations: BTreeSet::new(),
             enabled: true,
+            watch: writ_types::Watch::default(),
         },
         grant: Grant {
             tenant: Tenant::default_tenant(),

@@ -10,6 +10,7 @@ use writ_types::{CallId, ReasonCode, Resource, Timestamp};
 use crate::gateway::{Downstream, Gateway};
 use crate::snapshot::Snapshot;
 use crate::target::Target;
+use crate::watch;
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
@@ -48,6 +49,9 @@ pub(crate) fn authenticate(
         values(&head.headers, &AUTHORIZATION),
         values(&head.headers, &DPOP),
     );
+    if watch::is_trap(gateway, snapshot, &authorization, from) {
+        return Err(ReasonCode::Unauthenticated);
+    }
     let presented = Presented {
         authorization: &authorization,
         dpop: &dpop,

@@ -17,7 +17,9 @@ use crate::refusal::{CALL_ID, Challenge, Refusal};
 use crate::story::Story;
 use crate::target::Endpoint;
 use crate::transaction::Transaction;
-use crate::{approve, authenticate, decide, flow, mcp, metadata, pace, response, target, upstream};
+use crate::{
+    approve, authenticate, decide, flow, mcp, metadata, pace, response, target, upstream, watch,
+};
 
 /// Serves one request: proves who asks, decides, records, forwards. There is always a response.
 ///
@@ -92,7 +94,9 @@ async fn call(
         .await;
     let entered = entered.map_err(|fault| fault.reason())?;
     story.known(&caller, &entered, &snapshot, now);
-    let agent = decide::agent(&snapshot, &caller, &entered)?;
+    let agent = decide::agent(&snapshot, &caller, &entered)
+        .inspect_err(|_| watch::nobody(gateway, &snapshot, &caller, from))?;
+    watch::stand(gateway, &agent, &caller, from, now)?;
     if let Some(approval) = &target.approval {
         return approve::status(gateway, &entered, &head, &target, approval).await;
     }

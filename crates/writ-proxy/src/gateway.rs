@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use writ_audit::{Append, NodeName, Seal};
+use writ_audit::{Append, NodeName, Seal, Watchman};
 use writ_task::{Approvals, Ledger, Rates};
 use writ_token::{ClientCertificate, NonceIssuer, ReplayCache, TokenCache};
 use writ_types::{
@@ -16,6 +16,7 @@ use writ_types::{
 use crate::kept::Kept;
 use crate::mcp::{Running, Sessions};
 use crate::snapshot::Snapshot;
+use crate::watch::Places;
 
 /// Where a request came from.
 #[derive(Debug, Clone)]
@@ -43,6 +44,8 @@ pub struct Parts {
     pub nonces: NonceIssuer,
     /// Proofs of possession that were used.
     pub replays: ReplayCache,
+    /// Who is told of what an honest agent does not do.
+    pub watchman: Arc<dyn Watchman>,
     /// Commits to values that could be guessed.
     pub audit_key: Secret<[u8; 32]>,
     /// This machine's name in records.
@@ -67,6 +70,7 @@ pub struct Gateway {
     kept: Kept,
     running: Running,
     rates: Mutex<Rates>,
+    places: Places,
 }
 
 /// Counters of what is not worth a record.
@@ -101,6 +105,7 @@ impl Gateway {
             kept: Kept::default(),
             running: Running::default(),
             rates: Mutex::new(Rates::new(Rates::MOST)),
+            places: Places::default(),
         }
     }
 
@@ -153,7 +158,7 @@ impl Gateway {
     /// Whose refusals were kept with their inputs.
     pub(crate) const fn kept(&self) -> &Kept {
         &self.kept
-}
+    }
 
     /// The calls in flight that their clients may take back.
     pub(crate) const fn running(&self) -> &Running {
@@ -164,6 +169,11 @@ impl Gateway {
     pub(crate) fn rates(&self) -> MutexGuard<'_, Rates> {
         // Each change of it is one insertion, so what a panic left behind is whole.
         self.rates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where keys are in use.
+    pub(crate) const fn places(&self) -> &Places {
+        &self.places
     }
 
     /// An id for a new call.

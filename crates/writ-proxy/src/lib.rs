@@ -30,6 +30,7 @@ mod target;
 mod transaction;
 mod upload;
 mod upstream;
+mod watch;
 
 pub use body::{Body, BodyError, Whole};
 pub use call::handle;

@@ -9,7 +9,7 @@ use writ_policy::{Denied, Pdp, Prepared};
 use writ_token::TokenVerifier;
 use writ_types::{
     Agent, AgentId, Api, ApiId, Grant, OperationId, PublicUrl, Purpose, PurposeName, RevisionId,
-    TaskId, Tenant,
+    TaskId, Tenant, Traps,
 };
 
 use crate::credential::Credential;
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub pdp: Arc<Pdp>,
     /// The entities of tasks that have called.
     pub prepared: PreparedTasks,
+    /// What was laid for thieves.
+    pub traps: Arc<Traps>,
 }
 
 impl Snapshot {

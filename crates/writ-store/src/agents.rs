@@ -1,6 +1,6 @@
 //! Agents, as a revision names them.
 
-use writ_types::{Agent, Federation, Value};
+use writ_types::{Agent, Federation, Planted, Value, Watch};
 
 use crate::StoreError;
 use crate::fields::{Fields, texts};
@@ -22,6 +22,7 @@ pub(crate) fn to_value(agent: &Agent) -> Value {
         selectors,
         federations,
         enabled,
+        watch,
     } = agent;
     let mut members = vec![
         ("id", Value::from(id.to_string())),
@@ -38,7 +39,50 @@ pub(crate) fn to_value(agent: &Agent) -> Value {
         let written = federations.iter().map(write_federation).collect();
         members.push(("federations", Value::Array(written)));
     }
+    if *watch != Watch::default() {
+        members.push(("watch", write_watch(watch)));
+    }
     Value::object(members)
+}
+
+fn write_watch(watch: &Watch) -> Value {
+    let Watch {
+        second_source,
+        second_instance,
+        honey,
+        planted,
+    } = watch;
+    let planted = planted.iter().map(|planted| {
+        Value::object([
+            ("name", Value::from(planted.name.as_str())),
+            ("digest", Value::from(planted.digest.to_string())),
+            ("stop", Value::from(planted.stop)),
+        ])
+    });
+    Value::object([
+        ("second_source", Value::from(second_source.as_str())),
+        ("second_instance", Value::from(second_instance.as_str())),
+        ("honey", Value::from(*honey)),
+        ("planted", Value::Array(planted.collect())),
+    ])
+}
+
+fn read_watch(value: &Value) -> Result<Watch, StoreError> {
+    let known = ["second_source", "second_instance", "honey", "planted"];
+    let fields = Fields::of("agent", value, &known)?;
+    let planted = |value: &Value| {
+        Some(Planted {
+            name: value.member("name")?.as_str()?.to_owned(),
+            digest: value.member("digest")?.as_str()?.parse().ok()?,
+            stop: value.member("stop")?.as_bool()?,
+        })
+    };
+    Ok(Watch {
+        second_source: fields.parsed("second_source")?,
+        second_instance: fields.parsed("second_instance")?,
+        honey: fields.flag("honey")?,
+        planted: fields.list("planted", planted)?,
+    })
 }
 
 fn write_federation(federation: &Federation) -> Value {
@@ -69,6 +113,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Agent, StoreError> {
         "selectors",
         "federations",
         "enabled",
+        "watch",
     ];
     let fields = Fields::of("agent", value, &known)?;
     Ok(Agent {
@@ -81,5 +126,8 @@ pub(crate) fn from_value(value: &Value) -> Result<Agent, StoreError> {
         selectors: fields.set("selectors")?,
         federations: fields.list("federations", read_federation)?,
         enabled: fields.flag("enabled")?,
+        watch: fields
+            .optional("watch")
+            .map_or_else(|| Ok(Watch::default()), read_watch)?,
     })
 }

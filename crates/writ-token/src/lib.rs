@@ -48,7 +48,7 @@ pub use oauth_error::{OauthError, OauthErrorCode};
 pub use oidc::{Issuer, OidcError, OidcToken, Vouches};
 pub use request::{
     Authority, ClientAuthentication, GrantRequest, Opening, PresentedToken, TokenExchange,
-    TokenInquiry, TokenRequest, TokenType,
+    TokenInquiry, TokenRequest, TokenType, disarmed,
 };
 pub use svid::{JwtSvid, SvidError};
 pub use ticket::TaskTicket;

@@ -13,6 +13,7 @@ use writ_types::{
 use crate::{ClientId, OauthError, OauthErrorCode};
 use form::{Form, FormFault};
 
+pub use form::disarmed;
 pub use inquiry::TokenInquiry;
 
 /// A token request.

@@ -35,6 +35,7 @@ mod spiffe;
 mod task;
 mod time;
 mod vouchers;
+mod watch;
 
 pub use approval::ApprovalState;
 pub use asserter::{Asserter, Asserters};
@@ -73,3 +74,4 @@ pub use spiffe::{SpiffeError, SpiffeId, TrustDomain};
 pub use task::{Grant, TaskRequest, TaskRequestError};
 pub use time::{Clock, ClockError, ManualClock, Monotonic, Timestamp, WallGuard};
 pub use vouchers::{Argument, ArgumentOrigins, Origins, Sighting, Vouchers};
+pub use watch::{Planted, Reaction, Trap, Traps, Watch};

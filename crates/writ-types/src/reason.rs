@@ -133,6 +133,8 @@ reasons! {
     TaskEnded "task_ended" 401 Authn Never NewTask "The task has ended", "This task is over. Do not retry; report back to whoever gave you the task.";
     /// The token is not for this API.
     WrongAudience "wrong_audience" 401 Authn NotLikeThis Authenticate "The token is not for this API", "Ask for a token whose resource is this API.";
+    /// The key of the token was used from another network a moment ago (ARCHITECTURE "One instance, one key").
+    SecondSource "second_source" 401 Authn NotLikeThis Authenticate "The key is in use elsewhere", "The key of this token was used from another network within the last minute. Prove a new key and renew the task's token with it.";
     /// The request line, a header field or the framing is malformed (RFC 9112).
     MalformedRequest "malformed_request" 400 Contract NotLikeThis FixRequest "Malformed request", "The request is not well-formed HTTP for this gateway.";
     /// No operation of the contract has this path.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{
     ActionName, AgentId, ApiId, Budget, CredentialName, Digest, Federation, Mode, OwnerName,
-    PurposeName, SpiffeId, TrustDomain,
+    PurposeName, SpiffeId, TrustDomain, Watch,
 };
 
 /// Why a text is not an upstream URL.
@@ -236,6 +236,8 @@ pub struct Agent {
     pub federations: BTreeSet<Federation>,
     /// Whether it may act at all.
     pub enabled: bool,
+    /// What is watched for in its name.
+    pub watch: Watch,
 }
 
 /// A named, owner-approved reason.

@@ -13,7 +13,7 @@ use writ_audit::NodeName;
 use writ_control::log::{LogWriter, Vault};
 use writ_control::records::LogPlace;
 use writ_control::{
-    ApprovalDesk, Compiler, Loaded, Mended, Mending, Plane, Roots, Settings, Trust,
+    AlarmDesk, ApprovalDesk, Compiler, Loaded, Mended, Mending, Plane, Roots, Settings, Trust,
 };
 use writ_proxy::{ApiSnapshot, Credential, Gateway, PreparedTasks, Snapshot, TransactionTokens};
 use writ_store::Store;
@@ -58,7 +58,7 @@ pub(crate) struct App {
     stop: watch::Sender<Stop>,
     tasks: JoinSet<()>,
     workers: Vec<std::thread::JoinHandle<()>>,
-    /// Fetch keys again and again; end with the process.
+    /// Fetch keys again and again, and do what is to be done about alarms; end with the process.
     refreshing: JoinSet<()>,
 }
 
@@ -85,7 +85,7 @@ impl App {
         let node: NodeName = NODE.parse()?;
         let opened = recover::open_log(config, &ring, &store, &tenant, &node, Arc::clone(&clock))?;
         let loaded = load(&store, &tenant, &ring, &*clock).await?;
-        let ledger = recover::ledger(
+        let (ledger, instances) = recover::ledger(
             &opened.recovered,
             &store,
             &tenant,
@@ -97,12 +97,14 @@ impl App {
         let ledger = Arc::new(ledger);
         let wall = Arc::new(WallGuard::new(opened.recovered.last_time));
 
+        let alarms = Arc::new(AlarmDesk::new(Arc::clone(&clock)));
         let desk = desk(config, &store, &opened.place, &node, &clock).await?;
         let gateway = Arc::new(Gateway::new(writ_proxy::Parts {
             ledger: Arc::<MemoryLedger>::clone(&ledger),
             approvals: Arc::<ApprovalDesk>::clone(&desk),
             audit: Arc::<LogWriter>::clone(&opened.place.writer),
             vault: Arc::<Vault>::clone(&opened.place.vault),
+            watchman: Arc::<AlarmDesk>::clone(&alarms),
             tokens: TokenCache::new(config.limits.token_cache),
             nonces: nonces()?,
             replays: ReplayCache::new(config.limits.proof_cache),
@@ -132,6 +134,8 @@ impl App {
             ledger,
             logs: opened.place.clone(),
             approvals: desk,
+            alarms,
+            instances,
             store,
             keys: ring.keys,
             token_keys: ring.tokens,
@@ -148,6 +152,8 @@ impl App {
         notices.extend(held);
         let mut refreshing = JoinSet::new();
         notices.extend(refresher.start(&mut refreshing).await);
+        let watching = Arc::clone(&plane);
+        refreshing.spawn(async move { watching.watch_over().await });
         let waiting = waits.then_some(token_path);
         let app = Self::listen(config, plane, gateway, opened.place, notices, waiting)?;
         Ok(Self { refreshing, ..app })
@@ -283,6 +289,8 @@ impl App {
             self.stop.send_replace(Stop::Now);
             drained.await;
         }
+        // What the last calls raised is in the log too.
+        self.plane.tell_alarms().await;
         self.log.writer.shutdown().await?;
         Ok(())
     }
@@ -385,6 +393,7 @@ fn snapshot(
         purposes: loaded.purposes.clone(),
         pdp: Arc::clone(&loaded.pdp),
         prepared: PreparedTasks::default(),
+        traps: Arc::clone(&loaded.traps),
     })
 }
 

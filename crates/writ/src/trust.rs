@@ -75,6 +75,10 @@ impl Voucher {
                     field("agent", agent.as_str().as_bytes());
                 }
                 field("introspects", client.introspects.to_string().as_bytes());
+                // Left out where there is none, so that what was approved before there were traps stays approved.
+                if client.honey {
+                    field("honey", b"true");
+                }
             }
             Self::Domain(domain) => field("trust_domain", domain.name.as_str().as_bytes()),
         }
@@ -124,6 +128,7 @@ impl Voucher {
                 },
                 agents: client.agents.clone(),
                 introspects: client.introspects,
+                honey: client.honey,
             })),
             Self::Domain(domain) => {
                 let bundle = TrustBundle::parse(domain.name.clone(), document, &KeyPins::default())

@@ -41,6 +41,8 @@ pub enum Event {
     KeyRotated(KeyRotated),
     /// Something became of an approval.
     Approval(Box<Approval>),
+    /// Somebody did what an honest agent does not do.
+    Alarm(Box<Alarm>),
 }
 
 impl Event {
@@ -60,6 +62,7 @@ impl Event {
             Self::OperatorAction(_) => "operator_action",
             Self::KeyRotated(_) => "key_rotated",
             Self::Approval(_) => "approval",
+            Self::Alarm(_) => "alarm",
         }
     }
 }
@@ -575,4 +578,77 @@ pub struct Approval {
     pub expires: Timestamp,
     /// The card in the vault.
     pub evidence: Option<EvidenceRef>,
+}
+
+/// What an honest agent does not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AlarmKind {
+    /// A key of a live task was used from a second network while the first was in use.
+    SecondSource,
+    /// A second key asked for a token while another one had a live one.
+    SecondInstance,
+    /// Something was used that lies where only a thief finds it.
+    Honey,
+}
+
+impl AlarmKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::SecondSource, Self::SecondInstance, Self::Honey];
+
+    /// The word in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SecondSource => "second_source",
+            Self::SecondInstance => "second_instance",
+            Self::Honey => "honey",
+        }
+    }
+}
+
+/// What followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AlarmResponse {
+    /// It went on.
+    Raised,
+    /// It was refused.
+    Refused,
+    /// It was refused, and the agent is to be stopped.
+    Stopped,
+}
+
+impl AlarmResponse {
+    /// Every response.
+    pub const ALL: [Self; 3] = [Self::Raised, Self::Refused, Self::Stopped];
+
+    /// The word in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raised => "raised",
+            Self::Refused => "refused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Somebody did what an honest agent does not do. The first of a minute is recorded; those after it are counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// What.
+    pub what: AlarmKind,
+    /// In whose name; none for a registered client's.
+    pub agent: Option<AgentId>,
+    /// With whose task, if with one's.
+    pub task: Option<TaskId>,
+    /// The thumbprint of the key, if one was proven.
+    pub key: Option<Digest>,
+    /// What was laid for thieves, by its name. Free-form: may be cut.
+    pub trap: Option<String>,
+    /// Where it came from.
+    pub source: Option<Source>,
+    /// Where the key was in use before, if that is what it is about.
+    pub before: Option<Source>,
+    /// What followed.
+    pub response: AlarmResponse,
 }

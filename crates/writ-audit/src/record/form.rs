@@ -7,7 +7,7 @@ use std::time::Duration;
 use writ_types::{Asserter, Binding, Budget, Charge, Digest, Requester};
 
 use super::event::{
-    Approval, Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, Refused,
+    Alarm, Approval, Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, Refused,
     RevisionActivated, Started, Subject, TaskClosed, TaskOpened, TokenIssued, TokenRefused,
 };
 use super::part::EvidenceRef;
@@ -92,6 +92,7 @@ impl Event {
             Self::OperatorAction(action) => action.write(detail, scissors),
             Self::KeyRotated(rotated) => rotated.write(detail),
             Self::Approval(approval) => approval.write(detail, scissors),
+            Self::Alarm(alarm) => alarm.write(detail, scissors),
         }
     }
 }
@@ -314,6 +315,19 @@ impl KeyRotated {
         detail.text("new", self.new);
         detail.text_if("old", self.old);
         detail.text("purpose", &self.purpose);
+    }
+}
+
+impl Alarm {
+    fn write(&self, detail: &mut Object<'_>, scissors: &Scissors) {
+        detail.text_if("agent", self.agent);
+        detail.text_if("before", self.before);
+        detail.text_if("key", self.key);
+        detail.text("response", self.response.as_str());
+        detail.text_if("source", self.source);
+        detail.text_if("task", self.task);
+        detail.text_if("trap", self.trap.as_deref().map(|trap| scissors.text(trap)));
+        detail.text("what", self.what.as_str());
     }
 }
 

@@ -10,9 +10,9 @@ use writ_types::{
 };
 
 use super::event::{
-    Approval, ApprovalStep, CheckpointRef, Closing, Decision, Event, Intent, KeyRotated,
-    OperatorAction, Outcome, OutcomeKind, Phases, Refused, RevisionActivated, Started, Subject,
-    TaskClosed, TaskOpened, TokenIssued, TokenRefused,
+    Alarm, AlarmKind, AlarmResponse, Approval, ApprovalStep, CheckpointRef, Closing, Decision,
+    Event, Intent, KeyRotated, OperatorAction, Outcome, OutcomeKind, Phases, Refused,
+    RevisionActivated, Started, Subject, TaskClosed, TaskOpened, TokenIssued, TokenRefused,
 };
 use super::form::PAUSED;
 use super::part::EvidenceRef;
@@ -249,6 +249,7 @@ impl Members<'_> {
             "revision_activated" => self.revision_activated().map(Event::RevisionActivated),
             "operator_action" => self.operator_action().map(Event::OperatorAction),
             "key_rotated" => self.key_rotated().map(Event::KeyRotated),
+            "alarm" => self.alarm().map(|alarm| Event::Alarm(Box::new(alarm))),
             "approval" => self
                 .approval()
                 .map(|approval| Event::Approval(Box::new(approval))),
@@ -448,6 +449,19 @@ impl Members<'_> {
             card: self.parse("card")?,
             expires: self.time("expires")?,
             evidence: self.evidence()?,
+        })
+    }
+
+    fn alarm(&self) -> Read<Alarm> {
+        Ok(Alarm {
+            what: self.word("what", &AlarmKind::ALL, AlarmKind::as_str)?,
+            agent: self.parse_if("agent")?,
+            task: self.parse_if("task")?,
+            key: self.parse_if("key")?,
+            trap: self.text_if("trap")?.map(str::to_owned),
+            source: self.parse_if("source")?,
+            before: self.parse_if("before")?,
+            response: self.word("response", &AlarmResponse::ALL, AlarmResponse::as_str)?,
         })
     }
 

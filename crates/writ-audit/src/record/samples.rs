@@ -261,6 +261,16 @@ pub(crate) fn all() -> Vec<Record> {
             by: Actor::System,
         }),
         approval(),
+        Event::Alarm(Box::new(Alarm {
+            what: AlarmKind::SecondSource,
+            agent: Some(agent),
+            task: Some(task),
+            key: Some(Digest::of(b"key")),
+            trap: Some("environment of the build".to_owned()),
+            source: Some(Source::of("192.0.2.7".parse().unwrap())),
+            before: Some(Source::of("198.51.100.7".parse().unwrap())),
+            response: AlarmResponse::Refused,
+        })),
     ];
     let others = (20..)
         .zip(events)

@@ -204,11 +204,7 @@ impl<'a> Wanted<'a> {
 }
 
 /// Disables an agent: a revision of its own, so that it is durable and in force on the next call.
-pub(super) async fn disable(
-    plane: &Plane,
-    call: &Call<'_>,
-    agent: AgentId,
-) -> Result<(), AdminError> {
+pub(super) async fn disable(plane: &Plane, by: Actor, agent: AgentId) -> Result<(), AdminError> {
     let _one_at_a_time = plane.changing.lock().await;
     let before = plane.loaded();
     let now = plane.clock.now();
@@ -223,7 +219,7 @@ pub(super) async fn disable(
     }
     let change = Change {
         plane,
-        by: Actor::Operator(call.operator.id),
+        by,
         before: before.revision,
         registry,
     };

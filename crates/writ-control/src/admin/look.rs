@@ -68,6 +68,7 @@ pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
         ("not_in_force", fault.map_or(Value::Null, Value::String)),
         ("store_is_ahead", Value::from(behind)),
         ("single_operator", Value::from(single)),
+        ("alarms", plane.alarms.shown()),
         ("loose", strings(loose.into_iter())),
     ]))
 }
@@ -151,7 +152,10 @@ fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
 
 /// Counters, in the Prometheus text form as one member.
 pub(super) fn metrics(plane: &Plane) -> Value {
-    Value::object([("revision", Value::from(plane.loaded().revision.to_string()))])
+    Value::object([
+        ("revision", Value::from(plane.loaded().revision.to_string())),
+        ("alarms", plane.alarms.counts()),
+    ])
 }
 
 /// The APIs.
@@ -274,6 +278,19 @@ fn agent_value(agent: &Agent) -> Value {
         (
             "federations",
             Value::Array(agent.federations.iter().map(federation_value).collect()),
+        ),
+        (
+            "second_source",
+            Value::from(agent.watch.second_source.as_str()),
+        ),
+        (
+            "second_instance",
+            Value::from(agent.watch.second_instance.as_str()),
+        ),
+        ("honey", Value::from(agent.watch.honey)),
+        (
+            "planted",
+            strings(agent.watch.planted.iter().map(|one| one.name.clone())),
         ),
     ])
 }

@@ -17,6 +17,7 @@ const SESSION_LIFE: Duration = Duration::from_secs(12 * 3600);
 /// The operator whose session token came with the request.
 pub(crate) async fn authenticate(
     plane: &Plane,
+    from: &Connection,
     headers: &HeaderMap,
 ) -> Result<Operator, AdminError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -28,6 +29,9 @@ pub(crate) async fn authenticate(
         .ok()
         .and_then(|text| text.strip_prefix("Bearer "))
         .ok_or(AdminError::Unauthenticated)?;
+    if plane.is_trap(token, from) {
+        return Err(AdminError::Unauthenticated);
+    }
     // The store knows only the digest: a copy of the database opens no session.
     let session = plane
         .store
@@ -39,9 +43,16 @@ pub(crate) async fn authenticate(
 }
 
 /// Redeems the first-boot token: makes the first admin and their session.
-pub(crate) async fn login(plane: &Plane, body: &Value) -> Result<Value, AdminError> {
+pub(crate) async fn login(
+    plane: &Plane,
+    from: &Connection,
+    body: &Value,
+) -> Result<Value, AdminError> {
     let text = |name| body.member(name).and_then(Value::as_str);
     let token = text("token").ok_or(AdminError::Unauthenticated)?;
+    if plane.is_trap(token, from) {
+        return Err(AdminError::Unauthenticated);
+    }
     let name = text("name").unwrap_or("admin").trim();
     if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
         return Err(AdminError::Invalid(
@@ -132,7 +143,12 @@ pub(crate) async fn by_certificate(plane: &Plane, from: &Connection) -> Result<V
         .check(plane.clock.now())
         .map_err(|fault| unavailable(&fault))?;
     // An identity that is an agent's by now is nobody's who runs Writ.
-    if certificate.not_after <= now || plane.loaded().agent_of(&certificate.spiffe).is_some() {
+    let loaded = plane.loaded();
+    let agent = loaded.agent_of(&certificate.spiffe);
+    if let Some(agent) = agent {
+        plane.tell_nobody(agent, from);
+    }
+    if certificate.not_after <= now || agent.is_some() {
         return Err(AdminError::Unauthenticated);
     }
     let operators = plane.store.operators(&plane.tenant, None).await;

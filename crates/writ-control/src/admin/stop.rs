@@ -2,7 +2,7 @@
 
 use writ_audit::{Actor, Closing};
 use writ_task::{Cut, Ending, Ledger as _};
-use writ_types::{TaskId, Value};
+use writ_types::{AgentId, TaskId, Value};
 
 use crate::admin::{AdminError, Call, changes};
 use crate::ending::settle;
@@ -40,13 +40,9 @@ pub(super) async fn kill(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminE
             let agent = agent
                 .ok_or(AdminError::NotFound("there is no such agent, or several"))?
                 .id;
-            // What lives is cut at once. Then the agent is disabled, so that it opens nothing new; and what it opened in
-            // between is cut too.
-            let mut cut = plane.ledger.revoke_agent(&plane.tenant, agent).await;
-            changes::disable(plane, call, agent).await?;
-            let more = plane.ledger.revoke_agent(&plane.tenant, agent).await;
-            cut.tasks.extend(more.tasks);
-            cut.calls.extend(more.calls);
+            let by = Actor::Operator(call.operator.id);
+            let (cut, disabled) = stop_agent(plane, by, agent).await;
+            disabled?;
             (None, cut)
         }
         _ => {
@@ -56,6 +52,20 @@ pub(super) async fn kill(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminE
         }
     };
     kept(plane, call, task, &cut, Closing::Revoked).await
+}
+
+/// Cuts what an agent has alive, at once; then disables it, so that it opens nothing new; and cuts what it opened in between.
+pub(crate) async fn stop_agent(
+    plane: &Plane,
+    by: Actor,
+    agent: AgentId,
+) -> (Cut, Result<(), AdminError>) {
+    let mut cut = plane.ledger.revoke_agent(&plane.tenant, agent).await;
+    let disabled = changes::disable(plane, by, agent).await;
+    let more = plane.ledger.revoke_agent(&plane.tenant, agent).await;
+    cut.tasks.extend(more.tasks);
+    cut.calls.extend(more.calls);
+    (cut, disabled)
 }
 
 const NO_TASK: AdminError = AdminError::NotFound("there is no such task");

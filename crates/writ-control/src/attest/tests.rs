@@ -25,6 +25,7 @@ fn agent(selectors: &[&str]) -> Agent {
         federations: BTreeSet::new(),
         selectors: selectors.iter().map(|text| text.parse().unwrap()).collect(),
         enabled: true,
+        watch: writ_types::Watch::default(),
     }
 }
 

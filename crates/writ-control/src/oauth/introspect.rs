@@ -1,7 +1,7 @@
 //! `POST /oauth/introspect` (RFC 7662): whether a token is good at this moment, for who may know.
 
 use writ_task::TaskState;
-use writ_token::{OauthError, TokenInquiry, VerifiedToken};
+use writ_token::{OauthError, TokenInquiry, VerifiedToken, disarmed};
 use writ_types::{Agent, Binding, Timestamp, Value};
 
 use crate::oauth::OauthAnswer;
@@ -10,7 +10,8 @@ use crate::plane::{Connection, Plane};
 
 /// Serves one introspection request.
 pub(crate) async fn introspect(plane: &Plane, from: &Connection, form: &str) -> OauthAnswer {
-    match answer(plane, from, form).await {
+    let form = disarmed(form, |text| plane.is_trap(text, from));
+    match answer(plane, from, &form).await {
         Ok(body) => OauthAnswer::ok(body),
         Err(error) => OauthAnswer::refused(&error),
     }

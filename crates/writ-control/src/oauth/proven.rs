@@ -221,6 +221,9 @@ impl Proof<'_> {
         let issuer = &self.plane.settings.issuer;
         let assertion = ClientAssertion::verify(text, &client.registered, issuer, self.now);
         let assertion = assertion.map_err(refused)?;
+        if self.plane.is_honey(&client, self.from) {
+            return Err(client_error("the client assertion is refused"));
+        }
         self.plane
             .spend(
                 &client,
@@ -342,6 +345,11 @@ impl Proof<'_> {
             let meant = named.is_none_or(|id| id.as_str() == agent.spiffe.as_str());
             agent.enabled && meant && agent.federations.iter().any(federated)
         };
+        let traps = self.loaded.agents.values().filter(|agent| {
+            let federated = |one: &Federation| one.matches(issuer, claims);
+            agent.watch.honey && agent.federations.iter().any(federated)
+        });
+        traps.for_each(|agent| self.plane.tell_nobody(agent, self.from));
         let mut agents = self.loaded.agents.values().filter(fits);
         match (agents.next(), agents.next()) {
             (Some(agent), None) => Ok((Arc::clone(agent), token.expires())),
@@ -367,6 +375,7 @@ impl Proof<'_> {
     fn agent(&self, spiffe: &SpiffeId) -> Option<Arc<Agent>> {
         self.loaded
             .agent_of(spiffe)
+            .inspect(|agent| self.plane.tell_nobody(agent, self.from))
             .filter(|agent| agent.enabled)
             .cloned()
     }

@@ -6,7 +6,7 @@
 
 use writ_audit::{Actor, Closing};
 use writ_task::{Ending, Ledger as _};
-use writ_token::{OauthError, OauthErrorCode, TokenInquiry, VerifiedToken};
+use writ_token::{OauthError, OauthErrorCode, TokenInquiry, VerifiedToken, disarmed};
 use writ_types::{AgentId, Value};
 
 use crate::ending::settle;
@@ -17,7 +17,8 @@ use crate::plane::{Connection, Plane};
 
 /// Serves one revocation request.
 pub(crate) async fn revoke(plane: &Plane, from: &Connection, form: &str) -> OauthAnswer {
-    match end(plane, from, form).await {
+    let form = disarmed(form, |text| plane.is_trap(text, from));
+    match end(plane, from, &form).await {
         // The content of the answer is ignored by clients (RFC 7009 §2.2).
         Ok(()) => OauthAnswer::ok(Value::object::<&str>([])),
         Err(error) => OauthAnswer::refused(&error),

@@ -5,7 +5,7 @@ use writ_types::{Asserter, Binding, Purpose, Timestamp};
 
 use crate::oauth::grant_error;
 use crate::oauth::proven::Proven;
-use crate::plane::Plane;
+use crate::plane::{Connection, Plane};
 
 /// The party whose own authentication carried what the task is opened with. A ticket is spent.
 ///
@@ -14,6 +14,7 @@ use crate::plane::Plane;
 /// `invalid_grant`: a ticket that is not for this agent, key, user and text, or of a client that may not open the agent's tasks.
 pub(super) fn asserter(
     plane: &Plane,
+    from: &Connection,
     proven: &Proven,
     binding: &Binding,
     opening: &Opening,
@@ -41,6 +42,9 @@ pub(super) fn asserter(
             let issuer = &plane.settings.issuer;
             let ticket = TaskTicket::verify(text, &client.registered, issuer, now);
             let ticket = ticket.map_err(refused)?;
+            if plane.is_honey(&client, from) {
+                return Err(grant_error("the task ticket is refused"));
+            }
             let agent = &proven.agent.spiffe;
             let requester = proven.requester.as_ref();
             if !client.agents.contains(agent)

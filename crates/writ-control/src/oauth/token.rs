@@ -5,7 +5,7 @@ use std::sync::Arc;
 use writ_audit::{Durability, Event, EvidenceKind, TaskOpened, TokenIssued, TokenRefused};
 use writ_task::{Ending, Ledger as _, TaskState};
 use writ_token::{
-    AccessTokenClaims, Authority, OauthError, OauthErrorCode, TokenRequest, TokenType,
+    AccessTokenClaims, Authority, OauthError, OauthErrorCode, TokenRequest, TokenType, disarmed,
 };
 use writ_types::{
     Agent, Asserter, Binding, Grant, KeyedDigest, Resource, TaskId, TaskRequest, Timestamp, Value,
@@ -28,7 +28,8 @@ pub(crate) async fn token(
 ) -> OauthAnswer {
     let now = plane.clock.now();
     let nonce = plane.nonces.issue(now);
-    let answer = match issue(plane, from, dpop, form, now).await {
+    let form = disarmed(form, |text| plane.is_trap(text, from));
+    let answer = match issue(plane, from, dpop, &form, now).await {
         Ok(body) => OauthAnswer::ok(body),
         Err(Refused { error, agent }) => {
             if let Some(agent) = agent {
@@ -84,6 +85,10 @@ async fn issue(
             .map_err(refused)?;
     }
 
+    plane
+        .admit_instance(from, &proven, &binding, now)
+        .await
+        .map_err(refused)?;
     let asked = Asked {
         plane,
         from,
@@ -97,7 +102,7 @@ async fn issue(
             "a task is renewed with the agent's own identity, not with a token",
         )),
         Authority::Renew(task) => asked.renew(*task).await,
-        Authority::Open(opening) => match asserter(plane, &proven, &binding, opening, now) {
+        Authority::Open(opening) => match asserter(plane, from, &proven, &binding, opening, now) {
             Ok(asserter) => asked.open(&request.resource, &opening.task, asserter).await,
             Err(error) => Err(error),
         },
@@ -306,6 +311,7 @@ impl Asked<'_> {
             expires,
             source: from.source(),
         };
+        plane.hold_instance(proven, &issued);
         let token = plane.issue(&claims, issued).await?;
         Ok(Value::object([
             ("access_token", Value::from(token)),

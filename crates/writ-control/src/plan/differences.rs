@@ -283,6 +283,17 @@ fn agent(old: &Agent, new: &Agent) -> Vec<String> {
         moved("owner", &old.owner.as_str(), &new.owner.as_str()),
         moved("mode", &old.mode.as_str(), &new.mode.as_str()),
         moved("enabled", &old.enabled, &new.enabled),
+        moved(
+            "second_source",
+            &old.watch.second_source,
+            &new.watch.second_source,
+        ),
+        moved(
+            "second_instance",
+            &old.watch.second_instance,
+            &new.watch.second_instance,
+        ),
+        moved("honey", &old.watch.honey, &new.watch.honey),
     ]
     .into_iter()
     .flatten()
@@ -292,6 +303,9 @@ fn agent(old: &Agent, new: &Agent) -> Vec<String> {
     details.extend(members("selectors", &old.selectors, &new.selectors));
     if old.federations != new.federations {
         details.push("federations: tokens of other issuers are its own, or no longer".to_owned());
+    }
+    if old.watch.planted != new.watch.planted {
+        details.push("planted: what was laid for thieves is other".to_owned());
     }
     details
 }

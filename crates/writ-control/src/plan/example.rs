@@ -507,6 +507,7 @@ fn agent(entities: &Entities<'_>, uid: &Value, now: Timestamp) -> Option<Agent> 
         selectors: BTreeSet::new(),
         federations: BTreeSet::new(),
         enabled: true,
+        watch: writ_types::Watch::default(),
     })
 }
 

@@ -126,6 +126,22 @@ pub(super) struct RawAgent {
     pub(super) federation: Vec<RawFederation>,
     #[serde(default = "yes")]
     pub(super) enabled: bool,
+    pub(super) second_source: Option<Spanned<String>>,
+    pub(super) second_instance: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) honey: bool,
+    #[serde(default)]
+    pub(super) planted: Vec<RawPlanted>,
+}
+
+/// A text that was laid for thieves.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPlanted {
+    pub(super) name: Spanned<String>,
+    pub(super) digest: Spanned<String>,
+    #[serde(default)]
+    pub(super) stop: bool,
 }
 
 #[derive(Debug, Deserialize)]

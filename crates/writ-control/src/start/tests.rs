@@ -79,7 +79,7 @@ async fn lives(stored: Grant, records: &[Record]) -> Result<bool, StartError> {
     for record in records {
         rebuild.take(record)?;
     }
-    let status = rebuild.finish(NOW).status(&tenant, task, NOW).await;
+    let status = rebuild.finish(NOW).0.status(&tenant, task, NOW).await;
     Ok(status.is_some_and(|status| status.state == writ_task::TaskState::Live))
 }
 
@@ -207,7 +207,7 @@ async fn what_broke_its_contract_or_has_no_outcome_still_marks_its_task() {
         for record in [opened(&grant), intent(&grant, 1)].iter().chain(&rest) {
             rebuild.take(record).unwrap();
         }
-        let ledger = rebuild.finish(NOW);
+        let (ledger, _) = rebuild.finish(NOW);
         let entered = ledger.enter(&grant.tenant, grant.task, call(9), NOW).await;
         let action = "desk:read".parse().unwrap();
         let charge = Charge::of(Effects::plain(Effect::Read));

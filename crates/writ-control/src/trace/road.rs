@@ -19,6 +19,7 @@ pub(crate) enum Gate {
     Operation,
     Granted,
     Unchanged,
+    Pace,
     Readable,
     Budget,
     Bounds,
@@ -30,12 +31,13 @@ pub(crate) enum Gate {
 
 impl Gate {
     /// Every gate, in the order of a call.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Caller,
         Self::Agent,
         Self::Operation,
         Self::Granted,
         Self::Unchanged,
+        Self::Pace,
         Self::Readable,
         Self::Budget,
         Self::Bounds,
@@ -53,6 +55,7 @@ impl Gate {
             Self::Operation => "the contract has the operation",
             Self::Granted => "the purpose needs the action, and the task holds it",
             Self::Unchanged => "the operation is as it was approved",
+            Self::Pace => "it is not called faster than it may be",
             Self::Readable => "the request can be read",
             Self::Budget => "the task goes on, and its budget covers the call",
             Self::Bounds => "the arguments lie within the task's bounds",
@@ -70,6 +73,7 @@ impl Gate {
             | ReasonCode::InvalidDpopProof
             | ReasonCode::UseDpopNonce
             | ReasonCode::WrongAudience
+            | ReasonCode::SecondSource
             | ReasonCode::NotReady => Self::Caller,
             ReasonCode::AgentDisabled => Self::Agent,
             ReasonCode::MalformedRequest
@@ -77,6 +81,7 @@ impl Gate {
             | ReasonCode::MethodNotAllowed => Self::Operation,
             ReasonCode::ActionNotGranted => Self::Granted,
             ReasonCode::ContractQuarantined => Self::Unchanged,
+            ReasonCode::RateLimited => Self::Pace,
             ReasonCode::BodyTooLarge
             | ReasonCode::BodyTimeout
             | ReasonCode::LengthRequired
@@ -105,6 +110,7 @@ impl Gate {
             | ReasonCode::UpstreamUnreachable
             | ReasonCode::UpstreamInvalid
             | ReasonCode::UpstreamTimeout
+            | ReasonCode::Cancelled
             | ReasonCode::EffectUnknown => Self::Sent,
         }
     }

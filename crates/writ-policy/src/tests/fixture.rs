@@ -228,6 +228,7 @@ impl Call {
                 selectors: BTreeSet::new(),
                 federations: BTreeSet::new(),
                 enabled: true,
+                watch: writ_types::Watch::default(),
             },
             grant: Grant {
                 tenant: Tenant::default_tenant(),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use writ_types::{
-    Agent, AgentId, Api, Asserter, Asserters, Attach, Bounds, Budget, Federation, Grant,
-    JsonLimits, KeyedDigest, Mode, OperatorId, Purpose, Requester, RevisionId, Secret, Selector,
-    TaskId, Tenant, Timestamp, Value,
+    Agent, AgentId, Api, Asserter, Asserters, Attach, Bounds, Budget, Digest, Federation, Grant,
+    JsonLimits, KeyedDigest, Mode, OperatorId, Planted, Purpose, Reaction, Requester, RevisionId,
+    Secret, Selector, TaskId, Tenant, Timestamp, Value, Watch,
 };
 
 use crate::{Contract, Registry, Store};
@@ -93,6 +93,16 @@ pub(super) fn registry() -> Registry {
         )
         .unwrap()]),
         enabled: true,
+        watch: Watch {
+            second_source: Reaction::Raise,
+            second_instance: Reaction::Refuse,
+            honey: true,
+            planted: BTreeSet::from([Planted {
+                name: "environment of the build".to_owned(),
+                digest: Digest::of(b"planted"),
+                stop: true,
+            }]),
+        },
     };
     let purpose = Purpose {
         name: "acme-renewal".parse().unwrap(),

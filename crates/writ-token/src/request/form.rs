@@ -52,6 +52,31 @@ impl Form {
     }
 }
 
+/// The form with every value that `is_trap` knows made into one that it is not: whoever reads it refuses it in the words
+/// in which it refuses what was never good. What is no form is left as it is; its reader refuses it.
+#[must_use]
+pub fn disarmed(text: &str, mut is_trap: impl FnMut(&str) -> bool) -> String {
+    let mut pairs = Vec::new();
+    for (place, pair) in text.split('&').enumerate() {
+        let value = pair.split_once('=').and_then(|(_, raw)| decode(raw).ok());
+        let sprung = place < MOST_PARAMETERS && value.is_some_and(|value| is_trap(&value));
+        pairs.push(if sprung {
+            spoiled(pair)
+        } else {
+            pair.to_owned()
+        });
+    }
+    pairs.join("&")
+}
+
+/// A text that differs in its last character alone: both are digits of any escape that may end there.
+fn spoiled(text: &str) -> String {
+    let mut spoiled = text.to_owned();
+    let last = if spoiled.pop() == Some('A') { 'B' } else { 'A' };
+    spoiled.push(last);
+    spoiled
+}
+
 fn decode(text: &str) -> Result<String, FormFault> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -77,6 +102,22 @@ fn decode(text: &str) -> Result<String, FormFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_laid_for_thieves_becomes_something_else_and_the_rest_stays() {
+        for (form, disarmed_form) in [
+            ("a=trap", "a=traA"),
+            ("a=b&c=t%72ap", "a=b&c=t%72aA"),
+            ("a=tra%70&b=c", "a=tra%7A&b=c"),
+            ("a=trapA&b=trap&b=trap", "a=trapA&b=traA&b=traA"),
+            ("trap=a&trap", "trap=a&trap"),
+            ("a=%zz&b=trap", "a=%zz&b=traA"),
+            ("", ""),
+        ] {
+            assert_eq!(disarmed(form, |text| text == "trap"), disarmed_form);
+        }
+        assert_eq!(disarmed("a=A", |text| text == "A"), "a=B");
+    }
 
     #[test]
     fn forms_are_read_strictly() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use writ_audit::{NodeName, Signer};
 use writ_control::log::{LogReader, LogWriter, Recovered, Vault, origin};
 use writ_control::records::LogPlace;
-use writ_control::{LedgerRebuild, Loaded, stored_tasks};
+use writ_control::{Instances, LedgerRebuild, Loaded, stored_tasks};
 use writ_store::Store;
 use writ_task::MemoryLedger;
 use writ_types::{ActionName, Clock, Limits, Tenant, Timestamp};
@@ -58,7 +58,7 @@ pub(super) async fn ledger(
     loaded: &Loaded,
     limits: &Limits,
     now: Timestamp,
-) -> Result<MemoryLedger, Failure> {
+) -> Result<(MemoryLedger, Instances), Failure> {
     let tasks = stored_tasks(store, tenant, now).await?;
     let labels = |action: &ActionName| {
         let operation = loaded

@@ -77,15 +77,17 @@ fn one_line(terminal: Terminal, row: &Value) -> String {
     };
     let kind = text("kind");
     let tone = match kind.as_str() {
-        "refused" | "token_refused" | "task_closed" => Tone::Bad,
+        "refused" | "token_refused" | "task_closed" | "alarm" => Tone::Bad,
         "intent" | "outcome" | "task_opened" | "token_issued" => Tone::Good,
         _ => Tone::Faint,
     };
-    let rest: Vec<String> = ["action", "reason", "result", "purpose", "task", "call"]
-        .into_iter()
-        .map(detail)
-        .filter(|text| !text.is_empty())
-        .collect();
+    let rest: Vec<String> = [
+        "action", "reason", "result", "what", "trap", "response", "purpose", "task", "call",
+    ]
+    .into_iter()
+    .map(detail)
+    .filter(|text| !text.is_empty())
+    .collect();
     format!(
         "{index:>6}  {}  {}  {}",
         text("time"),

@@ -165,6 +165,10 @@ async fn running(report: &mut Report, config: &Config) {
     if let Some(fault) = text("not_in_force") {
         report.bad("revision", fault);
     }
+    let alarms = status.member("alarms").and_then(Value::as_array);
+    for alarm in alarms.unwrap_or_default() {
+        report.bad("alarm", &told(alarm));
+    }
     for loose in status
         .member("loose")
         .and_then(Value::as_array)
@@ -172,4 +176,20 @@ async fn running(report: &mut Report, config: &Config) {
     {
         report.loose("policy", loose.as_str().unwrap_or_default());
     }
+}
+
+/// An alarm in one line.
+fn told(alarm: &Value) -> String {
+    let text = |name| alarm.member(name).and_then(Value::as_str);
+    let said = |word: &str, name| text(name).map(|value| format!("{word} {value}"));
+    let parts = [
+        text("time").map(str::to_owned),
+        text("what").map(str::to_owned),
+        text("trap").map(|trap| format!("`{trap}`")),
+        said("of", "agent"),
+        said("from", "source"),
+        said("in use at", "before"),
+        said("and", "response"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

@@ -56,6 +56,7 @@ const HEAD: &str = r#"# Writ: settings of this process. Every value shown is the
 # id = "planner"
 # agents = ["dns-bot"]
 # introspects = false                           # whether it may ask about every token
+# honey = false                                 # a trap: nobody is this client, and its use is an alarm
 # jwks_file = "planner.jwks"                    # or jwks_url
 
 # Trust domains whose workloads may be agents. Each vouches for its own alone.

@@ -55,6 +55,8 @@ pub(crate) struct ClientConfig {
     pub(crate) agents: BTreeSet<SpiffeId>,
     /// Whether it may ask about every token.
     pub(crate) introspects: bool,
+    /// Whether it is a trap, which nobody is.
+    pub(crate) honey: bool,
     /// Its keys.
     pub(crate) keys: KeySource,
 }
@@ -115,6 +117,8 @@ pub(super) struct RawClient {
     agents: Vec<String>,
     #[serde(default)]
     introspects: bool,
+    #[serde(default)]
+    honey: bool,
     jwks_file: Option<PathBuf>,
     jwks_url: Option<String>,
     refresh: Option<String>,
@@ -229,6 +233,7 @@ impl Meaning<'_> {
             id: self.parse("client.id", &raw.id)?,
             agents: raw.agents.iter().map(agent).collect::<Result<_, _>>()?,
             introspects: raw.introspects,
+            honey: raw.honey,
             keys: self.source(
                 project,
                 RawSource {

@@ -26,3 +26,4 @@ mod tasks;
 mod trust;
 mod users;
 mod vouching;
+mod watch;

@@ -60,7 +60,7 @@ impl Planner {
     }
 
     /// A ticket for the agent, its key and these details.
-    fn ticket(&self, stage: &Stage, key: &Key, details: &str, change: &Value) -> String {
+    pub(crate) fn ticket(&self, stage: &Stage, key: &Key, details: &str, change: &Value) -> String {
         let thumbprint = jkt(key);
         let claims = with(
             &Self::claims(stage),
@@ -91,7 +91,7 @@ impl Stage {
     }
 
     /// The orchestrator asks for the agent, which shows its own identity and proves its key.
-    async fn plan(&self, key: &Key, assertion: &str, agent: &str) -> Answer {
+    pub(crate) async fn plan(&self, key: &Key, assertion: &str, agent: &str) -> Answer {
         let (svid, resource) = (self.svid(agent).await, self.public(""));
         let pairs = [
             ("grant_type", EXCHANGE),
@@ -106,7 +106,13 @@ impl Stage {
     }
 
     /// The agent asks for itself and shows a ticket.
-    async fn redeem(&self, agent: &str, key: &Key, details: &str, ticket: &str) -> Answer {
+    pub(crate) async fn redeem(
+        &self,
+        agent: &str,
+        key: &Key,
+        details: &str,
+        ticket: &str,
+    ) -> Answer {
         let more = [("authorization_details", details), ("task_ticket", ticket)];
         self.ask(agent, key, &more).await
     }
@@ -158,7 +164,7 @@ fn what_an_agent_says_vouches_for_nothing_whoever_it_acts_for() {
 }
 
 impl Stage {
-    async fn records(&self) -> String {
+    pub(crate) async fn records(&self) -> String {
         let answer = self
             .project
             .operator(Method::GET, "/v1/records?tail=200", "")

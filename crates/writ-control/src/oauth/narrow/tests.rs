@@ -81,6 +81,7 @@ fn loaded() -> Loaded {
         agents: BTreeMap::new(),
         purposes: BTreeMap::from([(purpose.name.clone(), purpose)]),
         pdp: Arc::new(Pdp::compile(&[actions], &[writ_policy::baseline()], START).unwrap()),
+        traps: Arc::default(),
     }
 }
 
@@ -95,6 +96,7 @@ fn agent() -> Agent {
         selectors: BTreeSet::new(),
         federations: BTreeSet::new(),
         enabled: true,
+        watch: writ_types::Watch::default(),
     }
 }
 
