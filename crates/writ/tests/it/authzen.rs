@@ -133,7 +133,9 @@ fn decisions() {
                 let decided = trace.member("decision").and_then(Value::as_str);
                 let text = trace.member("text").and_then(Value::as_str).unwrap_or_default();
                 assert_eq!(decided == Some("ALLOW"), wanted, "{row}: {trace}");
-                assert!(text.contains("the policies permit it"), "{row}: {text}");
+                // Of what is not known there is nothing to trace.
+                let known = !why.starts_with("unknown");
+                assert_eq!(text.contains("the policies permit it"), known, "{row}: {text}");
             }
         }
         let only = |purpose: &str| format!(r#"{{"subject":{ALICE},"action":{READ},"resource":{ONE},"context":{{"purpose":"{purpose}","ip":"192.0.2.1"}}}}"#);
