@@ -88,10 +88,8 @@ async fn call(
 
     let caller =
         authenticate::authenticate(gateway, &snapshot, from, &head, &target, story.call(), now)?;
-    let entered = parts
-        .ledger
-        .enter(&snapshot.tenant, caller.principal().task, story.call(), now)
-        .await;
+    let (tenant, task) = (&snapshot.tenant, caller.principal().task);
+    let entered = parts.ledger.enter(tenant, task, story.call(), now).await;
     let entered = entered.map_err(|fault| fault.reason())?;
     story.known(&caller, &entered, &snapshot, now);
     let agent = decide::agent(&snapshot, &caller, &entered)

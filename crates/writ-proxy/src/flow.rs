@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use writ_contract::{CheckedResponse, Marked, Operation};
 use writ_task::{Entered, Read};
 use writ_types::{
-    ActionName, Argument, ArgumentOrigins, BoundPlace, BoundPointer, Canonical, Effect, Facts,
-    Grant, Input, Kind, Origin, ReasonCode, Secret, Sighting, Timestamp, Trust, Value, ValueDigest,
-    ValueDigests, Vouchers,
+    ActionName, Argument, ArgumentOrigins, BoundPlace, BoundPointer, Canonical, Charge, Effect,
+    Facts, Grant, Input, Kind, Origin, ReasonCode, Secret, Sighting, Timestamp, Trust, Value,
+    ValueDigest, ValueDigests, Vouchers,
 };
 
 use crate::asked;
@@ -92,8 +92,11 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// What a record of at most so many bytes says of it; none if that is not all.
-    pub(crate) fn recorded(&self, record_bytes: usize) -> Option<ValueDigests> {
+    /// What a record of at most so many bytes says of it; none if that is not all, or nothing is written.
+    pub(crate) fn recorded(&self, charge: Charge, record_bytes: usize) -> Option<ValueDigests> {
+        if charge.writes == 0 {
+            return None;
+        }
         // The rest of the record has to have room beside it.
         let most = record_bytes / 4 / ValueDigests::TEXT_BYTES;
         let forms = self.forms.as_ref().filter(|forms| forms.len() <= most);

@@ -264,9 +264,7 @@ impl Story {
             trace: self.trace,
             spent: facts.spent,
             left: facts.left,
-            written: (charge.writes > 0)
-                .then(|| written.recorded(self.gateway.parts.limits.record_bytes))
-                .flatten(),
+            written: written.recorded(charge, self.gateway.parts.limits.record_bytes),
             evidence: Some(evidence.reference()),
         };
         let durability = if resolved.durable {

@@ -78,13 +78,13 @@ impl Instances {
     }
 
     /// Whether another key of the agent is live, the tasks in `ended` not counted; in one step with letting this one in, so
-    /// that of two that race one is the second. `keep_out` does not let it in then.
+    /// that of two that race one is the second. With [`Reaction::Refuse`] it is not let in then.
     fn admit(
         &self,
         agent: AgentId,
         key: Digest,
         ended: &[TaskId],
-        keep_out: bool,
+        reaction: Reaction,
         now: Timestamp,
     ) -> bool {
         let mut agents = self.lock();
@@ -95,7 +95,7 @@ impl Instances {
         keys.retain(|own, held| *own == key || held.is_live(now));
         let alone = keys.keys().all(|other| *other == key);
         let room = keys.len() < MOST_KEYS || keys.contains_key(&key);
-        if room && (alone || !keep_out) {
+        if room && (alone || reaction != Reaction::Refuse) {
             keys.entry(key).or_default().under_way = Some(now.plus(UNDER_WAY));
         }
         alone
@@ -123,7 +123,8 @@ impl Plane {
         now: Timestamp,
     ) -> Result<(), OauthError> {
         let agent = &proven.agent;
-        let response = match agent.watch.second_instance {
+        let reaction = agent.watch.second_instance;
+        let response = match reaction {
             Reaction::Allow => return Ok(()),
             Reaction::Raise => AlarmResponse::Raised,
             Reaction::Refuse => AlarmResponse::Refused,
@@ -142,7 +143,7 @@ impl Plane {
                 ended.push(task);
             }
         }
-        if self.instances.admit(agent.id, key, &ended, keep_out, now) {
+        if self.instances.admit(agent.id, key, &ended, reaction, now) {
             return Ok(());
         }
         self.alarms.raise(Alarm {
