@@ -92,9 +92,7 @@ async fn call(
     let entered = parts.ledger.enter(tenant, task, story.call(), now).await;
     let entered = entered.map_err(|fault| fault.reason())?;
     story.known(&caller, &entered, &snapshot, now);
-    let agent = decide::agent(&snapshot, &caller, &entered)
-        .inspect_err(|_| watch::nobody(gateway, &snapshot, &caller, from))?;
-    watch::stand(gateway, &agent, &caller, from, now)?;
+    let agent = watch::agent(gateway, &snapshot, (&caller, &entered), from, now)?;
     if let Some(approval) = &target.approval {
         return approve::status(gateway, &entered, &head, &target, approval).await;
     }

@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use writ_audit::{Alarm, AlarmKind, AlarmResponse, Source};
+use writ_task::Entered;
 use writ_token::Authenticated;
 use writ_types::{Agent, Binding, Digest, Reaction, ReasonCode, Tenant, Timestamp};
 
+use crate::decide;
 use crate::gateway::{Downstream, Gateway};
 use crate::snapshot::Snapshot;
 
@@ -105,12 +107,26 @@ impl Places {
     }
 }
 
-/// Whether the caller's key is where it was, as far as the agent's file asks for it.
+/// The agent of the task, if it may act and its key is in use at one place.
 ///
 /// # Errors
 ///
-/// `second_source` if it is in use elsewhere, `not_ready` if there is no room to know.
-pub(crate) fn stand(
+/// Those of [`decide::agent`]; `second_source` if the key is in use elsewhere, `not_ready` if there is no room to know.
+pub(crate) fn agent(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    (caller, entered): (&Authenticated, &Entered),
+    from: &Downstream,
+    now: Timestamp,
+) -> Result<Arc<Agent>, ReasonCode> {
+    let agent = decide::agent(snapshot, caller, entered)
+        .inspect_err(|_| nobody(gateway, snapshot, caller, from))?;
+    stand(gateway, &agent, caller, from, now)?;
+    Ok(agent)
+}
+
+/// Whether the caller's key is where it was, as far as the agent's file asks for it.
+fn stand(
     gateway: &Gateway,
     agent: &Agent,
     caller: &Authenticated,
@@ -153,12 +169,7 @@ pub(crate) fn stand(
 }
 
 /// Tells of a caller who is the agent that nobody is. It is refused as every agent that may not act.
-pub(crate) fn nobody(
-    gateway: &Gateway,
-    snapshot: &Snapshot,
-    caller: &Authenticated,
-    from: &Downstream,
-) {
+fn nobody(gateway: &Gateway, snapshot: &Snapshot, caller: &Authenticated, from: &Downstream) {
     let principal = caller.principal();
     let agent = snapshot.agents.get(&principal.agent);
     if agent.is_some_and(|agent| agent.watch.honey) {
