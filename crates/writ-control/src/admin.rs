@@ -31,7 +31,8 @@ use proposals::Kind;
 
 pub(crate) use changes::Change;
 pub(crate) use look::fresh_task;
-pub(crate) use sign_in::{authenticate, by_certificate, hash, local_session, login};
+pub(crate) use proposals::people;
+pub(crate) use sign_in::{authenticate, begin_session, by_certificate, hash, local_session, login};
 pub(crate) use stop::stop_agent;
 
 /// What a record says of a person who lets a paused task go on: its target is the task.
@@ -267,6 +268,8 @@ pub(crate) async fn serve(
         | Endpoint::Health
         | Endpoint::Ready
         | Endpoint::Login
+        | Endpoint::BeginSignIn
+        | Endpoint::CompleteSignIn
         | Endpoint::SignInByCertificate => Err(AdminError::NotFound("there is no such route")),
     }
 }

@@ -14,6 +14,7 @@ use crate::authzen;
 use crate::oauth;
 use crate::plane::{Connection, Plane};
 use crate::routes::{Access, Endpoint, Found, find};
+use crate::sign_in;
 
 /// Largest request body of the control plane, in bytes; a project with its contracts fits.
 const MOST: usize = 96 * 1024 * 1024;
@@ -154,6 +155,12 @@ async fn public(
             .await
             .map(|value| json(StatusCode::OK, &value)),
         Endpoint::SignInByCertificate => admin::by_certificate(plane, from)
+            .await
+            .map(|value| json(StatusCode::OK, &value)),
+        Endpoint::BeginSignIn => sign_in::begin(plane, &object(body)?)
+            .await
+            .map(|value| json(StatusCode::OK, &value)),
+        Endpoint::CompleteSignIn => sign_in::complete(plane, from, &object(body)?)
             .await
             .map(|value| json(StatusCode::OK, &value)),
         Endpoint::Metrics

@@ -29,6 +29,7 @@ mod reload;
 mod reviews;
 mod roots;
 mod routes;
+mod sign_in;
 pub mod span;
 mod start;
 mod token_keys;
@@ -54,6 +55,7 @@ pub use plane::{
 pub use reload::{Compiler, check_project, shapes};
 pub use roots::Roots;
 pub use routes::{Access, Endpoint, ROUTES, TWO_PEOPLE};
+pub use sign_in::{Accounts, Answering, AskIssuer, Asked, RoleRule, SignIn, SignInSettings};
 pub use start::{LedgerRebuild, StartError, first_boot_token, seed, stored_tasks};
 pub use token_keys::{Rotation, TokenKeyError, TokenKeys};
 pub use trust::{Client, Trust};

@@ -31,6 +31,7 @@ use crate::log::Recovered;
 use crate::oauth::Instances;
 use crate::records::LogPlace;
 use crate::roots::Roots;
+use crate::sign_in::SignIn;
 use crate::token_keys::TokenKeys;
 use crate::trust::Trust;
 
@@ -151,6 +152,8 @@ pub struct Parts {
     pub trust: Arc<Trust>,
     /// Who may, as people have approved it.
     pub roots: Roots,
+    /// Signing in with accounts of an outside issuer, where it is configured.
+    pub sign_in: Option<SignIn>,
 }
 
 /// One generation of the token keys, and what verifies the tokens of it and of those before.
@@ -177,6 +180,7 @@ pub struct Plane {
     pub(crate) spent: ReplayCache,
     pub(crate) trust: Arc<Trust>,
     pub(crate) roots: Roots,
+    pub(crate) sign_in: Option<SignIn>,
     /// When this process began: what was used before is not remembered.
     pub(crate) began: Timestamp,
     signing: ArcSwap<Signing>,
@@ -273,6 +277,7 @@ impl Plane {
             spent: parts.spent,
             trust: parts.trust,
             roots: parts.roots,
+            sign_in: parts.sign_in,
         })
     }
 

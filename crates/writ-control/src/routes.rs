@@ -21,7 +21,7 @@ impl Access {
 }
 
 /// Each role may do what those below it may.
-const fn rank(role: Role) -> u8 {
+pub(crate) const fn rank(role: Role) -> u8 {
     match role {
         Role::Viewer => 0,
         Role::Approver => 1,
@@ -62,6 +62,8 @@ routes! {
     "GET" "/readyz" Access::Public => Ready;
     "POST" "/v1/login" Access::Public => Login;
     "POST" "/v1/login/certificate" Access::Public => SignInByCertificate;
+    "POST" "/v1/sign-in" Access::Public => BeginSignIn;
+    "POST" "/v1/sign-in/complete" Access::Public => CompleteSignIn;
     "GET" "/metrics" VIEWER => Metrics;
     "GET" "/v1/status" VIEWER => Status;
     "GET" "/v1/registry" OPERATOR => Registry;

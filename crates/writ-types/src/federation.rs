@@ -19,7 +19,8 @@ pub struct ClaimName(Vec<String>);
 
 impl ClaimName {
     /// The claim among `claims`, if it is there.
-    fn find<'a>(&self, claims: &'a BTreeMap<String, Value>) -> Option<&'a Value> {
+    #[must_use]
+    pub fn find<'a>(&self, claims: &'a BTreeMap<String, Value>) -> Option<&'a Value> {
         let (first, rest) = self.0.split_first()?;
         rest.iter()
             .try_fold(claims.get(first)?, |value, name| value.member(name))

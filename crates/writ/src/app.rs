@@ -28,6 +28,7 @@ use crate::drift;
 use crate::failure::Failure;
 use crate::keys::KeyRing;
 use crate::operator;
+use crate::sign_in;
 use crate::tls;
 use crate::trust::{Refresher, Vouchers};
 
@@ -117,7 +118,17 @@ impl App {
         }));
         let trust = Arc::new(Trust::of(ring.keys.domain.trust_bundle()?));
         let vouchers = Vouchers::of(&config.trust)?;
-        let roots = Roots::of(&store, &tenant, vouchers.settings()).await?;
+        let mut configured = vouchers.settings();
+        let outside = config.sign_in.as_ref().map(sign_in::settings).transpose()?;
+        configured.extend(
+            outside
+                .as_ref()
+                .map(|outside| (outside.root(), sign_in::digest(outside))),
+        );
+        let roots = Roots::of(&store, &tenant, configured).await?;
+        let outside = outside
+            .map(|outside| sign_in::start(outside, config.timeouts.key_fetch))
+            .transpose()?;
         let refresher = Refresher::new(
             vouchers,
             &roots,
@@ -144,6 +155,7 @@ impl App {
             spent: ReplayCache::new(config.limits.proof_cache),
             trust: Arc::clone(&trust),
             roots,
+            sign_in: outside,
         };
         let plane = Self::join(plane_parts, loaded, &gateway, config)?;
         plane.record_start(&opened.recovered).await?;

@@ -102,6 +102,9 @@ pub(crate) struct LoginArgs {
     /// The file with the first-boot token; default: the one `writ serve` wrote.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Sign in with your account at the issuer of `[sign_in]`, in a browser on this machine.
+    #[arg(long, conflicts_with_all = ["token_file", "name"])]
+    pub(crate) oidc: bool,
     /// The name under which you act.
     #[arg(long, default_value = "admin")]
     pub(crate) name: String,

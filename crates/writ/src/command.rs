@@ -6,6 +6,7 @@ mod apply;
 mod approve;
 mod ask;
 pub(crate) mod audit;
+mod callback;
 mod changes;
 mod credential;
 mod doctor;

@@ -3,6 +3,7 @@
 //! The only module that reads the environment.
 
 mod reference;
+mod sign_in;
 mod trust;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use writ_control::span;
 use writ_types::{Limits, PublicUrl, Timeouts, TrustDomain};
 
 pub(crate) use reference::commented;
+pub(crate) use sign_in::SignInConfig;
 pub(crate) use trust::{ClientConfig, DomainConfig, IssuerConfig, KeySource, TrustConfig};
 
 /// Shortest life of an X.509-SVID: certificates count whole seconds, and a client takes the next one half-way.
@@ -73,6 +75,8 @@ pub(crate) struct Config {
     pub(crate) identity: IdentityConfig,
     /// Who vouches for others.
     pub(crate) trust: TrustConfig,
+    /// With whose accounts operators sign in, if they do.
+    pub(crate) sign_in: Option<SignInConfig>,
     /// Worker threads of the gateway.
     pub(crate) workers: usize,
     /// What bounds what strangers send.
@@ -117,6 +121,7 @@ struct RawConfig {
     client: Vec<trust::RawClient>,
     #[serde(rename = "trust_domain")]
     domain: Vec<trust::RawDomain>,
+    sign_in: Option<sign_in::RawSignIn>,
     limits: std::collections::BTreeMap<String, String>,
     timeouts: std::collections::BTreeMap<String, String>,
 }
@@ -201,6 +206,7 @@ impl Meaning<'_> {
             issuer,
             client,
             domain,
+            sign_in,
             limits,
             timeouts,
         } = raw;
@@ -248,6 +254,7 @@ impl Meaning<'_> {
                 x509_svid_life: self.svid_life(identity.x509_svid_life.as_deref())?,
             },
             trust: self.trust(&project, issuer, client, domain, &own)?,
+            sign_in: sign_in.map(|raw| self.sign_in(&project, raw)).transpose()?,
             workers: workers.filter(|count| *count > 0).unwrap_or_else(cores),
             limits: self.limits(limits)?,
             timeouts: self.timeouts(timeouts)?,

@@ -18,6 +18,7 @@ mod operator;
 mod progress;
 mod project;
 mod rows;
+mod sign_in;
 mod terminal;
 mod tls;
 mod trust;

@@ -405,7 +405,7 @@ async fn decide(
 }
 
 /// Everybody who is registered.
-pub(super) async fn people(plane: &Plane) -> Result<Vec<writ_store::Operator>, AdminError> {
+pub(crate) async fn people(plane: &Plane) -> Result<Vec<writ_store::Operator>, AdminError> {
     let people = plane.store.operators(&plane.tenant, None).await;
     people.map_err(|fault| unavailable(&fault))
 }

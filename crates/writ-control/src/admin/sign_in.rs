@@ -202,6 +202,23 @@ pub(crate) async fn local_session(plane: &Plane) -> Result<Value, AdminError> {
     Ok(begun.answer(&admin))
 }
 
+/// Begins a session for somebody whose sign-in `action` names: recorded before it counts.
+pub(crate) async fn begin_session(
+    plane: &Plane,
+    operator: &writ_store::Operator,
+    action: &'static str,
+    now: Timestamp,
+) -> Result<Value, AdminError> {
+    let begun = begin(plane, operator, action, now).await?;
+    let digest = hash(&begun.session);
+    let kept = plane
+        .store
+        .put_session(&plane.tenant, &digest, operator.id, (now, begun.expires))
+        .await;
+    kept.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
+    Ok(begun.answer(operator))
+}
+
 /// A session that is recorded and not yet kept.
 struct Begun {
     session: String,

@@ -4,6 +4,7 @@ use hyper::Method;
 use writ_types::Value;
 
 use crate::cli::LoginArgs;
+use crate::command::callback::{Callback, PATIENCE};
 use crate::command::init;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -16,6 +17,9 @@ pub(crate) async fn run(
     config: &Config,
     args: &LoginArgs,
 ) -> Result<(), Failure> {
+    if args.oidc {
+        return with_account(terminal, config, args).await;
+    }
     let path = args
         .token_file
         .clone()
@@ -70,6 +74,59 @@ pub(crate) async fn run(
     }
     tell(terminal, args, &json);
     Ok(())
+}
+
+/// Signs in with an outside account: a browser of this machine brings back the code, the control plane makes a session of it.
+async fn with_account(
+    terminal: Terminal,
+    config: &Config,
+    args: &LoginArgs,
+) -> Result<(), Failure> {
+    let callback = Callback::open().await?;
+    let body = Value::object([("port", Value::from_u64(u64::from(callback.port)))]);
+    let begun = ask(config, "/v1/sign-in", &body).await?;
+    let text = |name| begun.member(name).and_then(Value::as_str);
+    let (Some(url), Some(state), Some(handle)) = (text("url"), text("state"), text("handle"))
+    else {
+        return Err(Failure::new("the control plane's answer is not understood"));
+    };
+    terminal.talk(&format!(
+        "open this in a browser on this machine:\n\n  {url}\n"
+    ));
+    let back = tokio::time::timeout(PATIENCE, callback.wait(state)).await;
+    let back =
+        back.map_err(|_late| Failure::new("nobody came back from the browser in time"))??;
+    let mut members = vec![
+        ("handle", Value::from(handle)),
+        ("state", Value::from(state)),
+        ("code", Value::from(back.code)),
+    ];
+    members.extend(back.iss.map(|iss| ("iss", Value::from(iss))));
+    let answer = ask(config, "/v1/sign-in/complete", &Value::object(members)).await?;
+    let session = answer.member("session").and_then(Value::as_str);
+    let session =
+        session.ok_or_else(|| Failure::new("the control plane's answer is not understood"))?;
+    init::write_private(&operator::session_file(config), session)?;
+    tell(terminal, args, &answer);
+    Ok(())
+}
+
+async fn ask(config: &Config, path: &str, body: &Value) -> Result<Value, Failure> {
+    let headers = [("content-type", "application/json")];
+    let control = operator::control(config)?;
+    let sent = control.send(Method::POST, path, &headers, body.to_string());
+    let answer = sent.await?;
+    if answer.status == 200 {
+        return Ok(answer.json());
+    }
+    let json = answer.json();
+    let detail = json.member("detail").and_then(Value::as_str);
+    Err(match answer.status {
+        401 => Failure::new("the sign-in was refused").hint(
+            "is there a `[sign_in]` in writ.toml, and an operator whose `identity` is your account? The server's log says why",
+        ),
+        _ => Failure::new(detail.unwrap_or("the sign-in failed")),
+    })
 }
 
 /// Says who is signed in until when; never the session.

@@ -59,6 +59,18 @@ const HEAD: &str = r#"# Writ: settings of this process. Every value shown is the
 # honey = false                                 # a trap: nobody is this client, and its use is an alarm
 # jwks_file = "planner.jwks"                    # or jwks_url
 
+# With whose accounts operators sign in: `writ login --oidc` (authorization code with PKCE; the issuer sends the browser back to
+# http://127.0.0.1:PORT/v1/sign-in/callback). An account is a registered operator's `identity`, `<issuer>#<sub>`.
+# [sign_in]
+# issuer = "https://login.example.org"
+# client_id = "writ"
+# client_secret_file = "sign-in.secret"         # 0600; none for a public client
+# accounts = "registered"                       # or "viewer": whoever the claims let in is a viewer from their first sign-in on
+# [[sign_in.role]]                              # up to which role a claim (a text, or a list with it) lets people in
+# claim = "groups"
+# value = "writ-admins"
+# role = "admin"
+
 # Trust domains whose workloads may be agents. Each vouches for its own alone.
 # [[trust_domain]]
 # name = "prod.example.org"

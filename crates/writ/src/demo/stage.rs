@@ -115,6 +115,7 @@ async fn sign_in(config: &Config, app: &App) -> Result<OperatorClient, Failure> 
         .ok_or_else(|| Failure::new("there is no first-boot token"))?;
     let quiet = crate::terminal::Terminal::quiet();
     let args = crate::cli::LoginArgs {
+        oidc: false,
         token_file: Some(path.clone()),
         name: "demo".to_owned(),
     };

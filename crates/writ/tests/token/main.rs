@@ -9,6 +9,7 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod accounts;
 mod carried;
 mod clients;
 mod dpop;
