@@ -182,7 +182,6 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
     /// # Errors
     ///
     /// The log and the store tell different stories.
-    #[expect(clippy::too_many_lines, reason = "one arm for each kind of record")]
     pub fn take(&mut self, record: &Record) -> Result<(), StartError> {
         self.remember(record);
         let event = match &record.event {

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use writ_types::{Charge, ReasonCode};
+use writ_task::Entered;
+use writ_token::Authenticated;
+use writ_types::{Charge, ReasonCode, Timestamp};
 
 use crate::approve::Canonical;
 use crate::asked::Asked;
@@ -14,6 +16,7 @@ use crate::completion::Completion;
 use crate::gateway::{Downstream, Gateway};
 use crate::pool::Pool;
 use crate::refusal::{CALL_ID, Challenge, Refusal};
+use crate::snapshot::Snapshot;
 use crate::story::Story;
 use crate::target::Endpoint;
 use crate::transaction::Transaction;
@@ -88,10 +91,7 @@ async fn call(
 
     let caller =
         authenticate::authenticate(gateway, &snapshot, from, &head, &target, story.call(), now)?;
-    let (tenant, task) = (&snapshot.tenant, caller.principal().task);
-    let entered = parts.ledger.enter(tenant, task, story.call(), now).await;
-    let entered = entered.map_err(|fault| fault.reason())?;
-    story.known(&caller, &entered, &snapshot, now);
+    let entered = enter(gateway, &snapshot, &caller, story, now).await?;
     let agent = watch::agent(gateway, &snapshot, (&caller, &entered), from, now)?;
     if let Some(approval) = &target.approval {
         return approve::status(gateway, &entered, &head, &target, approval).await;
@@ -150,6 +150,30 @@ async fn call(
     response::forward(gateway, api, operation, arrived, mcp.as_ref())
         .await
         .map_err(Refusal::from)
+}
+
+/// Enters the caller's task. That it is over or paused is a record, too, but not for every call: whoever has no task any more
+/// pays for nothing.
+async fn enter(
+    gateway: &Gateway,
+    snapshot: &Arc<Snapshot>,
+    caller: &Authenticated,
+    story: &mut Story,
+    now: Timestamp,
+) -> Result<Entered, Refusal> {
+    let (ledger, task) = (&gateway.parts.ledger, caller.principal().task);
+    let tenant = &snapshot.tenant;
+    let entered = ledger.enter(tenant, task, story.call(), now).await;
+    match &entered {
+        Ok(entered) => story.known(caller, entered.grant(), snapshot, now),
+        Err(_) if gateway.late().admits(task) => {
+            if let Some(status) = ledger.status(tenant, task, now).await {
+                story.known(caller, &status.grant, snapshot, now);
+            }
+        }
+        Err(_) => {}
+    }
+    entered.map_err(|fault| fault.reason().into())
 }
 
 /// Turns a refusal into its record and its response.

@@ -68,6 +68,7 @@ pub struct Gateway {
     counters: Counters,
     sessions: Sessions,
     kept: Kept,
+    late: Kept,
     running: Running,
     rates: Mutex<Rates>,
     places: Places,
@@ -103,6 +104,7 @@ impl Gateway {
             counters: Counters::default(),
             sessions: Sessions::default(),
             kept: Kept::default(),
+            late: Kept::default(),
             running: Running::default(),
             rates: Mutex::new(Rates::new(Rates::MOST)),
             places: Places::default(),
@@ -158,6 +160,11 @@ impl Gateway {
     /// Whose refusals were kept with their inputs.
     pub(crate) const fn kept(&self) -> &Kept {
         &self.kept
+    }
+
+    /// Of which tasks that are over or paused refusals were recorded.
+    pub(crate) const fn late(&self) -> &Kept {
+        &self.late
     }
 
     /// The calls in flight that their clients may take back.

@@ -13,7 +13,7 @@ use writ_audit::{
 };
 use writ_contract::{Fault, Operation};
 use writ_policy::{Denied, Permit};
-use writ_task::{Entered, ReserveError};
+use writ_task::ReserveError;
 use writ_token::Authenticated;
 use writ_types::{
     ActionName, ApprovalId, CallId, Charge, Digest, Effects, Facts, Grant, Inputs, KeyedDigest,
@@ -116,17 +116,17 @@ impl Story {
         self.recorded
     }
 
-    /// The caller is known and its task lives.
+    /// The caller is known, and so is its task.
     pub(crate) fn known(
         &mut self,
         caller: &Authenticated,
-        entered: &Entered,
+        grant: &Arc<Grant>,
         snapshot: &Arc<Snapshot>,
         now: Timestamp,
     ) {
         self.known = Some(Known {
             subject: Subject::from(caller.principal()),
-            grant: Arc::clone(entered.grant()),
+            grant: Arc::clone(grant),
             snapshot: Arc::clone(snapshot),
             now,
         });

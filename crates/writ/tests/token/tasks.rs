@@ -188,6 +188,23 @@ fn a_token_renews_nothing_and_leads_to_no_other_resource() {
     });
 }
 
+/// A token of a task that is over is refused each time, and recorded so often and no more: it pays for nothing.
+#[test]
+fn calls_after_the_end_are_recorded_but_fill_no_log() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let task = stage.grant(BOT, READ).await;
+        let kill = format!(r#"{{"task":"{}"}}"#, task.task);
+        stage.order("/v1/kill", &kill).await;
+        for _ in 0..100 {
+            ended(&stage, &task, "killed").await;
+        }
+        let records = stage.records().await;
+        let of_it = records.matches(r#""reason":"task_ended""#).count();
+        assert_eq!(of_it, 64);
+    });
+}
+
 /// A killed agent has no task and gets none: not with an identity it still holds, and it gets no new one.
 #[test]
 fn a_killed_agent_stays_stopped() {
