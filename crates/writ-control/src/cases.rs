@@ -14,12 +14,67 @@ use std::fmt;
 use writ_policy::{Explanation, RuleOutcome, Step};
 use writ_types::{ActionName, ReasonCode, Timestamp, Value, Verdict};
 
-use crate::plan::Side;
+use crate::plan::{Side, matrix};
 use crate::project::{ProjectFault, line_of};
 use raw::{RawAsk, RawCase, RawExpect, RawExpected, RawFile};
 
 /// The folder of a project's cases.
 pub const FOLDER: &str = "policies/tests/";
+
+/// The table of who can do what that is kept beside the cases.
+pub const MATRIX: &str = "policies/tests/matrix.txt";
+
+/// What keeps a project from coming into force: cases that do not read, cannot be asked, or come out otherwise than they say,
+/// and a table of who can do what that is another. `tests` are the files of [`FOLDER`].
+#[must_use]
+pub fn failures(
+    tests: &BTreeMap<String, Vec<u8>>,
+    side: &Side,
+    now: Timestamp,
+) -> Vec<ProjectFault> {
+    let cases = match read(tests) {
+        Ok(cases) => cases,
+        Err(faults) => return faults,
+    };
+    let mut failed = Vec::new();
+    for case in cases {
+        let mut fault = |message: String| {
+            let message = format!("the case `{}` fails: {message}", case.name);
+            failed.push(ProjectFault::of_file(&case.file, Some(case.line), message));
+        };
+        match case.try_on(side, now) {
+            Err(message) => fault(message),
+            Ok(tried) if tried.passed() => {}
+            Ok(tried) => {
+                let differences = tried.differences.iter().map(ToString::to_string);
+                fault(differences.collect::<Vec<_>>().join("; "));
+            }
+        }
+    }
+    if let Some(kept) = tests.get(MATRIX) {
+        let message = match matrix(side, now) {
+            Ok(table) if rows(&table) == rows(&String::from_utf8_lossy(kept)) => None,
+            Ok(_) => Some("who can do what is not as it is kept: `writ policy test` shows it, with `--accept` it is written anew".to_owned()),
+            Err(message) => Some(message),
+        };
+        failed.extend(message.map(|message| ProjectFault::of_file(MATRIX, None, message)));
+    }
+    failed
+}
+
+/// The rows of a table of who can do what. Columns widen with the longest name; what counts is what they say.
+#[must_use]
+pub fn rows(table: &str) -> BTreeSet<String> {
+    let cells = |line: &str| {
+        line.split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+            .collect::<Vec<_>>()
+            .join("  ")
+    };
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
+    lines.map(cells).collect()
+}
 
 /// One case.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ const FOLDERS: [&str; 4] = ["apis", "agents", "purposes", "policies"];
 /// Largest file that is read, in bytes.
 const MOST: u64 = 64 * 1024 * 1024;
 
-/// Where a project's policy tests lie. They are tried, and never sent anywhere.
+/// Where a project's policy tests lie. They are tried before the project comes into force, and are no part of it.
 const TESTS: &str = "policies/tests";
 
 /// Reads the files of a project, by path relative to it. Hidden files and examples are left out.

@@ -9,9 +9,11 @@ use writ_types::{AgentId, ApiId, CredentialName, Digest, RevisionId, Secret, Tim
 
 use crate::admin::proposals::{self, Kind};
 use crate::admin::{AdminError, Call};
+use crate::cases;
 use crate::drift;
 use crate::http::object;
 use crate::loaded::Loaded;
+use crate::plan::Side;
 use crate::plane::Plane;
 use crate::reload;
 
@@ -149,6 +151,9 @@ impl<'a> Wanted<'a> {
             .filter_map(|name| before.agent_named(name))
             .map(|agent| agent.id)
             .collect();
+        let tests = tests(&body)?;
+        // What the files say is tried, not who was killed meanwhile.
+        let written = (!tests.is_empty()).then(|| registry.clone());
         let stopped = reload::keep_stopped(&mut registry, |agent| {
             let known = before.agents.get(&agent.id);
             known.is_some_and(|known| !known.enabled) && !resumed.contains(&agent.id)
@@ -160,6 +165,9 @@ impl<'a> Wanted<'a> {
             registry,
         };
         let next = change.compile(now).await?;
+        if let Some(written) = written {
+            passes(tests, written, now).await?;
+        }
         let changed = next.digest != before.digest;
         let effect = match (check_only, changed, changes_who_decides) {
             (true, changed, _) => Effect::CheckedOnly { changed },
@@ -201,6 +209,42 @@ impl<'a> Wanted<'a> {
             ),
         ]))
     }
+}
+
+/// Whether the project passes its own tests: one that does not never comes into force. Tried when it is sent and, where two
+/// people want it, again when it is approved.
+async fn passes(
+    tests: BTreeMap<String, Vec<u8>>,
+    registry: Registry,
+    now: Timestamp,
+) -> Result<(), AdminError> {
+    let tried = tokio::task::spawn_blocking(move || {
+        let side = Side::of_registry(registry, now)?;
+        let failed = cases::failures(&tests, &side, now);
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(failed)
+        }
+    });
+    let tried = tried.await;
+    tried
+        .map_err(|_panic| AdminError::Unavailable("the tests ended unexpectedly".to_owned()))?
+        .map_err(AdminError::Project)
+}
+
+/// The files of `policies/tests` that were sent with a project.
+fn tests(body: &Value) -> Result<BTreeMap<String, Vec<u8>>, AdminError> {
+    let malformed = || AdminError::Invalid("`tests` is an object of files, each a text".to_owned());
+    let Some(tests) = body.member("tests") else {
+        return Ok(BTreeMap::new());
+    };
+    let tests = tests.as_object().ok_or_else(malformed)?.iter();
+    let file = |(path, text): (&String, &Value)| {
+        let text = text.as_str().ok_or_else(malformed)?;
+        Ok((path.clone(), text.as_bytes().to_vec()))
+    };
+    tests.map(file).collect()
 }
 
 /// Disables an agent: a revision of its own, so that it is durable and in force on the next call.

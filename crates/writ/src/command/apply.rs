@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use writ_types::Value;
+use writ_control::cases;
+use writ_control::plan::Side;
+use writ_types::{Clock as _, Value};
 
 use crate::app::App;
-
 use crate::cli::ApplyArgs;
+use crate::clock::SystemClock;
 use crate::command::changes;
+use crate::command::plan::faulty;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::OperatorClient;
@@ -20,14 +23,10 @@ pub(crate) async fn run(
     args: &ApplyArgs,
 ) -> Result<(), Failure> {
     let files = project::files(&config.project)?;
+    let tests = project::tests(&config.project)?;
     if args.offline {
+        passes(config, &files, &tests)?;
         return offline(terminal, config, files, &args.resume).await;
-    }
-    let mut texts = Vec::new();
-    for (path, bytes) in files {
-        let text = String::from_utf8(bytes)
-            .map_err(|_binary| Failure::new(format!("{path} is not UTF-8 text")))?;
-        texts.push((path, Value::from(text)));
     }
     let resume = args
         .resume
@@ -35,7 +34,8 @@ pub(crate) async fn run(
         .map(|name| Value::from(name.as_str()))
         .collect();
     let body = Value::object([
-        ("files", Value::object(texts)),
+        ("files", texts(files)?),
+        ("tests", texts(tests)?),
         ("check", Value::from(args.check)),
         ("resume", Value::Array(resume)),
     ]);
@@ -65,6 +65,36 @@ pub(crate) async fn run(
         stays_stopped(terminal, agent.as_str().unwrap_or_default());
     }
     Ok(())
+}
+
+/// Files as texts.
+fn texts(files: BTreeMap<String, Vec<u8>>) -> Result<Value, Failure> {
+    let mut texts = Vec::new();
+    for (path, bytes) in files {
+        let text = String::from_utf8(bytes)
+            .map_err(|_binary| Failure::new(format!("{path} is not UTF-8 text")))?;
+        texts.push((path, Value::from(text)));
+    }
+    Ok(Value::object(texts))
+}
+
+/// Whether the project passes its own tests, where nothing runs that could try them.
+fn passes(
+    config: &Config,
+    files: &BTreeMap<String, Vec<u8>>,
+    tests: &BTreeMap<String, Vec<u8>>,
+) -> Result<(), Failure> {
+    if tests.is_empty() {
+        return Ok(());
+    }
+    let now = SystemClock::start().now();
+    let compiled = Side::of_files(files, &config.identity.trust_domain, None, now);
+    let (side, _stopped) = compiled.map_err(|faults| faulty("the project has faults", &faults))?;
+    let failed = cases::failures(tests, &side, now);
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(faulty("the project fails its own tests", &failed).hint("writ policy test"))
 }
 
 /// Puts the files in force with nothing running; who may read and write the store and its keys may do so.

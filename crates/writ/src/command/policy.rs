@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use writ_control::cases::{self, Case, Tried};
+use writ_control::cases::{self, Case, MATRIX, Tried};
 use writ_control::plan::{self, Side};
 use writ_control::project::ProjectFault;
 use writ_store::Store;
@@ -19,9 +19,6 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::project;
 use crate::terminal::{Terminal, Tone};
-
-/// The table of who can do what.
-const MATRIX: &str = "policies/tests/matrix.txt";
 
 pub(crate) async fn run(
     terminal: Terminal,
@@ -273,18 +270,7 @@ fn compared(
 ) -> Result<(), Failure> {
     let is = plan::matrix(side, now).map_err(Failure::new)?;
     let was = String::from_utf8_lossy(kept);
-    // Columns widen with the longest name; what is compared is what they say.
-    let cells = |line: &str| {
-        line.split("  ")
-            .map(str::trim)
-            .filter(|cell| !cell.is_empty())
-            .collect::<Vec<_>>()
-            .join("  ")
-    };
-    let lines = |text: &str| -> BTreeSet<String> {
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        lines.map(cells).collect()
-    };
+    let lines = cases::rows;
     let (was, is) = (lines(&was), lines(&is));
     let changes: Vec<String> = was
         .difference(&is)

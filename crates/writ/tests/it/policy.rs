@@ -282,3 +282,41 @@ fn who_can_do_something_is_asked_of_files_of_the_store_and_of_what_runs() {
     assert_eq!(code, 0);
     assert!(text.contains("with approval for renewal"), "{text}");
 }
+
+#[test]
+fn a_project_that_fails_its_own_tests_does_not_come_into_force() {
+    let project = project();
+    let _server = project.start();
+    project.sign_in();
+    let (code, out, err) = project.run(&["apply"]);
+    assert_eq!(code, 0, "{out}{err}");
+    // Dropping a zone would take nobody any more.
+    project.write("policies/local.cedar", "");
+    for arguments in [&["apply"][..], &["apply", "--check"], &["apply"]] {
+        let (code, out, err) = project.run(arguments);
+        assert_eq!(code, 1, "{out}");
+        let fault = "policies/tests/dns.toml:8: the case `dropping one takes the team` fails: decision: expected STEP_UP, was ALLOW";
+        assert!(err.contains(fault), "{err}");
+    }
+    let (_, rules, _) = project.run(&["can-i", "--agent", "bot", "dns:dropZone"]);
+    assert!(
+        rules.contains("dns-team"),
+        "what was in force stays: {rules}"
+    );
+    // Nothing passes by the other door either, and a table that is another is a failure too.
+    project.write("policies/local.cedar", RULES);
+    project.write("policies/tests/matrix.txt", "nobody  can  do  anything\n");
+    let (code, out, err) = project.run(&["apply"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        err.contains("policies/tests/matrix.txt: who can do what is not as it is kept"),
+        "{err}"
+    );
+    // A stopped agent is no reason not to change the rules.
+    std::fs::remove_file(project.path("policies/tests/matrix.txt")).unwrap();
+    let (code, _, err) = project.run(&["kill", "agent", "spiffe://writ.local/agent/bot"]);
+    assert_eq!(code, 0, "{err}");
+    project.write("policies/local.cedar", &format!("{RULES}\n"));
+    let (code, out, err) = project.run(&["apply"]);
+    assert_eq!(code, 0, "{out}{err}");
+}
