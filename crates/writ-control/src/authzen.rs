@@ -186,7 +186,14 @@ fn possible(
     let wanted = purposes.filter(|name| asked.purpose.is_none_or(|only| name.as_str() == only));
     let mut decision = Decision::No(ReasonCode::ActionNotGranted.as_str());
     for purpose in wanted.filter_map(|name| loaded.purposes.get(name)) {
-        if purpose.actions.contains(operation.action()) {
+        if !purpose.actions.contains(operation.action()) {
+            continue;
+        }
+        if !purpose.reaches(&api.api) {
+            decision = Decision::No(ReasonCode::OutsideEnvironment.as_str());
+        } else if !purpose.is_open(plane.clock.now()) {
+            decision = Decision::No(ReasonCode::OutsideHours.as_str());
+        } else {
             decision = of_purpose(plane, loaded, agent, purpose, operation, &call);
             if decision == Decision::Yes {
                 break;

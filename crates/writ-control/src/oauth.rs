@@ -13,6 +13,7 @@ mod token;
 pub use instances::Instances;
 pub(crate) use introspect::introspect;
 pub(crate) use metadata::{server_metadata, spiffe_bundle};
+pub(crate) use narrow::blast_radius;
 pub(crate) use revoke::revoke;
 pub(crate) use token::token;
 

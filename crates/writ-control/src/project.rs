@@ -14,13 +14,13 @@ use toml::Spanned;
 use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
 use writ_policy::{FREEZES, Freeze, Pack, PolicySource};
 use writ_types::{
-    ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, CredentialName, Effect, Effects,
+    ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, CredentialName, Effect, Effects, Hours,
     Planted, Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value, Watch,
 };
 
 use raw::{
-    RawAgent, RawApi, RawAttach, RawCredential, RawFederation, RawFreezes, RawOperation, RawPacks,
-    RawPurpose,
+    RawAgent, RawApi, RawAttach, RawCredential, RawFederation, RawFreezes, RawHours, RawOperation,
+    RawPacks, RawPurpose,
 };
 
 /// One fault in a project file.
@@ -333,6 +333,10 @@ impl Reader<'_> {
             None => None,
         };
         let document_file = format!("apis/{}", raw.contract.get_ref());
+        let environment = match &raw.environment {
+            Some(name) => Some(self.parse(file, &text, name)?),
+            None => None,
+        };
         let Some(document) = self.files.get(&document_file).cloned() else {
             let line = line_of(&text, raw.contract.span().start);
             self.fault(
@@ -357,6 +361,7 @@ impl Reader<'_> {
             transaction_tokens,
             allow_unbound_tokens: raw.allow_unbound_tokens,
             max_token_life: raw.max_token_life.0,
+            environment,
         };
         self.contract(file, &id, &document_file, &document, &reviews);
         Some(ProjectApi {
@@ -547,6 +552,21 @@ impl Reader<'_> {
             irreversible: raw.budget.irreversible,
         };
         let max_task_life = raw.max_task_life.0;
+        let environments = match &raw.environments {
+            None => BTreeSet::new(),
+            // None named is any: a list that was emptied must not become that.
+            Some(named) if named.get_ref().is_empty() => {
+                let line = Some(line_of(&text, named.span().start));
+                let message = "`environments` names none: take it out if the purpose reaches all";
+                self.fault(file, line, message.to_owned());
+                return None;
+            }
+            Some(named) => self.parse_all(file, &text, named.get_ref()),
+        };
+        let hours = match &raw.hours {
+            Some(hours) => Some(self.hours(file, &text, hours)?),
+            None => None,
+        };
         Some(Purpose {
             name,
             owner,
@@ -555,7 +575,22 @@ impl Reader<'_> {
             budget,
             max_task_life,
             agent_vouches: raw.agent_vouches,
+            hours,
+            environments,
+            max_blast_radius: raw.max_blast_radius,
         })
+    }
+
+    fn hours(&mut self, file: &str, text: &str, raw: &Spanned<RawHours>) -> Option<Hours> {
+        let line = Some(line_of(text, raw.span().start));
+        let raw = raw.get_ref();
+        match Hours::parse(&raw.days, &raw.from, &raw.until, &raw.zone) {
+            Ok(hours) => Some(hours),
+            Err(fault) => {
+                self.fault(file, line, fault.to_string());
+                None
+            }
+        }
     }
 
     fn agent(

@@ -109,7 +109,7 @@ async fn call(
     };
     let (api, operation) = asked.operation();
     story.resolved(api, operation);
-    decide::granted(&snapshot, &agent, &entered, operation.action())?;
+    decide::granted(&snapshot, &agent, &entered, operation.action(), now)?;
     decide::unchanged(api, operation)?;
     pace::keep(gateway, &entered, operation)?;
     let read = asked.read(parts).await?;

@@ -10,7 +10,7 @@ use writ_contract::{Operation, Parsed, RawCall, Route, RouteError};
 use writ_policy::{Denied, InputView, Permit, Question, ResponseView};
 use writ_task::Entered;
 use writ_token::Authenticated;
-use writ_types::{ActionName, Agent, Attr, CallId, Facts, Limits, ReasonCode, Verdict};
+use writ_types::{ActionName, Agent, Attr, CallId, Facts, Limits, ReasonCode, Timestamp, Verdict};
 
 use crate::asked::{Asked, Read};
 use crate::mcp;
@@ -47,25 +47,31 @@ pub(crate) fn agent(
     Ok(Arc::clone(agent))
 }
 
-/// Whether the task holds the action, and its purpose still covers it. What was taken from a purpose or an agent is
-/// taken from live tasks too.
+/// Whether the task holds the action, and its purpose still covers it, reaches the API and is open. What was taken from a
+/// purpose or an agent is taken from live tasks too.
 pub(crate) fn granted(
     snapshot: &Snapshot,
     agent: &Agent,
     entered: &Entered,
     action: &ActionName,
+    now: Timestamp,
 ) -> Result<(), ReasonCode> {
     let name = &entered.grant().purpose;
     let purpose = snapshot
         .purposes
         .get(name)
         .filter(|_| agent.purposes.contains(name));
-    let covered = purpose.is_some_and(|purpose| purpose.actions.contains(action));
-    if covered && entered.grant().holds(action) {
-        Ok(())
-    } else {
-        Err(ReasonCode::ActionNotGranted)
+    let purpose = purpose
+        .filter(|purpose| purpose.actions.contains(action) && entered.grant().holds(action))
+        .ok_or(ReasonCode::ActionNotGranted)?;
+    let api = snapshot.apis.get(&action.api);
+    if !api.is_some_and(|api| purpose.reaches(&api.api)) {
+        return Err(ReasonCode::OutsideEnvironment);
     }
+    if !purpose.is_open(now) {
+        return Err(ReasonCode::OutsideHours);
+    }
+    Ok(())
 }
 
 /// Whether the operation is still what was approved. Asked after whether the task holds it: only then may it know.

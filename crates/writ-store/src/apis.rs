@@ -22,6 +22,7 @@ pub(crate) fn to_value(api: &Api) -> Value {
         transaction_tokens,
         allow_unbound_tokens,
         max_token_life,
+        environment,
     } = api;
     let credential = credential.as_ref().map(|(name, attach)| {
         let name = ("name", Value::from(name.as_str()));
@@ -46,12 +47,15 @@ pub(crate) fn to_value(api: &Api) -> Value {
     let drift = drift
         .as_ref()
         .map(|url| ("drift", Value::from(url.to_string())));
+    let environment = environment.as_ref();
+    let environment = environment.map(|name| ("environment", Value::from(name.as_str())));
     Value::object(
         members
             .into_iter()
             .chain(credential)
             .chain(domain)
-            .chain(drift),
+            .chain(drift)
+            .chain(environment),
     )
 }
 
@@ -65,6 +69,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Api, StoreError> {
         "transaction_tokens",
         "allow_unbound_tokens",
         "max_token_life_ms",
+        "environment",
     ];
     let fields = Fields::of(WHAT, value, &known)?;
     let credential = match fields.optional("credential") {
@@ -86,6 +91,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Api, StoreError> {
         transaction_tokens: fields.maybe("transaction_tokens")?,
         allow_unbound_tokens: fields.flag("allow_unbound_tokens")?,
         max_token_life: fields.life("max_token_life_ms")?,
+        environment: fields.maybe("environment")?,
     })
 }
 

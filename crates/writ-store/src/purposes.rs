@@ -1,5 +1,7 @@
 //! Purposes, as a revision names them.
 
+use std::collections::BTreeSet;
+
 use writ_types::{Budget, Purpose, Value};
 
 use crate::StoreError;
@@ -20,6 +22,9 @@ pub(crate) fn to_value(purpose: &Purpose) -> Value {
         budget,
         max_task_life,
         agent_vouches,
+        hours,
+        environments,
+        max_blast_radius,
     } = purpose;
     let members = [
         ("name", Value::from(name.as_str())),
@@ -29,9 +34,15 @@ pub(crate) fn to_value(purpose: &Purpose) -> Value {
         ("budget", budget.to_value()),
         ("max_task_life_ms", millis(*max_task_life)),
     ];
-    // A purpose without it is written as it always was, so that its digest stays.
+    // A purpose without them is written as it always was, so that its digest stays.
     let accepted = agent_vouches.then(|| ("agent_vouches", Value::from(true)));
-    Value::object(members.into_iter().chain(accepted))
+    let hours = hours
+        .as_ref()
+        .map(|hours| ("hours", Value::from(hours.to_string())));
+    let named = (!environments.is_empty()).then(|| ("environments", texts(environments)));
+    let radius = max_blast_radius.map(|most| ("max_blast_radius", Value::from_u64(most)));
+    let intent = hours.into_iter().chain(named).chain(radius);
+    Value::object(members.into_iter().chain(accepted).chain(intent))
 }
 
 pub(crate) fn from_value(value: &Value) -> Result<Purpose, StoreError> {
@@ -43,6 +54,9 @@ pub(crate) fn from_value(value: &Value) -> Result<Purpose, StoreError> {
         "budget",
         "max_task_life_ms",
         "agent_vouches",
+        "hours",
+        "environments",
+        "max_blast_radius",
     ];
     let fields = Fields::of("purpose", value, &known)?;
     Ok(Purpose {
@@ -55,6 +69,15 @@ pub(crate) fn from_value(value: &Value) -> Result<Purpose, StoreError> {
         agent_vouches: match fields.optional("agent_vouches") {
             None => false,
             Some(_) => fields.flag("agent_vouches")?,
+        },
+        hours: fields.maybe("hours")?,
+        environments: match fields.optional("environments") {
+            None => BTreeSet::new(),
+            Some(_) => fields.set("environments")?,
+        },
+        max_blast_radius: match fields.optional("max_blast_radius") {
+            None => None,
+            Some(_) => Some(fields.number("max_blast_radius")?),
         },
     })
 }

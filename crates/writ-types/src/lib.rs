@@ -7,6 +7,7 @@
 mod approval;
 mod asserter;
 mod attr;
+mod blast;
 mod bounds;
 mod budget;
 mod conformance;
@@ -14,6 +15,7 @@ mod decimal;
 mod digest;
 mod effect;
 mod federation;
+mod hours;
 mod id;
 mod input;
 mod inputs;
@@ -40,6 +42,7 @@ mod watch;
 pub use approval::ApprovalState;
 pub use asserter::{Asserter, Asserters};
 pub use attr::{Attr, AttrField, AttrType, Domains, Facts, Projection};
+pub use blast::BlastRadius;
 pub use bounds::{Bound, BoundPlace, BoundPointer, Bounds, BoundsError};
 pub use budget::{Budget, Charge};
 pub use conformance::Conformance;
@@ -47,6 +50,7 @@ pub use decimal::{Decimal, DecimalError};
 pub use digest::{Digest, DigestError, KeyedDigest, KeyedHasher};
 pub use effect::{Effect, Effects};
 pub use federation::{ClaimName, ClaimNameError, Federation};
+pub use hours::{Hours, HoursError};
 pub use id::{
     AgentId, ApprovalId, CallId, ChangeId, IdError, OperatorId, RecordId, RequestId, RevisionId,
     TaskId, TokenId,
@@ -58,8 +62,8 @@ pub use kind::{Canonical, Identifier, Kind};
 pub use label::Label;
 pub use limits::{LIMIT_TABLE, LimitRow, Limits, TIMEOUT_TABLE, Timeouts};
 pub use name::{
-    ActionName, ApiId, CredentialName, NameError, OperationId, OwnerName, PurposeName,
-    RESERVED_API_IDS, Tenant,
+    ActionName, ApiId, CredentialName, EnvironmentName, NameError, OperationId, OwnerName,
+    PurposeName, RESERVED_API_IDS, Tenant,
 };
 pub use obligation::{Obligations, ObligationsError};
 pub use origin::{Origin, Source, Trust, ValueDigest, ValueDigests};

@@ -107,6 +107,11 @@ name!(
     |text| word("purpose", text, 63)
 );
 name!(
+    /// An environment, as the owners of APIs and purposes call it: `production`.
+    EnvironmentName,
+    |text| word("environment", text, 63)
+);
+name!(
     /// The name of a credential; never its value.
     CredentialName,
     |text| word("credential", text, 63)

@@ -155,6 +155,10 @@ reasons! {
     UnsupportedEncoding "unsupported_encoding" 415 Contract NotLikeThis FixRequest "Unsupported content coding", "Send the body without Content-Encoding.";
     /// The task does not hold this action.
     ActionNotGranted "action_not_granted" 403 Policy Never NewTask "The task does not hold this action", "This action is not part of the task. Do not try another way; ask whoever gave you the task.";
+    /// The API belongs to an environment that the task's purpose does not reach.
+    OutsideEnvironment "outside_environment" 403 Policy Never NewTask "Another environment", "This API is in an environment that the task's purpose does not reach. Do not try another way; ask whoever gave you the task.";
+    /// The task's purpose has hours, and it is not within them.
+    OutsideHours "outside_hours" 403 Policy NotYet Wait "Outside the purpose's hours", "This task is used in the hours of its purpose only. Do not try another way; repeat the call within them or report back.";
     /// An argument lies outside the task's bounds.
     OutsideBounds "outside_bounds" 403 Policy NotLikeThis NarrowArguments "Outside the task's bounds", "An argument is outside what this task was opened for.";
     /// A value of a sensitive argument has no origin that vouches for it. The same words whatever is known of the value.

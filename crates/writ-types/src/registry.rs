@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::{
-    ActionName, AgentId, ApiId, Budget, CredentialName, Digest, Federation, Mode, OwnerName,
-    PurposeName, SpiffeId, TrustDomain, Watch,
+    ActionName, AgentId, ApiId, Budget, CredentialName, Digest, EnvironmentName, Federation, Hours,
+    Mode, OwnerName, PurposeName, SpiffeId, Timestamp, TrustDomain, Watch,
 };
 
 /// Why a text is not an upstream URL.
@@ -159,6 +159,8 @@ pub struct Api {
     pub allow_unbound_tokens: bool,
     /// Longest life of a token for it.
     pub max_token_life: Duration,
+    /// The environment that it, and so its credential, belongs to.
+    pub environment: Option<EnvironmentName>,
 }
 
 /// What the built-in issuer looks at to recognise a process (SPIRE's unix selectors).
@@ -257,6 +259,28 @@ pub struct Purpose {
     pub max_task_life: Duration,
     /// Whether its owner accepts that the agent itself vouches for prompt, bounds and plan.
     pub agent_vouches: bool,
+    /// When its tasks are opened and used; none for always.
+    pub hours: Option<Hours>,
+    /// The environments whose APIs it reaches; none named is any.
+    pub environments: BTreeSet<EnvironmentName>,
+    /// The largest blast radius of a task.
+    pub max_blast_radius: Option<u64>,
+}
+
+impl Purpose {
+    /// Whether its tasks may be opened and used at this instant.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.hours.as_ref().is_none_or(|hours| hours.admit(now))
+    }
+
+    /// Whether it reaches the API. One that nobody has put into an environment is in none.
+    #[must_use]
+    pub fn reaches(&self, api: &Api) -> bool {
+        let environment = api.environment.as_ref();
+        self.environments.is_empty()
+            || environment.is_some_and(|environment| self.environments.contains(environment))
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::sync::PoisonError;
 use writ_policy::{Holds, Standing};
 use writ_task::{Ledger as _, TaskState, TaskStatus};
 use writ_types::{
-    ActionName, Agent, Budget, Charge, Facts, Grant, Purpose, PurposeName, TaskId, Timestamp, Value,
+    ActionName, Agent, BlastRadius, Budget, Charge, Facts, Grant, Purpose, PurposeName, TaskId,
+    Timestamp, Value,
 };
 
 use crate::admin::proposals::people;
@@ -14,6 +15,7 @@ use crate::admin::{AdminError, Call};
 use crate::four_eyes;
 use crate::http::object;
 use crate::loaded::{Loaded, LoadedApi};
+use crate::oauth::blast_radius;
 use crate::plan::{Access, Refusal, by_rules};
 use crate::plane::Plane;
 use crate::readiness;
@@ -306,6 +308,7 @@ fn federation_value(federation: &writ_types::Federation) -> Value {
 
 /// The purposes.
 pub(super) fn purposes(plane: &Plane) -> Value {
+    let loaded = plane.loaded();
     let purpose = |purpose: &Purpose| {
         Value::object([
             ("name", Value::from(purpose.name.as_str())),
@@ -321,9 +324,30 @@ pub(super) fn purposes(plane: &Plane) -> Value {
                 Value::from_u64(purpose.max_task_life.as_secs()),
             ),
             ("agent_vouches", Value::from(purpose.agent_vouches)),
+            (
+                "hours",
+                purpose
+                    .hours
+                    .as_ref()
+                    .map_or(Value::Null, |hours| Value::from(hours.to_string())),
+            ),
+            (
+                "environments",
+                strings(purpose.environments.iter().map(ToString::to_string)),
+            ),
+            (
+                "max_blast_radius",
+                purpose
+                    .max_blast_radius
+                    .map_or(Value::Null, Value::from_u64),
+            ),
+            (
+                "blast_radius",
+                Value::from_u64(blast_radius(&loaded, &purpose.actions, purpose.budget).weight()),
+            ),
         ])
     };
-    Value::Array(plane.loaded().purposes.values().map(purpose).collect())
+    Value::Array(loaded.purposes.values().map(purpose).collect())
 }
 
 /// Names and versions of credentials; there is no way to their values.
@@ -484,9 +508,25 @@ pub(super) fn can_i(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError>
     ]))
 }
 
-fn answer(purpose: &Purpose, access: &Access, why: &str, rules: Vec<String>) -> Value {
+fn answer(
+    (purpose, radius): (&Purpose, BlastRadius),
+    access: &Access,
+    why: &str,
+    rules: Vec<String>,
+) -> Value {
     let possible = matches!(access, Access::Yes { .. });
+    let hours = purpose.hours.as_ref();
+    let most = purpose.max_blast_radius;
     Value::object([
+        (
+            "hours",
+            hours.map_or(Value::Null, |hours| Value::from(hours.to_string())),
+        ),
+        ("blast_radius", Value::from_u64(radius.weight())),
+        (
+            "max_blast_radius",
+            most.map_or(Value::Null, Value::from_u64),
+        ),
         ("purpose", Value::from(purpose.name.as_str())),
         ("possible", Value::from(possible)),
         ("answer", Value::from(access.word())),
@@ -553,15 +593,24 @@ fn ask(
     operation: &writ_contract::Operation,
     action: &ActionName,
 ) -> Value {
+    // Of a task for this action alone, with all that the purpose gives.
+    let radius = BlastRadius::of([operation.effects()], purpose.budget);
     let no = |refusal: Refusal| {
         let access = Access::No(refusal);
-        answer(purpose, &access, &access.to_string(), Vec::new())
+        answer((purpose, radius), &access, &access.to_string(), Vec::new())
     };
     if !agent.enabled {
         return no(Refusal::Stopped);
     }
     if !purpose.actions.contains(action) {
         return no(Refusal::NotNamed);
+    }
+    if !loaded
+        .apis
+        .get(&action.api)
+        .is_some_and(|api| purpose.reaches(&api.api))
+    {
+        return no(Refusal::Environment);
     }
     let quarantined = loaded
         .apis
@@ -570,7 +619,7 @@ fn ask(
     if quarantined {
         let access = Access::No(Refusal::NotPermitted);
         let why = writ_types::ReasonCode::ContractQuarantined.detail();
-        return answer(purpose, &access, why, Vec::new());
+        return answer((purpose, radius), &access, why, Vec::new());
     }
     let charge = Charge::of(operation.effects());
     if !purpose.budget.covers(charge) {
@@ -584,7 +633,7 @@ fn ask(
             tracing::warn!(fault, "the entities of a task cannot be made");
             let access = Access::No(Refusal::NotPermitted);
             let why = writ_types::ReasonCode::PolicyError.detail();
-            return answer(purpose, &access, why, Vec::new());
+            return answer((purpose, radius), &access, why, Vec::new());
         }
     };
     let access = by_rules(&standings);
@@ -595,7 +644,7 @@ fn ask(
     };
     let rules = standings.iter().filter(deciding);
     let rules = rules.map(|standing| standing.rule.clone()).collect();
-    answer(purpose, &access, &access.to_string(), rules)
+    answer((purpose, radius), &access, &access.to_string(), rules)
 }
 
 pub(super) fn unavailable(fault: &dyn std::error::Error) -> AdminError {

@@ -88,10 +88,15 @@ struct Call<'a> {
 }
 
 /// What has to hold before any rule is asked, in the order of a call.
-const GATES: [(&str, ReasonCode); 4] = [
+const GATES: [(&str, ReasonCode); 6] = [
     ("the agent is enabled", ReasonCode::AgentDisabled),
     ("the agent has the purpose", ReasonCode::ActionNotGranted),
     ("the purpose needs the action", ReasonCode::ActionNotGranted),
+    (
+        "the purpose reaches the API",
+        ReasonCode::OutsideEnvironment,
+    ),
+    ("the purpose is open", ReasonCode::OutsideHours),
     ("the budget covers the call", ReasonCode::BudgetExhausted),
 ];
 
@@ -102,10 +107,14 @@ impl Call<'_> {
         let charge = Charge::of(self.operation.effects());
         let spent = spent(charge, raw.facts.spent);
         let action = &self.case.action;
+        let api = self.side.registry.apis.get(&action.api);
+        let reaches = api.is_some_and(|api| self.purpose.reaches(api));
         let hold = [
             self.agent.enabled,
             self.agent.purposes.contains(&self.purpose.name),
             self.purpose.actions.contains(action),
+            reaches,
+            self.purpose.is_open(self.now),
             budget.covers(spent),
         ];
         let mut steps = Vec::new();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use writ_token::{OauthError, OauthErrorCode};
 use writ_types::{
-    ActionName, Agent, Asserter, Asserters, Budget, Grant, KeyedDigest, Purpose, Requester,
-    Resource, TaskId, TaskRequest, Tenant, Timestamp,
+    ActionName, Agent, Asserter, Asserters, BlastRadius, Budget, Grant, KeyedDigest, Purpose,
+    Requester, Resource, TaskId, TaskRequest, Tenant, Timestamp,
 };
 
 use crate::loaded::Loaded;
@@ -47,6 +47,11 @@ impl Granting<'_> {
     /// `invalid_authorization_details`, with a sentence for the developer.
     pub(crate) fn narrow(self, request: &TaskRequest) -> Result<Grant, OauthError> {
         let purpose = self.purpose(request)?;
+        if !purpose.is_open(self.now) {
+            return Err(refused(
+                "outside_hours: tasks of this purpose are opened in its hours only",
+            ));
+        }
         if request.mode.is_some_and(|mode| mode != self.agent.mode) {
             return Err(refused("the agent is registered with another mode"));
         }
@@ -58,6 +63,15 @@ impl Granting<'_> {
             .budget
             .unwrap_or_else(|| Budget::DEFAULT.narrowed_to(ceiling))
             .narrowed_to(ceiling);
+        let radius = blast_radius(self.loaded, &actions, budget);
+        if purpose
+            .max_blast_radius
+            .is_some_and(|most| radius.weight() > most)
+        {
+            return Err(refused(
+                "blast_radius: the task could do more at once than its purpose allows; ask for fewer actions or a smaller budget",
+            ));
+        }
         let life = request.expires_in.map_or(purpose.max_task_life, |asked| {
             asked.min(purpose.max_task_life)
         });
@@ -104,8 +118,13 @@ impl Granting<'_> {
             .iter()
             .filter(|action| purpose.actions.contains(*action))
             .filter(known);
+        let reached = |action: &&ActionName| {
+            let api = self.loaded.apis.get(&action.api);
+            api.is_some_and(|api| purpose.reaches(&api.api))
+        };
         let granted: BTreeSet<ActionName> = granted
             .filter(|action| self.resource.covers(&action.api))
+            .filter(reached)
             .cloned()
             .collect();
         if granted.is_empty() {
@@ -115,6 +134,20 @@ impl Granting<'_> {
         }
         Ok(granted)
     }
+}
+
+/// What a task with these actions and this budget could do at worst.
+pub(crate) fn blast_radius(
+    loaded: &Loaded,
+    actions: &BTreeSet<ActionName>,
+    budget: Budget,
+) -> BlastRadius {
+    let effects = actions.iter().filter_map(|action| {
+        let api = loaded.apis.get(&action.api)?;
+        let operation = api.contract.operation(&action.operation)?;
+        Some(operation.effects())
+    });
+    BlastRadius::of(effects, budget)
 }
 
 /// How long a token for a task may live: the least of the task's deadline, what each API allows, and five minutes.

@@ -12,7 +12,7 @@ use writ_types::{
 };
 
 use crate::loaded::Loaded;
-use crate::oauth::narrow::{Granting, token_expiry};
+use crate::oauth::narrow::{Granting, blast_radius, token_expiry};
 use crate::oauth::possession::bind;
 use crate::oauth::proven::{Proof, Proven};
 use crate::oauth::ticket::asserter;
@@ -313,6 +313,7 @@ impl Asked<'_> {
         };
         plane.hold_instance(proven, &issued);
         let token = plane.issue(&claims, issued).await?;
+        let radius = blast_radius(loaded, &grant.actions, grant.budget);
         Ok(Value::object([
             ("access_token", Value::from(token)),
             (
@@ -323,6 +324,7 @@ impl Asked<'_> {
             ("expires_in", Value::from_u64(expires.since(now).as_secs())),
             ("authorization_details", claims.details),
             ("task_id", Value::from(grant.task.to_string())),
+            ("blast_radius", Value::from_u64(radius.weight())),
             (
                 "task_expires_in",
                 Value::from_u64(grant.deadline.since(now).as_secs()),

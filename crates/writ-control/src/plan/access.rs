@@ -58,6 +58,8 @@ pub enum Refusal {
     NoPurpose,
     /// The purpose does not name the action.
     NotNamed,
+    /// The API is in no environment that the purpose reaches.
+    Environment,
     /// The contract does not have the operation.
     NoOperation,
     /// The purpose's budget does not cover it.
@@ -75,6 +77,7 @@ impl fmt::Display for Refusal {
             Self::Stopped => "the agent is stopped",
             Self::NoPurpose => "the agent does not have the purpose",
             Self::NotNamed => "the purpose does not name it",
+            Self::Environment => "the API is in no environment that the purpose reaches",
             Self::NoOperation => "the contract does not have it",
             Self::Budget => "the purpose's budget does not cover it",
             Self::Forbidden(rule) => return write!(f, "forbidden by `{rule}`"),
@@ -208,6 +211,7 @@ impl Stand {
                     | Refusal::Stopped
                     | Refusal::NoPurpose
                     | Refusal::NotNamed
+                    | Refusal::Environment
                     | Refusal::NoOperation
                     | Refusal::Budget
             )
@@ -319,6 +323,14 @@ pub(super) fn stands(
         let effects = operation.map(|operation| operation.effects());
         let refusal = match effects {
             _ if !purpose.actions.contains(action) => Some(Refusal::NotNamed),
+            _ if !side
+                .registry
+                .apis
+                .get(&action.api)
+                .is_none_or(|api| purpose.reaches(api)) =>
+            {
+                Some(Refusal::Environment)
+            }
             None => Some(Refusal::NoOperation),
             Some(effects) if !purpose.budget.covers(Charge::of(effects)) => Some(Refusal::Budget),
             Some(_) => None,

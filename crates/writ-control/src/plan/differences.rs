@@ -124,7 +124,15 @@ pub(super) fn of(before: &Side, after: &Side, surveys: &Surveys<'_>) -> Vec<Diff
     }
     for name in either(old.purposes.keys(), new.purposes.keys()) {
         let sides = (old.purposes.get(name), new.purposes.get(name));
-        found.extend(difference(Kind::Purpose, name.as_str(), sides, purpose));
+        let radii =
+            |old: &Purpose, new: &Purpose| (before.blast_radius(old), after.blast_radius(new));
+        let details = |old: &Purpose, new: &Purpose| {
+            let mut details = purpose(old, new);
+            let (was, is) = radii(old, new);
+            details.extend(moved("blast radius of a task", &was, &is));
+            details
+        };
+        found.extend(difference(Kind::Purpose, name.as_str(), sides, details));
     }
     found.extend(policies(before, after, surveys));
     found.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
@@ -201,6 +209,10 @@ impl Bare {
 }
 
 fn api(old: &Bare, new: &Bare) -> Vec<String> {
+    let environment = |api: &Api| {
+        let environment = api.environment.as_ref();
+        environment.map_or_else(|| "none".to_owned(), ToString::to_string)
+    };
     let (Bare(old), Bare(new)) = (old, new);
     let unbound = moved(
         "allow_unbound_tokens",
@@ -215,6 +227,7 @@ fn api(old: &Bare, new: &Bare) -> Vec<String> {
     [
         moved("owner", &old.owner.as_str(), &new.owner.as_str()),
         moved("upstream", &old.upstream, &new.upstream),
+        moved("environment", &environment(old), &environment(new)),
         unbound,
         life,
     ]
@@ -326,6 +339,24 @@ fn purpose(old: &Purpose, new: &Purpose) -> Vec<String> {
     .flatten()
     .collect();
     details.extend(members("actions", &old.actions, &new.actions));
+    let hours = |purpose: &Purpose| {
+        let hours = purpose.hours.as_ref();
+        hours.map_or_else(|| "always".to_owned(), ToString::to_string)
+    };
+    let radius = |purpose: &Purpose| {
+        let most = purpose.max_blast_radius;
+        most.map_or_else(|| "any".to_owned(), |most| most.to_string())
+    };
+    details.extend(moved("hours", &hours(old), &hours(new)));
+    details.extend(moved("max_blast_radius", &radius(old), &radius(new)));
+    // From none to some is narrower, from some to none wider: each is said.
+    let any = |purpose: &Purpose| purpose.environments.is_empty();
+    details.extend(moved("any environment", &any(old), &any(new)));
+    details.extend(members(
+        "environments",
+        &old.environments,
+        &new.environments,
+    ));
     details
 }
 

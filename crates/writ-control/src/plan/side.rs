@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use writ_contract::{Contract, Operation};
 use writ_policy::{Lint, Named, Pack, Pdp, PolicySource};
 use writ_store::Registry;
-use writ_types::{ActionName, Agent, AgentId, ApiId, SpiffeId, Timestamp, TrustDomain};
+use writ_types::{
+    ActionName, Agent, AgentId, ApiId, BlastRadius, Purpose, SpiffeId, Timestamp, TrustDomain,
+};
 
 use crate::project::ProjectFault;
 use crate::reload;
@@ -135,6 +137,15 @@ impl Side {
             });
         }
         found
+    }
+
+    /// What the widest task of a purpose could do at worst.
+    pub(crate) fn blast_radius(&self, purpose: &Purpose) -> BlastRadius {
+        let effects = purpose.actions.iter().filter_map(|action| {
+            let contract = self.contracts.get(&action.api)?;
+            Some(contract.operation(&action.operation)?.effects())
+        });
+        BlastRadius::of(effects, purpose.budget)
     }
 
     fn nobody_has(&self, role: &str, rule: &str) -> ProjectFault {

@@ -23,6 +23,7 @@ pub(super) struct RawApi {
     pub(super) max_token_life: Span,
     #[serde(default)]
     pub(super) operations: BTreeMap<Spanned<String>, RawOperation>,
+    pub(super) environment: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +82,18 @@ pub(super) struct RawPurpose {
     pub(super) max_task_life: Span,
     #[serde(default)]
     pub(super) agent_vouches: bool,
+    pub(super) hours: Option<Spanned<RawHours>>,
+    pub(super) environments: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) max_blast_radius: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHours {
+    pub(super) days: Vec<String>,
+    pub(super) from: String,
+    pub(super) until: String,
+    pub(super) zone: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -53,7 +53,9 @@ impl Gate {
             Self::Caller => "the token is live, for this gateway, and bound to the caller's key",
             Self::Agent => "the agent is enabled",
             Self::Operation => "the contract has the operation",
-            Self::Granted => "the purpose needs the action, and the task holds it",
+            Self::Granted => {
+                "the purpose needs the action, reaches the API and is open; the task holds it"
+            }
             Self::Unchanged => "the operation is as it was approved",
             Self::Pace => "it is not called faster than it may be",
             Self::Readable => "the request can be read",
@@ -79,7 +81,9 @@ impl Gate {
             ReasonCode::MalformedRequest
             | ReasonCode::UnknownOperation
             | ReasonCode::MethodNotAllowed => Self::Operation,
-            ReasonCode::ActionNotGranted => Self::Granted,
+            ReasonCode::ActionNotGranted
+            | ReasonCode::OutsideEnvironment
+            | ReasonCode::OutsideHours => Self::Granted,
             ReasonCode::ContractQuarantined => Self::Unchanged,
             ReasonCode::RateLimited => Self::Pace,
             ReasonCode::BodyTooLarge
@@ -226,6 +230,13 @@ impl<'g> Asked<'g> {
         let has = self.agent.purposes.contains(&self.grant.purpose);
         if !covered || !has || !self.grant.holds(action) {
             return deny(ReasonCode::ActionNotGranted);
+        }
+        let reaches = purpose.is_some_and(|purpose| purpose.reaches(self.ground.api));
+        if !reaches {
+            return deny(ReasonCode::OutsideEnvironment);
+        }
+        if !purpose.is_some_and(|purpose| purpose.is_open(self.facts.now)) {
+            return deny(ReasonCode::OutsideHours);
         }
         if self.quarantined {
             return Err((Verdict::Defer, Some(ReasonCode::ContractQuarantined)));

@@ -84,6 +84,8 @@ enum Change {
     Label(Label, bool),
     Mode(Mode),
     Granted,
+    Reached,
+    Opened,
     PurposeOf(PurposeName),
     Group(String, bool),
     Asserted,
@@ -171,6 +173,10 @@ fn candidates(asked: &Asked<'_>) -> Vec<Change> {
     let has = asked.agent.purposes.contains(&asked.grant.purpose);
     if !purpose_covers || !has || !asked.grant.holds(action) {
         all.push(Change::Granted);
+    }
+    if let Some(purpose) = &asked.purpose {
+        all.extend((!purpose.reaches(asked.ground.api)).then_some(Change::Reached));
+        all.extend((!purpose.is_open(asked.facts.now)).then_some(Change::Opened));
     }
     if !asked.agent.enabled {
         all.push(Change::Enabled);
@@ -388,6 +394,8 @@ impl Change {
                 asked.agent.purposes.insert(purpose.name.clone());
                 asked.grant.actions.insert(action);
             }
+            Self::Reached => asked.purpose.as_mut()?.environments.clear(),
+            Self::Opened => asked.purpose.as_mut()?.hours = None,
             Self::PurposeOf(name) => {
                 let purpose = asked.ground.purposes.get(name)?;
                 asked.purpose = Some(purpose.clone());
@@ -449,6 +457,8 @@ impl Change {
             Self::Granted => {
                 format!("the purpose `{purpose}` needs `{action}`, and the task is opened with it")
             }
+            Self::Reached => format!("the purpose `{purpose}` reaches the API's environment"),
+            Self::Opened => format!("it is made within the hours of the purpose `{purpose}`"),
             Self::PurposeOf(name) => format!("the task is opened for the purpose `{name}`"),
             Self::Group(group, true) => format!("the agent is in the group `{group}`"),
             Self::Group(group, false) => format!("the agent is not in the group `{group}`"),
@@ -486,6 +496,8 @@ impl Change {
             | Self::NotVouched(_)
             | Self::PurposeOf(_)
             | Self::Asserted => Who::Opener,
+            Self::Reached => Who::PurposeOwner,
+            Self::Opened => Who::Time,
             Self::Enabled | Self::Mode(_) | Self::Group(..) => Who::AgentOwner,
             Self::Granted => Who::PurposeOwner,
             Self::Looked => Who::ApiOwner,

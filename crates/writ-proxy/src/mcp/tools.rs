@@ -171,7 +171,7 @@ pub(super) async fn standing(
 ) -> Result<(), ReasonCode> {
     let (snapshot, entered, agent) = (caller.snapshot, caller.entered, caller.agent);
     let (grant, action) = (entered.grant(), operation.action());
-    decide::granted(snapshot, agent, entered, action)?;
+    decide::granted(snapshot, agent, entered, action, caller.now)?;
     let ledger = &caller.gateway.parts.ledger;
     let charge = Charge::of(operation.effects());
     let facts = ledger.look(entered, action, charge, caller.now).await;

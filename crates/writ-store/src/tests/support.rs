@@ -68,6 +68,7 @@ pub(super) fn api(id: &str, attach: Option<Attach>) -> Api {
         transaction_tokens: Some("internal.example".parse().unwrap()),
         allow_unbound_tokens: false,
         max_token_life: Duration::from_millis(299_999),
+        environment: (id == "dns").then(|| "production".parse().unwrap()),
     }
 }
 
@@ -120,6 +121,9 @@ pub(super) fn registry() -> Registry {
         },
         max_task_life: Duration::from_secs(3600),
         agent_vouches: true,
+        hours: Some("mon,sun 22:00-06:30 -03:30".parse().unwrap()),
+        environments: BTreeSet::from(["production".parse().unwrap()]),
+        max_blast_radius: Some(u64::MAX),
     };
     let contract = Contract {
         document: vec![0, 255, b'{', b'\n'],

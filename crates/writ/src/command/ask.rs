@@ -77,6 +77,18 @@ fn tell(terminal: Terminal, answer: &Value) {
             text(purpose, "purpose"),
             text(purpose, "why")
         ));
+        let radius = purpose.member("blast_radius").map(Value::to_string);
+        let mut about = format!(
+            "blast radius of a task for it {}",
+            radius.unwrap_or_default()
+        );
+        if let Some(most) = purpose.member("max_blast_radius").and_then(Value::as_u64) {
+            about.push_str(&format!(" (at most {most})"));
+        }
+        if let Some(hours) = purpose.member("hours").and_then(Value::as_str) {
+            about.push_str(&format!("; open {hours}"));
+        }
+        terminal.line(&format!("      {about}"));
         if !yes {
             terminal.line(&format!("      ask {}", text(purpose, "owner")));
         }

@@ -142,7 +142,7 @@ async fn open(terminal: Terminal, config: &Config, args: &TaskOpenArgs) -> Resul
         terminal.object(&Value::object(shown));
         return Ok(());
     }
-    let seconds = |name| {
+    let number = |name| {
         opened
             .answer
             .member(name)
@@ -156,9 +156,10 @@ async fn open(terminal: Terminal, config: &Config, args: &TaskOpenArgs) -> Resul
         identity.spiffe
     ));
     terminal.line(&format!(
-        "token for {} s, task for {} s; token and key are in {}",
-        seconds("expires_in"),
-        seconds("task_expires_in"),
+        "token for {} s, task for {} s, blast radius {}; token and key are in {}",
+        number("expires_in"),
+        number("task_expires_in"),
+        number("blast_radius"),
         args.out.display()
     ));
     Ok(())

@@ -10,6 +10,7 @@
 mod answers;
 mod entered;
 mod explained;
+mod intent;
 mod obligations;
 mod once;
 mod stage;

@@ -39,6 +39,9 @@ const ELSEWHERE: [ReasonCode; 17] = [
     ReasonCode::TaskPaused,
     // The tests of drift, with a server that changes its document.
     ReasonCode::ContractQuarantined,
+    // The tests of intent, with purposes that have hours and environments.
+    ReasonCode::OutsideEnvironment,
+    ReasonCode::OutsideHours,
     // `unrecorded.rs`, with a log that cannot be written.
     ReasonCode::RecordUnavailable,
     // Before the first revision and after the last: a listener is open in neither.

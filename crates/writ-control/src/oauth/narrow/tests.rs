@@ -55,6 +55,7 @@ fn loaded() -> Loaded {
         transaction_tokens: None,
         allow_unbound_tokens: false,
         max_token_life: Duration::from_secs(LONGEST_TOKEN),
+        environment: Some("staging".parse().unwrap()),
     };
     let purpose = Purpose {
         name: "work".parse().unwrap(),
@@ -67,6 +68,9 @@ fn loaded() -> Loaded {
         budget: budget(40),
         max_task_life: Duration::from_secs(LONGEST_TASK),
         agent_vouches: false,
+        hours: None,
+        environments: BTreeSet::new(),
+        max_blast_radius: None,
     };
     let api = LoadedApi {
         api,
