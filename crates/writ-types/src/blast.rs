@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::{Charge, Effect};
 
-    fn effects(kind: Effect, irreversible: bool, external_send: bool) -> Effects {
+    fn effects(kind: Effect, [irreversible, external_send]: [bool; 2]) -> Effects {
         Effects {
             kind,
             irreversible,
@@ -97,16 +97,16 @@ mod tests {
 
     #[test]
     fn it_can_be_worked_out_by_hand() {
-        let read = effects(Effect::Read, false, false);
-        let send = effects(Effect::Write, false, true);
-        let gone = effects(Effect::Delete, true, false);
+        let read = effects(Effect::Read, [false, false]);
+        let send = effects(Effect::Write, [false, true]);
+        let gone = effects(Effect::Delete, [true, false]);
         for (actions, given, radius) in [
             (vec![], [50, 5, 0, 0], 0),
             (vec![read], [50, 5, 5, 5], 50),
             (vec![read, send], [50, 5, 0, 0], 50 + 5 * 9 + 5 * 50),
             (vec![gone], [10, 2, 1, 1], 10 + 2 * 9 + 40 + 100),
             (
-                vec![effects(Effect::Read, false, true)],
+                vec![effects(Effect::Read, [false, true])],
                 [10, 0, 0, 0],
                 10 + 10 * 50,
             ),
@@ -123,7 +123,7 @@ mod tests {
             Just(Effect::Write),
             Just(Effect::Delete)
         ];
-        (kind, any::<bool>(), any::<bool>()).prop_map(|(kind, a, b)| effects(kind, a, b))
+        (kind, any::<[bool; 2]>()).prop_map(|(kind, marks)| effects(kind, marks))
     }
 
     proptest! {
@@ -137,14 +137,23 @@ mod tests {
             let radius = BlastRadius::of(actions.clone(), given);
             let (mut left, mut weight) = (given, 0);
             for call in calls {
-                let done = actions[call % actions.len()];
-                let charge = Charge::of(done);
+                let Some(done) = actions.iter().cycle().nth(call) else {
+                    continue;
+                };
+                let charge = Charge::of(*done);
                 if !left.covers(charge) {
                     continue;
                 }
                 left = left.less(charge);
-                weight += 1 + 9 * charge.writes + 40 * charge.deletes + 100 * charge.irreversible;
-                weight += 50 * u64::from(done.external_send);
+                let counts = [
+                    (1, 1),
+                    (9, charge.writes),
+                    (40, charge.deletes),
+                    (100, charge.irreversible),
+                    (50, u64::from(done.external_send)),
+                ];
+                let weigh = |sum: u64, (each, count): (u64, u64)| sum.saturating_add(each.saturating_mul(count));
+                weight = counts.into_iter().fold(weight, weigh);
             }
             prop_assert!(weight <= radius.weight(), "{weight} > {radius}");
         }

@@ -72,6 +72,29 @@ pub(super) fn api(id: &str, attach: Option<Attach>) -> Api {
     }
 }
 
+fn purpose() -> Purpose {
+    Purpose {
+        name: "acme-renewal".parse().unwrap(),
+        owner: "alice@example.org".parse().unwrap(),
+        description: "Renew certificates.\nNothing else — ünïcödé".to_owned(),
+        actions: BTreeSet::from([
+            "dns:patchZone".parse().unwrap(),
+            "dns:GET:/a/{b}".parse().unwrap(),
+        ]),
+        budget: Budget {
+            calls: u64::MAX,
+            writes: 9_007_199_254_740_993,
+            deletes: 0,
+            irreversible: 1,
+        },
+        max_task_life: Duration::from_secs(3600),
+        agent_vouches: true,
+        hours: Some("mon,sun 22:00-06:30 -03:30".parse().unwrap()),
+        environments: BTreeSet::from(["production".parse().unwrap()]),
+        max_blast_radius: Some(u64::MAX),
+    }
+}
+
 /// One of everything, with every optional part both there and not.
 pub(super) fn registry() -> Registry {
     let agent = Agent {
@@ -105,26 +128,7 @@ pub(super) fn registry() -> Registry {
             }]),
         },
     };
-    let purpose = Purpose {
-        name: "acme-renewal".parse().unwrap(),
-        owner: "alice@example.org".parse().unwrap(),
-        description: "Renew certificates.\nNothing else — ünïcödé".to_owned(),
-        actions: BTreeSet::from([
-            "dns:patchZone".parse().unwrap(),
-            "dns:GET:/a/{b}".parse().unwrap(),
-        ]),
-        budget: Budget {
-            calls: u64::MAX,
-            writes: 9_007_199_254_740_993,
-            deletes: 0,
-            irreversible: 1,
-        },
-        max_task_life: Duration::from_secs(3600),
-        agent_vouches: true,
-        hours: Some("mon,sun 22:00-06:30 -03:30".parse().unwrap()),
-        environments: BTreeSet::from(["production".parse().unwrap()]),
-        max_blast_radius: Some(u64::MAX),
-    };
+    let purpose = purpose();
     let contract = Contract {
         document: vec![0, 255, b'{', b'\n'],
         reviews: r#"{"patchZone":{"kind":"write"}}"#.to_owned(),

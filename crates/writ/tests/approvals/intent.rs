@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use writ_testkit::{Caller, TestClock, json, reason, runtime};
-use writ_types::{Clock as _, Timestamp, Value};
+use writ_types::{Timestamp, Value};
 
 use crate::stage::{ACTIONS, Stage, text};
 
@@ -56,7 +56,7 @@ impl Stage {
         );
         let opened = client.open(&identity, &json(&details)).await.unwrap();
         opened
-            .map(|task| task.answer.clone())
+            .map(|task| task.answer)
             .map_err(|answer| answer.json())
     }
 }
