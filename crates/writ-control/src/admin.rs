@@ -18,9 +18,10 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
+use writ_audit::{Durability, Event, OperatorAction};
 use writ_store::Role;
 use writ_task::Approver;
-use writ_types::{OperatorId, Requester, Timestamp, Value};
+use writ_types::{Digest, OperatorId, Requester, Timestamp, Value};
 
 use crate::authzen;
 use crate::http::{object, respond};
@@ -201,6 +202,30 @@ impl AdminError {
         }
         response
     }
+}
+
+/// Records what an operator did, before it counts. `target` is an id or a name of the registry, never a value; `digest` is
+/// that of what it then is.
+async fn record(
+    plane: &Plane,
+    by: OperatorId,
+    action: &str,
+    target: &str,
+    digest: Digest,
+) -> Result<(), AdminError> {
+    let unavailable = |fault: String| AdminError::Unavailable(fault);
+    let action = action
+        .parse()
+        .map_err(|_malformed| unavailable("the action has no name".to_owned()))?;
+    let event = Event::OperatorAction(OperatorAction {
+        by,
+        action,
+        target: target.to_owned(),
+        digest,
+    });
+    let header = plane.header(plane.clock.now());
+    let recorded = plane.record(header, event, None, Durability::Durable).await;
+    recorded.map_err(|fault| unavailable(fault.to_string()))
 }
 
 /// Serves an operator whose role has been checked.

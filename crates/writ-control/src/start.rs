@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use writ_audit::{ApprovalStep, Closing, Event, Outcome, Record, Subject, TaskClosed, TaskOpened};
+use writ_audit::{ApprovalStep, Closing, Event, Outcome, Record, TaskClosed, TaskOpened};
 use writ_store::{Store, StoreError};
 use writ_task::{Acting, Ending, MemoryLedger, Opening, Rebuild, RebuildError, Remembered};
 use writ_types::{
@@ -301,10 +301,6 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
 
     /// What of a record outlives its task.
     fn remember(&mut self, record: &Record) {
-        let acting = |subject: &Subject| Acting {
-            agent: subject.agent,
-            requester: subject.requester.clone(),
-        };
         let event = match &record.event {
             Event::TaskOpened(opened) => Remembered::Opened(Opening {
                 task: opened.task,
@@ -318,7 +314,11 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                 deadline: opened.deadline,
             }),
             Event::Intent(intent) => {
-                let (task, acting) = (intent.subject.task, acting(&intent.subject));
+                let task = intent.subject.task;
+                let acting = Acting {
+                    agent: intent.subject.agent,
+                    requester: intent.subject.requester.clone(),
+                };
                 self.awaited.insert(intent.call, (task, acting.clone()));
                 if Charge::of(intent.effects).writes > 0 {
                     let wrote = Remembered::Wrote {

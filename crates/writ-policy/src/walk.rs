@@ -159,8 +159,26 @@ fn literals(op: BinaryOp, left: &Expr, right: &Expr, reads: &mut Reads) {
             | BinaryOp::ContainsAll
             | BinaryOp::ContainsAny
     );
+    if !compares {
+        return;
+    }
+    for (root, attrs, other) in sides(left, right) {
+        if let Expr::Literal(Literal::String(text)) = other {
+            reads.literals.insert(Compared {
+                root,
+                attrs,
+                text: text.to_string(),
+            });
+        }
+    }
+}
+
+/// The attributes on either side of an operator, each with what stands on the other side: the items of a set one by one, and
+/// the whole.
+fn sides<'e>(left: &'e Expr, right: &'e Expr) -> Vec<(Root, Vec<String>, &'e Expr)> {
+    let mut sides = Vec::new();
     for (attribute, other) in [(left, right), (right, left)] {
-        let Some((root, attrs)) = path(attribute).filter(|_| compares) else {
+        let Some((root, attrs)) = path(attribute) else {
             continue;
         };
         let items = if let Expr::Set(items) = other {
@@ -169,16 +187,9 @@ fn literals(op: BinaryOp, left: &Expr, right: &Expr, reads: &mut Reads) {
             &[]
         };
         let items = items.iter().map(|item| &**item);
-        for text in items.chain([other]) {
-            if let Expr::Literal(Literal::String(text)) = text {
-                reads.literals.insert(Compared {
-                    root,
-                    attrs: attrs.clone(),
-                    text: text.to_string(),
-                });
-            }
-        }
+        sides.extend(items.chain([other]).map(|item| (root, attrs.clone(), item)));
     }
+    sides
 }
 
 /// Attributes and the constants they are compared with, in whatever order.
@@ -199,18 +210,12 @@ fn comparisons(op: BinaryOp, left: &Expr, right: &Expr, reads: &mut Reads) {
             | BinaryOp::ContainsAll
             | BinaryOp::ContainsAny
     );
-    for (attribute, other) in [(left, right), (right, left)] {
-        let Some((root, attrs)) = path(attribute).filter(|_| compares) else {
-            continue;
-        };
-        let items = if let Expr::Set(items) = other {
-            items.as_slice()
-        } else {
-            &[]
-        };
-        let items = items.iter().map(|item| &**item);
-        for constant in items.chain([other]).filter_map(constant) {
-            let attribute = std::iter::once(root.as_str().to_owned()).chain(attrs.clone());
+    if !compares {
+        return;
+    }
+    for (root, attrs, other) in sides(left, right) {
+        if let Some(constant) = constant(other) {
+            let attribute = std::iter::once(root.as_str().to_owned()).chain(attrs);
             reads.comparisons.insert(Comparison {
                 attribute: attribute.collect(),
                 constant,

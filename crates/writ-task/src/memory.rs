@@ -111,8 +111,8 @@ impl MemoryLedger {
         tree.is_some_and(|tree| tree.pause(task))
     }
 
-    /// A person let a task of the log go on; `false` if it is not known.
-    pub(crate) fn resume_recorded(&self, tenant: &Tenant, task: TaskId) -> bool {
+    /// A person lets a task go on, now or in the log; `false` if it is not known.
+    pub(crate) fn resume_at(&self, tenant: &Tenant, task: TaskId) -> bool {
         let tree = self.tree(tenant, task);
         tree.is_some_and(|tree| tree.endorse(task, &[]))
     }
@@ -517,8 +517,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn resume(&self, tenant: &Tenant, task: TaskId) -> LedgerFuture<'_, Result<(), EndError>> {
-        let tree = self.tree(tenant, task);
-        let known = tree.is_some_and(|tree| tree.endorse(task, &[]));
+        let known = self.resume_at(tenant, task);
         Box::pin(ready(known.then_some(()).ok_or(EndError::Unknown)))
     }
 

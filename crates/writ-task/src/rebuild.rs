@@ -161,7 +161,7 @@ impl Rebuild {
                 (task, self.ledger.label_recorded(tenant, task, &labels))
             }
             Event::Paused(task) => (task, self.ledger.pause_recorded(tenant, task)),
-            Event::Resumed(task) => (task, self.ledger.resume_recorded(tenant, task)),
+            Event::Resumed(task) => (task, self.ledger.resume_at(tenant, task)),
             Event::Ended { task, why } => (task, self.ledger.end(tenant, task, why).is_ok()),
         };
         if known || self.refused.iter().any(|(refused, _)| *refused == task) {

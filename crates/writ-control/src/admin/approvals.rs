@@ -6,7 +6,7 @@ use writ_store::StoredApproval;
 use writ_task::{Approver, Ledger as _, Subject, TaskState};
 use writ_types::{ApprovalId, ApprovalState, Kind, TaskId, Timestamp, Value};
 
-use crate::admin::{AdminError, Call, RESUMED, changes};
+use crate::admin::{AdminError, Call, RESUMED, record};
 use crate::approvals::{AnswerError, Memory};
 use crate::http::object;
 use crate::plane::Plane;
@@ -213,7 +213,7 @@ async fn go_on(
         return Ok(());
     };
     let digest = status.grant.digest();
-    changes::record(plane, call, RESUMED, &task.to_string(), digest).await?;
+    record(plane, call.operator.id, RESUMED, &task.to_string(), digest).await?;
     let resumed = plane.ledger.resume(&plane.tenant, task).await;
     resumed.unwrap_or_default();
     Ok(())

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use writ_audit::{Actor, Durability, Event, OperatorAction, RevisionActivated};
+use writ_audit::{Actor, Durability, Event, RevisionActivated};
 use writ_store::{Registry, StoreError};
 use writ_types::{AgentId, ApiId, CredentialName, Digest, RevisionId, Secret, Timestamp, Value};
 
 use crate::admin::proposals::{self, Kind};
-use crate::admin::{AdminError, Call};
+use crate::admin::{AdminError, Call, record};
 use crate::cases;
 use crate::drift;
 use crate::http::object;
@@ -49,7 +49,7 @@ pub(super) async fn set_credential(plane: &Plane, call: &Call<'_>) -> Result<Val
     let sealed = sealed.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
     record(
         plane,
-        call,
+        call.operator.id,
         "credential.set",
         &format!("{name} {version}"),
         Digest::of(sealed.as_bytes()),
@@ -346,7 +346,14 @@ pub(super) async fn promote(plane: &Plane, call: &Call<'_>) -> Result<Value, Adm
     let digest: Digest = digest
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| AdminError::Invalid("`digest` is missing or none".to_owned()))?;
-    record(plane, call, "contract.promote", id.as_str(), digest).await?;
+    record(
+        plane,
+        call.operator.id,
+        "contract.promote",
+        id.as_str(),
+        digest,
+    )
+    .await?;
     drift::promote(plane, &id, digest, Actor::Operator(call.operator.id)).await
 }
 
@@ -373,7 +380,14 @@ fn project_files(body: &Value) -> Result<BTreeMap<String, Vec<u8>>, AdminError> 
 /// Reads the revision row again.
 pub(super) async fn reload(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let _one_at_a_time = plane.changing.lock().await;
-    record(plane, call, "revision.reload", "", plane.loaded().digest).await?;
+    record(
+        plane,
+        call.operator.id,
+        "revision.reload",
+        "",
+        plane.loaded().digest,
+    )
+    .await?;
     let revision = reload::reload(plane)
         .await
         .map_err(AdminError::Unavailable)?;
@@ -381,33 +395,6 @@ pub(super) async fn reload(plane: &Plane, call: &Call<'_>) -> Result<Value, Admi
         "revision",
         Value::from(revision.to_string()),
     )]))
-}
-
-pub(super) async fn record(
-    plane: &Plane,
-    call: &Call<'_>,
-    action: &str,
-    target: &str,
-    digest: Digest,
-) -> Result<(), AdminError> {
-    let action = action
-        .parse()
-        .map_err(|_malformed| AdminError::Unavailable("the action has no name".to_owned()))?;
-    let event = Event::OperatorAction(OperatorAction {
-        by: call.operator.id,
-        action,
-        target: target.to_owned(),
-        digest,
-    });
-    let recorded = plane
-        .record(
-            plane.header(plane.clock.now()),
-            event,
-            None,
-            Durability::Durable,
-        )
-        .await;
-    recorded.map_err(|fault| AdminError::Unavailable(fault.to_string()))
 }
 
 fn store(fault: &StoreError) -> AdminError {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use writ_audit::{Durability, Event, OperatorAction};
 use writ_store::{Role, StoreError};
 use writ_types::{Digest, OperatorId, Requester, SpiffeId, Timestamp, Value};
 
@@ -168,16 +167,9 @@ async fn record(
     action: &str,
     operator: &writ_store::Operator,
 ) -> Result<(), AdminError> {
-    let action = action.parse().map_err(|_never| AdminError::Forbidden)?;
-    let event = Event::OperatorAction(OperatorAction {
-        by: call.operator.id,
-        action,
-        target: operator.id.to_string(),
-        digest: Digest::of(format!("{operator:?}").as_bytes()),
-    });
-    let header = plane.header(plane.clock.now());
-    let recorded = plane.record(header, event, None, Durability::Durable).await;
-    recorded.map_err(|fault| unavailable(&fault))
+    let digest = Digest::of(format!("{operator:?}").as_bytes());
+    let target = operator.id.to_string();
+    super::record(plane, call.operator.id, action, &target, digest).await
 }
 
 fn named(people: &[writ_store::Operator], id: &str) -> Result<writ_store::Operator, AdminError> {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use writ_audit::{Durability, Event, OperatorAction};
 use writ_store::{Registry, StoreError, StoredChange};
 use writ_types::{ChangeId, Digest, OperatorId, Timestamp, Value};
 
@@ -418,18 +417,8 @@ async fn record(
     target: &str,
     digest: Digest,
 ) -> Result<(), AdminError> {
-    let action = action
-        .parse()
-        .map_err(|_malformed| AdminError::Unavailable("the action has no name".to_owned()))?;
-    let event = Event::OperatorAction(OperatorAction {
-        by: by.id,
-        action,
-        target: format!("{} {target}", kind.as_str()),
-        digest,
-    });
-    let header = plane.header(plane.clock.now());
-    let recorded = plane.record(header, event, None, Durability::Durable).await;
-    recorded.map_err(|fault| unavailable(&fault))
+    let target = format!("{} {target}", kind.as_str());
+    super::record(plane, by.id, action, &target, digest).await
 }
 
 fn with(value: &Value, name: &str, member: Value) -> Value {
