@@ -1,4 +1,4 @@
--- Schema version 3: the sum of the migrations. A test compares.
+-- Schema version 4: the sum of the migrations. A test compares.
 
 CREATE TABLE active_revision (
     tenant TEXT NOT NULL PRIMARY KEY,
@@ -92,6 +92,13 @@ CREATE TABLE operator_invitations (
     PRIMARY KEY (tenant, token_hash),
     FOREIGN KEY (tenant, operator) REFERENCES operators (tenant, operator) ON DELETE CASCADE
 ) STRICT;
+
+CREATE TABLE operator_makers (
+    tenant TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    maker TEXT NOT NULL,
+    PRIMARY KEY (tenant, operator, maker)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE operator_sessions (
     tenant TEXT NOT NULL,

@@ -10,7 +10,7 @@ use writ_audit::{Actor, Durability, Event, KeyRotated};
 use writ_store::{Store, StoreError};
 use writ_types::{Digest, Tenant};
 
-use crate::four_eyes;
+use crate::four_eyes::{self, People};
 use crate::plane::Plane;
 
 /// Stands among the approved roots once there was a start: nothing approved is another thing than nothing known.
@@ -39,7 +39,7 @@ impl Roots {
     ) -> Result<Self, StoreError> {
         configured.insert(BEGUN.to_owned(), Digest::of(b""));
         let approved = store.trust_roots(tenant).await?;
-        let people = store.operators(tenant, None).await?;
+        let people = People::read(store, tenant).await?;
         let nobody = approved.is_empty() || four_eyes::single_operator(&people);
         let new = |(name, digest): &(&String, &Digest)| approved.get(*name) != Some(*digest);
         let held: BTreeSet<String> = configured

@@ -16,6 +16,7 @@ mod error;
 mod fields;
 mod grants;
 pub mod keyfile;
+mod makers;
 mod migrations;
 mod operators;
 mod policies;

@@ -9,6 +9,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0001_begin.sql"),
     include_str!("../migrations/0002_approvals.sql"),
     include_str!("../migrations/0003_operators.sql"),
+    include_str!("../migrations/0004_makers.sql"),
 ];
 
 const HAS_META: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'meta' AND type = 'table'";

@@ -11,7 +11,7 @@ use writ_types::{Digest, OperatorId, Requester, SpiffeId, Tenant, Timestamp, Val
 
 use crate::database::PAGE;
 use crate::fields::{Fields, instant_column, instant_of, parsed, texts, value};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, makers};
 
 /// What an operator may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,7 +164,8 @@ impl Store {
         Ok(change.commit().await?)
     }
 
-    /// Invites an operator again, in place of any invitation before.
+    /// Invites an operator again, in place of any invitation before. Who invites them could sign in as them, and counts as who
+    /// brought them along from then on.
     ///
     /// # Errors
     ///
@@ -172,11 +173,12 @@ impl Store {
     pub async fn put_invitation(
         &self,
         tenant: &Tenant,
-        operator: OperatorId,
+        (operator, by): (OperatorId, OperatorId),
         token: &Digest,
         expires: Timestamp,
     ) -> Result<(), StoreError> {
         let mut change = self.change().await?;
+        makers::put(&mut change, tenant, operator, by).await?;
         sqlx::query(UNINVITE)
             .bind(tenant.as_str())
             .bind(operator.to_string())
@@ -284,16 +286,17 @@ impl Store {
     ///
     /// [`StoreError::Missing`] if there is no such operator.
     pub async fn remove_operator(&self, tenant: &Tenant, id: OperatorId) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        makers::keep(&mut change, tenant, id).await?;
         let removed = sqlx::query(REMOVE)
             .bind(tenant.as_str())
             .bind(id.to_string())
-            .execute(self.writer())
+            .execute(&mut *change)
             .await?;
         if removed.rows_affected() == 0 {
-            Err(StoreError::Missing("operator"))
-        } else {
-            Ok(())
+            return Err(StoreError::Missing("operator"));
         }
+        Ok(change.commit().await?)
     }
 
     /// At most 1,000 operators in the order of their ids, those after `after`.
@@ -542,10 +545,13 @@ async fn put(
         .bind(instant_column(operator.since)?)
         .bind(operator.made_by.map(|id| id.to_string()))
         .bind(operator.signed_in.map(instant_column).transpose()?)
-        .execute(connection)
+        .execute(&mut *connection)
         .await
         .map_err(StoreError::inserting("operator"))?;
-    Ok(())
+    match operator.made_by {
+        Some(maker) => makers::put(connection, tenant, operator.id, maker).await,
+        None => Ok(()),
+    }
 }
 
 fn identity_column(operator: &Operator) -> Option<String> {

@@ -1,6 +1,7 @@
 //! The store against real files.
 
 mod crash;
+mod makers;
 mod opening;
 mod revisions;
 mod rows;

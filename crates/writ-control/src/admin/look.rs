@@ -10,7 +10,7 @@ use writ_types::{
     Timestamp, Value,
 };
 
-use crate::admin::proposals::people;
+use crate::admin::proposals::everybody;
 use crate::admin::{AdminError, Call};
 use crate::four_eyes;
 use crate::http::object;
@@ -44,7 +44,7 @@ pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
     let behind = active.is_some_and(|active| active.id != loaded.revision);
     let mut loose = loose(plane, &loaded);
     loose.extend(unanswerable(plane, &loaded).await?);
-    let single = four_eyes::single_operator(&people(plane).await?);
+    let single = four_eyes::single_operator(&everybody(plane).await?);
     if single {
         loose.push(SINGLE_OPERATOR.to_owned());
     }

@@ -101,7 +101,12 @@ pub(super) async fn invite(plane: &Plane, call: &Call<'_>) -> Result<Value, Admi
     record(plane, call, "operator.invite", &operator).await?;
     let put = plane
         .store
-        .put_invitation(&plane.tenant, operator.id, &hash(&token), expires)
+        .put_invitation(
+            &plane.tenant,
+            (operator.id, call.operator.id),
+            &hash(&token),
+            expires,
+        )
         .await;
     put.map_err(|fault| taken(&fault))?;
     Ok(Value::object([

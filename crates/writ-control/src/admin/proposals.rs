@@ -6,7 +6,7 @@ use writ_store::{Registry, StoreError, StoredChange};
 use writ_types::{ChangeId, Digest, OperatorId, Timestamp, Value};
 
 use crate::admin::{AdminError, Call, Operator, changes, keys, operators, trust};
-use crate::four_eyes::{self, Approved, Need};
+use crate::four_eyes::{self, Approved, Need, People, Refusal, WAITING, waits};
 use crate::http::object;
 use crate::plane::Plane;
 
@@ -100,7 +100,7 @@ pub(super) async fn propose(
     kind: Kind,
 ) -> Result<Value, AdminError> {
     let now = now(plane)?;
-    let people = people(plane).await?;
+    let people = everybody(plane).await?;
     let author = call.operator.id;
     let need = four_eyes::need(&people, author, now, now).ok_or(AdminError::Forbidden)?;
     let digest = digest(kind, call.parameter, call.body);
@@ -162,7 +162,7 @@ pub(super) async fn list(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminE
         .transpose()
         .map_err(|fault| AdminError::Invalid(fault.to_string()))?;
     let now = plane.clock.now();
-    let people = people(plane).await?;
+    let people = everybody(plane).await?;
     let all = call.query("all") == Some("true");
     let page = plane.store.changes_proposed(&plane.tenant, after).await;
     let page = page.map_err(|fault| unavailable(&fault))?;
@@ -175,7 +175,7 @@ pub(super) async fn list(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminE
 pub(super) async fn show(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let change = find(plane, call).await?;
     let now = plane.clock.now();
-    let people = people(plane).await?;
+    let people = everybody(plane).await?;
     let body = object(&change.body.clone().into()).unwrap_or(Value::Null);
     let row = shown(&change, needed(&people, &change, now), now);
     Ok(with(&row, "body", body))
@@ -183,8 +183,8 @@ pub(super) async fn show(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminE
 
 /// Says yes to a change, by its digest. If the yes counts, it is recorded, and then the change is done as it was proposed.
 pub(super) async fn approve(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
-    let change = find(plane, call).await?;
     let _one_at_a_time = plane.changing.lock().await;
+    let change = find(plane, call).await?;
     let now = now(plane)?;
     let kind = kind_of(&change)?;
     let digest = digest_of(&change)?;
@@ -194,19 +194,19 @@ pub(super) async fn approve(plane: &Plane, call: &Call<'_>) -> Result<Value, Adm
         let message = "`digest` is that of the change you have seen, and it is another: look again";
         return Err(AdminError::Invalid(message.to_owned()));
     }
-    if !waits(&change, now) {
-        return Err(over());
-    }
-    let people = people(plane).await?;
+    let people = everybody(plane).await?;
     let judged = four_eyes::judge(
         &people,
-        (change.author, change.proposed),
+        &change,
         kind.about(&change.target),
         (call.operator.id, call.operator.begun),
         now,
     );
-    let how = judged.map_err(|refusal| AdminError::NotYours(refusal.to_string()))?;
-    let author = people.into_iter().find(|one| one.id == change.author);
+    let how = judged.map_err(|refusal| match refusal {
+        Refusal::Over => over(),
+        other => AdminError::NotYours(other.to_string()),
+    })?;
+    let author = people.find(change.author).cloned();
     let author = Operator::of(author.ok_or(AdminError::Forbidden)?, change.proposed);
     let action = match how {
         Approved::ByAnother => "change.approve",
@@ -245,12 +245,12 @@ pub(super) async fn approve(plane: &Plane, call: &Call<'_>) -> Result<Value, Adm
 
 /// Says no to a change, or withdraws one's own.
 pub(super) async fn refuse(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
-    let change = find(plane, call).await?;
     let _one_at_a_time = plane.changing.lock().await;
+    let change = find(plane, call).await?;
     let now = now(plane)?;
     let kind = kind_of(&change)?;
-    let people = people(plane).await?;
-    let me = people.iter().find(|one| one.id == call.operator.id);
+    let people = everybody(plane).await?;
+    let me = people.find(call.operator.id);
     if change.author != call.operator.id && !me.is_some_and(four_eyes::decides) {
         return Err(AdminError::Forbidden);
     }
@@ -303,13 +303,7 @@ pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
     other_owner || asking(before) != asking(after) || !vouched(after).is_subset(&vouched(before))
 }
 
-const WAITING: &str = "waiting";
-
-fn waits(change: &StoredChange, now: Timestamp) -> bool {
-    change.state == WAITING && now < change.expires
-}
-
-fn needed(people: &[writ_store::Operator], change: &StoredChange, now: Timestamp) -> Need {
+fn needed(people: &People, change: &StoredChange, now: Timestamp) -> Need {
     four_eyes::need(people, change.author, change.proposed, now).unwrap_or(Need::Another)
 }
 
@@ -405,7 +399,12 @@ async fn decide(
 
 /// Everybody who is registered.
 pub(crate) async fn people(plane: &Plane) -> Result<Vec<writ_store::Operator>, AdminError> {
-    let people = plane.store.operators(&plane.tenant, None).await;
+    Ok(everybody(plane).await?.into_all())
+}
+
+/// Everybody who is registered, and who brought whom along.
+pub(crate) async fn everybody(plane: &Plane) -> Result<People, AdminError> {
+    let people = People::read(&plane.store, &plane.tenant).await;
     people.map_err(|fault| unavailable(&fault))
 }
 

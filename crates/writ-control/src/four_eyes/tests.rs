@@ -1,9 +1,13 @@
-//! One person alone changes nothing that takes two: as a table, and over sequences of what admins do.
+//! Whose yes counts, as tables; over sequences of what admins do in `sequences`.
 
-use std::collections::BTreeMap;
+mod reference;
+mod sequences;
+mod stored;
+mod world;
 
-use proptest::prelude::*;
-use writ_types::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+
+use writ_types::{ChangeId, Digest};
 
 use super::*;
 
@@ -47,6 +51,29 @@ fn never_signed_in(person: Operator) -> Operator {
     }
 }
 
+/// These people, each brought along by whoever gave them their role.
+fn people(all: &[Operator]) -> People {
+    let makers = all
+        .iter()
+        .filter_map(|one| Some((one.id, [one.made_by?].into())));
+    People::of(all.to_vec(), makers.collect())
+}
+
+/// A change of an author that waits.
+fn change(author: OperatorId, proposed: Timestamp) -> StoredChange {
+    StoredChange {
+        id: ChangeId::new(proposed, [0; 10]),
+        author,
+        kind: "key.rotate".to_owned(),
+        target: String::new(),
+        body: "{}".to_owned(),
+        state: WAITING.to_owned(),
+        proposed,
+        expires: proposed.plus(LIFE),
+        decided_by: None,
+    }
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table")]
 fn whose_yes_counts() {
@@ -63,7 +90,7 @@ fn whose_yes_counts() {
     let other = [a.clone(), b.clone(), approver(4, "finance", None)];
     let operator = [a, b, person(4, Role::Operator, None)];
     // Who there is, author, whom it is about, approver, when: what becomes of it.
-    for (row, people, author, about, yes, now, wanted) in [
+    for (row, registered, author, about, yes, now, wanted) in [
         (
             "another admin",
             &all,
@@ -193,8 +220,8 @@ fn whose_yes_counts() {
         ),
     ] {
         let judged = judge(
-            people,
-            (id(author), START),
+            &people(registered),
+            &change(id(author), START),
             about.map(id),
             (id(yes), now),
             now,
@@ -207,8 +234,14 @@ fn whose_yes_counts() {
 fn who_is_alone_waits_and_signs_in_again() {
     let only = [person(1, Role::Admin, None)];
     let later = START.plus(AGE);
-    let own = |people: &[Operator], begun: Timestamp, now: Timestamp| {
-        judge(people, (id(1), later), None, (id(1), begun), now)
+    let own = |all: &[Operator], begun: Timestamp, now: Timestamp| {
+        judge(
+            &people(all),
+            &change(id(1), later),
+            None,
+            (id(1), begun),
+            now,
+        )
     };
     let due = later.plus(DELAY);
     assert_eq!(own(&only, later, later), Err(Refusal::TooEarly));
@@ -225,20 +258,26 @@ fn who_is_alone_waits_and_signs_in_again() {
         "a name is nobody"
     );
     // Who sets an installation up waits for nobody; whom somebody made does not set up.
-    assert_eq!(need(&only, id(1), START, START), Some(Need::Nothing));
+    assert_eq!(
+        need(&people(&only), id(1), START, START),
+        Some(Need::Nothing)
+    );
     let last = START.plus(SETTING_UP - Duration::from_millis(1));
-    assert_eq!(need(&only, id(1), last, last), Some(Need::Nothing));
+    assert_eq!(need(&people(&only), id(1), last, last), Some(Need::Nothing));
     assert!(matches!(
-        need(&only, id(1), later, later),
+        need(&people(&only), id(1), later, later),
         Some(Need::Alone { .. })
     ));
     let made = [person(1, Role::Admin, Some(9))];
     assert!(matches!(
-        need(&made, id(1), START, START),
+        need(&people(&made), id(1), START, START),
         Some(Need::Alone { .. })
     ));
     for role in [Role::Viewer, Role::Approver, Role::Operator] {
-        assert_eq!(need(&[person(1, role, None)], id(1), START, START), None);
+        assert_eq!(
+            need(&people(&[person(1, role, None)]), id(1), START, START),
+            None
+        );
     }
 }
 
@@ -263,246 +302,87 @@ fn two_who_could_never_agree_are_one() {
         ),
         ("an operator", person(2, Role::Operator, None), true),
     ] {
-        assert_eq!(single_operator(&[admin.clone(), other]), wanted, "{row}");
-    }
-    assert!(single_operator(&[]));
-}
-
-/// Something an admin, or somebody who would like to be one, does.
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    /// Proposes to register another admin.
-    Add { by: u8 },
-    /// Proposes to make somebody an admin again, or to take it away.
-    Change { by: u8, whom: u8, admin: bool },
-    /// Proposes to remove somebody.
-    Remove { by: u8, whom: u8 },
-    /// Proposes something else: a key, a trust root.
-    Other { by: u8 },
-    /// Says yes to a change.
-    Yes { by: u8, change: usize },
-    /// Signs in, for the first time or again.
-    SignIn { who: u8 },
-    /// Time passes.
-    Wait { minutes: u16 },
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let who = || 1..6_u8;
-    let step = prop_oneof![
-        3 => who().prop_map(|by| Step::Add { by }),
-        2 => (who(), who(), any::<bool>()).prop_map(|(by, whom, admin)| Step::Change { by, whom, admin }),
-        1 => (who(), who()).prop_map(|(by, whom)| Step::Remove { by, whom }),
-        2 => who().prop_map(|by| Step::Other { by }),
-        8 => (who(), 0..8_usize).prop_map(|(by, change)| Step::Yes { by, change }),
-        3 => who().prop_map(|who| Step::SignIn { who }),
-        3 => prop_oneof![1..20_u16, 700..1500_u16].prop_map(|minutes| Step::Wait { minutes }),
-    ];
-    prop::collection::vec(step, 1..25)
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Proposed {
-    author: OperatorId,
-    at: Timestamp,
-    what: Step,
-}
-
-/// An installation, as far as people are concerned; what takes effect goes through [`need`] and [`judge`] as in the routes.
-struct World {
-    people: Vec<Operator>,
-    begun: BTreeMap<OperatorId, Timestamp>,
-    changes: Vec<Proposed>,
-    now: Timestamp,
-    made: u8,
-    effects: Vec<(OperatorId, OperatorId, Approved)>,
-}
-
-impl World {
-    fn new() -> Self {
-        Self {
-            people: vec![person(1, Role::Admin, None)],
-            begun: [(id(1), START)].into(),
-            changes: Vec::new(),
-            now: START,
-            made: 1,
-            effects: Vec::new(),
-        }
-    }
-
-    fn step(&mut self, step: Step) {
-        match step {
-            Step::Add { by }
-            | Step::Change { by, .. }
-            | Step::Remove { by, .. }
-            | Step::Other { by } => self.propose(id(by), step),
-            Step::Yes { by, change } => self.yes(id(by), change),
-            Step::SignIn { who } => {
-                if let Some(found) = self.people.iter_mut().find(|one| one.id == id(who)) {
-                    found.signed_in.get_or_insert(self.now);
-                    self.begun.insert(id(who), self.now);
-                }
-            }
-            Step::Wait { minutes } => {
-                self.now = self.now.plus(Duration::from_secs(60 * u64::from(minutes)));
-            }
-        }
-    }
-
-    fn propose(&mut self, author: OperatorId, what: Step) {
-        if !self.begun.contains_key(&author) {
-            return;
-        }
-        match need(&self.people, author, self.now, self.now) {
-            None => {}
-            Some(Need::Nothing) => self.effect(author, author, what, Approved::Alone),
-            Some(_) => self.changes.push(Proposed {
-                author,
-                at: self.now,
-                what,
-            }),
-        }
-    }
-
-    fn yes(&mut self, by: OperatorId, change: usize) {
-        let (Some(change), Some(begun)) = (self.changes.get(change).copied(), self.begun.get(&by))
-        else {
-            return;
-        };
-        let about = match change.what {
-            Step::Change { whom, .. } | Step::Remove { whom, .. } => Some(id(whom)),
-            Step::Add { .. }
-            | Step::Other { .. }
-            | Step::Yes { .. }
-            | Step::SignIn { .. }
-            | Step::Wait { .. } => None,
-        };
-        let judged = judge(
-            &self.people,
-            (change.author, change.at),
-            about,
-            (by, *begun),
-            self.now,
+        assert_eq!(
+            single_operator(&people(&[admin.clone(), other])),
+            wanted,
+            "{row}"
         );
-        if let Ok(how) = judged {
-            self.changes
-                .retain(|one| one.at != change.at || one.author != change.author);
-            self.effect(change.author, by, change.what, how);
-        }
     }
-
-    /// What every effect must be, said without the words of the code that let it through.
-    fn effect(&mut self, author: OperatorId, by: OperatorId, what: Step, how: Approved) {
-        let who = |wanted: OperatorId| self.people.iter().find(|one| one.id == wanted).unwrap();
-        assert_eq!(who(author).role, Role::Admin);
-        match how {
-            Approved::ByAnother => {
-                assert_ne!(author, by, "one person");
-                assert_ne!(
-                    who(by).made_by,
-                    Some(author),
-                    "somebody the author brought along"
-                );
-                assert!(
-                    self.now.since_epoch_at_least(who(by).since, AGE),
-                    "a fresh account"
-                );
-                assert!(who(by).signed_in.is_some());
-            }
-            Approved::Alone => {
-                assert_eq!(author, by);
-                let admins: Vec<_> = self
-                    .people
-                    .iter()
-                    .filter(|one| one.role == Role::Admin && one.signed_in.is_some())
-                    .collect();
-                let pair = admins.iter().any(|one| {
-                    admins
-                        .iter()
-                        .any(|other| one.id != other.id && other.made_by != Some(one.id))
-                });
-                assert!(!pair, "alone, though two people could have agreed");
-            }
-        }
-        self.effects.push((author, by, how));
-        match what {
-            Step::Add { .. } if self.made < 6 => {
-                self.made = self.made.saturating_add(1);
-                self.people.push(never_signed_in(Operator {
-                    created: self.now,
-                    since: self.now,
-                    made_by: Some(author),
-                    ..person(self.made, Role::Admin, None)
-                }));
-            }
-            Step::Change { whom, admin, .. } => {
-                let left = self.admins_without(id(whom));
-                let now = self.now;
-                if let Some(found) = self.people.iter_mut().find(|one| one.id == id(whom))
-                    && (admin || left)
-                {
-                    found.role = if admin { Role::Admin } else { Role::Viewer };
-                    found.since = now;
-                    found.made_by = Some(author);
-                }
-            }
-            Step::Remove { whom, .. } if self.admins_without(id(whom)) => {
-                self.people.retain(|one| one.id != id(whom));
-                self.begun.remove(&id(whom));
-            }
-            Step::Add { .. }
-            | Step::Remove { .. }
-            | Step::Other { .. }
-            | Step::Yes { .. }
-            | Step::SignIn { .. }
-            | Step::Wait { .. } => {}
-        }
-    }
-
-    fn admins_without(&self, whom: OperatorId) -> bool {
-        self.people
-            .iter()
-            .any(|one| one.id != whom && one.role == Role::Admin && one.signed_in.is_some())
-    }
+    assert!(single_operator(&people(&[])));
 }
 
-trait Elapsed {
-    fn since_epoch_at_least(self, from: Timestamp, span: Duration) -> bool;
-}
-
-impl Elapsed for Timestamp {
-    fn since_epoch_at_least(self, from: Timestamp, span: Duration) -> bool {
-        self >= from.plus(span)
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn no_sequence_lets_one_person_change_what_takes_two(steps in steps()) {
-        let mut world = World::new();
-        for step in steps {
-            world.step(step);
-        }
-    }
-}
-
-/// The property is about something: in this very world two people do make changes, and one alone does too.
+/// A brought B along, B brought C, and B is gone or has another role by now: C is of A's making still.
 #[test]
-fn the_world_of_the_property_moves() {
-    let mut world = World::new();
-    for step in [
-        Step::Add { by: 1 },
-        Step::Add { by: 1 },
-        Step::SignIn { who: 2 },
-        Step::Wait { minutes: 1500 },
-        Step::Other { by: 2 },
-        Step::Yes { by: 2, change: 0 },
-        Step::Yes { by: 1, change: 0 },
+fn whom_somebody_brought_brings_nobody_else() {
+    let admin = |number, made_by| person(number, Role::Admin, made_by);
+    let (a, b, c) = (admin(1, None), admin(2, Some(1)), admin(3, Some(2)));
+    let d = admin(4, None);
+    let day = START.plus(AGE);
+    let links = BTreeMap::from([
+        (id(2), BTreeSet::from([id(1)])),
+        (id(3), BTreeSet::from([id(2)])),
+    ]);
+    let given = Operator {
+        made_by: Some(id(4)),
+        ..b.clone()
+    };
+    for (row, all) in [
+        (
+            "everybody is there",
+            vec![a.clone(), b, c.clone(), d.clone()],
+        ),
+        (
+            "who stood between is gone",
+            vec![a.clone(), c.clone(), d.clone()],
+        ),
+        ("who stood between has another role", vec![a, given, c, d]),
     ] {
-        world.step(step);
+        let people = People::of(all, links.clone());
+        let yes = |author: u8, by: u8| {
+            let change = change(id(author), START);
+            judge(&people, &change, None, (id(by), day), day)
+        };
+        assert_eq!(yes(1, 3), Err(Refusal::MadeByAuthor), "{row}");
+        assert_eq!(yes(4, 3), Ok(Approved::ByAnother), "{row}");
     }
-    let how: Vec<_> = world.effects.iter().map(|(.., how)| *how).collect();
-    assert_eq!(how, [Approved::Alone, Approved::Alone, Approved::ByAnother]);
+    // Two who brought each other along are a circle, and its end is found.
+    let circle = BTreeMap::from([
+        (id(1), BTreeSet::from([id(2)])),
+        (id(2), BTreeSet::from([id(1)])),
+    ]);
+    let two = People::of(vec![admin(1, Some(2)), admin(2, Some(1))], circle);
+    assert!(!two.brought(id(3), id(1)));
+    assert!(single_operator(&two));
+}
+
+/// What was proposed counts as proposed by who somebody was then.
+#[test]
+fn a_role_given_since_is_no_role_then() {
+    let day = START.plus(AGE);
+    let again = Operator {
+        since: START.plus(HOUR),
+        ..person(1, Role::Admin, Some(9))
+    };
+    let all = people(&[again, person(2, Role::Admin, None)]);
+    let yes = |proposed| judge(&all, &change(id(1), proposed), None, (id(2), day), day);
+    assert_eq!(yes(START), Err(Refusal::Author));
+    assert_eq!(yes(START.plus(HOUR)), Ok(Approved::ByAnother));
+}
+
+#[test]
+fn what_does_not_wait_is_over() {
+    let day = START.plus(AGE);
+    let all = people(&[person(1, Role::Admin, None), person(2, Role::Admin, None)]);
+    let yes = |change: &StoredChange, now| judge(&all, change, None, (id(2), day), now);
+    let waits = change(id(1), START);
+    let last = START.plus(LIFE - Duration::from_millis(1));
+    assert_eq!(yes(&waits, last), Ok(Approved::ByAnother));
+    assert_eq!(yes(&waits, START.plus(LIFE)), Err(Refusal::Over));
+    for state in ["approved", "refused"] {
+        let decided = StoredChange {
+            state: state.to_owned(),
+            ..waits.clone()
+        };
+        assert_eq!(yes(&decided, day), Err(Refusal::Over), "{state}");
+    }
 }
