@@ -35,6 +35,7 @@ mod start;
 mod token_keys;
 mod trace;
 mod trust;
+mod vouching;
 mod workload_api;
 
 use base64::Engine as _;
@@ -53,12 +54,13 @@ pub use plane::{
     Certificate, Connection, KeepError, Keys, Parts, Plane, PlaneError, Settings, Swap,
 };
 pub use reload::{Compiler, check_project, shapes};
-pub use roots::Roots;
+pub use roots::{At, Roots};
 pub use routes::{Access, Endpoint, ROUTES, TWO_PEOPLE};
 pub use sign_in::{Accounts, Answering, AskIssuer, Asked, RoleRule, SignIn, SignInSettings};
 pub use start::{LedgerRebuild, StartError, first_boot_token, seed, stored_tasks};
 pub use token_keys::{Rotation, TokenKeyError, TokenKeys};
 pub use trust::{Client, Trust};
+pub use vouching::{Reread, Rereading};
 
 /// Bytes of the operating system's random source.
 pub(crate) fn random<const N: usize>() -> [u8; N] {

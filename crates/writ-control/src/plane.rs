@@ -1,15 +1,16 @@
 //! The control plane: what its requests share.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 use writ_audit::{
-    Append, AppendError, CheckpointRef, Closing, Day, Durability, Event, Evidence, EvidenceKind,
-    Header, NodeName, Record, Seal, SealFault, Source, Started,
+    Actor, Append, AppendError, CheckpointRef, Closing, Day, Durability, Event, Evidence,
+    EvidenceKind, Header, NodeName, Record, Seal, SealFault, Source, Started,
 };
 use writ_store::{CredentialSealer, Store, StoreError};
 use writ_task::{MemoryLedger, TaskStatus};
@@ -34,6 +35,7 @@ use crate::roots::Roots;
 use crate::sign_in::SignIn;
 use crate::token_keys::TokenKeys;
 use crate::trust::Trust;
+use crate::vouching::{self, Generation, Rereading, Standing};
 
 /// How long evidence is kept.
 const EVIDENCE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -116,7 +118,6 @@ pub type Swap =
     Box<dyn Fn(&Arc<Loaded>, &TokenVerifier, &Arc<Signer>) -> Result<(), String> + Send + Sync>;
 
 /// What the control plane is made of.
-#[derive(Debug)]
 pub struct Parts {
     /// The tenant.
     pub tenant: Tenant,
@@ -154,6 +155,19 @@ pub struct Parts {
     pub roots: Roots,
     /// Signing in with accounts of an outside issuer, where it is configured.
     pub sign_in: Option<SignIn>,
+    /// The agents of each registered client, as the settings say.
+    pub clients: BTreeMap<String, BTreeSet<SpiffeId>>,
+    /// Reads the settings of who vouches again.
+    pub rereading: Rereading,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts")
+            .field("tenant", &self.tenant)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One generation of the token keys, and what verifies the tokens of it and of those before.
@@ -179,8 +193,14 @@ pub struct Plane {
     pub(crate) replays: ReplayCache,
     pub(crate) spent: ReplayCache,
     pub(crate) trust: Arc<Trust>,
-    pub(crate) roots: Roots,
-    pub(crate) sign_in: Option<SignIn>,
+    roots: ArcSwap<Roots>,
+    pub(crate) sign_in: ArcSwapOption<SignIn>,
+    /// Reads the settings of who vouches again.
+    pub(crate) rereading: Rereading,
+    /// How those settings stand.
+    pub(crate) standing: Mutex<Standing>,
+    /// How often somebody ceased to be believed.
+    pub(crate) generation: Generation,
     /// When this process began: what was used before is not remembered.
     pub(crate) began: Timestamp,
     signing: ArcSwap<Signing>,
@@ -276,8 +296,11 @@ impl Plane {
             replays: parts.replays,
             spent: parts.spent,
             trust: parts.trust,
-            roots: parts.roots,
-            sign_in: parts.sign_in,
+            roots: ArcSwap::from_pointee(parts.roots),
+            sign_in: ArcSwapOption::new(parts.sign_in.map(Arc::new)),
+            rereading: parts.rereading,
+            standing: Mutex::new(Standing::of(parts.clients)),
+            generation: Generation::default(),
         })
     }
 
@@ -318,7 +341,18 @@ impl Plane {
     #[must_use]
     pub fn is_behind(&self) -> bool {
         let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        fault.is_some()
+        let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.is_some() || standing.fault.is_some()
+    }
+
+    /// Who vouches by the settings, and who of them waits for people's approval.
+    #[must_use]
+    pub fn roots(&self) -> Arc<Roots> {
+        self.roots.load_full()
+    }
+
+    pub(crate) fn put_roots(&self, roots: Roots) {
+        self.roots.store(Arc::new(roots));
     }
 
     /// Deletes the evidence of days that are over for longer than it is kept, keys first.
@@ -426,13 +460,15 @@ impl Plane {
         .await
     }
 
-    /// Records and keeps the trust roots that this start accepts because there is nobody to approve them.
+    /// Records and keeps the trust roots that this start accepts because there is nobody to approve them, and ends what those
+    /// brought about who are gone.
     ///
     /// # Errors
     ///
     /// The log or the store refuses.
     pub async fn accept_roots(&self) -> Result<(), String> {
-        self.roots.accept(self).await
+        self.roots().accept(self).await?;
+        vouching::end_what_is_gone(self, Actor::System).await
     }
 
     pub(crate) fn token_endpoint(&self) -> String {

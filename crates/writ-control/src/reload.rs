@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use writ_audit::Actor;
 use writ_contract::{Contract, DiagnosticSource, Severity};
 use writ_policy::{ActionShape, ApiActions, Pack, Pdp, PolicySource, baseline};
 use writ_store::{Registry, Store};
@@ -15,6 +16,7 @@ use crate::loaded::{Loaded, LoadedApi, LoadedCredential};
 use crate::plane::{Keys, Plane};
 use crate::project::{Project, ProjectFault};
 use crate::reviews;
+use crate::vouching;
 
 /// Reads a project; agents that are known keep their ids.
 pub(crate) fn read_project(
@@ -227,6 +229,15 @@ pub(crate) async fn compile(
     compiler.compile(revision, registry).await
 }
 
+/// Reads the settings of who vouches and the revision row, and puts both in force. The caller holds `plane.changing`. On any
+/// fault in either both stay as they were, and the fault is kept for whoever looks.
+pub(crate) async fn reload_all(plane: &Plane, by: Actor) -> Result<RevisionId, String> {
+    let ready = vouching::read(plane).await?;
+    let revision = reload(plane).await?;
+    vouching::put_in_force(plane, ready, by).await?;
+    Ok(revision)
+}
+
 /// Reads the revision row and puts what it names in force. The caller holds `plane.changing`. On any fault the revision before
 /// stays, and the fault is kept for whoever looks.
 pub(crate) async fn reload(plane: &Plane) -> Result<RevisionId, String> {
@@ -265,14 +276,15 @@ async fn read_active(plane: &Plane) -> Result<Arc<Loaded>, String> {
 }
 
 impl Plane {
-    /// Reads the revision row again and puts it in force; on a fault the revision before stays, and the fault is shown.
+    /// Reads the settings of who vouches and the revision row again and puts them in force; on a fault what was before stays,
+    /// and the fault is shown.
     ///
     /// # Errors
     ///
     /// Why it was not put in force.
     pub async fn reload(&self) -> Result<RevisionId, String> {
         let _one_at_a_time = self.changing.lock().await;
-        reload(self).await
+        reload_all(self, Actor::System).await
     }
 }
 

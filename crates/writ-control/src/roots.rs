@@ -1,8 +1,8 @@
 //! The trust roots of the settings: who vouches for others, held against what people have approved.
 //!
 //! Whoever may write the settings file may not, by that alone, say whose tokens are believed. What nobody has approved
-//! yet is held: known, shown, and believed by nothing. On the first start, and in single-operator mode, there is nobody
-//! to approve it; it is accepted then, and recorded.
+//! yet is held: known, shown, and believed by nothing. At the first start, and at one in single-operator mode, there is
+//! nobody to approve it; it is accepted then, and recorded. A process that runs accepts nothing by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,8 +21,21 @@ const BEGUN: &str = "";
 pub struct Roots {
     configured: BTreeMap<String, Digest>,
     held: BTreeSet<String>,
+    /// Those who were approved and whom the settings do not name any more.
+    gone: BTreeSet<String>,
+    /// What stays approved of what was.
+    kept: BTreeMap<String, Digest>,
     /// The digest of what was approved before, where this start accepts something else.
     accepted_over: Option<Digest>,
+}
+
+/// When settings are held against what was approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// At a start, which accepts what nobody could approve.
+    Start,
+    /// While the process runs.
+    Reload,
 }
 
 impl Roots {
@@ -36,11 +49,13 @@ impl Roots {
         store: &Store,
         tenant: &Tenant,
         mut configured: BTreeMap<String, Digest>,
+        at: At,
     ) -> Result<Self, StoreError> {
         configured.insert(BEGUN.to_owned(), Digest::of(b""));
         let approved = store.trust_roots(tenant).await?;
         let people = People::read(store, tenant).await?;
         let nobody = approved.is_empty() || four_eyes::single_operator(&people);
+        let nobody = nobody && at == At::Start;
         let new = |(name, digest): &(&String, &Digest)| approved.get(*name) != Some(*digest);
         let held: BTreeSet<String> = configured
             .iter()
@@ -48,7 +63,13 @@ impl Roots {
             .map(|(name, _)| name.clone())
             .collect();
         let accepts = nobody && approved != configured;
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = approved
+            .clone()
+            .into_iter()
+            .partition(|(name, _)| configured.contains_key(name));
         Ok(Self {
+            gone: gone.into_keys().collect(),
+            kept,
             configured,
             held: if nobody { BTreeSet::new() } else { held },
             accepted_over: accepts.then(|| Self::digest_of(&approved)),
@@ -64,6 +85,16 @@ impl Roots {
     /// The names of the vouchers that wait.
     pub fn held(&self) -> impl Iterator<Item = &str> {
         self.held.iter().map(String::as_str)
+    }
+
+    /// Whether somebody was approved whom the settings do not name any more.
+    pub(crate) fn is_gone(&self, name: &str) -> bool {
+        self.gone.contains(name)
+    }
+
+    /// Whether others are believed than with these, or the same by other settings.
+    pub(crate) fn believes_otherwise(&self, later: &Self) -> bool {
+        self.configured != later.configured || self.held != later.held
     }
 
     pub(crate) const fn configured(&self) -> &BTreeMap<String, Digest> {
@@ -85,20 +116,21 @@ impl Roots {
         before: Digest,
         by: Actor,
     ) -> Result<(), String> {
-        let purpose = "trust"
-            .parse()
-            .map_err(|_never| "the purpose has no name".to_owned())?;
-        let event = Event::KeyRotated(KeyRotated {
-            purpose,
-            old: Some(before),
-            new: self.digest(),
-            by,
-        });
-        let header = plane.header(plane.clock.now());
-        let recorded = plane.record(header, event, None, Durability::Durable).await;
-        recorded.map_err(|fault| fault.to_string())?;
-        let kept = plane.store.put_trust_roots(&plane.tenant, &self.configured);
-        kept.await.map_err(|fault| fault.to_string())
+        keep(plane, before, &self.configured, by).await
+    }
+
+    /// Records that those who are gone are approved no more, and forgets them: if they come back, they are new.
+    pub(crate) async fn forget(&self, plane: &Plane, by: Actor) -> Result<(), String> {
+        // What this start accepts has been kept already, without them.
+        if self.gone.is_empty() || self.accepted_over.is_some() {
+            return Ok(());
+        }
+        let approved = plane.store.trust_roots(&plane.tenant).await;
+        let before = Self::digest_of(&approved.map_err(|fault| fault.to_string())?);
+        if before == Self::digest_of(&self.kept) {
+            return Ok(());
+        }
+        keep(plane, before, &self.kept, by).await
     }
 
     /// What all of them are together.
@@ -113,4 +145,27 @@ impl Roots {
             .collect();
         Digest::of_parts(&[b"writ trust roots v1\n", lines.as_bytes()])
     }
+}
+
+/// Records which roots are approved from now on, and keeps them.
+async fn keep(
+    plane: &Plane,
+    before: Digest,
+    roots: &BTreeMap<String, Digest>,
+    by: Actor,
+) -> Result<(), String> {
+    let purpose = "trust"
+        .parse()
+        .map_err(|_never| "the purpose has no name".to_owned())?;
+    let event = Event::KeyRotated(KeyRotated {
+        purpose,
+        old: Some(before),
+        new: Roots::digest_of(roots),
+        by,
+    });
+    let header = plane.header(plane.clock.now());
+    let recorded = plane.record(header, event, None, Durability::Durable).await;
+    recorded.map_err(|fault| fault.to_string())?;
+    let kept = plane.store.put_trust_roots(&plane.tenant, roots).await;
+    kept.map_err(|fault| fault.to_string())
 }

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -191,6 +191,26 @@ impl SignIn {
             failed: Mutex::default(),
             room: Semaphore::new(MOST_AT_ONCE),
         }
+    }
+
+    /// Whether another is configured like this one.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let SignInSettings {
+            issuer,
+            client_id,
+            client_secret,
+            accounts,
+            roles,
+        } = &self.settings;
+        let secret = |secret: &Option<Secret<String>>| {
+            let secret = secret.as_ref();
+            secret.map(|secret| Digest::of(secret.expose().as_bytes()))
+        };
+        *issuer == other.settings.issuer
+            && *client_id == other.settings.client_id
+            && secret(client_secret) == secret(&other.settings.client_secret)
+            && *accounts == other.settings.accounts
+            && *roles == other.settings.roles
     }
 
     fn derived(&self, what: &str, handle: &str) -> String {
@@ -388,10 +408,10 @@ fn refused(why: &str) -> AdminError {
 }
 
 /// Where signing in is configured and its issuer is one that people have approved.
-fn configured(plane: &Plane) -> Result<&SignIn, AdminError> {
-    let sign_in = plane.sign_in.as_ref();
+fn configured(plane: &Plane) -> Result<Arc<SignIn>, AdminError> {
+    let sign_in = plane.sign_in.load_full();
     let sign_in = sign_in.ok_or(AdminError::Unauthenticated)?;
-    if plane.roots.is_held(&sign_in.settings.root()) {
+    if plane.roots().is_held(&sign_in.settings.root()) {
         let held = "the issuer is new or changed in the settings, and nobody has approved it: `writ trust list`";
         return Err(unavailable(&held));
     }
@@ -488,11 +508,16 @@ pub(crate) async fn complete(
     let token = token.map_err(|why| refused(&why))?;
     let token = sign_in.verified(&metadata, &begun, &token, now).await;
     let token = token.map_err(|why| refused(&why))?;
-    let operator = operator(plane, sign_in, &token, now).await?;
+    // Nothing changes between who they are and their session.
+    let _one_at_a_time = plane.changing.lock().await;
+    if !configured(plane).is_ok_and(|current| Arc::ptr_eq(&current, &sign_in)) {
+        return Err(refused("the settings have changed meanwhile"));
+    }
+    let operator = operator(plane, &sign_in, &token, now).await?;
     begin_session(plane, &operator, "operator.oidc_sign_in", now).await
 }
 
-/// The person whose account it is. Their role is the one they are registered with, and no more than the claims let in.
+/// The person whose account it is. The lock on changes is held. Their role is the one they are registered with, and no more than the claims let in.
 async fn operator(
     plane: &Plane,
     sign_in: &SignIn,
@@ -500,7 +525,6 @@ async fn operator(
     now: Timestamp,
 ) -> Result<Operator, AdminError> {
     let allowed = sign_in.allowed(token);
-    let _one_at_a_time = plane.changing.lock().await;
     let requester = token.requester();
     let people = people(plane).await?;
     let known = people

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
-use writ_token::{Issuer, RegisteredClient, TrustBundle, TrustBundles, Vouches};
-use writ_types::SpiffeId;
+use writ_token::{Issuer, IssuerUrl, RegisteredClient, TrustBundle, TrustBundles, Vouches};
+use writ_types::{SpiffeId, TrustDomain};
 
 /// A registered client: an orchestrator, or the application of the user who asks.
 #[derive(Debug, Clone)]
@@ -45,19 +45,33 @@ impl Trust {
         }
     }
 
-    /// Adds an issuer, or replaces the one of this URL and audience.
+    /// Adds an issuer, or replaces the one of this URL.
     pub fn put_issuer(&self, issuer: &Issuer) {
         self.issuers.rcu(|issuers| {
-            let same =
-                |known: &&Issuer| known.url == issuer.url && known.audience == issuer.audience;
-            let mut others: Vec<_> = issuers
-                .iter()
-                .filter(|known| !same(known))
-                .cloned()
-                .collect();
+            let mut others = without(issuers, &issuer.url);
             others.push(issuer.clone());
             others
         });
+    }
+
+    /// Removes an issuer: from now on it vouches for nobody.
+    pub fn remove_issuer(&self, url: &IssuerUrl) {
+        self.issuers.rcu(|issuers| without(issuers, url));
+    }
+
+    /// Removes a client.
+    pub fn remove_client(&self, id: &str) {
+        self.clients.rcu(|clients| {
+            let mut clients = BTreeMap::clone(clients);
+            clients.remove(id);
+            clients
+        });
+    }
+
+    /// Removes the bundle of a trust domain.
+    pub fn remove_bundle(&self, domain: &TrustDomain) {
+        self.bundles.rcu(|bundles| bundles.without(domain));
+        self.changes.send_replace(());
     }
 
     /// Adds a client, or replaces the one of this id.
@@ -87,6 +101,11 @@ impl Trust {
         self.bundles.load_full()
     }
 
+    /// Whether somebody vouches for such identities still: the certificate of a connection was verified when it began.
+    pub(crate) fn believes(&self, spiffe: &SpiffeId) -> bool {
+        self.bundles.load().get(spiffe.trust_domain()).is_some()
+    }
+
     /// The issuers that vouch for such.
     pub(crate) fn issuers(&self, vouches: Vouches) -> Vec<Issuer> {
         let issuers = self.issuers.load();
@@ -98,4 +117,9 @@ impl Trust {
     pub(crate) fn client(&self, id: &str) -> Option<Arc<Client>> {
         self.clients.load().get(id).cloned()
     }
+}
+
+fn without(issuers: &[Issuer], url: &IssuerUrl) -> Vec<Issuer> {
+    let others = issuers.iter().filter(|known| known.url != *url);
+    others.cloned().collect()
 }

@@ -128,6 +128,7 @@ const SESSION: &str = "SELECT o.operator, s.begun, s.expires
     FROM operator_sessions s JOIN operators o ON o.tenant = s.tenant AND o.operator = s.operator
     WHERE s.tenant = ?1 AND s.token_hash = ?2 AND s.expires > ?3";
 const END_SESSION: &str = "DELETE FROM operator_sessions WHERE tenant = ?1 AND token_hash = ?2";
+const END_SESSIONS_OF: &str = "DELETE FROM operator_sessions WHERE tenant = ?1 AND operator = ?2";
 const EXPIRE_SESSIONS: &str = "DELETE FROM operator_sessions WHERE tenant = ?1 AND expires <= ?2";
 const PUT_FIRST_BOOT: &str =
     "INSERT INTO first_boot_token (tenant, token_hash, created) VALUES (?1, ?2, ?3)
@@ -381,6 +382,24 @@ impl Store {
         sqlx::query(END_SESSION)
             .bind(tenant.as_str())
             .bind(token.to_string())
+            .execute(self.writer())
+            .await?;
+        Ok(())
+    }
+
+    /// Ends every session of an operator.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub async fn end_sessions_of(
+        &self,
+        tenant: &Tenant,
+        operator: OperatorId,
+    ) -> Result<(), StoreError> {
+        sqlx::query(END_SESSIONS_OF)
+            .bind(tenant.as_str())
+            .bind(operator.to_string())
             .execute(self.writer())
             .await?;
         Ok(())

@@ -208,6 +208,14 @@ impl TrustBundles {
         bundles
     }
 
+    /// These bundles but the one of a domain.
+    #[must_use]
+    pub fn without(&self, domain: &TrustDomain) -> Self {
+        let mut bundles = self.clone();
+        bundles.0.remove(domain);
+        bundles
+    }
+
     /// The bundle of one domain, if it may be believed at `now`.
     fn believed(&self, domain: &TrustDomain, now: Timestamp) -> Option<&TrustBundle> {
         self.get(domain)

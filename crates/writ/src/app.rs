@@ -13,7 +13,7 @@ use writ_audit::NodeName;
 use writ_control::log::{LogWriter, Vault};
 use writ_control::records::LogPlace;
 use writ_control::{
-    AlarmDesk, ApprovalDesk, Compiler, Loaded, Mended, Mending, Plane, Roots, Settings, Trust,
+    AlarmDesk, ApprovalDesk, At, Compiler, Loaded, Mended, Mending, Plane, Roots, Settings, Trust,
 };
 use writ_proxy::{ApiSnapshot, Credential, Gateway, PreparedTasks, Snapshot, TransactionTokens};
 use writ_store::Store;
@@ -28,9 +28,9 @@ use crate::drift;
 use crate::failure::Failure;
 use crate::keys::KeyRing;
 use crate::operator;
-use crate::sign_in;
 use crate::tls;
-use crate::trust::{Refresher, Vouchers};
+use crate::trust::Refresher;
+use crate::vouching;
 
 /// This machine's name in records.
 const NODE: &str = "node1";
@@ -59,8 +59,10 @@ pub(crate) struct App {
     stop: watch::Sender<Stop>,
     tasks: JoinSet<()>,
     workers: Vec<std::thread::JoinHandle<()>>,
-    /// Fetch keys again and again, and do what is to be done about alarms; end with the process.
-    refreshing: JoinSet<()>,
+    /// Fetches keys again and again.
+    refresher: Arc<Refresher>,
+    /// Do what is to be done about alarms; end with the process.
+    watchers: JoinSet<()>,
 }
 
 impl App {
@@ -117,25 +119,10 @@ impl App {
             timeouts: config.timeouts,
         }));
         let trust = Arc::new(Trust::of(ring.keys.domain.trust_bundle()?));
-        let vouchers = Vouchers::of(&config.trust)?;
-        let mut configured = vouchers.settings();
-        let outside = config.sign_in.as_ref().map(sign_in::settings).transpose()?;
-        configured.extend(
-            outside
-                .as_ref()
-                .map(|outside| (outside.root(), sign_in::digest(outside))),
-        );
-        let roots = Roots::of(&store, &tenant, configured).await?;
-        let outside = outside
-            .map(|outside| sign_in::start(outside, config.timeouts.key_fetch))
-            .transpose()?;
-        let refresher = Refresher::new(
-            vouchers,
-            &roots,
-            config.timeouts,
-            Arc::clone(&trust),
-            Arc::clone(&clock),
-        )?;
+        let (vouchers, outside) = vouching::read(config)?;
+        let configured = vouching::names(&vouchers, outside.as_ref());
+        let roots = Roots::of(&store, &tenant, configured, At::Start).await?;
+        let refresher = Refresher::new(config.timeouts, Arc::clone(&trust), Arc::clone(&clock))?;
         let held: Vec<String> = roots.held().map(held_back).collect();
         let plane_parts = writ_control::Parts {
             tenant: tenant.clone(),
@@ -155,20 +142,30 @@ impl App {
             spent: ReplayCache::new(config.limits.proof_cache),
             trust: Arc::clone(&trust),
             roots,
-            sign_in: outside,
+            sign_in: outside.map(|outside| outside.start(config)).transpose()?,
+            clients: vouching::clients(config),
+            rereading: vouching::rereading(config, &refresher),
         };
         let plane = Self::join(plane_parts, loaded, &gateway, config)?;
         plane.record_start(&opened.recovered).await?;
         plane.accept_roots().await.map_err(Failure::new)?;
         let mut notices = recover::notices(&opened.recovered, config);
         notices.extend(held);
-        let mut refreshing = JoinSet::new();
-        notices.extend(refresher.start(&mut refreshing).await);
+        let fetches = refresher.put_in_force(vouchers, &plane.roots());
+        notices.extend(fetches.told().await);
+        let mut watchers = JoinSet::new();
         let watching = Arc::clone(&plane);
-        refreshing.spawn(async move { watching.watch_over().await });
+        watchers.spawn(async move { watching.watch_over().await });
         let waiting = waits.then_some(token_path);
-        let app = Self::listen(config, plane, gateway, opened.place, notices, waiting)?;
-        Ok(Self { refreshing, ..app })
+        let app = Self::listen(
+            config,
+            (plane, refresher),
+            gateway,
+            opened.place,
+            notices,
+            waiting,
+        )?;
+        Ok(Self { watchers, ..app })
     }
 
     /// Puts a project in force with nothing running. The log is taken for the while, so that no other process can.
@@ -227,7 +224,7 @@ impl App {
 
     fn listen(
         config: &Config,
-        plane: Arc<Plane>,
+        (plane, refresher): (Arc<Plane>, Arc<Refresher>),
         gateway: Arc<Gateway>,
         log: LogPlace,
         notices: Vec<String>,
@@ -263,7 +260,8 @@ impl App {
             stop,
             tasks,
             workers,
-            refreshing: JoinSet::new(),
+            refresher,
+            watchers: JoinSet::new(),
         })
     }
 
@@ -287,7 +285,8 @@ impl App {
     pub(crate) async fn stop(mut self, drain: std::time::Duration) -> Result<(), Failure> {
         self.drain();
         self.stop.send_replace(Stop::Draining);
-        self.refreshing.abort_all();
+        self.refresher.stop();
+        self.watchers.abort_all();
         let workers = std::mem::take(&mut self.workers);
         let mut drained = std::pin::pin!(async {
             while self.tasks.join_next().await.is_some() {}

@@ -57,7 +57,9 @@ pub(crate) enum ConfigError {
 /// The settings as they are meant.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// The folder of `writ.toml`: the project.
+    /// `writ.toml`.
+    pub(crate) file: PathBuf,
+    /// Its folder: the project.
     pub(crate) project: PathBuf,
     /// Where state lives.
     pub(crate) data: PathBuf,
@@ -86,7 +88,7 @@ pub(crate) struct Config {
 }
 
 /// Certificate and key of the listeners.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
     /// Certificate chain, PEM.
     pub(crate) certificate: PathBuf,
@@ -95,7 +97,7 @@ pub(crate) struct TlsFiles {
 }
 
 /// The built-in trust domain.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IdentityConfig {
     /// Its name.
     pub(crate) trust_domain: TrustDomain,
@@ -160,6 +162,47 @@ impl Config {
             Err(fault) => return Err(ConfigError::Read(path.to_owned(), fault)),
         };
         Self::parse(path, &text, environment)
+    }
+
+    /// Reads the same file and environment again.
+    pub(crate) fn again(&self) -> Result<Self, ConfigError> {
+        Self::load(&self.file)
+    }
+
+    /// What is said otherwise than here and is read at a start alone. What can be read again is said by nobody here: who
+    /// vouches for others, and with whose accounts operators sign in.
+    pub(crate) fn after_a_restart(&self, later: &Self) -> Vec<&'static str> {
+        // Taken apart whole, so that a new setting is thought of.
+        let Self {
+            file: _,
+            project: _,
+            data,
+            public_url,
+            control_url,
+            gateway,
+            control,
+            tls,
+            identity,
+            trust: _,
+            sign_in: _,
+            workers,
+            limits,
+            timeouts,
+        } = self;
+        let changed = [
+            ("data", *data != later.data),
+            ("public_url", *public_url != later.public_url),
+            ("control_url", *control_url != later.control_url),
+            ("listen.gateway", *gateway != later.gateway),
+            ("listen.control", *control != later.control),
+            ("tls", *tls != later.tls),
+            ("identity", *identity != later.identity),
+            ("workers", *workers != later.workers),
+            ("limits", *limits != later.limits),
+            ("timeouts", *timeouts != later.timeouts),
+        ];
+        let changed = changed.into_iter().filter(|(_, changed)| *changed);
+        changed.map(|(name, _)| name).collect()
     }
 
     fn parse(
@@ -236,6 +279,7 @@ impl Meaning<'_> {
         let trust_domain = identity.trust_domain.as_deref().unwrap_or("writ.local");
         let own: TrustDomain = self.parse("identity.trust_domain", trust_domain)?;
         Ok(Config {
+            file: self.file.to_owned(),
             public_url: self.parse("public_url", &url(public_url, gateway))?,
             control_url: self.parse("control_url", &url(control_url, control))?,
             gateway,

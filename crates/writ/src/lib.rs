@@ -22,6 +22,7 @@ mod sign_in;
 mod terminal;
 mod tls;
 mod trust;
+mod vouching;
 
 use std::process::ExitCode;
 

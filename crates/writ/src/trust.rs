@@ -1,14 +1,15 @@
 //! Everybody who vouches for others, with their keys from files and URLs, and keeping those that are fetched fresh.
 //!
-//! A file that cannot be read stops the start. A URL that cannot be reached does not: who depends on it is refused until it
+//! A file that cannot be read stops the start, and a reload leaves everything as it was. A URL that cannot be reached does not: who depends on it is refused until it
 //! can be, and what was fetched last is believed until its limit, never beyond.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use writ_control::{Client, Roots, Trust};
 use writ_token::{Issuer, KeyPins, KeySet, RegisteredClient, TrustBundle, Vouches};
 use writ_types::{Clock, Digest, Timeouts, Timestamp};
@@ -97,14 +98,8 @@ impl Voucher {
         Digest::of_parts(&[b"writ voucher v1\n", &text])
     }
 
-    /// Puts the keys of a document in place of those before, to be believed until an instant. Gives the refresh hint, where
-    /// the document has one.
-    fn put(
-        &self,
-        trust: &Trust,
-        document: &[u8],
-        until: Option<Timestamp>,
-    ) -> Result<Option<Duration>, Failure> {
+    /// What a document says, to be believed until an instant.
+    fn parse(&self, document: &[u8], until: Option<Timestamp>) -> Result<Parsed, Failure> {
         let unusable = |fault: &dyn std::error::Error| {
             Failure::caused(
                 format!("the keys of {} cannot be used", self.name()),
@@ -113,14 +108,14 @@ impl Voucher {
         };
         let keys =
             || KeySet::parse(document, &KeyPins::default()).map_err(|fault| unusable(&fault));
-        match self {
-            Self::Issuer(issuer) => trust.put_issuer(&Issuer {
+        Ok(match self {
+            Self::Issuer(issuer) => Parsed::Issuer(Issuer {
                 keys_until: until,
                 vouches: issuer.vouches,
                 access_tokens: issuer.access_tokens,
                 ..Issuer::new(issuer.issuer.clone(), issuer.audience.clone(), keys()?)
             }),
-            Self::Client(client) => trust.put_client(&Arc::new(Client {
+            Self::Client(client) => Parsed::Client(Arc::new(Client {
                 registered: RegisteredClient {
                     id: client.id.clone(),
                     keys: keys()?,
@@ -133,26 +128,68 @@ impl Voucher {
             Self::Domain(domain) => {
                 let bundle = TrustBundle::parse(domain.name.clone(), document, &KeyPins::default())
                     .map_err(|fault| unusable(&fault))?;
-                let hint = bundle.refresh_hint();
-                let bundle = match until {
+                Parsed::Bundle(Box::new(match until {
                     Some(until) => bundle.until(until),
                     None => bundle,
-                };
-                trust.put_bundle(&bundle);
-                return Ok(hint);
+                }))
             }
-        }
-        Ok(None)
+        })
     }
+
+    /// Lets nobody believe it any more.
+    fn remove(&self, trust: &Trust) {
+        match self {
+            Self::Issuer(issuer) => trust.remove_issuer(&issuer.issuer),
+            Self::Client(client) => trust.remove_client(client.id.as_str()),
+            Self::Domain(domain) => trust.remove_bundle(&domain.name),
+        }
+    }
+}
+
+/// Somebody with their keys, ready to be believed.
+#[derive(Debug)]
+enum Parsed {
+    Issuer(Issuer),
+    Client(Arc<Client>),
+    Bundle(Box<TrustBundle>),
+}
+
+impl Parsed {
+    /// In place of what was believed of them before.
+    fn put(&self, trust: &Trust) {
+        match self {
+            Self::Issuer(issuer) => trust.put_issuer(issuer),
+            Self::Client(client) => trust.put_client(client),
+            Self::Bundle(bundle) => trust.put_bundle(bundle),
+        }
+    }
+
+    /// How often to look again, where the document says so.
+    fn hint(&self) -> Option<Duration> {
+        match self {
+            Self::Bundle(bundle) => bundle.refresh_hint(),
+            Self::Issuer(_) | Self::Client(_) => None,
+        }
+    }
+}
+
+/// Somebody whom the settings name.
+#[derive(Debug)]
+struct Known {
+    voucher: Voucher,
+    /// All that the settings say of it.
+    settings: Digest,
+    /// Its keys, where they are in a file.
+    keys: Option<Parsed>,
 }
 
 /// Everybody whom the settings name, with the keys of those that have them in a file: read once, so that what is approved is
 /// what is believed.
 #[derive(Debug)]
-pub(crate) struct Vouchers(Vec<(Voucher, Option<Vec<u8>>)>);
+pub(crate) struct Vouchers(Vec<Known>);
 
 impl Vouchers {
-    /// Reads every file of the settings.
+    /// Reads and checks every file of the settings.
     pub(crate) fn of(config: &TrustConfig) -> Result<Self, Failure> {
         let issuers = config.issuers.iter().cloned().map(Voucher::Issuer);
         let clients = config.clients.iter().cloned().map(Voucher::Client);
@@ -162,128 +199,174 @@ impl Vouchers {
                 KeySource::File(path) => Some(read(&voucher, path)?),
                 KeySource::Url { .. } => None,
             };
-            Ok((voucher, document))
+            let parse = |document: &Vec<u8>| voucher.parse(document, None);
+            Ok(Known {
+                settings: voucher.settings(document.as_deref()),
+                keys: document.as_ref().map(parse).transpose()?,
+                voucher,
+            })
         });
         known.collect::<Result<_, Failure>>().map(Self)
     }
 
     /// Their names, each with the digest of what the settings say.
     pub(crate) fn settings(&self) -> BTreeMap<String, Digest> {
-        let said = |(voucher, document): &(Voucher, Option<Vec<u8>>)| {
-            let settings = voucher.settings(document.as_deref());
-            (voucher.name().to_owned(), settings)
-        };
+        let said = |known: &Known| (known.voucher.name().to_owned(), known.settings);
         self.0.iter().map(said).collect()
     }
 }
 
 /// A voucher whose keys are fetched.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Remote {
     voucher: Voucher,
+    settings: Digest,
     url: String,
     refresh: Duration,
     good_for: Duration,
 }
 
-/// What fetches keys again and again.
+/// Somebody who is believed, by these settings.
+#[derive(Debug)]
+struct Believed {
+    voucher: Voucher,
+    settings: Digest,
+    /// What fetches its keys.
+    fetching: Option<AbortHandle>,
+}
+
+/// Who is believed, and what fetches the keys of those who publish them.
 #[derive(Debug)]
 pub(crate) struct Refresher {
     trust: Arc<Trust>,
     clock: Arc<dyn Clock>,
     timeouts: Timeouts,
     roots: Arc<rustls::ClientConfig>,
-    remotes: Vec<Remote>,
+    /// By name. Whoever puts keys in place holds it, so that what was fetched too late finds that nobody wants it.
+    believed: Mutex<BTreeMap<String, Believed>>,
 }
 
 impl Refresher {
-    /// Puts the keys of files into `trust`, and knows what is to be fetched. Who is held back by `roots` is believed by
-    /// nothing.
+    /// Nobody is believed yet.
     pub(crate) fn new(
-        vouchers: Vouchers,
-        roots: &Roots,
         timeouts: Timeouts,
         trust: Arc<Trust>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, Failure> {
-        let mut remotes = Vec::new();
-        let approved = |(voucher, _): &(Voucher, _)| !roots.is_held(voucher.name());
-        for (voucher, document) in vouchers.0.into_iter().filter(approved) {
-            if let Some(document) = document {
-                let _hint = voucher.put(&trust, &document, None)?;
-            }
-            if let KeySource::Url {
-                url,
-                refresh,
-                good_for,
-            } = voucher.source().clone()
-            {
-                remotes.push(Remote {
-                    voucher,
-                    url,
-                    refresh,
-                    good_for,
-                });
-            }
-        }
-        Ok(Self {
+    ) -> Result<Arc<Self>, Failure> {
+        Ok(Arc::new(Self {
             trust,
             clock,
             timeouts,
             roots: tls::client(&[Path::new("/etc/ssl/certs/ca-certificates.crt")])?,
-            remotes,
-        })
+            believed: Mutex::default(),
+        }))
     }
 
-    /// Fetches everything once, then goes on doing so until the tasks are dropped. Gives what could not be fetched at first.
-    pub(crate) async fn start(self, tasks: &mut JoinSet<()>) -> Vec<String> {
-        let mut first = JoinSet::new();
-        let shared = Arc::new(self);
-        for place in 0..shared.remotes.len() {
-            let shared = Arc::clone(&shared);
-            first.spawn(async move {
-                let fetched = match shared.remotes.get(place) {
-                    Some(remote) => shared.fetch(remote).await,
-                    None => Ok(SHORTEST),
-                };
-                (place, fetched)
-            });
-        }
-        let mut notices = Vec::new();
-        while let Some(done) = first.join_next().await {
-            let Ok((place, fetched)) = done else {
-                continue;
-            };
-            if let Err(fault) = &fetched {
-                notices.push(format!(
-                    "{fault}; it is tried again, and until then refused"
-                ));
-            }
-            let shared = Arc::clone(&shared);
-            tasks.spawn(async move {
-                if let Some(remote) = shared.remotes.get(place) {
-                    shared.keep_fresh(remote, fetched.ok()).await;
+    /// Believes those who are not held back by `roots`, and nobody else. The keys of files are in place when it returns;
+    /// those that are fetched are kept where nothing was changed, and are otherwise asked for from now on. Gives an account
+    /// of each first fetch.
+    pub(crate) fn put_in_force(self: &Arc<Self>, vouchers: Vouchers, roots: &Roots) -> Fetches {
+        let mut believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *believed);
+        let mut fetches = Vec::new();
+        let approved = |known: &Known| !roots.is_held(known.voucher.name());
+        for known in vouchers.0.into_iter().filter(approved) {
+            let name = known.voucher.name().to_owned();
+            let same = before
+                .get(&name)
+                .is_some_and(|one| one.settings == known.settings);
+            let known = match before.remove(&name) {
+                Some(unchanged) if same => unchanged,
+                changed => {
+                    if let Some(changed) = changed {
+                        changed.end(&self.trust);
+                    }
+                    self.believe(known, &mut fetches)
                 }
-            });
+            };
+            believed.insert(name, known);
         }
-        notices
+        for gone in before.into_values() {
+            gone.end(&self.trust);
+        }
+        Fetches(fetches)
     }
 
-    async fn keep_fresh(&self, remote: &Remote, first: Option<Duration>) {
-        let mut failures = u32::from(first.is_none());
-        let mut pause = first.unwrap_or(SHORTEST);
+    fn believe(
+        self: &Arc<Self>,
+        known: Known,
+        fetches: &mut Vec<oneshot::Receiver<Option<Failure>>>,
+    ) -> Believed {
+        let Known {
+            voucher,
+            settings,
+            keys,
+        } = known;
+        if let Some(keys) = keys {
+            keys.put(&self.trust);
+        }
+        let source = voucher.source().clone();
+        let fetching = match source {
+            KeySource::File(_) => None,
+            KeySource::Url {
+                url,
+                refresh,
+                good_for,
+            } => {
+                let remote = Remote {
+                    voucher: voucher.clone(),
+                    settings,
+                    url,
+                    refresh,
+                    good_for,
+                };
+                let (first, told) = oneshot::channel();
+                fetches.push(told);
+                let shared = Arc::clone(self);
+                let keeping = async move { shared.keep_fresh(&remote, first).await };
+                Some(tokio::spawn(keeping).abort_handle())
+            }
+        };
+        Believed {
+            voucher,
+            settings,
+            fetching,
+        }
+    }
+
+    /// Fetches no more.
+    pub(crate) fn stop(&self) {
+        let believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in believed.values() {
+            one.stop();
+        }
+    }
+
+    async fn keep_fresh(&self, remote: &Remote, first: oneshot::Sender<Option<Failure>>) {
+        let mut first = Some(first);
+        let mut failures = 0_u32;
         loop {
-            tokio::time::sleep(pause).await;
-            match self.fetch(remote).await {
-                Ok(next) => (failures, pause) = (0, next),
+            let (pause, fault) = match self.fetch(remote).await {
+                Ok(next) => {
+                    failures = 0;
+                    (next, None)
+                }
                 Err(fault) => {
-                    failures = failures.saturating_add(1);
-                    pause = SHORTEST
+                    let pause = SHORTEST
                         .saturating_mul(2_u32.saturating_pow(failures.min(16)))
                         .min(remote.refresh.max(SHORTEST));
-                    tracing::warn!(%fault, failures, "keys could not be renewed; those before are believed until their limit");
+                    failures = failures.saturating_add(1);
+                    (pause, Some(fault))
                 }
+            };
+            if let Some(fault) = &fault {
+                tracing::warn!(%fault, failures, "keys could not be renewed; those before are believed until their limit");
             }
+            if let Some(first) = first.take() {
+                // Nobody may be waiting for it.
+                drop(first.send(fault));
+            }
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -299,11 +382,48 @@ impl Refresher {
                 remote.url
             ))
         };
-        let hint = remote
-            .voucher
-            .put(&self.trust, &document.map_err(failed)?, Some(until))?;
-        let pause = hint.unwrap_or(remote.refresh).min(remote.refresh);
+        let document = document.map_err(failed)?;
+        let parsed = remote.voucher.parse(&document, Some(until))?;
+        let believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner);
+        // The settings may have changed while it was asked for.
+        let wanted = believed.get(remote.voucher.name());
+        if wanted.is_some_and(|one| one.settings == remote.settings) {
+            parsed.put(&self.trust);
+        }
+        let pause = parsed.hint().unwrap_or(remote.refresh).min(remote.refresh);
         Ok(pause.max(SHORTEST))
+    }
+}
+
+impl Believed {
+    fn stop(&self) {
+        if let Some(fetching) = &self.fetching {
+            fetching.abort();
+        }
+    }
+
+    fn end(&self, trust: &Trust) {
+        self.stop();
+        self.voucher.remove(trust);
+    }
+}
+
+/// What becomes of the first fetch of each voucher that publishes its keys.
+#[derive(Debug)]
+pub(crate) struct Fetches(Vec<oneshot::Receiver<Option<Failure>>>);
+
+impl Fetches {
+    /// Waits for them. Gives what could not be fetched.
+    pub(crate) async fn told(self) -> Vec<String> {
+        let mut notices = Vec::new();
+        for told in self.0 {
+            if let Ok(Some(fault)) = told.await {
+                notices.push(format!(
+                    "{fault}; it is tried again, and until then refused"
+                ));
+            }
+        }
+        notices
     }
 }
 

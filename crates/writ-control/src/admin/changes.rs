@@ -377,7 +377,7 @@ fn project_files(body: &Value) -> Result<BTreeMap<String, Vec<u8>>, AdminError> 
     read.collect::<Option<_>>().ok_or_else(refused)
 }
 
-/// Reads the revision row again.
+/// Reads the settings of who vouches and the revision row again.
 pub(super) async fn reload(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let _one_at_a_time = plane.changing.lock().await;
     record(
@@ -388,7 +388,8 @@ pub(super) async fn reload(plane: &Plane, call: &Call<'_>) -> Result<Value, Admi
         plane.loaded().digest,
     )
     .await?;
-    let revision = reload::reload(plane)
+    let by = Actor::Operator(call.operator.id);
+    let revision = reload::reload_all(plane, by)
         .await
         .map_err(AdminError::Unavailable)?;
     Ok(Value::object([(

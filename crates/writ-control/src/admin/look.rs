@@ -48,9 +48,15 @@ pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
     if single {
         loose.push(SINGLE_OPERATOR.to_owned());
     }
-    loose.extend(plane.roots.held().map(|name| {
+    let roots = plane.roots();
+    loose.extend(roots.held().map(|name| {
         format!("{name} is new or changed in the settings, and nobody has approved it: nothing it vouches for is believed; `writ trust list`")
     }));
+    let (settings_fault, after_a_restart) = standing(plane);
+    let waits = |name: &&str| {
+        format!("`{name}` has changed in the settings, and is read at the next start")
+    };
+    loose.extend(after_a_restart.iter().map(waits));
     Ok(Value::object([
         ("program", Value::from(plane.settings.program.as_str())),
         ("revision", Value::from(loaded.revision.to_string())),
@@ -68,11 +74,26 @@ pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
         ),
         ("ready", Value::from(plane.unready().is_none())),
         ("not_in_force", fault.map_or(Value::Null, Value::String)),
+        (
+            "settings_not_in_force",
+            settings_fault.map_or(Value::Null, Value::String),
+        ),
+        (
+            "after_a_restart",
+            strings(after_a_restart.into_iter().map(str::to_owned)),
+        ),
         ("store_is_ahead", Value::from(behind)),
         ("single_operator", Value::from(single)),
         ("alarms", plane.alarms.shown()),
         ("loose", strings(loose.into_iter())),
     ]))
+}
+
+/// Why the settings of who vouches are not in force, and which settings wait for a start.
+fn standing(plane: &Plane) -> (Option<String>, Vec<&'static str>) {
+    let standing = plane.standing.lock();
+    let standing = standing.unwrap_or_else(PoisonError::into_inner);
+    (standing.fault.clone(), standing.after_a_restart.clone())
 }
 
 const SINGLE_OPERATOR: &str = "single-operator mode: one person alone can change roles, keys, trust roots and who is asked, after ten minutes and another sign-in; register another admin: `writ operator add NAME --role admin`";

@@ -136,6 +136,7 @@ async fn accept(plane: &Plane, token: &Digest, now: Timestamp) -> Result<Value, 
 /// Begins a session for the operator whose certificate the connection has.
 pub(crate) async fn by_certificate(plane: &Plane, from: &Connection) -> Result<Value, AdminError> {
     let certificate = from.certificate.as_ref();
+    let certificate = certificate.filter(|certificate| plane.trust.believes(&certificate.spiffe));
     let certificate = certificate.ok_or(AdminError::Unauthenticated)?;
     let unavailable = |fault: &dyn std::error::Error| AdminError::Unavailable(fault.to_string());
     let now = plane

@@ -7,16 +7,20 @@ use crate::admin::{AdminError, Call};
 use crate::http::object;
 use crate::plane::Plane;
 use crate::roots::Roots;
+use crate::vouching;
 
 /// Every voucher of the settings, and whether it is believed.
 pub(super) async fn list(plane: &Plane) -> Result<Value, AdminError> {
     let approved = plane.store.trust_roots(&plane.tenant).await;
     let approved = approved.map_err(|fault| unavailable(&fault))?;
+    let held = plane.roots();
+    let roots = &*held;
     let row = |(name, digest): (&String, &Digest)| {
-        let state = if !plane.roots.is_held(name) {
+        let state = if !roots.is_held(name) {
             "believed"
         } else if approved.get(name) == Some(digest) {
-            "believed_after_a_restart"
+            // The settings have changed once more, or have a fault: the next reload reads them again.
+            "believed_after_a_reload"
         } else {
             "held"
         };
@@ -26,12 +30,12 @@ pub(super) async fn list(plane: &Plane) -> Result<Value, AdminError> {
             ("state", Value::from(state)),
         ])
     };
-    let named = plane.roots.configured().iter();
+    let named = roots.configured().iter();
     let named = named.filter(|(name, _)| !name.is_empty());
-    let roots = named.map(row).collect();
+    let rows = named.map(row).collect();
     Ok(Value::object([
-        ("digest", Value::from(plane.roots.digest().to_string())),
-        ("roots", Value::Array(roots)),
+        ("digest", Value::from(roots.digest().to_string())),
+        ("roots", Value::Array(rows)),
     ]))
 }
 
@@ -39,7 +43,7 @@ pub(super) async fn list(plane: &Plane) -> Result<Value, AdminError> {
 pub(super) fn check(plane: &Plane, call: &Call<'_>) -> Result<(), AdminError> {
     let body = object(call.body)?;
     let digest = body.member("digest").and_then(Value::as_str);
-    if digest == Some(&plane.roots.digest().to_string()) {
+    if digest == Some(&plane.roots().digest().to_string()) {
         return Ok(());
     }
     Err(AdminError::Invalid(
@@ -48,20 +52,25 @@ pub(super) fn check(plane: &Plane, call: &Call<'_>) -> Result<(), AdminError> {
     ))
 }
 
-/// Approves the vouchers of the settings: from the next start on they are believed.
+/// Approves the vouchers of the settings, and believes them. The lock on changes is held.
 pub(super) async fn approve(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     check(plane, call)?;
     let before = plane.store.trust_roots(&plane.tenant).await;
     let before = before.map_err(|fault| unavailable(&fault))?;
     let by = Actor::Operator(call.operator.id);
-    let approved = plane
-        .roots
-        .approve(plane, Roots::digest_of(&before), by)
-        .await;
+    let roots = plane.roots();
+    let approved = roots.approve(plane, Roots::digest_of(&before), by).await;
     approved.map_err(AdminError::Unavailable)?;
+    // What is believed is what stands there now: if that is no more what was approved, it is held back.
+    let believed = match vouching::read(plane).await {
+        Ok(ready) => vouching::put_in_force(plane, ready, by).await,
+        Err(fault) => Err(fault),
+    };
+    let fault = believed.err();
     Ok(Value::object([
-        ("digest", Value::from(plane.roots.digest().to_string())),
-        ("believed_after_a_restart", Value::from(true)),
+        ("digest", Value::from(roots.digest().to_string())),
+        ("believed", Value::from(fault.is_none())),
+        ("fault", fault.map_or(Value::Null, Value::String)),
     ]))
 }
 

@@ -173,6 +173,7 @@ impl Proof<'_> {
             ClientAuthentication::Certificate { client_id } => {
                 let certificate = self.from.certificate.as_ref();
                 let certificate = certificate
+                    .filter(|certificate| self.plane.trust.believes(&certificate.spiffe))
                     .ok_or_else(|| client_error("the connection has no client certificate"))?;
                 let agent = self
                     .agent(&certificate.spiffe)

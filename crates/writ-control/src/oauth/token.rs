@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use writ_audit::{Durability, Event, EvidenceKind, TaskOpened, TokenIssued, TokenRefused};
+use writ_audit::{
+    Actor, Closing, Durability, Event, EvidenceKind, TaskOpened, TokenIssued, TokenRefused,
+};
 use writ_task::{Ending, Ledger as _, TaskState};
 use writ_token::{
     AccessTokenClaims, Authority, OauthError, OauthErrorCode, TokenRequest, TokenType, disarmed,
@@ -11,6 +13,7 @@ use writ_types::{
     Agent, Asserter, Binding, Grant, KeyedDigest, Resource, TaskId, TaskRequest, Timestamp, Value,
 };
 
+use crate::ending::settle;
 use crate::loaded::Loaded;
 use crate::oauth::narrow::{Granting, blast_radius, token_expiry};
 use crate::oauth::possession::bind;
@@ -64,6 +67,7 @@ async fn issue(
         |_went_back| unavailable("the clock went back; nothing is issued until it is right");
     let now = plane.wall.check(now).map_err(clock)?;
     let loaded = plane.loaded();
+    let generation = plane.generation.now();
     let request = TokenRequest::parse(form, &plane.settings.public_url)?;
 
     let mut proven = Proof {
@@ -108,6 +112,13 @@ async fn issue(
         },
     };
     let grant = grant.map_err(refused)?;
+    // Who proved it may have ceased to be believed since, after what they had opened was ended.
+    if plane.generation.now() != generation {
+        asked.take_back(&request.authority, &grant).await;
+        return Err(refused(unavailable(
+            "who is believed has changed meanwhile: ask again",
+        )));
+    }
     asked
         .mint(&grant, binding, request.resource)
         .await
@@ -193,6 +204,22 @@ impl Asked<'_> {
                 .map_err(|_ended| grant_error("the task has ended"))?;
         }
         Ok(grant)
+    }
+
+    /// Ends a task that was opened by this very request.
+    async fn take_back(&self, authority: &Authority, grant: &Grant) {
+        let Authority::Open(_) = authority else {
+            return;
+        };
+        let (plane, task) = (self.plane, grant.task);
+        let cut = plane.ledger.revoke(&plane.tenant, task, Ending::Revoked);
+        // One that has ended meanwhile is over too.
+        let Ok(cut) = cut.await else {
+            return;
+        };
+        if let Err(fault) = settle(plane, Actor::System, task, &cut, Closing::Revoked).await {
+            tracing::error!(%task, fault, "a task that nobody vouches for could not be kept as ended");
+        }
     }
 
     /// Records and stores a task that was opened.

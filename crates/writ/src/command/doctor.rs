@@ -165,6 +165,14 @@ async fn running(report: &mut Report, config: &Config) {
     if let Some(fault) = text("not_in_force") {
         report.bad("revision", fault);
     }
+    if let Some(fault) = text("settings_not_in_force") {
+        report.bad(
+            "settings",
+            &format!(
+                "those before stay in force: {fault}; mend it, then send SIGHUP to `writ serve`"
+            ),
+        );
+    }
     let alarms = status.member("alarms").and_then(Value::as_array);
     for alarm in alarms.unwrap_or_default() {
         report.bad("alarm", &told(alarm));

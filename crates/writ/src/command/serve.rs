@@ -101,7 +101,7 @@ impl Signals {
     }
 }
 
-/// Waits for SIGINT or SIGTERM; SIGHUP reads the revision again; now and then what has expired is ended.
+/// Waits for SIGINT or SIGTERM; SIGHUP reads who vouches and the revision again; now and then what has expired is ended.
 pub(crate) async fn until_stopped(app: &App, signals: Signals) -> Result<(), Failure> {
     let Signals {
         mut interrupt,

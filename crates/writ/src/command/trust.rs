@@ -44,7 +44,13 @@ pub(crate) async fn run(
                 terminal.object(&answer);
                 return Ok(());
             }
-            terminal.line("approved; believed from the next start of `writ serve` on");
+            if let Some(fault) = answer.member("fault").and_then(Value::as_str) {
+                return Err(
+                    Failure::new(format!("approved, and not believed yet: {fault}"))
+                        .hint("mend it, then send SIGHUP to `writ serve`"),
+                );
+            }
+            terminal.line("approved, and believed from now on");
         }
     }
     Ok(())

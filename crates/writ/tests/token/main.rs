@@ -22,6 +22,7 @@ mod inquiry;
 mod kit;
 mod mtls;
 mod provider;
+mod reload;
 mod routes;
 mod tasks;
 mod trust;

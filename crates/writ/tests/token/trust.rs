@@ -74,7 +74,7 @@ impl Issuer {
     }
 
     /// The token of a job in a pod.
-    fn job(&self, change: &Value) -> String {
+    pub(crate) fn job(&self, change: &Value) -> String {
         self.sign(&with(&Self::claims(), &with(&job(), change)))
     }
 }
@@ -89,7 +89,7 @@ fn job() -> Value {
 }
 
 /// Lets the tokens of jobs be the agent's.
-fn federate(project: &Project, agent: &str) {
+pub(crate) fn federate(project: &Project, agent: &str) {
     let path = format!("agents/{agent}.toml");
     let text = std::fs::read_to_string(project.path(&path)).unwrap();
     let federation = format!(
@@ -101,6 +101,15 @@ fn federate(project: &Project, agent: &str) {
 impl Stage {
     /// A job asks for a task with its own token.
     async fn federated(&self, token: &str, client_id: Option<&str>) -> Answer {
+        self.federated_with(&Key::new(), token, client_id).await
+    }
+
+    pub(crate) async fn federated_with(
+        &self,
+        key: &Key,
+        token: &str,
+        client_id: Option<&str>,
+    ) -> Answer {
         let resource = self.public("");
         let mut pairs = vec![
             ("grant_type", "client_credentials"),
@@ -110,11 +119,20 @@ impl Stage {
             ("authorization_details", READ),
         ];
         pairs.extend(client_id.map(|id| ("client_id", id)));
-        self.token(&Key::new(), &pairs).await
+        self.token(key, &pairs).await
     }
 
     /// The same as the subject of an exchange.
     async fn exchanged(&self, token: &str, actor: Option<&str>) -> Answer {
+        self.exchanged_with(&Key::new(), token, actor).await
+    }
+
+    pub(crate) async fn exchanged_with(
+        &self,
+        key: &Key,
+        token: &str,
+        actor: Option<&str>,
+    ) -> Answer {
         let resource = self.public("");
         let mut pairs = vec![
             ("grant_type", EXCHANGE),
@@ -126,7 +144,7 @@ impl Stage {
         if let Some(actor) = actor {
             pairs.extend([("actor_token", actor), ("actor_token_type", JWT)]);
         }
-        self.token(&Key::new(), &pairs).await
+        self.token(key, &pairs).await
     }
 }
 
@@ -296,7 +314,7 @@ impl Publisher {
 }
 
 /// Asks until the answer is the one that is waited for; what changes it happens elsewhere.
-async fn until(status: u16, row: &str, ask: impl AsyncFn() -> u16) {
+pub(crate) async fn until(status: u16, row: &str, ask: impl AsyncFn() -> u16) {
     let asked = async {
         while ask().await != status {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -373,10 +391,10 @@ fn fetched_keys_do_not_come_from_elsewhere() {
 }
 
 /// A trust domain that is no part of this installation.
-struct Domain(TrustDomainAuthority);
+pub(crate) struct Domain(TrustDomainAuthority);
 
 impl Domain {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let key = || generate_signing_key().unwrap();
         let jwt = JwtSvidSigner::from_pkcs8(name.parse().unwrap(), &key()).unwrap();
         let day = Duration::from_secs(86_400);
@@ -385,11 +403,11 @@ impl Domain {
         Self(TrustDomainAuthority::new(jwt, x509.unwrap()).unwrap())
     }
 
-    fn bundle(&self, sequence: u64) -> String {
+    pub(crate) fn bundle(&self, sequence: u64) -> String {
         self.0.bundle(sequence, Duration::from_secs(1)).to_string()
     }
 
-    fn svid(&self, stage: &Stage, spiffe: &str) -> String {
+    pub(crate) fn svid(&self, stage: &Stage, spiffe: &str) -> String {
         let id = TokenId::new(now(), random_bytes());
         let (audience, life) = (stage.control(""), Duration::from_secs(60));
         let jwt = self.0.jwt();
@@ -398,12 +416,23 @@ impl Domain {
     }
 }
 
+/// An agent of another trust domain.
+pub(crate) const GUEST: &str = "spiffe://guest.example/worker";
+
+/// Registers it.
+pub(crate) fn guest(project: &Project) {
+    project.write(
+        "agents/guest.toml",
+        &format!("spiffe = \"{GUEST}\"\nowner = \"o@example.org\"\nmode = \"autonomous\"\npurposes = [\"triage\"]\n"),
+    );
+}
+
 /// SPIFFE Federation §5: a bundle endpoint is configured with its domain, an older sequence is no news, an empty bundle
 /// revokes, and no domain vouches for another.
 #[test]
 fn another_trust_domain_vouches_for_its_own() {
     runtime().block_on(async {
-        let guest = "spiffe://guest.example/worker";
+        let guest = GUEST;
         let (first, second) = (Domain::new("guest.example"), Domain::new("guest.example"));
         let impostor = Domain::new("writ.local");
         let publisher = Publisher::publish(Some(first.bundle(7)));
@@ -413,10 +442,7 @@ fn another_trust_domain_vouches_for_its_own() {
         );
         let stage = Stage::prepared(|project| {
             project.settings(&settings);
-            project.write(
-                "agents/guest.toml",
-                &format!("spiffe = \"{guest}\"\nowner = \"o@example.org\"\nmode = \"autonomous\"\npurposes = [\"triage\"]\n"),
-            );
+            crate::trust::guest(project);
         })
         .await;
         let ask = async |domain: &Domain| {

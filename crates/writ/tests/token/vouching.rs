@@ -16,7 +16,7 @@ pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type
 const CLIENT: &str = "invalid_client";
 const GRANT: &str = "invalid_grant";
 
-const CLIENT_SETTINGS: &str =
+pub(crate) const CLIENT_SETTINGS: &str =
     "[[client]]\nid = \"planner\"\nagents = [\"bot\"]\njwks_file = \"planner.jwks\"\n";
 
 /// An orchestrator that may open tasks for the one agent and not for the other.
