@@ -1,9 +1,14 @@
 //! Operators sign in with the account they have at an outside issuer: OIDC, authorization code with PKCE.
 
+mod attacks;
+mod held;
+mod provider;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use hyper::Method;
@@ -26,6 +31,8 @@ struct Script {
     token: Option<Result<String, String>>,
     /// The forms that were posted to the token endpoint.
     posted: Vec<BTreeMap<String, String>>,
+    /// Whom the token endpoint tells that it was asked, and for whom it waits before it answers.
+    held: Option<(Sender<()>, Receiver<()>)>,
 }
 
 /// An issuer on loopback, on a thread of its own.
@@ -130,6 +137,10 @@ impl Issuer {
             "/jwks" => answer_of("200 x", &jwks(&self.key).to_string()),
             "/token" => {
                 script.posted.push(pairs(body));
+                if let Some((asked, answers)) = script.held.take() {
+                    asked.send(()).unwrap();
+                    answers.recv().unwrap();
+                }
                 match script.token.take() {
                     Some(Ok(token)) => {
                         let members = [
@@ -182,6 +193,13 @@ impl Issuer {
             .sign(&self.header().to_string(), &claims.to_string())
     }
 
+    /// The token endpoint says when it is asked, and answers when it may.
+    fn hold(&self) -> (Receiver<()>, Sender<()>) {
+        let ((asked, told), (may, answers)) = (channel(), channel());
+        self.script.lock().unwrap().held = Some((asked, answers));
+        (told, may)
+    }
+
     fn will_answer(&self, token: Result<String, String>) {
         self.script.lock().unwrap().token = Some(token);
     }
@@ -191,7 +209,7 @@ impl Issuer {
 struct House {
     project: Project,
     issuer: Issuer,
-    _server: Server,
+    server: Option<Server>,
 }
 
 /// One sign-in that was begun.
@@ -214,7 +232,7 @@ impl House {
         Self {
             project,
             issuer,
-            _server: server,
+            server: Some(server),
         }
     }
 

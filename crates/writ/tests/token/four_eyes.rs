@@ -14,12 +14,17 @@ use crate::trust::Issuer;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// An instant so long ago.
-fn ago(span: Duration) -> Timestamp {
+pub(crate) fn ago(span: Duration) -> Timestamp {
     Timestamp::from_millis((now().secs_since_epoch() - span.as_secs()) * 1000)
 }
 
 /// An operator, as they stand in the store.
-fn person(name: &str, role: Role, since: Timestamp, made_by: Option<OperatorId>) -> Operator {
+pub(crate) fn person(
+    name: &str,
+    role: Role,
+    since: Timestamp,
+    made_by: Option<OperatorId>,
+) -> Operator {
     Operator {
         id: OperatorId::new(since, random_bytes()),
         name: name.to_owned(),
@@ -34,7 +39,7 @@ fn person(name: &str, role: Role, since: Timestamp, made_by: Option<OperatorId>)
     }
 }
 
-async fn put(store: &Store, operator: &Operator) {
+pub(crate) async fn put(store: &Store, operator: &Operator) {
     let tenant = Tenant::default_tenant();
     store.put_operator(&tenant, operator).await.unwrap();
     let session = format!("wos_{}", operator.name);

@@ -72,7 +72,7 @@ impl Provider {
         )
     }
 
-    fn peer(&self) -> Peer {
+    pub(crate) fn peer(&self) -> Peer {
         Peer::url(&self.issuer, None).unwrap()
     }
 
@@ -154,24 +154,52 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// One request with the cookies; those of the answer are kept.
+    /// A look with the cookies.
     async fn look(&mut self, peer: &Peer, path: &str) -> Answer {
+        self.send(peer, Method::GET, path, String::new()).await
+    }
+
+    /// One request with the cookies; those of the answer are kept.
+    async fn send(&mut self, peer: &Peer, method: Method, path: &str, body: String) -> Answer {
         let cookies = self.cookies.iter();
         let cookies: Vec<_> = cookies
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         let cookies = cookies.join("; ");
-        let headers = [("cookie", cookies.as_str())];
-        let answer = peer
-            .send(Method::GET, path, &headers, Vec::new())
-            .await
-            .unwrap();
+        let headers = [
+            ("cookie", cookies.as_str()),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        let answer = peer.send(method, path, &headers, body).await.unwrap();
         for line in answer.headers.get_all("set-cookie") {
             let line = line.to_str().unwrap();
             let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
             self.cookies.insert(name.to_owned(), value.to_owned());
         }
         answer
+    }
+
+    /// Follows redirects to the page that asks who somebody is, which has to come, fills it in, and follows redirects again
+    /// until one leads to `until`; the URL it leads to.
+    pub(crate) async fn sign_in(
+        &mut self,
+        provider: &Provider,
+        path: &str,
+        who: &str,
+        until: &str,
+    ) -> String {
+        let peer = provider.peer();
+        let page = self.follow(&peer, path, "/interaction/").await;
+        let asked = self.look(&peer, &page).await;
+        assert_eq!(asked.status, 200, "{page}");
+        assert!(String::from_utf8_lossy(&asked.body).contains("name=\"login\""));
+        let filled = form(&[("login", who)]);
+        let answer = self.send(&peer, Method::POST, &page, filled).await;
+        let next = answer.header("location").unwrap_or_default().to_owned();
+        let at = next
+            .find("/auth/")
+            .unwrap_or_else(|| panic!("{}: {next}", answer.status));
+        self.follow(&peer, next.get(at..).unwrap(), until).await
     }
 
     /// Follows redirects of one origin until one leads to `until`; the URL it leads to.

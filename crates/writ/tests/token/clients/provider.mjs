@@ -1,5 +1,5 @@
 // An OpenID provider of another hand (oidc-provider), as the outside issuer that the tests configure. It signs in whoever
-// `login_hint` names, without asking, and says in the tokens of jobs where they run. Prints its issuer once it listens.
+// `login_hint` names, without asking; without one it shows a form. It says in the tokens of jobs where they run. Prints its issuer once it listens.
 import { createServer } from 'node:http';
 import { generateKeyPairSync } from 'node:crypto';
 import { join } from 'node:path';
@@ -70,7 +70,17 @@ server.on('request', async (request, response) => {
   if (!request.url.startsWith('/interaction/')) return serve(request, response);
   try {
     const { params } = await provider.interactionDetails(request, response);
-    await provider.interactionFinished(request, response, { login: { accountId: params.login_hint }, consent: {} });
+    let accountId = params.login_hint;
+    if (!accountId && request.method === 'POST') {
+      let form = '';
+      for await (const part of request) form += part;
+      accountId = new URLSearchParams(form).get('login');
+    }
+    if (!accountId) {
+      response.writeHead(200, { 'content-type': 'text/html' });
+      return response.end('<form method="post"><input name="login" autofocus><button>Sign in</button></form>');
+    }
+    await provider.interactionFinished(request, response, { login: { accountId }, consent: {} });
   } catch (fault) {
     response.writeHead(400).end(String(fault));
   }
