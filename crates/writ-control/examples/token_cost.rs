@@ -81,6 +81,7 @@ fn claims(now: Timestamp, round: usize) -> Result<AccessTokenClaims, Box<dyn Err
         binding: Binding::Dpop(Digest::of(b"key")),
         details: Value::parse(details, &JsonLimits::REQUEST)?,
         issued: now,
+        authentication: None,
         not_before: None,
         expires: now.plus(Duration::from_secs(300)),
     })

@@ -15,12 +15,13 @@ use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
 use writ_policy::{FREEZES, Freeze, Pack, PolicySource};
 use writ_types::{
     ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, CredentialName, Effect, Effects, Hours,
-    Planted, Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value, Watch,
+    Planted, Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value, WantedAuthentication,
+    Watch,
 };
 
 use raw::{
     RawAgent, RawApi, RawAttach, RawCredential, RawFederation, RawFreezes, RawHours, RawOperation,
-    RawPacks, RawPurpose,
+    RawPacks, RawPurpose, RawUserAuthentication,
 };
 
 /// One fault in a project file.
@@ -567,6 +568,10 @@ impl Reader<'_> {
             Some(hours) => Some(self.hours(file, &text, hours)?),
             None => None,
         };
+        let user_authentication = match &raw.user_authentication {
+            Some(wanted) => Some(self.user_authentication(file, &text, wanted)?),
+            None => None,
+        };
         Some(Purpose {
             name,
             owner,
@@ -578,7 +583,37 @@ impl Reader<'_> {
             hours,
             environments,
             max_blast_radius: raw.max_blast_radius,
+            user_authentication,
         })
+    }
+
+    fn user_authentication(
+        &mut self,
+        file: &str,
+        text: &str,
+        raw: &Spanned<RawUserAuthentication>,
+    ) -> Option<WantedAuthentication> {
+        let line = Some(line_of(text, raw.span().start));
+        let raw = raw.get_ref();
+        let mut acr = Vec::new();
+        for name in raw.acr.as_deref().unwrap_or_default() {
+            acr.push(self.parse(file, text, name)?);
+        }
+        let wanted = match &raw.acr {
+            // None named is any: a list that was emptied must not become that.
+            Some(named) if named.is_empty() => {
+                Err("`acr` names none: take it out if any class will do".to_owned())
+            }
+            _ => WantedAuthentication::new(raw.max_age.map(|age| age.0), acr)
+                .map_err(|fault| fault.to_string()),
+        };
+        match wanted {
+            Ok(wanted) => Some(wanted),
+            Err(fault) => {
+                self.fault(file, line, fault);
+                None
+            }
+        }
     }
 
     fn hours(&mut self, file: &str, text: &str, raw: &Spanned<RawHours>) -> Option<Hours> {

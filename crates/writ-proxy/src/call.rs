@@ -93,6 +93,7 @@ async fn call(
         authenticate::authenticate(gateway, &snapshot, from, &head, &target, story.call(), now)?;
     let entered = enter(gateway, &snapshot, &caller, story, now).await?;
     let agent = watch::agent(gateway, &snapshot, (&caller, &entered), from, now)?;
+    decide::user(&snapshot, &caller, &entered, now)?;
     if let Some(approval) = &target.approval {
         return approve::status(gateway, &entered, &head, &target, approval).await;
     }

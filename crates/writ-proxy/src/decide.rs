@@ -47,6 +47,25 @@ pub(crate) fn agent(
     Ok(Arc::clone(agent))
 }
 
+/// Whether the user has authenticated as the task's purpose wants it, by the token that is shown (RFC 9470). A purpose that
+/// is gone wants nothing, and covers nothing either.
+pub(crate) fn user(
+    snapshot: &Snapshot,
+    caller: &Authenticated,
+    entered: &Entered,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let purpose = snapshot.purposes.get(&entered.grant().purpose);
+    let known = caller.token().authentication();
+    match purpose.and_then(|purpose| purpose.wants(known, now)) {
+        None => Ok(()),
+        Some(wanted) => Err(Refusal {
+            wanted: Some(Box::new(wanted.clone())),
+            ..ReasonCode::InsufficientUserAuthentication.into()
+        }),
+    }
+}
+
 /// Whether the task holds the action, and its purpose still covers it, reaches the API and is open. What was taken from a
 /// purpose or an agent is taken from live tasks too.
 pub(crate) fn granted(

@@ -5,7 +5,10 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-use writ_types::{CallId, Pending, Problem, PublicUrl, ReasonCode, Remedy, RemedyKind, Verdict};
+use writ_types::{
+    CallId, Pending, Problem, PublicUrl, ReasonCode, Remedy, RemedyKind, Verdict,
+    WantedAuthentication,
+};
 
 use crate::body::Body;
 use crate::target::Endpoint;
@@ -30,6 +33,8 @@ pub(crate) struct Refusal {
     pub(crate) mcp: Option<mcp::Fault>,
     /// The task holds nothing at all of what the endpoint serves: another token would (MCP, authorization).
     pub(crate) insufficient_scope: bool,
+    /// How the user has to authenticate, if that is why.
+    pub(crate) wanted: Option<Box<WantedAuthentication>>,
     /// What was decided: a no for good, or for now.
     pub(crate) verdict: Verdict,
     /// What is waited for, if something is.
@@ -49,6 +54,7 @@ impl From<ReasonCode> for Refusal {
             bound: None,
             mcp: None,
             insufficient_scope: false,
+            wanted: None,
             verdict: Verdict::Deny,
             pending: None,
             wait: None,
@@ -102,7 +108,7 @@ impl Refusal {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let challenged = reason.status() == 401 || self.insufficient_scope;
         if let Some(challenge) = challenge.filter(|_| challenged) {
-            let (challenges, nonce) = challenge.fields(reason);
+            let (challenges, nonce) = challenge.fields(reason, self.wanted.as_deref());
             for value in challenges
                 .into_iter()
                 .filter_map(|text| HeaderValue::try_from(text).ok())
@@ -129,7 +135,11 @@ impl Refusal {
 
 impl Challenge {
     /// The `WWW-Authenticate` fields, one for each scheme, and the nonce.
-    fn fields(&self, reason: ReasonCode) -> ([String; 2], String) {
+    fn fields(
+        &self,
+        reason: ReasonCode,
+        wanted: Option<&WantedAuthentication>,
+    ) -> ([String; 2], String) {
         // The metadata of what was asked for: the token it leads to is for that (RFC 9728 §5.1).
         let metadata = format!(
             "resource_metadata=\"{}{}{}\"",
@@ -137,6 +147,12 @@ impl Challenge {
             metadata::PATH,
             self.endpoint
         );
+        if let Some(wanted) = wanted {
+            let how = step_up(wanted);
+            let dpop = format!("DPoP {how}, algs=\"ES256 EdDSA\", {metadata}");
+            let bearer = format!("Bearer {how}, {metadata}");
+            return ([dpop, bearer], self.nonce.clone());
+        }
         // Strangers learn which part of a proof to mend and nothing else (RFC 9449 §7.1).
         let error = if reason == ReasonCode::InvalidDpopProof {
             "error=\"invalid_dpop_proof\", "
@@ -157,6 +173,18 @@ impl Challenge {
         let bearer = format!("Bearer error=\"{error}\", {metadata}");
         ([dpop, bearer], self.nonce.clone())
     }
+}
+
+/// How the user has to authenticate (RFC 9470 §3). Classes have no character that a quoted string could not hold.
+fn step_up(wanted: &WantedAuthentication) -> String {
+    let mut how = "error=\"insufficient_user_authentication\", error_description=\"a fresher or stronger authentication of the user is wanted\"".to_owned();
+    if let Some(acr) = wanted.acr_values() {
+        how.push_str(&format!(", acr_values=\"{acr}\""));
+    }
+    if let Some(age) = wanted.max_age() {
+        how.push_str(&format!(", max_age=\"{}\"", age.as_secs()));
+    }
+    how
 }
 
 /// The status of a reason; the registry holds 4xx and 5xx only.

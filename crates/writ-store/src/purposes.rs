@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use writ_types::{Budget, Purpose, Value};
+use writ_types::{Budget, Purpose, Value, WantedAuthentication};
 
 use crate::StoreError;
-use crate::fields::{Fields, millis, texts};
+use crate::fields::{Fields, millis, parsed, texts};
 
 /// Content-addressed, so the same definition twice is once.
 pub(crate) const PUT: &str = "INSERT INTO purposes (tenant, digest, definition) VALUES (?1, ?2, ?3)
@@ -25,6 +25,7 @@ pub(crate) fn to_value(purpose: &Purpose) -> Value {
         hours,
         environments,
         max_blast_radius,
+        user_authentication,
     } = purpose;
     let members = [
         ("name", Value::from(name.as_str())),
@@ -41,7 +42,10 @@ pub(crate) fn to_value(purpose: &Purpose) -> Value {
         .map(|hours| ("hours", Value::from(hours.to_string())));
     let named = (!environments.is_empty()).then(|| ("environments", texts(environments)));
     let radius = max_blast_radius.map(|most| ("max_blast_radius", Value::from_u64(most)));
-    let intent = hours.into_iter().chain(named).chain(radius);
+    let user = user_authentication
+        .as_ref()
+        .map(|wanted| ("user_authentication", wanted_value(wanted)));
+    let intent = hours.into_iter().chain(named).chain(radius).chain(user);
     Value::object(members.into_iter().chain(accepted).chain(intent))
 }
 
@@ -57,6 +61,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Purpose, StoreError> {
         "hours",
         "environments",
         "max_blast_radius",
+        "user_authentication",
     ];
     let fields = Fields::of("purpose", value, &known)?;
     Ok(Purpose {
@@ -79,7 +84,34 @@ pub(crate) fn from_value(value: &Value) -> Result<Purpose, StoreError> {
             None => None,
             Some(_) => Some(fields.number("max_blast_radius")?),
         },
+        user_authentication: fields
+            .optional("user_authentication")
+            .map(wanted)
+            .transpose()?,
     })
+}
+
+fn wanted_value(wanted: &WantedAuthentication) -> Value {
+    let age = wanted.max_age().map(|age| ("max_age_ms", millis(age)));
+    let acr = wanted.acr().iter().map(|acr| Value::from(acr.as_str()));
+    let acr = (!wanted.acr().is_empty()).then(|| ("acr", Value::Array(acr.collect())));
+    Value::object(age.into_iter().chain(acr))
+}
+
+/// What is damaged asks for something that nobody can give: it is never read as asking for less.
+fn wanted(value: &Value) -> Result<WantedAuthentication, StoreError> {
+    const WHAT: &str = "purpose";
+    let fields = Fields::of(WHAT, value, &["max_age_ms", "acr"])?;
+    let age = match fields.optional("max_age_ms") {
+        None => None,
+        Some(_) => Some(fields.life("max_age_ms")?),
+    };
+    let named = fields.optional("acr").map(Value::as_array);
+    let named = named.map_or(Some([].as_slice()), |named| named);
+    let named = named.unwrap_or(&[Value::Null]).iter();
+    let acr = named.map(|name| parsed(WHAT, name.as_str().unwrap_or_default()));
+    let acr = acr.collect::<Result<Vec<_>, StoreError>>()?;
+    WantedAuthentication::new(age, acr).map_err(|fault| StoreError::damaged(WHAT, &fault))
 }
 
 /// A stored budget. A count that is missing would be nothing, never a default.

@@ -5,7 +5,9 @@ mod claims;
 
 use std::time::Duration;
 
-use writ_types::{Binding, Digest, Principal, PublicUrl, Resource, Tenant, Timestamp, Value};
+use writ_types::{
+    Binding, Digest, Principal, PublicUrl, Resource, Tenant, Timestamp, UserAuthentication, Value,
+};
 
 use crate::claims::{Leeway, Validity};
 use crate::{Algorithm, ClaimError, ClientId, IssuerUrl, JoseError, Jws, KeySet, Profile, Typ};
@@ -175,6 +177,12 @@ impl VerifiedToken {
     #[must_use]
     pub const fn claims(&self) -> &AccessTokenClaims {
         &self.claims
+    }
+
+    /// How the user has authenticated for whom it is used, as far as their issuer said it.
+    #[must_use]
+    pub const fn authentication(&self) -> Option<&UserAuthentication> {
+        self.claims.authentication.as_ref()
     }
 
     /// The granted `authorization_details`.

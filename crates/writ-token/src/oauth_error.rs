@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use writ_types::Value;
+use writ_types::{Value, WantedAuthentication};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident $code:literal $status:literal;)+) => {
@@ -53,6 +53,8 @@ codes! {
     InvalidDpopProof "invalid_dpop_proof" 400;
     /// The `DPoP` proof lacks the nonce sent along in `DPoP-Nonce` (RFC 9449 §8).
     UseDpopNonce "use_dpop_nonce" 400;
+    /// The user has authenticated too long ago, or in another way than the purpose wants (RFC 9470 §3).
+    InsufficientUserAuthentication "insufficient_user_authentication" 400;
     /// Writ is at fault.
     ServerError "server_error" 500;
     /// Writ cannot issue at the moment: no record, no clock, no revision.
@@ -73,6 +75,8 @@ pub struct OauthError {
     pub code: OauthErrorCode,
     /// A sentence for the developer.
     pub description: Cow<'static, str>,
+    /// How the user has to authenticate, if that is why.
+    pub wanted: Option<Box<WantedAuthentication>>,
 }
 
 impl OauthError {
@@ -89,6 +93,19 @@ impl OauthError {
         Self {
             code,
             description: Cow::Borrowed(description),
+            wanted: None,
+        }
+    }
+
+    /// The user has to authenticate like this first.
+    #[must_use]
+    pub fn step_up(wanted: &WantedAuthentication) -> Self {
+        Self {
+            wanted: Some(Box::new(wanted.clone())),
+            ..Self::new(
+                OauthErrorCode::InsufficientUserAuthentication,
+                "the purpose wants a fresher or stronger authentication of the user: `max_age` and `acr_values` say which",
+            )
         }
     }
 
@@ -104,10 +121,17 @@ impl OauthError {
         let allowed =
             |char: &char| matches!(char, '\u{20}'..='\u{7E}') && !matches!(char, '"' | '\\');
         let description: String = self.description.chars().filter(allowed).take(512).collect();
-        Value::object([
+        let mut members = vec![
             ("error", Value::from(self.code.as_str())),
             ("error_description", Value::from(description)),
-        ])
+        ];
+        if let Some(wanted) = &self.wanted {
+            let acr = wanted.acr_values();
+            members.extend(acr.map(|acr| ("acr_values", Value::from(acr))));
+            let age = wanted.max_age();
+            members.extend(age.map(|age| ("max_age", Value::from_u64(age.as_secs()))));
+        }
+        Value::object(members)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use writ_types::{Requester, SpiffeId, Timestamp, Value};
+use writ_types::{Requester, SpiffeId, Timestamp, UserAuthentication, Value};
 
 use crate::claims::{Leeway, Validity};
 use crate::{Algorithm, ClaimError, Claims, IssuerUrl, JoseError, Jws, KeySet, Profile, Typ};
@@ -91,6 +91,7 @@ impl Issuer {
 pub struct OidcToken {
     requester: Requester,
     expires: Timestamp,
+    authentication: UserAuthentication,
     claims: Claims,
 }
 
@@ -137,7 +138,14 @@ impl OidcToken {
             late: issuer.leeway,
         };
         validity.check(now, leeway, issuer.longest_life)?;
+        // What is not understood, or lies in the future, says nothing of when or how.
+        let instant = claims.instant("auth_time").ok();
+        let authentication = UserAuthentication {
+            at: instant.filter(|at| *at <= now.plus(issuer.leeway)),
+            acr: claims.text("acr").ok().and_then(|acr| acr.parse().ok()),
+        };
         Ok(Self {
+            authentication,
             requester: Requester {
                 issuer: issuer.url.to_string(),
                 subject: claims.text("sub")?.to_owned(),
@@ -157,6 +165,12 @@ impl OidcToken {
     #[must_use]
     pub const fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    /// How the user has authenticated, as far as the issuer said it (OIDC Core §2).
+    #[must_use]
+    pub const fn authentication(&self) -> &UserAuthentication {
+        &self.authentication
     }
 
     /// All its claims.

@@ -235,8 +235,8 @@ fn authority(form: &Form) -> Result<Authority, OauthError> {
 
 fn details_error(description: impl Into<Cow<'static, str>>) -> OauthError {
     OauthError {
-        code: OauthErrorCode::InvalidAuthorizationDetails,
         description: description.into(),
+        ..OauthError::new(OauthErrorCode::InvalidAuthorizationDetails, "")
     }
 }
 

@@ -6,7 +6,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use writ_types::{
     AgentId, Binding, JsonLimits, PublicUrl, Requester, Resource, Secret, SpiffeId, TaskId, Tenant,
-    Timestamp, TokenId, TrustDomain, Value,
+    Timestamp, TokenId, TrustDomain, UserAuthentication, Value,
 };
 
 use crate::{
@@ -105,6 +105,10 @@ pub(crate) fn access_claims(binding: Binding) -> AccessTokenClaims {
         token: token_id(),
         binding,
         details: json(r#"[{"type":"writ_task","actions":["dns:listZones"]}]"#),
+        authentication: Some(UserAuthentication {
+            at: Some(now().minus(secs(60))),
+            acr: Some("phr".parse().unwrap()),
+        }),
         issued: now(),
         not_before: Some(now()),
         expires: now().plus(secs(300)),

@@ -36,6 +36,7 @@ mod secret;
 mod spiffe;
 mod task;
 mod time;
+mod user_authentication;
 mod vouchers;
 mod watch;
 
@@ -77,5 +78,8 @@ pub use secret::Secret;
 pub use spiffe::{SpiffeError, SpiffeId, TrustDomain};
 pub use task::{Grant, TaskRequest, TaskRequestError};
 pub use time::{Clock, ClockError, ManualClock, Monotonic, Timestamp, WallGuard};
+pub use user_authentication::{
+    Acr, AcrError, UserAuthentication, WantedAuthentication, WantedError,
+};
 pub use vouchers::{Argument, ArgumentOrigins, Origins, Sighting, Vouchers};
 pub use watch::{Planted, Reaction, Trap, Traps, Watch};

@@ -135,6 +135,8 @@ reasons! {
     WrongAudience "wrong_audience" 401 Authn NotLikeThis Authenticate "The token is not for this API", "Ask for a token whose resource is this API.";
     /// The key of the token was used from another network a moment ago (ARCHITECTURE "One instance, one key").
     SecondSource "second_source" 401 Authn NotLikeThis Authenticate "The key is in use elsewhere", "The key of this token was used from another network within the last minute. Prove a new key and renew the task's token with it.";
+    /// The user has authenticated too long ago for the task's purpose, in another way than it wants, or there is no user (RFC 9470 §3). The challenge says how: `max_age` and `acr_values`.
+    InsufficientUserAuthentication "insufficient_user_authentication" 401 Authn NotLikeThis Authenticate "The user has to authenticate again", "The purpose of this task wants a fresher or stronger authentication of the user. Have the user sign in as the challenge says, and renew the task's token with what comes of it.";
     /// The request line, a header field or the framing is malformed (RFC 9112).
     MalformedRequest "malformed_request" 400 Contract NotLikeThis FixRequest "Malformed request", "The request is not well-formed HTTP for this gateway.";
     /// No operation of the contract has this path.

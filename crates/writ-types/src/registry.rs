@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::{
     ActionName, AgentId, ApiId, Budget, CredentialName, Digest, EnvironmentName, Federation, Hours,
-    Mode, OwnerName, PurposeName, SpiffeId, Timestamp, TrustDomain, Watch,
+    Mode, OwnerName, PurposeName, SpiffeId, Timestamp, TrustDomain, UserAuthentication,
+    WantedAuthentication, Watch,
 };
 
 /// Why a text is not an upstream URL.
@@ -265,6 +266,8 @@ pub struct Purpose {
     pub environments: BTreeSet<EnvironmentName>,
     /// The largest blast radius of a task.
     pub max_blast_radius: Option<u64>,
+    /// How the users have authenticated for whom its tasks are opened and used; none for any way, and for no user too.
+    pub user_authentication: Option<WantedAuthentication>,
 }
 
 impl Purpose {
@@ -272,6 +275,18 @@ impl Purpose {
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.hours.as_ref().is_none_or(|hours| hours.admit(now))
+    }
+
+    /// How a user would have to authenticate for its tasks to be opened and used now; none where they have, or nothing is
+    /// asked.
+    #[must_use]
+    pub fn wants(
+        &self,
+        known: Option<&UserAuthentication>,
+        now: Timestamp,
+    ) -> Option<&WantedAuthentication> {
+        let wanted = self.user_authentication.as_ref();
+        wanted.filter(|wanted| !wanted.is_met(known, now))
     }
 
     /// Whether it reaches the API. One that nobody has put into an environment is in none.

@@ -363,6 +363,13 @@ pub(super) fn purposes(plane: &Plane) -> Value {
                     .map_or(Value::Null, Value::from_u64),
             ),
             (
+                "user_authentication",
+                purpose
+                    .user_authentication
+                    .as_ref()
+                    .map_or(Value::Null, |wanted| Value::from(wanted.to_string())),
+            ),
+            (
                 "blast_radius",
                 Value::from_u64(blast_radius(&loaded, &purpose.actions, purpose.budget).weight()),
             ),

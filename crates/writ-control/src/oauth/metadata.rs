@@ -1,7 +1,9 @@
 //! What clients read about the server: RFC 8414 metadata, the JWKS, the SPIFFE bundle.
 
+use std::collections::BTreeSet;
+
 use writ_token::Algorithm;
-use writ_types::Value;
+use writ_types::{Acr, Value};
 
 use crate::plane::Plane;
 
@@ -17,7 +19,7 @@ pub(crate) fn server_metadata(plane: &Plane) -> Value {
         strings(&names)
     };
     let base = plane.settings.issuer.as_str();
-    Value::object([
+    let mut members = vec![
         ("issuer", Value::from(base)),
         ("token_endpoint", Value::from(plane.token_endpoint())),
         (
@@ -70,7 +72,19 @@ pub(crate) fn server_metadata(plane: &Plane) -> Value {
             "tls_client_certificate_bound_access_tokens",
             Value::from(true),
         ),
-    ])
+    ];
+    // What some purpose wants of users, and tokens say (RFC 9470 §7).
+    let loaded = plane.loaded();
+    let wanted = loaded.purposes.values();
+    let wanted = wanted.filter_map(|purpose| purpose.user_authentication.as_ref());
+    let classes: BTreeSet<&str> = wanted
+        .flat_map(|wanted| wanted.acr().iter().map(Acr::as_str))
+        .collect();
+    if !classes.is_empty() {
+        let classes: Vec<&str> = classes.into_iter().collect();
+        members.push(("acr_values_supported", strings(&classes)));
+    }
+    Value::object(members)
 }
 
 /// The built-in trust domain's bundle (SPIFFE Trust Domain and Bundle §4).

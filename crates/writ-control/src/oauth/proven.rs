@@ -9,6 +9,7 @@ use writ_token::{
 };
 use writ_types::{
     Agent, Binding, Budget, Federation, Grant, Requester, Resource, SpiffeId, Timestamp,
+    UserAuthentication,
 };
 
 use crate::loaded::Loaded;
@@ -22,6 +23,8 @@ pub(super) struct Proven {
     pub(super) agent: Arc<Agent>,
     /// The user it acts for, if there is one.
     pub(super) requester: Option<Requester>,
+    /// How that user has authenticated, as far as their issuer said it.
+    pub(super) authentication: Option<UserAuthentication>,
     /// The earliest end of what proved it.
     pub(super) until: Timestamp,
     /// The task that is narrowed, if the subject is one.
@@ -36,6 +39,7 @@ impl Proven {
         Self {
             agent,
             requester: None,
+            authentication: None,
             until,
             parent: None,
             voucher: None,
@@ -257,8 +261,10 @@ impl Proof<'_> {
                     ));
                 }
                 let requester = Some(user.requester().clone());
+                let said = user.authentication();
                 Ok(Proven {
                     requester,
+                    authentication: (*said != UserAuthentication::default()).then(|| said.clone()),
                     ..Proven::itself(Arc::clone(agent), user.expires().min(*until))
                 })
             }
@@ -296,6 +302,7 @@ impl Proof<'_> {
         let requester = principal.requester.clone();
         Ok(Proven {
             requester,
+            authentication: token.authentication().cloned(),
             parent: Some(parent),
             ..Proven::itself(agent, token.expires())
         })

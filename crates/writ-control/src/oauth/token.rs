@@ -10,7 +10,8 @@ use writ_token::{
     AccessTokenClaims, Authority, OauthError, OauthErrorCode, TokenRequest, TokenType, disarmed,
 };
 use writ_types::{
-    Agent, Asserter, Binding, Grant, KeyedDigest, Resource, TaskId, TaskRequest, Timestamp, Value,
+    Agent, Asserter, Binding, Grant, KeyedDigest, PurposeName, Resource, TaskId, TaskRequest,
+    Timestamp, Value,
 };
 
 use crate::ending::settle;
@@ -149,6 +150,7 @@ impl Asked<'_> {
             now,
             from: _,
         } = *self;
+        self.step_up(&wanted.purpose)?;
         let prompt = wanted
             .prompt
             .as_deref()
@@ -181,8 +183,8 @@ impl Asked<'_> {
         let grant = granting.narrow(wanted)?;
         let opened = plane.ledger.open(grant.clone(), now).await;
         opened.map_err(|fault| OauthError {
-            code: OauthErrorCode::InvalidAuthorizationDetails,
             description: fault.to_string().into(),
+            ..OauthError::new(OauthErrorCode::InvalidAuthorizationDetails, "")
         })?;
         if let Err(fault) = self.keep(wanted, &grant).await {
             tracing::error!(task = %grant.task, %fault, "a task could not be recorded");
@@ -281,7 +283,18 @@ impl Asked<'_> {
                 "the purpose no longer covers the task: open a new one",
             ));
         }
+        self.step_up(&status.grant.purpose)?;
         Ok(Grant::clone(&status.grant))
+    }
+
+    /// Whether the user has authenticated as the purpose wants it (RFC 9470). Who does not have the purpose learns nothing of it.
+    fn step_up(&self, purpose: &PurposeName) -> Result<(), OauthError> {
+        let Self { loaded, proven, .. } = *self;
+        let purpose = loaded.purposes.get(purpose);
+        let purpose = purpose.filter(|purpose| proven.agent.purposes.contains(&purpose.name));
+        let known = proven.authentication.as_ref();
+        let wanted = purpose.and_then(|purpose| purpose.wants(known, self.now));
+        wanted.map_or(Ok(()), |wanted| Err(OauthError::step_up(wanted)))
     }
 
     /// Builds the claims, records, signs, and verifies with our own verifier before anything leaves.
@@ -322,6 +335,7 @@ impl Asked<'_> {
             token: writ_types::TokenId::new(now, crate::random()),
             binding: binding.clone(),
             details: grant.to_details(),
+            authentication: proven.authentication.clone(),
             issued: now,
             not_before: None,
             expires,

@@ -347,7 +347,12 @@ fn purpose(old: &Purpose, new: &Purpose) -> Vec<String> {
         let most = purpose.max_blast_radius;
         most.map_or_else(|| "any".to_owned(), |most| most.to_string())
     };
+    let user = |purpose: &Purpose| {
+        let wanted = purpose.user_authentication.as_ref();
+        wanted.map_or_else(|| "any".to_owned(), ToString::to_string)
+    };
     details.extend(moved("hours", &hours(old), &hours(new)));
+    details.extend(moved("user_authentication", &user(old), &user(new)));
     details.extend(moved("max_blast_radius", &radius(old), &radius(new)));
     // From none to some is narrower, from some to none wider: each is said.
     let any = |purpose: &Purpose| purpose.environments.is_empty();

@@ -85,6 +85,14 @@ pub(super) struct RawPurpose {
     pub(super) hours: Option<Spanned<RawHours>>,
     pub(super) environments: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) max_blast_radius: Option<u64>,
+    pub(super) user_authentication: Option<Spanned<RawUserAuthentication>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUserAuthentication {
+    pub(super) max_age: Option<Span>,
+    pub(super) acr: Option<Vec<Spanned<String>>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -76,6 +76,7 @@ impl Gate {
             | ReasonCode::UseDpopNonce
             | ReasonCode::WrongAudience
             | ReasonCode::SecondSource
+            | ReasonCode::InsufficientUserAuthentication
             | ReasonCode::NotReady => Self::Caller,
             ReasonCode::AgentDisabled => Self::Agent,
             ReasonCode::MalformedRequest

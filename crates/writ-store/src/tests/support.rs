@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use writ_types::{
     Agent, AgentId, Api, Asserter, Asserters, Attach, Bounds, Budget, Digest, Federation, Grant,
     JsonLimits, KeyedDigest, Mode, OperatorId, Planted, Purpose, Reaction, Requester, RevisionId,
-    Secret, Selector, TaskId, Tenant, Timestamp, Value, Watch,
+    Secret, Selector, TaskId, Tenant, Timestamp, Value, WantedAuthentication, Watch,
 };
 
 use crate::{Contract, Registry, Store};
@@ -92,6 +92,13 @@ fn purpose() -> Purpose {
         hours: Some("mon,sun 22:00-06:30 -03:30".parse().unwrap()),
         environments: BTreeSet::from(["production".parse().unwrap()]),
         max_blast_radius: Some(u64::MAX),
+        user_authentication: Some(
+            WantedAuthentication::new(
+                Some(Duration::from_secs(900)),
+                ["phr", "mfa"].map(|acr| acr.parse().unwrap()).to_vec(),
+            )
+            .unwrap(),
+        ),
     }
 }
 

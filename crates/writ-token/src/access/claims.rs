@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use writ_types::{
     AgentId, Binding, Digest, PublicUrl, Requester, Resource, SpiffeId, TaskId, Timestamp, TokenId,
-    Value,
+    UserAuthentication, Value,
 };
 
 use crate::claims::Validity;
 use crate::jose::base64url;
 use crate::{ClaimError, Claims, ClientId, IssuerUrl, SignError, Signer};
 
-/// The claims of an access token. Every one is required, save `nbf`, `cnf` (absent: unbound) and `sub_id` (absent: the
-/// agent acts for itself); unknown ones are refused.
+/// The claims of an access token. Every one is required, save `nbf`, `cnf` (absent: unbound), `auth_time`, `acr` and `sub_id`
+/// (absent: the agent acts for itself); unknown ones are refused.
 ///
 /// | claim | what |
 /// |---|---|
@@ -24,6 +24,7 @@ use crate::{ClaimError, Claims, ClientId, IssuerUrl, SignError, Signer};
 /// | `agent_id`, `task_id`, `jti` | our own ids |
 /// | `cnf` | the key: `jkt` (RFC 9449 §6.1) or `x5t#S256` (RFC 8705 §3.1) |
 /// | `authorization_details` | the grant (RFC 9396 §9.1) |
+/// | `auth_time`, `acr` | how the user authenticated, where there is one and it is known (RFC 9068 §2.2.1) |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessTokenClaims {
     /// `iss`.
@@ -48,6 +49,8 @@ pub struct AccessTokenClaims {
     pub binding: Binding,
     /// `authorization_details`, as `Grant::to_details` gives it.
     pub details: Value,
+    /// `auth_time` and `acr`: how the user has authenticated, as far as their issuer said it.
+    pub authentication: Option<UserAuthentication>,
     /// `iat`, whole seconds.
     pub issued: Timestamp,
     /// `nbf`, whole seconds, where present.
@@ -56,7 +59,7 @@ pub struct AccessTokenClaims {
     pub expires: Timestamp,
 }
 
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 16] = [
     "iss",
     "aud",
     "client_id",
@@ -71,6 +74,8 @@ const KNOWN: [&str; 14] = [
     "iat",
     "nbf",
     "exp",
+    "auth_time",
+    "acr",
 ];
 
 impl AccessTokenClaims {
@@ -118,6 +123,10 @@ impl AccessTokenClaims {
             members.push(("cnf", Value::object([(name, digest)])));
         }
         members.extend(self.not_before.map(|instant| ("nbf", seconds(instant))));
+        if let Some(UserAuthentication { at, acr }) = &self.authentication {
+            members.extend(at.map(|instant| ("auth_time", seconds(instant))));
+            members.extend(acr.as_ref().map(|acr| ("acr", Value::from(acr.as_str()))));
+        }
         Value::object(members)
     }
 
@@ -155,6 +164,7 @@ impl AccessTokenClaims {
                 .get("cnf")
                 .map_or(Ok(Binding::Unbound), read_confirmation)?,
             details: read_details(claims.value("authorization_details")?)?,
+            authentication: read_authentication(claims)?,
             issued: claims.instant("iat")?,
             not_before: claims.instant_if_present("nbf")?,
             expires: claims.instant("exp")?,
@@ -262,6 +272,21 @@ pub(crate) fn read_confirmation(cnf: &Value) -> Result<Binding, ClaimError> {
         "x5t#S256" => Ok(Binding::Mtls(Digest::from_bytes(digest))),
         _ => Err(malformed),
     }
+}
+
+/// How the user has authenticated. Where there is no user, nobody has.
+fn read_authentication(claims: &Claims) -> Result<Option<UserAuthentication>, ClaimError> {
+    let at = claims.instant_if_present("auth_time")?;
+    let acr = claims
+        .get("acr")
+        .map(|_| claims.parsed("acr"))
+        .transpose()?;
+    let said = at.is_some() || acr.is_some();
+    if claims.get("sub_id").is_none() {
+        let alone = ClaimError::Wrong(if at.is_some() { "auth_time" } else { "acr" });
+        return if said { Err(alone) } else { Ok(None) };
+    }
+    Ok(said.then_some(UserAuthentication { at, acr }))
 }
 
 /// One object of type `writ_task`; what it grants is the ledger's to say.

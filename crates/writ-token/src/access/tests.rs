@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use writ_types::{Binding, Digest, Resource, Tenant, Timestamp, Value};
+use writ_types::{Binding, Digest, Resource, Tenant, Timestamp, UserAuthentication, Value};
 
 use super::{AccessTokenClaims, TokenCache, TokenError, TokenVerifier, VerifiedToken};
 use crate::testing::{
@@ -30,6 +30,7 @@ fn what_is_signed_is_read_back() {
                 let mut claims = access_claims(binding.clone());
                 if !requester {
                     claims.requester = None;
+                    claims.authentication = None;
                 }
                 if !prior {
                     claims.prior_actors.clear();
@@ -79,6 +80,39 @@ fn every_claim_of_the_token() {
         &Binding::Unbound,
         "an absent `cnf` is no key, and says so"
     );
+}
+
+/// How a user authenticated is said of users alone, in part where only that is known.
+#[test]
+fn nobody_has_authenticated_where_there_is_no_user() {
+    let signer = p256();
+    let read = |claims: &AccessTokenClaims| {
+        let text = signer.sign(claims, &public_url()).unwrap();
+        let token = verifier(&signer).verify(&text, now());
+        token.map(|token| token.authentication().cloned())
+    };
+    let said = access_claims(Binding::Unbound);
+    let known = said.authentication.clone().unwrap();
+    for (at, acr) in [
+        (known.at, None),
+        (None, known.acr.clone()),
+        (known.at, known.acr.clone()),
+    ] {
+        let authentication = Some(UserAuthentication { at, acr });
+        let user = AccessTokenClaims {
+            authentication: authentication.clone(),
+            ..said.clone()
+        };
+        assert_eq!(read(&user), Ok(authentication));
+        let nobody = AccessTokenClaims {
+            requester: None,
+            ..user
+        };
+        assert!(matches!(
+            read(&nobody),
+            Err(TokenError::Claim(ClaimError::Wrong("auth_time" | "acr")))
+        ));
+    }
 }
 
 #[test]

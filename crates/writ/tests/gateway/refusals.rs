@@ -32,6 +32,8 @@ const ELSEWHERE: [ReasonCode; 19] = [
     ReasonCode::Cancelled,
     // `token/watch.rs`, from two networks.
     ReasonCode::SecondSource,
+    // `token/step_up.rs`, with a user's issuer.
+    ReasonCode::InsufficientUserAuthentication,
     // `pace.rs`, with limits that are reached.
     ReasonCode::RateLimited,
     // `flow.rs`, with an overlay.

@@ -24,6 +24,7 @@ mod mtls;
 mod provider;
 mod reload;
 mod routes;
+mod step_up;
 mod tasks;
 mod trust;
 mod users;

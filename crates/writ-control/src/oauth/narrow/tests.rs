@@ -71,6 +71,7 @@ fn loaded() -> Loaded {
         hours: None,
         environments: BTreeSet::new(),
         max_blast_radius: None,
+        user_authentication: None,
     };
     let api = LoadedApi {
         api,

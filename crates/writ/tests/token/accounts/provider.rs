@@ -103,8 +103,7 @@ fn the_command_line_signs_in_at_a_provider_of_another_hand() {
             let looked = house.project.operator(Method::GET, "/v1/registry", "");
             looked.await.status
         };
-        // The second time the browser's session at the provider lives, and who they are is asked all the same: `sign_in` takes
-        // the form for granted.
+        // Once with a browser that the provider does not know, once with one that has a session there.
         let mut browser = Browser::default();
         for _time in 0..2 {
             let login = house.login();
