@@ -10,6 +10,7 @@ mod checkpoint;
 mod hash;
 mod journal;
 mod note;
+mod places;
 mod proof;
 mod record;
 mod sequencer;
@@ -24,6 +25,7 @@ pub use checkpoint::{Checkpoint, CheckpointError, LogProof, LogProofError};
 pub use hash::{empty_root, leaf_hash, node_hash};
 pub use journal::{Frame, Segment, Tail, read_segment};
 pub use note::{KeyName, NoteError, Signer, VerifierKey};
+pub use places::{KeyUse, Places, Stand};
 pub use proof::{
     Nodes, ProofError, consistency_proof, inclusion_proof, verify_consistency, verify_inclusion,
 };

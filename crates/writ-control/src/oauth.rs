@@ -4,6 +4,7 @@ mod instances;
 mod introspect;
 mod metadata;
 mod narrow;
+mod places;
 mod possession;
 mod proven;
 mod revoke;

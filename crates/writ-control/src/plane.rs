@@ -10,7 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 use writ_audit::{
     Actor, Append, AppendError, CheckpointRef, Closing, Day, Durability, Event, Evidence,
-    EvidenceKind, Header, NodeName, Record, Seal, SealFault, Source, Started,
+    EvidenceKind, Header, NodeName, Places, Record, Seal, SealFault, Source, Started,
 };
 use writ_store::{CredentialSealer, Store, StoreError};
 use writ_task::{MemoryLedger, TaskStatus};
@@ -137,6 +137,8 @@ pub struct Parts {
     pub alarms: Arc<AlarmDesk>,
     /// Which keys of agents hold tokens that are good.
     pub instances: Instances,
+    /// Where keys are in use; the data plane knows it too.
+    pub places: Arc<Places>,
     /// What is kept.
     pub store: Store,
     /// Keys.
@@ -187,6 +189,7 @@ pub struct Plane {
     pub(crate) approvals: Arc<ApprovalDesk>,
     pub(crate) alarms: Arc<AlarmDesk>,
     pub(crate) instances: Instances,
+    pub(crate) places: Arc<Places>,
     pub(crate) store: Store,
     pub(crate) keys: Keys,
     pub(crate) nonces: NonceIssuer,
@@ -290,6 +293,7 @@ impl Plane {
             approvals: parts.approvals,
             alarms: parts.alarms,
             instances: parts.instances,
+            places: parts.places,
             store: parts.store,
             keys: parts.keys,
             nonces: parts.nonces,

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use writ_audit::{Actor, Closing};
 use writ_task::{Ending, Ledger as _, TaskState, TaskStatus};
@@ -105,11 +105,7 @@ pub(crate) async fn read(plane: &Plane) -> Result<Ready, String> {
     };
     if let Err(fault) = &ready {
         tracing::error!(fault, "the settings before stay in force");
-        let mut standing = plane
-            .standing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        standing.fault = Some(fault.clone());
+        note(plane, fault);
     }
     ready
 }
@@ -129,47 +125,58 @@ pub(crate) async fn put_in_force(plane: &Plane, ready: Ready, by: Actor) -> Resu
         put,
         ..
     } = reread;
-    for name in &after_a_restart {
-        tracing::warn!(name, "a setting has changed that is read at a start alone");
-    }
-    for name in roots.held() {
-        tracing::warn!(name, "nobody has approved it: it is held back");
-    }
+    tell(&after_a_restart, &roots);
     // First nobody believes them, then what they began before is no longer finished, then what they finished ends.
     put(&roots);
     if plane.roots().believes_otherwise(&roots) {
         plane.generation.next();
     }
+    put_sign_in(plane, sign_in);
+    plane.put_roots(roots);
+    *standing(plane) = Standing {
+        fault: None,
+        after_a_restart,
+        clients,
+    };
+    let ended = end_what_is_gone(plane, by).await;
+    if let Err(fault) = &ended {
+        tracing::error!(fault, "who is gone from the settings");
+        note(plane, fault);
+    }
+    ended
+}
+
+/// Says in the log what a person should do something about.
+fn tell(after_a_restart: &[&'static str], roots: &Roots) {
+    for name in after_a_restart {
+        tracing::warn!(name, "a setting has changed that is read at a start alone");
+    }
+    for name in roots.held() {
+        tracing::warn!(name, "nobody has approved it: it is held back");
+    }
+}
+
+/// What was begun can be ended where nothing was changed.
+fn put_sign_in(plane: &Plane, sign_in: Option<SignIn>) {
     let same = match (&*plane.sign_in.load(), &sign_in) {
         (Some(before), Some(after)) => before.is_like(after),
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
     };
     if !same {
-        plane.sign_in.store(sign_in.map(std::sync::Arc::new));
+        plane.sign_in.store(sign_in.map(Arc::new));
     }
-    plane.put_roots(roots);
-    {
-        let mut standing = plane
-            .standing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *standing = Standing {
-            fault: None,
-            after_a_restart,
-            clients,
-        };
-    }
-    let ended = end_what_is_gone(plane, by).await;
-    if let Err(fault) = &ended {
-        tracing::error!(fault, "who is gone from the settings");
-        let mut standing = plane
-            .standing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        standing.fault = Some(fault.clone());
-    }
-    ended
+}
+
+fn standing(plane: &Plane) -> MutexGuard<'_, Standing> {
+    plane
+        .standing
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+fn note(plane: &Plane, fault: &str) {
+    standing(plane).fault = Some(fault.to_owned());
 }
 
 /// Ends what those brought about who are gone from the settings, and forgets that they were approved.
@@ -179,13 +186,7 @@ pub(crate) async fn put_in_force(plane: &Plane, ready: Ready, by: Actor) -> Resu
 /// What could not be kept or recorded; what is alive on this node has ended all the same.
 pub(crate) async fn end_what_is_gone(plane: &Plane, by: Actor) -> Result<(), String> {
     let roots = plane.roots();
-    let clients = {
-        let standing = plane
-            .standing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        standing.clients.clone()
-    };
+    let clients = standing(plane).clients.clone();
     let ended = end_tasks(plane, &roots, &clients, by).await;
     let sessions = end_sessions(plane, &roots).await;
     // Forgotten last: what could not be kept is tried again by the next reload, or the next start.

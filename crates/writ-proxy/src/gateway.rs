@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use writ_audit::{Append, NodeName, Seal, Watchman};
+use writ_audit::{Append, NodeName, Places, Seal, Watchman};
 use writ_task::{Approvals, Ledger, Rates};
 use writ_token::{ClientCertificate, NonceIssuer, ReplayCache, TokenCache};
 use writ_types::{
@@ -16,7 +16,6 @@ use writ_types::{
 use crate::kept::Kept;
 use crate::mcp::{Running, Sessions};
 use crate::snapshot::Snapshot;
-use crate::watch::Places;
 
 /// Where a request came from.
 #[derive(Debug, Clone)]
@@ -44,6 +43,8 @@ pub struct Parts {
     pub nonces: NonceIssuer,
     /// Proofs of possession that were used.
     pub replays: ReplayCache,
+    /// Where keys are in use; the control plane knows it too.
+    pub places: Arc<Places>,
     /// Who is told of what an honest agent does not do.
     pub watchman: Arc<dyn Watchman>,
     /// Commits to values that could be guessed.
@@ -71,7 +72,6 @@ pub struct Gateway {
     late: Kept,
     running: Running,
     rates: Mutex<Rates>,
-    places: Places,
 }
 
 /// Counters of what is not worth a record.
@@ -107,7 +107,6 @@ impl Gateway {
             late: Kept::default(),
             running: Running::default(),
             rates: Mutex::new(Rates::new(Rates::MOST)),
-            places: Places::default(),
         }
     }
 
@@ -176,11 +175,6 @@ impl Gateway {
     pub(crate) fn rates(&self) -> MutexGuard<'_, Rates> {
         // Each change of it is one insertion, so what a panic left behind is whole.
         self.rates.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where keys are in use.
-    pub(crate) const fn places(&self) -> &Places {
-        &self.places
     }
 
     /// An id for a new call.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use writ_audit::NodeName;
+use writ_audit::{NodeName, Places};
 use writ_control::log::{LogWriter, Vault};
 use writ_control::records::LogPlace;
 use writ_control::{
@@ -101,6 +101,7 @@ impl App {
         let wall = Arc::new(WallGuard::new(opened.recovered.last_time));
 
         let alarms = Arc::new(AlarmDesk::new(Arc::clone(&clock)));
+        let places = Arc::new(Places::default());
         let desk = desk(config, &store, &opened.place, &node, &clock).await?;
         let gateway = Arc::new(Gateway::new(writ_proxy::Parts {
             ledger: Arc::<MemoryLedger>::clone(&ledger),
@@ -108,6 +109,7 @@ impl App {
             audit: Arc::<LogWriter>::clone(&opened.place.writer),
             vault: Arc::<Vault>::clone(&opened.place.vault),
             watchman: Arc::<AlarmDesk>::clone(&alarms),
+            places: Arc::clone(&places),
             tokens: TokenCache::new(config.limits.token_cache),
             nonces: nonces()?,
             replays: ReplayCache::new(config.limits.proof_cache),
@@ -134,6 +136,7 @@ impl App {
             approvals: desk,
             alarms,
             instances,
+            places,
             store,
             keys: ring.keys,
             token_keys: ring.tokens,

@@ -202,9 +202,12 @@ pub(super) async fn approve(plane: &Plane, call: &Call<'_>) -> Result<Value, Adm
         (call.operator.id, call.operator.begun),
         now,
     );
-    let how = judged.map_err(|refusal| match refusal {
-        Refusal::Over => over(),
-        other => AdminError::NotYours(other.to_string()),
+    let how = judged.map_err(|refusal| {
+        if refusal == Refusal::Over {
+            over()
+        } else {
+            AdminError::NotYours(refusal.to_string())
+        }
     })?;
     let author = people.find(change.author).cloned();
     let author = Operator::of(author.ok_or(AdminError::Forbidden)?, change.proposed);

@@ -73,18 +73,20 @@ pub(crate) fn server_metadata(plane: &Plane) -> Value {
             Value::from(true),
         ),
     ];
-    // What some purpose wants of users, and tokens say (RFC 9470 §7).
+    members.extend(classes(plane).map(|classes| ("acr_values_supported", classes)));
+    Value::object(members)
+}
+
+/// What some purpose wants of users, and tokens say (RFC 9470 §7).
+fn classes(plane: &Plane) -> Option<Value> {
     let loaded = plane.loaded();
     let wanted = loaded.purposes.values();
     let wanted = wanted.filter_map(|purpose| purpose.user_authentication.as_ref());
     let classes: BTreeSet<&str> = wanted
         .flat_map(|wanted| wanted.acr().iter().map(Acr::as_str))
         .collect();
-    if !classes.is_empty() {
-        let classes: Vec<&str> = classes.into_iter().collect();
-        members.push(("acr_values_supported", strings(&classes)));
-    }
-    Value::object(members)
+    let classes: Vec<Value> = classes.into_iter().map(Value::from).collect();
+    (!classes.is_empty()).then_some(Value::Array(classes))
 }
 
 /// The built-in trust domain's bundle (SPIFFE Trust Domain and Bundle §4).

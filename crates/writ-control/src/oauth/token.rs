@@ -91,6 +91,9 @@ async fn issue(
     }
 
     plane
+        .admit_place(from, &proven, (&binding, &request.authority), now)
+        .map_err(refused)?;
+    plane
         .admit_instance(from, &proven, &binding, now)
         .await
         .map_err(refused)?;

@@ -31,6 +31,9 @@ fn says(project: &Project, agent: &str, lines: &str) {
     project.write(&path, &format!("{file}{lines}\n"));
 }
 
+/// The status and the body of an answer of the token endpoint.
+type Asked = (u16, String);
+
 impl Stage {
     /// A call with a good proof, from an address of this machine: the status, and the reason of a refusal.
     async fn call_from(&self, address: &str, task: &Opened) -> (u16, String) {
@@ -48,12 +51,38 @@ impl Stage {
         (status, code.unwrap_or_default().to_owned())
     }
 
+    /// Asks for a token with a good proof, from an address of this machine: the status, and the error and its description.
+    async fn ask_from(&self, address: &str, agent: &str, key: &Key, more: (&str, &str)) -> Asked {
+        let (svid, resource) = (self.svid(agent).await, self.public(""));
+        let form = writ::agent::form(&[
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", JWT_SPIFFE),
+            ("client_assertion", &svid),
+            ("resource", &resource),
+            more,
+        ]);
+        let proof = Proof::new(key, ("POST", &self.control("/oauth/token")), None)
+            .claim("nonce", self.nonce("control").await)
+            .sign(key);
+        let length = form.len();
+        let request = format!(
+            "POST /oauth/token HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\ndpop: {proof}\r\n\r\n{form}"
+        );
+        let answer = self.raw_at(address, self.project.control, &request).await;
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        (status, body.to_owned())
+    }
+
     async fn raw_from(&self, address: &str, request: &str) -> String {
+        self.raw_at(address, self.project.gateway, request).await
+    }
+
+    async fn raw_at(&self, address: &str, port: u16, request: &str) -> String {
         let address: IpAddr = address.parse().unwrap();
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((address, 0).into()).unwrap();
-        let gateway = ([127, 0, 0, 1], self.project.gateway).into();
-        let mut stream = socket.connect(gateway).await.unwrap();
+        let mut stream = socket.connect(([127, 0, 0, 1], port).into()).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
@@ -159,6 +188,64 @@ fn a_key_is_in_use_at_one_place() {
     });
 }
 
+/// A thief who has the agent's identity too asks for tokens of its own: with the key that is in use elsewhere it gets none, to
+/// renew a task or to open one.
+#[test]
+fn a_key_in_use_asks_for_tokens_where_it_is_in_use() {
+    runtime().block_on(async {
+        let stage = Stage::prepared(|project| {
+            says(project, "other", "second_source = \"raise\"");
+        })
+        .await;
+        let task = stage.grant(BOT, READ).await;
+        let details = ("authorization_details", READ);
+        let renewal = ("task_id", task.task.as_str());
+        // The first token came by one way and the first call comes by another: no two calls, no two askings.
+        assert_eq!(stage.call_from(ELSEWHERE, &task).await.0, 200);
+        // From then on whoever asks is where the calls come from.
+        for (row, more) in [("to renew", renewal), ("to open", details)] {
+            let (status, body) = stage.ask_from(BESIDE, BOT, &task.key, more).await;
+            assert_eq!(status, 400, "{row}: {body}");
+            assert!(
+                body.contains("invalid_grant") && body.contains("second_source"),
+                "{row}: {body}"
+            );
+            assert!(!body.contains("access_token"), "{row}");
+        }
+        assert_eq!(
+            stage.call_from(ELSEWHERE, &task).await.0,
+            200,
+            "the holder goes on"
+        );
+        let told = stage.alarms(1).await;
+        assert_eq!(told, ["second_source refused"], "once a minute");
+        let records = stage.records().await;
+        assert!(records.contains(r#""before":"127.0.1.0/24""#), "{records}");
+        assert!(records.contains(r#""source":"127.0.0.0/24""#));
+        // Another key may ask, and is where it asks.
+        let key = Key::new();
+        let (status, body) = stage.ask_from(ELSEWHERE, BOT, &key, renewal).await;
+        assert_eq!(status, 200, "{body}");
+        let (status, body) = stage.ask_from(HERE, BOT, &key, renewal).await;
+        assert!(
+            status == 400 && body.contains("second_source"),
+            "two askings: {body}"
+        );
+        assert_eq!(stage.ask_from(ELSEWHERE, BOT, &key, renewal).await.0, 200);
+
+        // Another agent, whose file lets it go on and tells.
+        let other = stage.grant(OTHER, READ).await;
+        assert_eq!(stage.call_from(HERE, &other).await.0, 200);
+        let (status, body) = stage.ask_from(ELSEWHERE, OTHER, &other.key, details).await;
+        assert_eq!(status, 200, "{body}");
+        let told = stage.alarms(2).await;
+        assert!(
+            told.contains(&"second_source raised".to_owned()),
+            "{told:?}"
+        );
+    });
+}
+
 #[test]
 fn an_agent_that_moves_about_says_so() {
     runtime().block_on(async {
@@ -167,6 +254,9 @@ fn an_agent_that_moves_about_says_so() {
         let task = stage.grant(BOT, READ).await;
         for place in [HERE, ELSEWHERE, HERE] {
             assert_eq!(stage.call_from(place, &task).await.0, 200, "{place}");
+            let renewal = ("task_id", task.task.as_str());
+            let asked = stage.ask_from(place, BOT, &task.key, renewal).await;
+            assert_eq!(asked.0, 200, "{place}: {}", asked.1);
         }
         assert!(!stage.records().await.contains("\"alarm\""));
         for (line, fault) in [

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use writ_store::Role;
 use writ_types::{OperatorId, Timestamp};
 
-const MINUTE: u64 = 60_000;
-const DAY: u64 = 24 * 60 * MINUTE;
+// In milliseconds.
+const TEN_MINUTES: u64 = 600_000;
+const DAY: u64 = 86_400_000;
+const WEEK: u64 = 7 * DAY;
 
 /// Something that happened to somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +157,7 @@ impl History {
             What::Invited | What::SignedIn | What::Left => true,
         });
         let since = self.role(who).map(|(_, since)| since);
-        unmade && since.is_some_and(|since| now < since + DAY)
+        unmade && since.is_some_and(|since| now < since.saturating_add(DAY))
     }
 
     /// Whether somebody may propose now, and whether it then comes about at once.
@@ -175,18 +177,19 @@ impl History {
         let (now, begun) = (now.millis_since_epoch(), begun.millis_since_epoch());
         let at = change.at.millis_since_epoch();
         let (authors, since) = self.role(change.author)?;
-        let waits = !change.decided && now < at + 7 * DAY;
+        let waits = !change.decided && now < at.saturating_add(WEEK);
         if !waits || authors != Given::Admin || since > at || !self.decides(by) {
             return None;
         }
         if by == change.author {
-            let due = at + 10 * MINUTE;
+            let due = at.saturating_add(TEN_MINUTES);
             let alone = self.sets_up(by, now) || (now >= due && begun >= due);
             return (!self.two_could() && alone).then_some(Way::One);
         }
         let (_, since) = self.role(by)?;
-        let counts =
-            change.about != Some(by) && !self.is_of(by, change.author) && now >= since + DAY;
+        let counts = change.about != Some(by)
+            && !self.is_of(by, change.author)
+            && now >= since.saturating_add(DAY);
         counts.then_some(Way::Two)
     }
 }

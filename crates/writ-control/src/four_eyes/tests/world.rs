@@ -31,6 +31,17 @@ pub(super) enum Step {
     Wait { minutes: u16 },
 }
 
+impl Step {
+    /// Whose rights it changes.
+    fn about(self) -> Option<OperatorId> {
+        if let Self::Give { whom, .. } | Self::Remove { whom, .. } = self {
+            Some(id(whom))
+        } else {
+            None
+        }
+    }
+}
+
 /// What takes two people and is about nobody.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Other {
@@ -204,7 +215,14 @@ impl World {
                     Step::Give { whom, .. } => ("operator.change", id(whom).to_string()),
                     Step::Remove { whom, .. } => ("operator.remove", id(whom).to_string()),
                     Step::Other { kind, .. } => (kind.kind(), String::new()),
-                    _ => ("operator.add", String::new()),
+                    Step::Add { .. }
+                    | Step::Invite { .. }
+                    | Step::Account
+                    | Step::Yes { .. }
+                    | Step::Race { .. }
+                    | Step::No { .. }
+                    | Step::SignIn { .. }
+                    | Step::Wait { .. } => ("operator.add", String::new()),
                 };
                 let proposed = StoredChange {
                     id: ChangeId::new(self.now, [place; 10]),
@@ -220,14 +238,11 @@ impl World {
 
     /// Each is judged as things are before any of them is heard; then they are heard one after another.
     fn yes(&mut self, by: &[OperatorId], back: usize) {
-        let place = self.changes.len().wrapping_sub(back + 1);
+        let place = self.changes.len().wrapping_sub(back).wrapping_sub(1);
         let Some((change, what)) = self.changes.get(place).cloned() else {
             return;
         };
-        let about = match what {
-            Step::Give { whom, .. } | Step::Remove { whom, .. } => Some(id(whom)),
-            _ => None,
-        };
+        let about = what.about();
         let known = Proposed {
             author: change.author,
             at: change.proposed,
@@ -258,7 +273,7 @@ impl World {
     }
 
     fn no(&mut self, by: OperatorId, back: usize) {
-        let place = self.changes.len().wrapping_sub(back + 1);
+        let place = self.changes.len().wrapping_sub(back).wrapping_sub(1);
         let Some((change, _)) = self.changes.get(place) else {
             return;
         };
@@ -282,7 +297,14 @@ impl World {
             Step::Add { given, .. } => self.join(Some(author), given),
             Step::Give { whom, given, .. } => self.give(author, id(whom), given),
             Step::Remove { whom, .. } => self.remove(id(whom)),
-            _ => {}
+            Step::Other { .. }
+            | Step::Invite { .. }
+            | Step::Account
+            | Step::Yes { .. }
+            | Step::Race { .. }
+            | Step::No { .. }
+            | Step::SignIn { .. }
+            | Step::Wait { .. } => {}
         }
     }
 
