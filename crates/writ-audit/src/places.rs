@@ -3,9 +3,9 @@
 //! A place is a network, as records name it: a /24 of IPv4, a /48 of IPv6. Addresses of both families are places beside each
 //! other, because a client with both takes either; several machines behind one translator are one place.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,16 +39,23 @@ pub enum KeyUse {
 /// The last network of one family that a key was used from.
 type Last = Option<(Source, Timestamp)>;
 
-/// Where one key is in use: at most one network of each family, IPv4 first.
+/// Where one key is in use: at most one network of each family.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
-    calls: (Last, Last),
-    askings: (Last, Last),
+    v4: Uses,
+    v6: Uses,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Uses {
+    calls: Last,
+    askings: Last,
 }
 
 impl Place {
     fn is_quiet(&self, now: Timestamp) -> bool {
-        let all = [self.calls.0, self.calls.1, self.askings.0, self.askings.1];
+        let Self { v4, v6 } = self;
+        let all = [v4.calls, v4.askings, v6.calls, v6.askings];
         !all.into_iter().any(|last| lately(last, now).is_some())
     }
 }
@@ -56,10 +63,6 @@ impl Place {
 fn lately(last: Last, now: Timestamp) -> Option<Source> {
     let (source, _) = last.filter(|(_, at)| now.since(*at) < QUIET)?;
     Some(source)
-}
-
-const fn of_family(both: &mut (Last, Last), is_v4: bool) -> &mut Last {
-    if is_v4 { &mut both.0 } else { &mut both.1 }
 }
 
 /// Where a key stands.
@@ -96,7 +99,7 @@ impl Places {
         now: Timestamp,
     ) -> Stand {
         let address = address.to_canonical();
-        let (source, is_v4) = (Source::of(address), address.is_ipv4());
+        let source = Source::of(address);
         let first = key.as_bytes().first().copied().map_or(0, usize::from);
         let Some(shard) = self.0.get(first % SHARDS) else {
             return Stand::Full;
@@ -115,15 +118,16 @@ impl Places {
             }
         }
         let place = keys.entry(*key).or_default();
-        let (calls, askings) = (
-            of_family(&mut place.calls, is_v4),
-            of_family(&mut place.askings, is_v4),
-        );
+        let uses = if address.is_ipv4() {
+            &mut place.v4
+        } else {
+            &mut place.v6
+        };
         let asked = match used {
             KeyUse::Call => None,
-            KeyUse::Asking => lately(*askings, now),
+            KeyUse::Asking => lately(uses.askings, now),
         };
-        let others = [lately(*calls, now), asked];
+        let others = [lately(uses.calls, now), asked];
         if let Some(before) = others
             .into_iter()
             .flatten()
@@ -132,8 +136,8 @@ impl Places {
             return Stand::Elsewhere(before);
         }
         let own = match used {
-            KeyUse::Call => calls,
-            KeyUse::Asking => askings,
+            KeyUse::Call => &mut uses.calls,
+            KeyUse::Asking => &mut uses.askings,
         };
         *own = Some((source, now));
         Stand::Here

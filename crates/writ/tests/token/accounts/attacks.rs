@@ -207,7 +207,7 @@ fn what_was_begun_before_a_restart_is_over() {
         let mut house = House::open("");
         house.person("ann", "operator").await;
         let begun = house.begin().await;
-        let before = std::mem::replace(&mut house.server, None);
+        let before = house.server.take();
         assert!(before.unwrap().stop().success());
         house.server = Some(house.project.start());
         assert_eq!(house.end(&begun, "ann").await.status, 401);

@@ -18,6 +18,11 @@ struct Login {
     url: String,
 }
 
+/// The path and query of the provider's authorization endpoint.
+fn path_of(url: &str) -> &str {
+    url.find("/auth?").and_then(|at| url.get(at..)).unwrap()
+}
+
 impl Login {
     /// Where the browser is sent back to.
     fn callback(&self) -> String {
@@ -26,8 +31,7 @@ impl Login {
 
     /// Opens what the command line has printed in a browser, signs in as somebody, and gives where the browser is sent to.
     async fn browse(&self, browser: &mut Browser, house: &House, who: &str) -> String {
-        let at = self.url.find("/auth?").unwrap();
-        let (path, back) = (&self.url[at..], self.callback());
+        let (path, back) = (path_of(&self.url), self.callback());
         browser.sign_in(&house.provider, path, who, &back).await
     }
 
@@ -142,7 +146,7 @@ fn a_stolen_code_signs_nobody_in() {
         };
         let code = async |begun: &Value| {
             let url = member(begun, "url");
-            let path = &url[url.find("/auth?").unwrap()..];
+            let path = path_of(&url);
             let until = format!("http://127.0.0.1:{PORT}/");
             let mut browser = Browser::default();
             let back = browser.sign_in(&house.provider, path, "ann", &until).await;
