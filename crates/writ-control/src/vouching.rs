@@ -251,13 +251,16 @@ async fn end_tasks(
     faults.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// Ends the sessions of those who sign in with accounts of an issuer that is gone.
+/// Ends the sessions of those who sign in with accounts of an issuer that is gone, or with certificates of a trust domain that is.
 async fn end_sessions(plane: &Plane, roots: &Roots) -> Result<(), String> {
     let people = People::read(&plane.store, &plane.tenant).await;
     let people = people.map_err(|fault| fault.to_string())?;
     for one in people.all() {
         let issuer = one.identity.as_ref().map(|identity| &identity.issuer);
-        if issuer.is_some_and(|issuer| roots.is_gone(&format!("sign-in {issuer}"))) {
+        let domain = one.certificate.as_ref().map(SpiffeId::trust_domain);
+        if issuer.is_some_and(|issuer| roots.is_gone(&format!("sign-in {issuer}")))
+            || domain.is_some_and(|domain| roots.is_gone(domain.as_str()))
+        {
             let ended = plane.store.end_sessions_of(&plane.tenant, one.id).await;
             ended.map_err(|fault| fault.to_string())?;
         }

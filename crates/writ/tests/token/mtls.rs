@@ -1,5 +1,7 @@
 //! Client certificates, end to end: the listeners with TLS, identities from the agent socket, tokens bound to them.
 
+mod gone;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,10 +50,16 @@ struct Secure {
 
 impl Secure {
     async fn open() -> Self {
+        Self::prepared(|_project| ()).await
+    }
+
+    /// The same, with something done to the project before it starts.
+    async fn prepared(prepare: impl FnOnce(&Project)) -> Self {
         let project = project!();
         let desk = Desk::open(&project).await;
         registrations(&project);
         let roots = serve_tls(&project);
+        prepare(&project);
         let server = project.start();
         let mut secure = Self {
             project,

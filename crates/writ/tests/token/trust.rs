@@ -11,7 +11,9 @@ use hyper::Method;
 use writ::agent::form;
 use writ::http::Answer;
 use writ_testkit::{Project, runtime};
-use writ_token::{JwtSvidSigner, TrustDomainAuthority, X509Authority, generate_signing_key};
+use writ_token::{
+    JwtSvidSigner, SubjectKey, TrustDomainAuthority, X509Authority, generate_signing_key,
+};
 use writ_types::{TokenId, Value};
 
 use crate::kit::{
@@ -405,6 +407,16 @@ impl Domain {
 
     pub(crate) fn bundle(&self, sequence: u64) -> String {
         self.0.bundle(sequence, Duration::from_secs(1)).to_string()
+    }
+
+    /// The certificate of one of its workloads, and its key in PKCS #8.
+    pub(crate) fn leaf(&self, spiffe: &str) -> (Vec<u8>, Vec<u8>) {
+        let key = generate_signing_key().unwrap();
+        let subject = SubjectKey::of_pkcs8(&key).unwrap();
+        let (life, serial) = (Duration::from_secs(3600), random_bytes());
+        let x509 = self.0.x509();
+        let leaf = x509.issue(&spiffe.parse().unwrap(), &subject, now(), life, serial);
+        (leaf.unwrap().der, key.expose().clone())
     }
 
     pub(crate) fn svid(&self, stage: &Stage, spiffe: &str) -> String {
