@@ -96,7 +96,7 @@ fn nobody_has_authenticated_where_there_is_no_user() {
     for (at, acr) in [
         (known.at, None),
         (None, known.acr.clone()),
-        (known.at, known.acr.clone()),
+        (known.at, known.acr),
     ] {
         let authentication = Some(UserAuthentication { at, acr });
         let user = AccessTokenClaims {
