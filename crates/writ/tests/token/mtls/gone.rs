@@ -44,30 +44,39 @@ impl Open {
     }
 }
 
+impl Secure {
+    /// The first admin's request, which must succeed.
+    async fn order(&self, path: &str, body: &str) {
+        let peer = self.peer(self.project.control, None);
+        let headers = [
+            ("authorization", self.session.as_str()),
+            ("content-type", "application/json"),
+        ];
+        let sent = peer.send(Method::POST, path, &headers, body.to_owned());
+        let answer = sent.await.unwrap();
+        assert_eq!(answer.status, 200, "{path}: {}", answer.json());
+    }
+}
+
+/// An installation that believes a domain, with an agent and an operator of it.
+async fn believing(domain: &Domain) -> Secure {
+    let secure = Secure::prepared(|project| {
+        project.write("guest.bundle", &domain.bundle(1));
+        guest(project);
+        let settings = std::fs::read_to_string(project.path("writ.toml")).unwrap();
+        project.write("writ.toml", &format!("{settings}{DOMAIN}"));
+    })
+    .await;
+    let ann = format!(r#"{{"name":"ann","role":"operator","certificate":"{ANN}"}}"#);
+    secure.order("/v1/operators", &ann).await;
+    secure
+}
+
 #[test]
 fn an_open_connection_of_a_domain_that_is_gone_proves_nothing() {
     runtime().block_on(async {
         let domain = Domain::new("guest.example");
-        let secure = Secure::prepared(|project| {
-            project.write("guest.bundle", &domain.bundle(1));
-            guest(project);
-            let settings = std::fs::read_to_string(project.path("writ.toml")).unwrap();
-            project.write("writ.toml", &format!("{settings}{DOMAIN}"));
-        })
-        .await;
-        let operator = async |path: &str, body: &str| {
-            let peer = secure.peer(secure.project.control, None);
-            let headers = [
-                ("authorization", secure.session.as_str()),
-                ("content-type", "application/json"),
-            ];
-            let sent = peer.send(Method::POST, path, &headers, body.to_owned());
-            let answer = sent.await.unwrap();
-            assert_eq!(answer.status, 200, "{path}: {}", answer.json());
-        };
-        let ann = format!(r#"{{"name":"ann","role":"operator","certificate":"{ANN}"}}"#);
-        operator("/v1/operators", &ann).await;
-
+        let secure = believing(&domain).await;
         let [agent, person] = [GUEST, ANN].map(|spiffe| {
             let (certificate, key) = domain.leaf(spiffe);
             Held { certificate, key }
@@ -115,7 +124,7 @@ fn an_open_connection_of_a_domain_that_is_gone_proves_nothing() {
         secure
             .project
             .write("writ.toml", &settings.replace(DOMAIN, ""));
-        operator("/v1/reload", "{}").await;
+        secure.order("/v1/reload", "{}").await;
         let (status, refused) = ask().await;
         let error = refused.member("error").and_then(Value::as_str);
         assert_eq!((status, error), (401, Some("invalid_client")), "{refused}");
