@@ -14,7 +14,7 @@ use crate::overlay;
 use crate::reader;
 use crate::router::{Route, RouteError, Router, Telling};
 use crate::tool::{self, Tools};
-use crate::tool_list;
+use crate::tool_list::{self, McpRevision};
 
 /// What the API's owner reviewed about an operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,6 +92,7 @@ pub struct Contract {
     by_id: BTreeMap<OperationId, usize>,
     router: Router,
     refused: Vec<Refused>,
+    mcp: Option<McpRevision>,
     /// Made when first asked for.
     tools: OnceLock<Tools>,
 }
@@ -132,8 +133,9 @@ impl Contract {
         let read = reader::read(api, &value, reviews, &mut sink);
         let mut diagnostics = sink.into_diagnostics();
         document::locate(document, &mut diagnostics);
+        let mcp = pinned.revision;
         let contract = read.map(|mut read| {
-            if pinned.is_empty() {
+            if mcp.is_none() {
                 grade(&mut read.operations, &value);
             }
             tool_list::pin(&mut read.operations, pinned);
@@ -152,6 +154,7 @@ impl Contract {
                 by_id,
                 router: read.router,
                 refused: read.refused,
+                mcp,
                 tools: OnceLock::new(),
             }
         });
@@ -180,6 +183,12 @@ impl Contract {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The revision of MCP that its server is spoken to in; none for an API of HTTP.
+    #[must_use]
+    pub const fn mcp(&self) -> Option<McpRevision> {
+        self.mcp
     }
 
     /// The bytes it holds in memory, counted from its parts: an estimate that is the same everywhere.

@@ -53,4 +53,5 @@ pub use response::CheckedResponse;
 pub use router::{Route, RouteError};
 pub use shipped::{SHIPPED, Shipped};
 pub use tool::ToolCall;
+pub use tool_list::McpRevision;
 pub use view::{Coverage, Unrepresentable, Visibility};

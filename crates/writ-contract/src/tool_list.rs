@@ -1,12 +1,14 @@
 //! What an MCP server has as a contract: the results of its lists, pinned as they were read.
 //!
 //! The document is an object with the members of those results: `tools`, and if the server has them `prompts`, `resources`,
-//! `resourceTemplates` and the `capabilities` of `server/discover`. Each tool becomes `POST /{name}` with its arguments as the JSON body, in
+//! `resourceTemplates` and the `capabilities` of `server/discover` or `initialize`. The `protocolVersion` beside them is the revision that
+//! the server is spoken to in. Each tool becomes `POST /{name}` with its arguments as the JSON body, in
 //! the words of OpenAPI 3.1, so that everything that reads, checks, reviews and compares contracts reads this one too; prompts, resources and
 //! completion become operations beside them (`offers`). What a tool says of itself (its description, its schemas)
 //! is kept as it stands in the pinned document: what the server says later reaches no model.
 
 mod offers;
+mod revision;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +17,8 @@ use writ_types::Value;
 use crate::diagnostic::Sink;
 use crate::operation::Operation;
 use crate::pinned::{Pinned, PinnedTool};
+
+pub use revision::McpRevision;
 
 /// Longest description that is kept, in characters.
 const LONGEST_DESCRIPTION: usize = 4 * 1024;
@@ -26,9 +30,18 @@ const DATA: [&str; 5] = ["const", "enum", "default", "examples", "example"];
 const MIRRORED: &str = "x-mcp-header";
 
 /// What was pinned, by the ids of its operations.
-pub(crate) type Found = BTreeMap<String, Pinned>;
+type Pins = BTreeMap<String, Pinned>;
 
-/// Turns a list of tools into the OpenAPI document it means; any other document stays as it is.
+/// What a document of lists means.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pins: Pins,
+    /// The revision its server speaks; none for a document that is none of lists.
+    pub(crate) revision: Option<McpRevision>,
+}
+
+/// Turns a list of tools into the OpenAPI document it means; any other document stays as it is, and so does one of a server
+/// whose revision is not spoken here.
 pub(crate) fn convert(document: &mut Value, sink: &mut Sink) -> Found {
     let is_other = ["openapi", "swagger"]
         .iter()
@@ -38,10 +51,15 @@ pub(crate) fn convert(document: &mut Value, sink: &mut Sink) -> Found {
         .and_then(Value::as_array)
         .filter(|_| !is_other)
     else {
-        return Found::new();
+        return Found::default();
+    };
+    let Some(revision) = McpRevision::of(document) else {
+        let place = writ_types::Pointer::root().child(revision::MEMBER);
+        sink.error(&place, None, revision::UNKNOWN);
+        return Found::default();
     };
     let root = writ_types::Pointer::root().child("tools");
-    let mut pinned = Found::new();
+    let mut pinned = Pins::new();
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
     for (index, tool) in tools.iter().enumerate() {
         let pointer = root.item(index);
@@ -73,13 +91,17 @@ pub(crate) fn convert(document: &mut Value, sink: &mut Sink) -> Found {
         ("info", info),
         ("paths", Value::Object(paths)),
     ]);
-    pinned
+    Found {
+        pins: pinned,
+        revision: Some(revision),
+    }
 }
 
 /// Gives the operations what was pinned of them. Whatever the server answers, a stranger may have written.
-pub(crate) fn pin(operations: &mut [Operation], mut pinned: Found) {
+pub(crate) fn pin(operations: &mut [Operation], found: Found) {
+    let mut pins = found.pins;
     for operation in operations {
-        if let Some(found) = pinned.remove(operation.action.operation.as_str()) {
+        if let Some(found) = pins.remove(operation.action.operation.as_str()) {
             operation.said.labels.insert(writ_types::Label::untrusted());
             operation.pinned = Some(Box::new(found));
         }

@@ -129,7 +129,7 @@ async fn call(
 
     let written = judged.written(key, &facts.arguments, &read);
     flow::carry(parts, &entered, operation, &written, now).await?;
-    let outgoing = decide::outgoing(operation, read, story.call(), mcp.as_ref())?;
+    let outgoing = decide::outgoing((api, operation), read, story.call(), mcp.as_ref())?;
     let transaction = Transaction {
         agent: &agent,
         action,

@@ -103,6 +103,10 @@ impl Completion {
         self.call
     }
 
+    pub(crate) const fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
     pub(crate) const fn entered(&self) -> &Entered {
         &self.entered
     }

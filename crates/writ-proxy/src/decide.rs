@@ -277,17 +277,23 @@ pub(crate) fn view<'a>(
 /// The request that will be sent: path and query as they were parsed, declared header parameters, the very
 /// bytes, or those that the client still has.
 pub(crate) fn outgoing(
-    operation: &Operation,
+    (api, operation): (&ApiSnapshot, &Operation),
     read: Read<'_>,
     call: CallId,
     exchange: Option<&mcp::Exchange>,
 ) -> Result<Outgoing, ReasonCode> {
-    if let Some(pinned) = operation.pinned() {
+    if let Some((pinned, revision)) = operation.pinned().zip(api.contract.mcp()) {
         let given = read.body.at_hand();
         let asking = exchange.and_then(mcp::Exchange::asking);
         let answers = read.answers.as_ref();
-        return mcp::upstream::outgoing((operation, pinned), call, given, asking, answers)
-            .ok_or(ReasonCode::MalformedRequest);
+        return mcp::upstream::outgoing(
+            (operation, pinned, revision),
+            call,
+            given,
+            asking,
+            answers,
+        )
+        .ok_or(ReasonCode::MalformedRequest);
     }
     let Read {
         parsed,

@@ -5,11 +5,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use writ_task::{CutSignal, Detector};
 
 use crate::body::BodyError;
+use crate::coming::Coming;
 use crate::completion::{Completion, End};
 use crate::leak::{Leak, LeakGuard};
 use crate::pool::Lease;
@@ -17,7 +18,7 @@ use crate::pool::Lease;
 /// The upstream's body, as it passes.
 #[derive(Debug)]
 pub struct Forwarded {
-    incoming: Incoming,
+    incoming: Coming,
     lease: Option<Lease>,
     completion: Option<Completion>,
     cut: CutSignal,
@@ -31,7 +32,7 @@ pub struct Forwarded {
 impl Forwarded {
     /// Takes over a response whose head has been let through.
     pub(crate) fn new(
-        incoming: Incoming,
+        incoming: Coming,
         lease: Lease,
         completion: Completion,
         cut: CutSignal,

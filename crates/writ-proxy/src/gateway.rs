@@ -14,6 +14,7 @@ use writ_types::{
 };
 
 use crate::kept::Kept;
+use crate::mcp::upstream::ServerSessions;
 use crate::mcp::{Running, Sessions};
 use crate::snapshot::Snapshot;
 
@@ -68,6 +69,7 @@ pub struct Gateway {
     draining: AtomicBool,
     counters: Counters,
     sessions: Sessions,
+    server_sessions: ServerSessions,
     kept: Kept,
     late: Kept,
     running: Running,
@@ -103,6 +105,7 @@ impl Gateway {
             draining: AtomicBool::new(false),
             counters: Counters::default(),
             sessions: Sessions::default(),
+            server_sessions: ServerSessions::default(),
             kept: Kept::default(),
             late: Kept::default(),
             running: Running::default(),
@@ -154,6 +157,11 @@ impl Gateway {
     /// The open MCP sessions.
     pub(crate) const fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// The open sessions with MCP servers.
+    pub(crate) const fn server_sessions(&self) -> &ServerSessions {
+        &self.server_sessions
     }
 
     /// Whose refusals were kept with their inputs.

@@ -9,6 +9,7 @@ mod authenticate;
 mod body;
 mod call;
 mod card;
+mod coming;
 mod completion;
 mod credential;
 mod decide;

@@ -22,7 +22,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
-use writ_contract::Operation;
+use writ_contract::{McpRevision as Revision, Operation};
 use writ_task::Entered;
 use writ_types::{Agent, ApiId, ReasonCode, Timestamp, Value};
 
@@ -42,24 +42,6 @@ pub(crate) use session::Sessions;
 
 /// Largest message, in bytes, whatever the limit for bodies is.
 const MOST_BYTES: usize = 1024 * 1024;
-
-/// The revisions that are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Revision {
-    /// 2025-11-25: `initialize`, sessions.
-    Sessions,
-    /// 2026-07-28: each request carries what it needs.
-    Stateless,
-}
-
-impl Revision {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sessions => "2025-11-25",
-            Self::Stateless => "2026-07-28",
-        }
-    }
-}
 
 /// One exchange at the MCP door: what must be known to answer it, as far as it is known.
 #[derive(Debug)]
@@ -260,7 +242,12 @@ impl Exchange {
         mut call: ToolCall<'s>,
     ) -> Result<Message<'s>, Refusal> {
         let (operation, arguments) = (call.operation, &call.arguments);
-        let asking = Asking::read(caller, operation, envelope, arguments, self.revision)?;
+        // A server of 2025-11-25 asks beside the call, not in its answer, and that is refused.
+        let revision = match call.api.contract.mcp() {
+            Some(Revision::Sessions) => Revision::Sessions,
+            Some(Revision::Stateless) | None => self.revision,
+        };
+        let asking = Asking::read(caller, operation, envelope, arguments, revision)?;
         if let Some((asking, answers)) = asking {
             self.asking = Some(asking);
             call.answers = answers;

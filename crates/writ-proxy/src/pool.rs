@@ -73,6 +73,11 @@ impl Pool {
         })
     }
 
+    /// How long the phases of an exchange may take.
+    pub(crate) const fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+
     /// Sends one request and waits for the head of its response.
     ///
     /// A request is sent a second time only if the first connection was found closed before anything of it was

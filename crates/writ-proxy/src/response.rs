@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::Response;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap};
 use hyper::http::response::Parts;
 use writ_contract::{CheckedResponse, Operation};
@@ -14,6 +14,7 @@ use writ_task::{CutSignal, Detector, Read};
 use writ_types::{Conformance, Grant, Label, Obligations, ReasonCode};
 
 use crate::body::Body;
+use crate::coming::Coming;
 use crate::completion::{Completion, End};
 use crate::flow::{self, Memory};
 use crate::forward::Forwarded;
@@ -277,7 +278,7 @@ fn fail(completion: Completion, lease: Lease, end: End, reason: ReasonCode) -> R
 
 /// Reads a response whole, within a limit.
 struct Whole {
-    incoming: Incoming,
+    incoming: Coming,
     cut: CutSignal,
     guard: LeakGuard,
     most: usize,

@@ -11,7 +11,8 @@ use writ_types::{ActionName, Agent, Grant, ReasonCode, Timestamp, TrustDomain};
 
 use crate::leak::LeakGuard;
 
-const TXN_TOKEN: HeaderName = HeaderName::from_static(TransactionToken::HEADER);
+/// The field that a transaction token travels in.
+pub(crate) const TXN_TOKEN: HeaderName = HeaderName::from_static(TransactionToken::HEADER);
 
 /// Signs the transaction tokens of one API.
 pub struct TransactionTokens {

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
 use writ_audit::Receipt;
+use writ_contract::McpRevision;
 use writ_policy::Permit;
 use writ_task::Reservation;
-use writ_types::{Obligations, ReasonCode};
+use writ_types::{CallId, Obligations, ReasonCode};
 
 use crate::body::RequestBody;
+use crate::coming::Coming;
 use crate::completion::{Completion, End};
 use crate::leak::LeakGuard;
-use crate::pool::{Lease, Pool};
+use crate::mcp;
+use crate::pool::{Lease, Pool, Unanswered};
 use crate::snapshot::ApiSnapshot;
 use crate::transaction::Transaction;
 use crate::upload::Upload;
@@ -35,7 +37,7 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(crate) struct Arrived {
     /// The response.
-    pub(crate) response: Response<Incoming>,
+    pub(crate) response: Response<Coming>,
     /// The connection it came on.
     pub(crate) lease: Lease,
     /// What records its end.
@@ -73,12 +75,16 @@ pub(crate) async fn send(
         Ok(prepared) => prepared,
         Err(reason) => return Err(completion.refuse(reason)),
     };
+    let held = match session(pool, api, &completion) {
+        Ok(held) => held,
+        Err(fault) => return Err(completion.fail(End::NotSent, fault)),
+    };
     let mut cut = completion.entered().cut();
     if cut.is_cut() {
         return Err(completion.refuse(ReasonCode::TaskEnded));
     }
     completion.sent(reservation);
-    let exchange = pool.exchange(&api.api.upstream, request);
+    let exchange = exchange(pool, api, held, call, request);
     tokio::select! {
         biased;
         () = &mut cut => {
@@ -93,6 +99,45 @@ pub(crate) async fn send(
             Err(fault) => Err(completion.fail(End::UpstreamError, fault)),
         }
     }
+}
+
+/// The place of the task's session with the server, where it is one that keeps sessions.
+fn session(
+    pool: &Arc<Pool>,
+    api: &ApiSnapshot,
+    completion: &Completion,
+) -> Result<Option<mcp::upstream::Held>, Unanswered> {
+    if api.contract.mcp() != Some(McpRevision::Sessions) {
+        return Ok(None);
+    }
+    let (gateway, grant) = (completion.gateway(), completion.entered().grant());
+    let whose = (&grant.tenant, grant.task);
+    let (sessions, clock) = (gateway.server_sessions(), &gateway.parts.clock);
+    let held = sessions.hold(whose, api, clock, pool);
+    held.map(Some).map_err(|full| {
+        tracing::warn!(api = %api.api.id, fault = %full, "a call was not sent");
+        Unanswered {
+            reason: ReasonCode::NotReady,
+            heard: false,
+        }
+    })
+}
+
+/// The exchange itself.
+async fn exchange(
+    pool: &Arc<Pool>,
+    api: &ApiSnapshot,
+    held: Option<mcp::upstream::Held>,
+    call: CallId,
+    request: Request<Upload>,
+) -> Result<(Response<Coming>, Lease), Unanswered> {
+    let upstream = &api.api.upstream;
+    if let Some(held) = held {
+        // Boxed: the state of opening a session is large, and rare.
+        return Box::pin(mcp::upstream::exchange(pool, upstream, held, call, request)).await;
+    }
+    let (response, lease) = pool.exchange(upstream, request).await?;
+    Ok((response.map(Coming::from), lease))
 }
 
 /// The request with its credential and its transaction token, and what keeps both out of the response.

@@ -15,7 +15,9 @@ use writ_control::records::LogPlace;
 use writ_control::{
     AlarmDesk, ApprovalDesk, At, Compiler, Loaded, Mended, Mending, Plane, Roots, Settings, Trust,
 };
-use writ_proxy::{ApiSnapshot, Credential, Gateway, PreparedTasks, Snapshot, TransactionTokens};
+use writ_proxy::{
+    ApiSnapshot, Credential, Gateway, Pool, PreparedTasks, Snapshot, TransactionTokens,
+};
 use writ_store::Store;
 use writ_task::MemoryLedger;
 use writ_token::{NonceIssuer, ReplayCache, Signer, TokenCache, TokenVerifier};
@@ -55,6 +57,8 @@ pub(crate) struct App {
     pub(crate) notices: Vec<String>,
     plane: Arc<Plane>,
     data_plane: Arc<Gateway>,
+    /// Through which sessions with upstreams are ended.
+    leaving: Arc<Pool>,
     log: LogPlace,
     stop: watch::Sender<Stop>,
     tasks: JoinSet<()>,
@@ -168,6 +172,8 @@ impl App {
             notices,
             waiting,
         )?;
+        let (gateway, pool) = (Arc::clone(&app.data_plane), Arc::clone(&app.leaving));
+        watchers.spawn(async move { gateway.tend(&pool).await });
         Ok(Self { watchers, ..app })
     }
 
@@ -248,6 +254,7 @@ impl App {
             timeouts: config.timeouts,
         };
         let roots = tls::client(&[Path::new("/etc/ssl/certs/ca-certificates.crt")])?;
+        let leaving = Pool::new(Arc::clone(&roots), config.timeouts, plane.clock());
         let mut tasks = JoinSet::new();
         let workers = listener::gateway(config, &front, &gateway, &roots, &stopped)?;
         listener::control(config, &front, &plane, &stopped, &mut tasks)?;
@@ -259,6 +266,7 @@ impl App {
             notices,
             plane,
             data_plane: gateway,
+            leaving,
             log,
             stop,
             tasks,
@@ -303,6 +311,7 @@ impl App {
             self.stop.send_replace(Stop::Now);
             drained.await;
         }
+        self.data_plane.leave(&self.leaving).await;
         // What the last calls raised is in the log too.
         self.plane.tell_alarms().await;
         self.log.writer.shutdown().await?;

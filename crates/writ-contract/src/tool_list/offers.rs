@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_types::{Pointer, Value};
 
-use super::{Found, is_name, operation, others, reply, words};
+use super::{Pins, is_name, operation, others, reply, words};
 use crate::diagnostic::Sink;
 use crate::pinned::{COMPLETION, PROMPTS, Pinned, PinnedResources, RESOURCES, Template};
 
@@ -17,7 +17,7 @@ const MOST_RESOURCES: usize = 10_000;
 pub(super) fn add(
     document: &Value,
     paths: &mut BTreeMap<String, Value>,
-    pinned: &mut Found,
+    pinned: &mut Pins,
     sink: &mut Sink,
 ) {
     let mut put = |id: String, kind: Pinned, item: Value| {

@@ -61,6 +61,24 @@ fn tools_become_operations_and_what_is_in_doubt_is_refused_by_name() {
 }
 
 #[test]
+fn the_revision_of_the_server_is_pinned_with_its_lists() {
+    for (member, revision) in [
+        ("", Some("2026-07-28")),
+        (r#""protocolVersion":"2026-07-28","#, Some("2026-07-28")),
+        (r#""protocolVersion":"2025-11-25","#, Some("2025-11-25")),
+        (r#""protocolVersion":"2024-11-05","#, None),
+        (r#""protocolVersion":7,"#, None),
+    ] {
+        let list = LIST.replacen('{', &format!("{{{member}"), 1);
+        let (contract, said) = compile(&list);
+        let spoken = contract.as_ref().and_then(crate::Contract::mcp);
+        assert_eq!(spoken.map(crate::McpRevision::as_str), revision, "{member}");
+        let told = |one: &crate::Diagnostic| one.message.contains("2025-11-25 or 2026-07-28");
+        assert_eq!(said.iter().any(told), revision.is_none(), "{said:?}");
+    }
+}
+
+#[test]
 fn a_tool_is_pinned_with_its_words_and_its_answers_are_a_strangers() {
     let contract = contract(LIST);
     let mail = operation(&contract, "send.mail");

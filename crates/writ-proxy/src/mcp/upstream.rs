@@ -1,7 +1,12 @@
 //! An MCP server as the upstream: the message that calls what it has, and what its answer must be.
 //!
-//! Revision 2026-07-28: one POST, one answer, as JSON or as a stream of events that ends with it. Whatever else such a server
-//! may ask for (sampling, elicitation, roots, input, tasks) was not declared, and is refused.
+//! Revision 2026-07-28: one POST, one answer, as JSON or as a stream of events that ends with it. In revision 2025-11-25 the same stands
+//! in a session of the task (`sessions`, `session`). Whatever else such a server may ask for (sampling, elicitation, roots, input, tasks) was not
+//! declared, and is refused.
+
+mod pings;
+mod session;
+mod sessions;
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -15,6 +20,10 @@ use super::{Revision, envelope};
 use crate::body::RequestBody;
 use crate::upstream::Outgoing;
 
+pub(crate) use pings::Pings;
+pub(crate) use session::exchange;
+pub(crate) use sessions::{Held, ServerSessions};
+
 /// The answer is not a result that is let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the MCP server's answer is no result of the call")]
@@ -22,15 +31,16 @@ pub(crate) struct NoResult;
 
 /// The request that calls it: the arguments are the very bytes that were decided on. None if they are no object.
 ///
-/// The server is told of no capability but of those in which it may ask.
+/// The server is told of no capability but of those in which it may ask. In a session it was told of none.
 pub(crate) fn outgoing(
-    (operation, pinned): (&Operation, &Pinned),
+    (operation, pinned, spoken): (&Operation, &Pinned, Revision),
     call: CallId,
     arguments: &[u8],
     asking: Option<&Asking>,
     answers: Option<&Answers>,
 ) -> Option<Outgoing> {
-    let (method, revision) = (pinned.method(), Revision::Stateless.as_str());
+    let (method, revision) = (pinned.method(), spoken.as_str());
+    let stateless = spoken == Revision::Stateless;
     let meta = Value::object([
         (
             "io.modelcontextprotocol/protocolVersion",
@@ -43,9 +53,10 @@ pub(crate) fn outgoing(
         ),
     ]);
     let own = pinned.name(operation.id().as_str());
-    let mut head = format!(
-        r#"{{"jsonrpc":"2.0","id":"{call}","method":"{method}","params":{{"_meta":{meta},"#
-    );
+    let mut head = format!(r#"{{"jsonrpc":"2.0","id":"{call}","method":"{method}","params":{{"#);
+    if stateless {
+        head.push_str(&format!(r#""_meta":{meta},"#));
+    }
     if let Some(answers) = answers {
         let answers = answers.as_value().to_string();
         head.push_str(answers.strip_prefix('{')?.strip_suffix('}')?);
@@ -71,8 +82,11 @@ pub(crate) fn outgoing(
     headers.insert(header::ACCEPT, both);
     for (field, value) in [
         ("mcp-protocol-version", Some(revision.to_owned())),
-        ("mcp-method", Some(method.to_owned())),
-        ("mcp-name", named.as_deref().map(envelope::coded)),
+        ("mcp-method", stateless.then(|| method.to_owned())),
+        (
+            "mcp-name",
+            named.as_deref().map(envelope::coded).filter(|_| stateless),
+        ),
     ] {
         if let Some(value) = value {
             let value = HeaderValue::try_from(value).ok()?;
@@ -80,6 +94,7 @@ pub(crate) fn outgoing(
         }
     }
     if let Pinned::Tool(tool) = pinned
+        && stateless
         && !tool.mirrored.is_empty()
     {
         let given = Value::parse(arguments, &JsonLimits::REQUEST).ok()?;
@@ -160,15 +175,10 @@ fn last_of(body: &[u8], call: CallId) -> Result<Value, NoResult> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let call = call.to_string();
     for event in text.split("\n\n") {
-        let data: Vec<&str> = event
-            .lines()
-            .filter_map(|line| line.strip_prefix("data:"))
-            .map(|line| line.strip_prefix(' ').unwrap_or(line))
-            .collect();
-        if data.is_empty() {
+        let Some(data) = data_of(event) else {
             continue;
-        }
-        let message = read(data.join("\n").as_bytes())?;
+        };
+        let message = read(data.as_bytes())?;
         let id = message.member("id");
         match (message.member("method"), id) {
             (Some(_), None) => {}
@@ -177,6 +187,16 @@ fn last_of(body: &[u8], call: CallId) -> Result<Value, NoResult> {
         }
     }
     Err(NoResult)
+}
+
+/// The data of an event, if it has any: one of no data is none (a server's first, which only names where it could be resumed).
+fn data_of(event: &str) -> Option<String> {
+    let data: Vec<&str> = event
+        .lines()
+        .filter_map(|line| line.strip_prefix("data:"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
+    Some(data.join("\n")).filter(|data| !data.is_empty())
 }
 
 /// Whether a result is a question.
@@ -343,6 +363,8 @@ mod tests {
         let lines =
             "event: message\r\ndata: {\"id\":\"ID\",\r\ndata: \"result\":{\"content\":[]}}\r\n\r\n";
         assert_eq!(answered(200, EVENTS, lines), good);
+        let resumable = format!("id: 0\nretry: 3000\ndata: \n\ndata: {whole}\n\n");
+        assert_eq!(answered(200, EVENTS, &resumable), good);
         let told = format!(
             ": hello\n\ndata: {{\"method\":\"notifications/progress\"}}\n\ndata: {whole}\n\n"
         );

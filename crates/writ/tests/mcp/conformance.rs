@@ -22,20 +22,26 @@ type Checks = BTreeMap<(String, String), bool>;
 
 #[test]
 fn what_passes_directly_in_2026_07_28_passes_through_writ() {
-    compare("2026-07-28", 150);
+    compare("2026-07-28", "2026-07-28", 150);
 }
 
 #[test]
 fn what_passes_directly_in_2025_11_25_passes_through_writ() {
-    compare("2025-11-25", 83);
+    compare("2025-11-25", "2026-07-28", 83);
 }
 
-fn compare(revision: &str, least: usize) {
+#[test]
+fn what_passes_directly_in_2025_11_25_passes_through_writ_and_a_session_with_the_server() {
+    compare("2025-11-25", "2025-11-25", 83);
+}
+
+/// Compares the checks of a client's revision, with a server that Writ speaks to in another, or in the same.
+fn compare(revision: &str, upstream: &str, least: usize) {
     if node::folder().is_none() {
         return;
     }
     let [direct, through] = runtime().block_on(async {
-        let stage = Stage::open().await;
+        let stage = Stage::open_in(upstream).await;
         let [direct, through] = stage.endpoints().await;
         [run(&direct, revision).await, run(&through, revision).await]
     });

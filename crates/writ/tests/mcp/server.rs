@@ -37,9 +37,14 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn open() -> Self {
+        Self::open_in("2026-07-28").await
+    }
+
+    /// The server, spoken to in this revision.
+    pub(crate) async fn open_in(revision: &str) -> Self {
         let fixture = Fixture::start().await;
         let project = project!();
-        let actions = register(&project, fixture.address);
+        let actions = register(&project, fixture.address, revision);
         project.agent("bot", "autonomous", &["trial"]);
         purpose(&project, &actions);
         let server = project.start();
@@ -74,7 +79,7 @@ impl Stage {
             .await;
         let waits = looked.json().member("quarantined").map(ToString::to_string);
         assert_eq!(waits.as_deref(), Some(r#"["x"]"#), "{}", looked.json());
-        let actions = register(&project, fixture.address);
+        let actions = register(&project, fixture.address, "2026-07-28");
         purpose(&project, &actions);
         let (code, said, errors) = project.run(&["apply"]);
         assert_eq!(code, 0, "{said}{errors}");
@@ -151,8 +156,9 @@ fn publish(document: String) -> SocketAddr {
 }
 
 /// Pins the server's lists and reviews every operation as a plain read; gives their actions.
-fn register(project: &Project, address: SocketAddr) -> Vec<String> {
+fn register(project: &Project, address: SocketAddr, revision: &str) -> Vec<String> {
     let pinned = Fixture::pinned().to_string();
+    let pinned = pinned.replacen('{', &format!(r#"{{"protocolVersion":"{revision}","#), 1);
     let api: ApiId = "fixture".parse().unwrap();
     let (contract, _) = writ_contract::Contract::compile(
         &api,

@@ -1,0 +1,145 @@
+//! What comes from an upstream: the body of its response, and what is done when it is dropped before its end.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+
+use crate::mcp::upstream::{Held, Pings};
+
+/// The body of an upstream's response.
+#[derive(Debug)]
+pub(crate) struct Coming {
+    incoming: Incoming,
+    /// Answers what the server of a session wants to have answered meanwhile.
+    pings: Option<Box<Pings>>,
+    unfinished: Option<Unfinished>,
+    /// Keeps the session while it is read.
+    held: Option<Held>,
+}
+
+impl Coming {
+    /// A response in a session with an MCP server: its pings are answered and do not pass; `unfinished` is told unless it comes to its
+    /// end.
+    pub(crate) fn in_session(
+        incoming: Incoming,
+        pings: Pings,
+        unfinished: Option<Unfinished>,
+    ) -> Self {
+        Self {
+            incoming,
+            pings: Some(Box::new(pings)),
+            unfinished,
+            held: None,
+        }
+    }
+
+    /// Keeps the session in use until this is dropped.
+    pub(crate) fn hold(&mut self, held: Held) {
+        self.held = Some(held);
+    }
+
+    /// Nobody wants to know the rest, and nobody has to be told.
+    pub(crate) fn let_go(mut self) {
+        if let Some(unfinished) = self.unfinished.take() {
+            unfinished.finish();
+        }
+    }
+
+    fn ended(&mut self) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(unfinished) = self.unfinished.take() {
+            unfinished.finish();
+        }
+        let rest = self.pings.take().map(|pings| pings.end());
+        let rest = rest.filter(|rest| !rest.is_empty());
+        Poll::Ready(rest.map(|rest| Ok(Frame::data(rest))))
+    }
+}
+
+impl From<Incoming> for Coming {
+    fn from(incoming: Incoming) -> Self {
+        Self {
+            incoming,
+            pings: None,
+            unfinished: None,
+            held: None,
+        }
+    }
+}
+
+impl HttpBody for Coming {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        if this.pings.as_ref().is_some_and(|pings| pings.asked()) {
+            // What is not read to its end is told so when this is dropped.
+            return Poll::Ready(None);
+        }
+        loop {
+            let frame = std::task::ready!(Pin::new(&mut this.incoming).poll_frame(context));
+            let Some(frame) = frame else {
+                return this.ended();
+            };
+            let Some(pings) = &mut this.pings else {
+                return Poll::Ready(Some(frame));
+            };
+            let part = match frame.map(Frame::into_data) {
+                Ok(Ok(part)) => part,
+                // Trailers carry nothing that a contract declares.
+                Ok(Err(_trailers)) => continue,
+                Err(broken) => return Poll::Ready(Some(Err(broken))),
+            };
+            let passed = pings.pass(&part);
+            if !passed.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(passed))));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pings.is_none() && self.unfinished.is_none() && self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.pings.is_some() {
+            SizeHint::default()
+        } else {
+            self.incoming.size_hint()
+        }
+    }
+}
+
+/// What is done if an answer is given up before its end.
+pub(crate) struct Unfinished(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Unfinished {
+    pub(crate) fn new(tell: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(tell)))
+    }
+
+    /// The answer has come to its end.
+    pub(crate) fn finish(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell();
+        }
+    }
+}
+
+impl fmt::Debug for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unfinished")
+    }
+}

@@ -1,0 +1,197 @@
+//! The pings of a server in the middle of its answer (MCP 2025-11-25, ping): answered as they come, and passed on to nobody.
+//!
+//! Everything else of a stream of events passes as it came, and is judged where the whole answer is. With any other request the stream is
+//! over: it will be refused, and the server would wait for an answer.
+
+use bytes::{Bytes, BytesMut};
+use memchr::memmem;
+use writ_types::{JsonLimits, Value};
+
+/// Most pings of one answer that are answered.
+const MOST: u8 = 16;
+/// Longest event that is looked at, in bytes, its name and fields included.
+const LONGEST: usize = 64 * 1024;
+/// What ends an event.
+const ENDS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
+
+/// Looks through a stream of events for pings.
+pub(crate) struct Pings {
+    pong: Box<dyn Fn(&Value) + Send + Sync>,
+    answered: u8,
+    /// An event that has not ended yet.
+    held: BytesMut,
+    /// How much of it is known to hold no end.
+    looked: usize,
+    /// The event in the middle of which the stream is was too long to be looked at.
+    passing: bool,
+    /// The server has asked for something.
+    asked: bool,
+}
+
+/// What an event is, as far as that matters here.
+enum Event {
+    Ping(Value),
+    Asks,
+    Other,
+}
+
+impl std::fmt::Debug for Pings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pings")
+            .field("answered", &self.answered)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pings {
+    /// `pong` answers a ping, by the id it has.
+    pub(crate) fn new(pong: impl Fn(&Value) + Send + Sync + 'static) -> Self {
+        Self {
+            pong: Box::new(pong),
+            answered: 0,
+            held: BytesMut::new(),
+            looked: 0,
+            passing: false,
+            asked: false,
+        }
+    }
+
+    /// Whether the server has asked for what will be refused: nothing more comes then.
+    pub(crate) const fn asked(&self) -> bool {
+        self.asked
+    }
+
+    /// What passes of the stream with this part of it.
+    pub(crate) fn pass(&mut self, part: &[u8]) -> Bytes {
+        self.held.extend_from_slice(part);
+        let mut passed = BytesMut::new();
+        while let Some(end) = end_of(&self.held, self.looked) {
+            let event = self.held.split_to(end);
+            self.looked = 0;
+            if !std::mem::take(&mut self.passing) && self.answers(&event) {
+                continue;
+            }
+            passed.extend_from_slice(&event);
+        }
+        if self.held.len() > LONGEST {
+            // What may be the first half of its end stays.
+            let most = self.held.len().saturating_sub(4);
+            passed.extend_from_slice(&self.held.split_to(most));
+            self.passing = true;
+        }
+        // The first half of an end may stand there already.
+        self.looked = self.held.len().saturating_sub(3);
+        passed.freeze()
+    }
+
+    /// What passes when the stream has ended.
+    pub(crate) fn end(self) -> Bytes {
+        self.held.freeze()
+    }
+
+    /// Whether the event was a ping, and is answered.
+    fn answers(&mut self, event: &[u8]) -> bool {
+        match read(event) {
+            Event::Ping(id) if self.answered < MOST => {
+                self.answered = self.answered.saturating_add(1);
+                (self.pong)(&id);
+                true
+            }
+            Event::Ping(_) | Event::Asks => {
+                self.asked = true;
+                false
+            }
+            Event::Other => false,
+        }
+    }
+}
+
+fn end_of(held: &[u8], from: usize) -> Option<usize> {
+    let rest = held.get(from..)?;
+    let ends = ENDS
+        .iter()
+        .filter_map(|end| Some(memmem::find(rest, end)?.saturating_add(end.len())));
+    Some(ends.min()?.saturating_add(from))
+}
+
+fn read(event: &[u8]) -> Event {
+    let text = std::str::from_utf8(event).ok();
+    let data = text
+        .filter(|text| text.len() <= LONGEST)
+        .and_then(super::data_of);
+    let message = data.and_then(|data| Value::parse(data.as_bytes(), &JsonLimits::REQUEST).ok());
+    let Some(message) = message else {
+        return Event::Other;
+    };
+    match (message.member("method"), message.member("id")) {
+        (Some(method), Some(id)) if method.as_str() == Some("ping") => Event::Ping(id.clone()),
+        (Some(_), Some(_)) => Event::Asks,
+        _ => Event::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    const PING: &str =
+        "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"ping\"}\n\n";
+
+    /// What passes of a stream that comes in parts of this size, and the ids that were answered.
+    fn passed(stream: &str, size: usize) -> (String, Vec<String>, bool) {
+        let answered = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&answered);
+        let mut pings = Pings::new(move |id| heard.lock().unwrap().push(id.to_string()));
+        let mut whole = Vec::new();
+        for part in stream.as_bytes().chunks(size) {
+            whole.extend_from_slice(&pings.pass(part));
+        }
+        let asked = pings.asked();
+        whole.extend_from_slice(&pings.end());
+        let answered = answered.lock().unwrap().clone();
+        (String::from_utf8(whole).unwrap(), answered, asked)
+    }
+
+    #[test]
+    fn pings_are_answered_and_nothing_else_is_touched() {
+        let large = format!("data: {{\"a\":\"{}\"}}\n\n", "x".repeat(90_000));
+        let asks = "data: {\"id\":4,\"method\":\"sampling/createMessage\"}\r\n\r\n";
+        let windows = PING.replace('\n', "\r\n");
+        let quoted = "data: {\"text\":\"{\\\"id\\\":3,\\\"method\\\":\\\"ping\\\"}\"}\n\n";
+        let told = "data: {\"method\":\"ping\"}\n\n";
+        for (stream, wanted, ids) in [
+            (PING.to_owned(), String::new(), vec!["3"]),
+            (windows, String::new(), vec!["3"]),
+            (format!("{PING}{asks}"), asks.to_owned(), vec!["3"]),
+            (format!("{large}{PING}"), large.clone(), vec!["3"]),
+            (quoted.to_owned(), quoted.to_owned(), vec![]),
+            (told.to_owned(), told.to_owned(), vec![]),
+            (
+                "{\"result\":1}".to_owned(),
+                "{\"result\":1}".to_owned(),
+                vec![],
+            ),
+        ] {
+            for size in [7, 5_000, 200_000] {
+                let (whole, answered, asked) = passed(&stream, size);
+                let wanted = (wanted.as_str(), stream.contains("sampling"));
+                assert_eq!((whole.as_str(), asked), wanted, "{size}: {stream:.60}");
+                assert_eq!(answered, ids, "{size}: {stream:.60}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_nothing_but_ping_is_not_answered_for_ever() {
+        let (whole, answered, asked) = passed(&PING.repeat(20), 64);
+        assert!(asked);
+        assert_eq!(answered.len(), usize::from(MOST));
+        assert_eq!(
+            whole,
+            PING.repeat(4),
+            "what is left is refused as a request"
+        );
+    }
+}

@@ -1,0 +1,330 @@
+//! A session with an MCP server (revision 2025-11-25, lifecycle and streamable HTTP): opened for a call that is permitted and recorded, with the
+//! credential of that call, and used by the calls of its task.
+//!
+//! What the server says of itself when it is opened (its instructions, its name, its capabilities) goes nowhere: what it has was pinned.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use writ_types::{CallId, JsonLimits, ReasonCode, UpstreamUrl, Value};
+
+use super::sessions::Held;
+use super::{Pings, data_of};
+use crate::coming::{Coming, Unfinished};
+use crate::mcp::{Revision, tools};
+use crate::pool::{Lease, Pool, Unanswered};
+use crate::transaction::TXN_TOKEN;
+use crate::upload::Upload;
+
+/// The field that names a session.
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+/// The field that names the revision in every request after the first.
+const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// Largest answer to `initialize`, in bytes.
+const MOST: usize = 256 * 1024;
+/// Longest id of a session, in characters.
+const LONGEST_ID: usize = 512;
+/// The id of the request that opens a session.
+const OPENING: &str = "initialize";
+/// The server did not open a session as its revision says.
+const INVALID: Unanswered = Unanswered {
+    reason: ReasonCode::UpstreamInvalid,
+    heard: false,
+};
+
+/// An open session.
+pub(super) struct Session {
+    upstream: UpstreamUrl,
+    target: Uri,
+    /// The fields of each message in it: the credential as it was attached to the call that opened it, and the session's own.
+    fields: HeaderMap,
+}
+
+/// Sends a call in its task's session, which is opened if it is not open.
+///
+/// A server that does not know the session any more has not taken the call (404): it is sent once more, in a new one.
+///
+/// # Errors
+///
+/// [`Unanswered`]: nothing of the call itself was heard where no session could be opened.
+pub(crate) async fn exchange(
+    pool: &Arc<Pool>,
+    upstream: &UpstreamUrl,
+    held: Held,
+    call: CallId,
+    request: Request<Upload>,
+) -> Result<(Response<Coming>, Lease), Unanswered> {
+    let again = again(&request).ok_or(INVALID)?;
+    let session = opened(pool, upstream, &held, &request, None).await?;
+    let (response, lease) = send(pool, &session, call, request).await?;
+    if response.status() != StatusCode::NOT_FOUND || !session.fields.contains_key(SESSION) {
+        return Ok(finish(response, lease, held));
+    }
+    drop(lease);
+    response.into_body().let_go();
+    let session = opened(pool, upstream, &held, &again, Some(&session)).await?;
+    let (response, lease) = send(pool, &session, call, again).await?;
+    Ok(finish(response, lease, held))
+}
+
+/// The session counts as used until its last answer was read.
+fn finish(mut response: Response<Coming>, lease: Lease, held: Held) -> (Response<Coming>, Lease) {
+    response.body_mut().hold(held);
+    (response, lease)
+}
+
+/// The same request once more: its body is at hand.
+fn again(request: &Request<Upload>) -> Option<Request<Upload>> {
+    let Upload::Whole(body) = request.body() else {
+        return None;
+    };
+    let mut copy = Request::new(Upload::Whole(body.clone()));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// The task's session: the one that is open, unless it is the one that is gone.
+async fn opened(
+    pool: &Arc<Pool>,
+    upstream: &UpstreamUrl,
+    held: &Held,
+    request: &Request<Upload>,
+    gone: Option<&Arc<Session>>,
+) -> Result<Arc<Session>, Unanswered> {
+    let mut place = held.place.session.lock().await;
+    let is_gone = |session: &&Arc<Session>| gone.is_some_and(|gone| Arc::ptr_eq(session, gone));
+    if let Some(session) = place.as_ref().filter(|session| !is_gone(session)) {
+        return Ok(Arc::clone(session));
+    }
+    *place = None;
+    let session = open(pool, upstream, request).await?;
+    *place = Some(Arc::clone(&session));
+    Ok(session)
+}
+
+/// `initialize`, and that it was understood.
+async fn open(
+    pool: &Arc<Pool>,
+    upstream: &UpstreamUrl,
+    request: &Request<Upload>,
+) -> Result<Arc<Session>, Unanswered> {
+    let mut session = Session {
+        upstream: upstream.clone(),
+        target: request.uri().clone(),
+        fields: request.headers().clone(),
+    };
+    session.fields.remove(VERSION);
+    let params = Value::object([
+        ("protocolVersion", Value::from(Revision::Sessions.as_str())),
+        ("capabilities", Value::object::<&str>([])),
+        ("clientInfo", tools::server()),
+    ]);
+    let message =
+        format!(r#"{{"jsonrpc":"2.0","id":"{OPENING}","method":"initialize","params":{params}}}"#);
+    let unheard = |fault: Unanswered| Unanswered {
+        heard: false,
+        ..fault
+    };
+    let opening = session.request(Method::POST, message);
+    let (response, lease) = pool.exchange(upstream, opening).await.map_err(unheard)?;
+    if response.status() != StatusCode::OK {
+        return Err(INVALID);
+    }
+    let (head, body) = response.into_parts();
+    session.name(&head.headers).ok_or(INVALID)?;
+    let session = Arc::new(session);
+    let body = Coming::in_session(body, pings(pool, &session), None);
+    let is_open = introduced(pool, &session, &head.headers, body, lease).await;
+    match is_open {
+        Ok(()) => Ok(session),
+        Err(fault) => {
+            // The server may have opened it all the same.
+            let pool = Arc::clone(pool);
+            tokio::spawn(async move { session.end(&pool).await });
+            Err(fault)
+        }
+    }
+}
+
+/// Whether the server speaks the revision that was pinned, and has heard that it was understood.
+async fn introduced(
+    pool: &Arc<Pool>,
+    session: &Session,
+    headers: &HeaderMap,
+    body: Coming,
+    lease: Lease,
+) -> Result<(), Unanswered> {
+    let late = Unanswered {
+        reason: ReasonCode::UpstreamTimeout,
+        heard: false,
+    };
+    let read = tokio::time::timeout(pool.timeouts().upstream_idle, read(body));
+    let said = read.await.map_err(|_elapsed| late)?.ok_or(INVALID)?;
+    lease.give_back();
+    let message = answer(headers, &said).ok_or(INVALID)?;
+    let spoken = message
+        .member("result")
+        .and_then(|result| result.member("protocolVersion"));
+    if spoken.and_then(Value::as_str) != Some(Revision::Sessions.as_str()) {
+        return Err(INVALID);
+    }
+    let understood = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    let status = session
+        .tell(pool, Method::POST, understood.to_owned())
+        .await;
+    let taken = status.is_some_and(|status| status.is_success());
+    taken.then_some(()).ok_or(INVALID)
+}
+
+/// The answer to `initialize`. What the server tells before it is dropped; what it asks is refused.
+fn answer(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
+    let read = |bytes: &[u8]| Value::parse(bytes, &JsonLimits::DOCUMENT).ok();
+    let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let is_answer = |message: &Value| message.member("id").and_then(Value::as_str) == Some(OPENING);
+    match kind.split(';').next()?.trim() {
+        "application/json" => read(body).filter(is_answer),
+        "text/event-stream" => {
+            let text = std::str::from_utf8(body).ok()?;
+            let text = text.replace("\r\n", "\n").replace('\r', "\n");
+            let mut messages = text.split("\n\n").filter_map(data_of);
+            messages.find_map(|data| {
+                let message = read(data.as_bytes());
+                let told = message
+                    .as_ref()
+                    .is_some_and(|message| message.member("id").is_none());
+                (!told).then_some(message)
+            })?
+        }
+        _ => None,
+    }
+    .filter(|message| is_answer(message) && message.member("method").is_none())
+}
+
+/// Sends a call in a session. If its answer is given up, the server is told so.
+async fn send(
+    pool: &Arc<Pool>,
+    session: &Arc<Session>,
+    call: CallId,
+    mut request: Request<Upload>,
+) -> Result<(Response<Coming>, Lease), Unanswered> {
+    if let Some(id) = session.fields.get(SESSION) {
+        request.headers_mut().insert(SESSION, id.clone());
+    }
+    let (to, through) = (Arc::clone(session), Arc::clone(pool));
+    let unfinished = Unfinished::new(move || {
+        let message = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":"{call}"}}}}"#
+        );
+        to.mention(&through, message);
+    });
+    match pool.exchange(&session.upstream, request).await {
+        Ok((response, lease)) => {
+            let pings = pings(pool, session);
+            let coming = |body| Coming::in_session(body, pings, Some(unfinished));
+            Ok((response.map(coming), lease))
+        }
+        Err(fault) => {
+            if !fault.heard {
+                unfinished.finish();
+            }
+            Err(fault)
+        }
+    }
+}
+
+/// Answers the pings of an answer in the session.
+fn pings(pool: &Arc<Pool>, session: &Arc<Session>) -> Pings {
+    let (to, through) = (Arc::downgrade(session), Arc::downgrade(pool));
+    Pings::new(move |id| {
+        if let (Some(to), Some(through)) = (to.upgrade(), through.upgrade()) {
+            let pong = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+            to.mention(&through, pong);
+        }
+    })
+}
+
+/// An answer, read whole. None if it is too large or breaks off.
+async fn read(mut body: Coming) -> Option<Bytes> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let part = frame.ok()?.into_data().ok()?;
+        if whole.len().saturating_add(part.len()) > MOST {
+            return None;
+        }
+        whole.extend_from_slice(&part);
+    }
+    Some(whole.freeze())
+}
+
+impl Session {
+    fn request(&self, method: Method, message: String) -> Request<Upload> {
+        let mut request = Request::new(Upload::whole(Bytes::from(message)));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.target.clone();
+        *request.headers_mut() = self.fields.clone();
+        request
+    }
+
+    /// Takes the session's id from the answer to `initialize`: one of visible ASCII, or none where the server keeps no sessions.
+    fn name(&mut self, headers: &HeaderMap) -> Option<()> {
+        // A transaction token is of one call.
+        self.fields.remove(TXN_TOKEN);
+        let version = HeaderValue::from_static(Revision::Sessions.as_str());
+        self.fields.insert(VERSION, version);
+        let mut ids = headers.get_all(SESSION).iter();
+        match (ids.next(), ids.next()) {
+            (None, _) => {}
+            (Some(id), None) => {
+                let visible = id.as_bytes().iter().all(u8::is_ascii_graphic);
+                let short = (1..=LONGEST_ID).contains(&id.len());
+                let mut id = id.clone();
+                id.set_sensitive(true);
+                self.fields
+                    .insert(SESSION, (visible && short).then_some(id)?);
+            }
+            (Some(_), Some(_)) => return None,
+        }
+        Some(())
+    }
+
+    /// Sends one message whose answer nobody reads; gives its status.
+    async fn tell(&self, pool: &Arc<Pool>, method: Method, message: String) -> Option<StatusCode> {
+        let request = self.request(method, message);
+        let (response, lease) = pool.exchange(&self.upstream, request).await.ok()?;
+        let status = response.status();
+        let body = read(Coming::from(response.into_body()));
+        if let Ok(Some(_)) = tokio::time::timeout(SHORT, body).await {
+            lease.give_back();
+        }
+        Some(status)
+    }
+
+    /// Sends a message beside a call.
+    fn mention(self: &Arc<Self>, pool: &Arc<Pool>, message: String) {
+        let (session, pool) = (Arc::clone(self), Arc::clone(pool));
+        let telling = async move {
+            if session.tell(&pool, Method::POST, message).await.is_none() {
+                tracing::debug!("an MCP server did not take a message");
+            }
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(telling);
+        }
+    }
+
+    /// Ends the session. A server may refuse to, and ends it when it likes.
+    pub(super) async fn end(&self, pool: &Arc<Pool>) {
+        if self.fields.contains_key(SESSION) {
+            self.tell(pool, Method::DELETE, String::new()).await;
+        }
+    }
+}
+
+/// How long the rest of an answer is waited for in which nothing stands.
+const SHORT: Duration = Duration::from_secs(1);
