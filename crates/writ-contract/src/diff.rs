@@ -6,6 +6,7 @@
 //!
 //! The ids of rules are oasdiff's where the meaning is the same.
 
+mod lists;
 mod operations;
 mod parts;
 mod review;
@@ -17,19 +18,35 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_types::{OperationId, Pointer};
 
+use crate::diagnostic::Sink;
 use crate::document;
 use crate::outline::{Outline, Outlined};
+use crate::tool_list;
 
 pub use review::{Consequence, Group, Review, Section};
 pub use verdict::{Authority, Caller, Topic};
 
-/// Compares two documents: JSON or YAML, OpenAPI 3.x or Swagger 2.0, also one of each.
+/// Compares two documents: JSON or YAML, OpenAPI 3.x or Swagger 2.0, also one of each; or the lists of an MCP server, as they were
+/// pinned and as they are now.
 ///
 /// # Errors
 ///
-/// One of them is no such document.
+/// One of them is no such document, or one is of lists and the other is not.
 pub fn diff(old: &[u8], new: &[u8]) -> Result<Diff, NotCompared> {
-    let (old, new) = (read(old, Side::Old)?, read(new, Side::New)?);
+    let (mut old, mut new) = (read(old, Side::Old)?, read(new, Side::New)?);
+    let lists = (old.clone(), new.clone());
+    // What was refused was said when the contract was compiled.
+    let convert = |document| tool_list::convert(document, &mut Sink::default()).revision;
+    let revisions = (convert(&mut old), convert(&mut new));
+    if revisions.0 != revisions.1 {
+        return Err(NotCompared {
+            side: Side::New,
+            line: None,
+            pointer: Pointer::root(),
+            message: "one of the two is of an MCP server of another revision, or of none"
+                .to_owned(),
+        });
+    }
     let outline = |value, side| {
         Outline::of(value).ok_or_else(|| NotCompared {
             side,
@@ -39,7 +56,11 @@ pub fn diff(old: &[u8], new: &[u8]) -> Result<Diff, NotCompared> {
         })
     };
     let (old, new) = (outline(&old, Side::Old)?, outline(&new, Side::New)?);
-    Ok(operations::compare(&old, &new))
+    let mut diff = operations::compare(&old, &new);
+    if revisions.0.is_some() {
+        lists::add(&mut diff, &lists.0, &lists.1);
+    }
+    Ok(diff)
 }
 
 fn read(bytes: &[u8], side: Side) -> Result<writ_types::Value, NotCompared> {

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use writ_audit::Actor;
+use writ_contract::McpRevision;
 use writ_contract::diff::{Diff, Fate, diff};
 use writ_store::{Contract, StoreError};
 use writ_types::{
@@ -31,6 +32,8 @@ pub struct Published {
     /// A field with the API's credential; none where the document lies at another origin than the API, which must not
     /// learn it.
     pub field: Option<(String, Secret<String>)>,
+    /// An MCP server's lists are asked for, in this revision, and no document.
+    pub lists: Option<McpRevision>,
 }
 
 /// The bytes of a document, on their way.
@@ -121,7 +124,8 @@ fn published(api: &LoadedApi) -> Option<Published> {
             }
         }
     });
-    Some(Published { url, field })
+    let lists = api.contract.mcp();
+    Some(Published { url, field, lists })
 }
 
 impl Plane {

@@ -9,6 +9,7 @@ use writ_control::{Fetch, Published};
 
 use crate::failure::Failure;
 use crate::http::Peer;
+use crate::lists;
 use crate::tls;
 
 /// One request with a bound on time and size, to exactly the place that was registered.
@@ -17,10 +18,23 @@ pub(crate) fn fetch(patience: Duration) -> Result<Fetch, Failure> {
     Ok(Box::new(move |published: Published| {
         let roots = Arc::clone(&roots);
         Box::pin(async move {
-            let Published { mut url, field } = published;
+            let Published {
+                mut url,
+                field,
+                lists,
+            } = published;
             let path = std::mem::take(&mut url.base_path);
             let path = if path.is_empty() { "/" } else { &path };
             let peer = Peer::Url(url, Some(roots));
+            if let Some(revision) = lists {
+                let place = lists::Place {
+                    peer,
+                    path: path.to_owned(),
+                    field,
+                    patience,
+                };
+                return lists::read(place, revision).await;
+            }
             let mut headers = vec![(
                 "accept",
                 "application/json, application/yaml;q=0.9, */*;q=0.5",

@@ -14,6 +14,7 @@ mod drift;
 pub mod failure;
 pub mod http;
 mod keys;
+mod lists;
 mod operator;
 mod progress;
 mod project;

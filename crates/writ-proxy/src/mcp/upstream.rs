@@ -39,12 +39,12 @@ pub(crate) fn outgoing(
     asking: Option<&Asking>,
     answers: Option<&Answers>,
 ) -> Option<Outgoing> {
-    let (method, revision) = (pinned.method(), spoken.as_str());
+    let method = pinned.method();
     let stateless = spoken == Revision::Stateless;
     let meta = Value::object([
         (
             "io.modelcontextprotocol/protocolVersion",
-            Value::from(revision),
+            Value::from(spoken.as_str()),
         ),
         ("io.modelcontextprotocol/clientInfo", super::tools::server()),
         (
@@ -75,24 +75,7 @@ pub(crate) fn outgoing(
         named = uri.map(str::to_owned);
         [head.as_bytes(), members, b"}"].concat()
     };
-    let mut headers = HeaderMap::new();
-    let json = HeaderValue::from_static("application/json");
-    headers.insert(header::CONTENT_TYPE, json);
-    let both = HeaderValue::from_static("application/json, text/event-stream");
-    headers.insert(header::ACCEPT, both);
-    for (field, value) in [
-        ("mcp-protocol-version", Some(revision.to_owned())),
-        ("mcp-method", stateless.then(|| method.to_owned())),
-        (
-            "mcp-name",
-            named.as_deref().map(envelope::coded).filter(|_| stateless),
-        ),
-    ] {
-        if let Some(value) = value {
-            let value = HeaderValue::try_from(value).ok()?;
-            headers.insert(HeaderName::from_static(field), value);
-        }
-    }
+    let mut headers = fields(spoken, method, named.as_deref())?;
     if let Pinned::Tool(tool) = pinned
         && stateless
         && !tool.mirrored.is_empty()
@@ -113,6 +96,28 @@ pub(crate) fn outgoing(
         headers,
         body: RequestBody::Whole(Bytes::from(body)),
     })
+}
+
+/// The fields that say what a message is, in the way of its revision.
+fn fields(spoken: Revision, method: &str, name: Option<&str>) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    let both = HeaderValue::from_static("application/json, text/event-stream");
+    headers.insert(header::ACCEPT, both);
+    let revision = HeaderValue::from_static(spoken.as_str());
+    headers.insert(HeaderName::from_static("mcp-protocol-version"), revision);
+    if spoken == Revision::Sessions {
+        return Some(headers);
+    }
+    let name = name.map(envelope::coded);
+    for (field, value) in [("mcp-method", Some(method.to_owned())), ("mcp-name", name)] {
+        if let Some(value) = value {
+            let value = HeaderValue::try_from(value).ok()?;
+            headers.insert(HeaderName::from_static(field), value);
+        }
+    }
+    Some(headers)
 }
 
 /// The result from what the server answered, as JSON of the members that travel on, and the head it has over HTTP.

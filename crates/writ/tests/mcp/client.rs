@@ -2,7 +2,7 @@
 
 use writ::agent::OpenTask;
 use writ::http::Answer;
-use writ_testkit::Caller;
+use writ_testkit::{Caller, Project};
 use writ_types::Value;
 
 use crate::server::Stage;
@@ -18,7 +18,11 @@ pub(crate) struct Client<'t> {
 
 impl<'t> Client<'t> {
     pub(crate) fn new(stage: &Stage, task: &'t OpenTask, path: &'static str) -> Self {
-        let caller = Caller::new(&stage.project, task);
+        Self::of(&stage.project, task, path)
+    }
+
+    pub(crate) fn of(project: &Project, task: &'t OpenTask, path: &'static str) -> Self {
+        let caller = Caller::new(project, task);
         Self {
             caller,
             path,

@@ -91,7 +91,7 @@ impl Keeper {
         self.state().lists.insert(what, entries.to_owned());
     }
 
-    /// The revision it answers with from now on.
+    /// The revision it answers with from now on, or `loops`: it never comes to the end of a list.
     pub(crate) fn speaks(&self, revision: &str) {
         revision.clone_into(&mut self.state().speaks);
     }
@@ -153,7 +153,7 @@ impl Keeper {
             state.sessions.insert(id.clone());
             let result = format!(
                 r#"{{"protocolVersion":"{}","capabilities":{{"tools":{{}},"prompts":{{}},"resources":{{}}}},"serverInfo":{{"name":"keeper","version":"1"}},"instructions":"{INSTRUCTIONS}"}}"#,
-                state.speaks
+                state.speaks.replace("loops", "2025-11-25")
             );
             let fields = format!("content-type: application/json\r\nmcp-session-id: {id}\r\n");
             return ("200 OK", fields, reply(heard, &result));
@@ -199,7 +199,9 @@ impl Keeper {
             .map_or(0, |cursor| cursor.parse().unwrap());
         let page = Value::Array(entries.iter().skip(at).take(2).cloned().collect());
         let next = at + 2;
-        let more = if next < entries.len() {
+        let more = if self.state().speaks == "loops" {
+            r#","nextCursor":"0""#.to_owned()
+        } else if next < entries.len() {
             format!(r#","nextCursor":"{next}""#)
         } else {
             String::new()
@@ -300,9 +302,19 @@ pub(crate) struct Kept {
 
 /// Every tool is reviewed as a write but `silent`, and the server is held against what was pinned when that is asked for.
 pub(crate) fn kept() -> Kept {
+    kept_with(|_| String::new())
+}
+
+/// The same, and what the server says of itself is held against what was pinned.
+pub(crate) fn kept_and_watched() -> Kept {
+    kept_with(|at| format!("drift = \"http://{at}/mcp\"\n"))
+}
+
+fn kept_with(more: impl FnOnce(SocketAddr) -> String) -> Kept {
     let keeper = Keeper::start();
     let project = project!();
     let at = keeper.address;
+    let more = more(at);
     project.write(
         "apis/keeper.json",
         &format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{{}},"tools":{TOOLS}}}"#),
@@ -310,7 +322,7 @@ pub(crate) fn kept() -> Kept {
     project.write(
         "apis/keeper.toml",
         &format!(
-            "owner = \"o@example.org\"\nupstream = \"http://{at}/mcp\"\ncontract = \"keeper.json\"\nrate = \"1000000/s\"\n[credential]\nname = \"keeper-key\"\nattach = \"bearer\"\n[operations.echo]\neffect = \"write\"\n[operations.pings]\neffect = \"write\"\n[operations.asks]\neffect = \"write\"\n[operations.silent]\neffect = \"read\"\n"
+            "owner = \"o@example.org\"\nupstream = \"http://{at}/mcp\"\ncontract = \"keeper.json\"\nrate = \"1000000/s\"\n{more}[credential]\nname = \"keeper-key\"\nattach = \"bearer\"\n[operations.echo]\neffect = \"write\"\n[operations.pings]\neffect = \"write\"\n[operations.asks]\neffect = \"write\"\n[operations.silent]\neffect = \"read\"\n"
         ),
     );
     let actions = ["echo", "pings", "asks", "silent"].map(|tool| format!("keeper:{tool}"));

@@ -8,6 +8,7 @@
 mod asking;
 mod client;
 mod conformance;
+mod drift;
 mod inspector;
 mod keeper;
 mod node;

@@ -165,7 +165,7 @@ mod tests {
             (PING.to_owned(), String::new(), vec!["3"]),
             (windows, String::new(), vec!["3"]),
             (format!("{PING}{asks}"), asks.to_owned(), vec!["3"]),
-            (format!("{large}{PING}"), large.clone(), vec!["3"]),
+            (format!("{large}{PING}"), large, vec!["3"]),
             (quoted.to_owned(), quoted.to_owned(), vec![]),
             (told.to_owned(), told.to_owned(), vec![]),
             (

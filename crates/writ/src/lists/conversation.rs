@@ -1,0 +1,226 @@
+//! A conversation with an MCP server in which it is asked what it has, and nothing else.
+
+use std::time::Duration;
+
+use hyper::Method;
+use writ_contract::McpRevision;
+use writ_types::{JsonLimits, Secret, Value};
+
+use crate::http::{Answer, Peer};
+
+/// Largest answer, in bytes.
+const MOST: usize = 8 * 1024 * 1024;
+/// The id of every request: there is never more than one.
+const ID: &str = "1";
+
+/// Where a server is, and what it wants to see.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) peer: Peer,
+    /// Path of the endpoint, below the peer's own.
+    pub(crate) path: String,
+    /// A field with the server's credential.
+    pub(crate) field: Option<(String, Secret<String>)>,
+    /// How long each answer may take.
+    pub(crate) patience: Duration,
+}
+
+/// A server that is being asked.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    place: Place,
+    revision: McpRevision,
+    session: Option<String>,
+    can: Value,
+}
+
+impl Conversation {
+    /// Opens a session, or asks what the server is, as its revision has it.
+    pub(super) async fn begin(place: Place, revision: McpRevision) -> Result<Self, String> {
+        let mut server = Self {
+            place,
+            revision,
+            session: None,
+            can: Value::Null,
+        };
+        let result = match revision {
+            McpRevision::Stateless => server.ask("server/discover", Vec::new()).await?,
+            McpRevision::Sessions => server.open().await?,
+        };
+        let can = result
+            .member("capabilities")
+            .filter(|can| can.as_object().is_some());
+        server.can = can.ok_or("it does not say what it can")?.clone();
+        Ok(server)
+    }
+
+    /// What the server says it can.
+    pub(super) fn capabilities(&self) -> Value {
+        self.can.clone()
+    }
+
+    async fn open(&mut self) -> Result<Value, String> {
+        let revision = self.revision.as_str();
+        let params = vec![
+            ("protocolVersion", Value::from(revision)),
+            ("capabilities", Value::object::<&str>([])),
+            ("clientInfo", client()),
+        ];
+        let answer = self
+            .send(Method::POST, message("initialize", Some(ID), params))
+            .await?;
+        let result = result(&answer)?;
+        let spoken = result.member("protocolVersion").and_then(Value::as_str);
+        if spoken != Some(revision) {
+            return Err(format!("it does not speak revision {revision} of MCP"));
+        }
+        self.session = answer.header("mcp-session-id").map(str::to_owned);
+        let understood = message("notifications/initialized", None, Vec::new());
+        let answer = self.send(Method::POST, understood).await?;
+        if !(200..300).contains(&answer.status) {
+            return Err(format!("status {}", answer.status));
+        }
+        Ok(result)
+    }
+
+    /// Asks one thing.
+    pub(super) async fn ask(
+        &mut self,
+        method: &str,
+        mut params: Vec<(&'static str, Value)>,
+    ) -> Result<Value, String> {
+        if self.revision == McpRevision::Stateless {
+            let meta = Value::object([
+                (
+                    "io.modelcontextprotocol/protocolVersion",
+                    Value::from(self.revision.as_str()),
+                ),
+                ("io.modelcontextprotocol/clientInfo", client()),
+                (
+                    "io.modelcontextprotocol/clientCapabilities",
+                    Value::object::<&str>([]),
+                ),
+            ]);
+            params.push(("_meta", meta));
+        }
+        let answer = self
+            .send(Method::POST, message(method, Some(ID), params))
+            .await?;
+        result(&answer)
+    }
+
+    /// Ends the session, if there is one. A server that refuses ends it when it likes.
+    pub(super) async fn end(&self) {
+        if self.session.is_some()
+            && let Err(fault) = self
+                .send(Method::DELETE, (String::new(), String::new()))
+                .await
+        {
+            tracing::debug!(%fault, "a session was not ended");
+        }
+    }
+
+    async fn send(&self, method: Method, (what, body): (String, String)) -> Result<Answer, String> {
+        let Place {
+            peer,
+            path,
+            field,
+            patience,
+        } = &self.place;
+        let mut headers = vec![("accept", "application/json, text/event-stream")];
+        if !body.is_empty() {
+            headers.push(("content-type", "application/json"));
+        }
+        if what != "initialize" {
+            headers.push(("mcp-protocol-version", self.revision.as_str()));
+        }
+        if self.revision == McpRevision::Stateless {
+            headers.push(("mcp-method", &what));
+        }
+        let session = self.session.as_deref();
+        headers.extend(session.map(|session| ("mcp-session-id", session)));
+        headers.extend(
+            field
+                .as_ref()
+                .map(|(name, value)| (name.as_str(), value.expose().as_str())),
+        );
+        let exchange = peer.send(method, path, &headers, body);
+        let answer = tokio::time::timeout(*patience, exchange).await;
+        let answer = answer.map_err(|_late| "no answer in time".to_owned())?;
+        let answer = answer.map_err(|fault| fault.to_string())?;
+        if answer.body.len() > MOST {
+            return Err(format!("an answer is larger than {MOST} bytes"));
+        }
+        Ok(answer)
+    }
+}
+
+fn client() -> Value {
+    Value::object([
+        ("name", Value::from("writ")),
+        ("version", Value::from(env!("CARGO_PKG_VERSION"))),
+    ])
+}
+
+/// A message and its method.
+fn message(method: &str, id: Option<&str>, params: Vec<(&'static str, Value)>) -> (String, String) {
+    let mut members = vec![
+        ("jsonrpc", Value::from("2.0")),
+        ("method", Value::from(method)),
+    ];
+    members.extend(id.map(|id| ("id", Value::from(id))));
+    if !params.is_empty() {
+        members.push(("params", Value::object(params)));
+    }
+    (method.to_owned(), Value::object(members).to_string())
+}
+
+/// The result in an answer. What the server tells on the way is dropped; what it asks is refused.
+fn result(answer: &Answer) -> Result<Value, String> {
+    let read = |bytes: &[u8]| {
+        let read = Value::parse(bytes, &JsonLimits::DOCUMENT);
+        read.map_err(|_not_strict| "the answer is not strict JSON".to_owned())
+    };
+    let kind = answer.header("content-type").unwrap_or_default();
+    let message = match kind.split(';').next().unwrap_or_default().trim() {
+        "application/json" => read(&answer.body)?,
+        "text/event-stream" => {
+            let text = std::str::from_utf8(&answer.body);
+            let text = text.map_err(|_binary| "the answer is not UTF-8 text".to_owned())?;
+            let text = text.replace("\r\n", "\n").replace('\r', "\n");
+            let mut found = None;
+            for data in text.split("\n\n").filter_map(data_of) {
+                let message = read(data.as_bytes())?;
+                if message.member("id").is_some() {
+                    found = Some(message);
+                    break;
+                }
+            }
+            found.ok_or("the server ended without an answer")?
+        }
+        // A redirect is not followed: it could lead anywhere.
+        _ => return Err(format!("status {}", answer.status)),
+    };
+    let own = message.member("id").and_then(Value::as_str) == Some(ID);
+    match (message.member("result"), message.member("error")) {
+        (Some(result), None) if own && answer.status == 200 => Ok(result.clone()),
+        (None, Some(error)) => {
+            let code = error
+                .member("code")
+                .map(Value::to_string)
+                .unwrap_or_default();
+            Err(format!("the server refuses, with code {code}"))
+        }
+        _ => Err("the answer is none of this request".to_owned()),
+    }
+}
+
+/// The data of an event, if it has any.
+fn data_of(event: &str) -> Option<String> {
+    let data: Vec<&str> = event
+        .lines()
+        .filter_map(|line| line.strip_prefix("data:"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
+    Some(data.join("\n")).filter(|data| !data.is_empty())
+}
