@@ -31,13 +31,13 @@ const LISTS: [(&str, &str, &str); 4] = [
 ///
 /// What went wrong, in words: nobody answers, the server speaks another revision, or it has more than is read.
 pub(crate) async fn read(place: Place, revision: McpRevision) -> Result<Vec<u8>, String> {
-    let mut server = Conversation::begin(place, revision).await?;
-    let written = write_down(&mut server, revision).await;
+    let server = Conversation::begin(place, revision).await?;
+    let written = write_down(&server, revision).await;
     server.end().await;
     written
 }
 
-async fn write_down(server: &mut Conversation, revision: McpRevision) -> Result<Vec<u8>, String> {
+async fn write_down(server: &Conversation, revision: McpRevision) -> Result<Vec<u8>, String> {
     let can = server.capabilities();
     let has = |name: &str| can.member(name).is_some();
     let completions = has("completions").then(|| ("completions", Value::object::<&str>([])));
@@ -67,7 +67,7 @@ async fn write_down(server: &mut Conversation, revision: McpRevision) -> Result<
 
 /// All pages of one list.
 async fn list(
-    server: &mut Conversation,
+    server: &Conversation,
     method: &str,
     member: &str,
     room: usize,

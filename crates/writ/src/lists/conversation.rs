@@ -85,7 +85,7 @@ impl Conversation {
 
     /// Asks one thing.
     pub(super) async fn ask(
-        &mut self,
+        &self,
         method: &str,
         mut params: Vec<(&'static str, Value)>,
     ) -> Result<Value, String> {
