@@ -148,7 +148,7 @@ impl Keeper {
         let mut state = self.state();
         let plain = String::new;
         if what == "initialize" {
-            state.opened += 1;
+            state.opened = state.opened.saturating_add(1);
             let id = format!("s-{}", state.opened);
             state.sessions.insert(id.clone());
             let result = format!(
@@ -198,7 +198,7 @@ impl Keeper {
             .and_then(Value::as_str)
             .map_or(0, |cursor| cursor.parse().unwrap());
         let page = Value::Array(entries.iter().skip(at).take(2).cloned().collect());
-        let next = at + 2;
+        let next = at.saturating_add(2);
         let more = if self.state().speaks == "loops" {
             r#","nextCursor":"0""#.to_owned()
         } else if next < entries.len() {
