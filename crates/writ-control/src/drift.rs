@@ -104,26 +104,30 @@ fn changed(contract: &writ_contract::Contract, diff: &Diff) -> BTreeSet<Operatio
 fn published(api: &LoadedApi) -> Option<Published> {
     let url = api.api.drift.clone()?;
     let upstream = &api.api.upstream;
-    let own_origin =
-        (url.tls, &url.host, url.port) == (upstream.tls, &upstream.host, upstream.port);
-    let credential = api.api.credential.as_ref().zip(api.credential.as_ref());
-    let field = credential.filter(|_| own_origin).map(|((_, how), opened)| {
-        let value = opened.secret.expose();
-        match how {
-            Attach::Header(name) => (name.clone(), Secret::new(value.clone())),
-            Attach::Bearer => (
-                "authorization".to_owned(),
-                Secret::new(format!("Bearer {value}")),
-            ),
-            Attach::Basic => {
-                let encoded = base64::engine::general_purpose::STANDARD.encode(value);
-                (
-                    "authorization".to_owned(),
-                    Secret::new(format!("Basic {encoded}")),
-                )
-            }
-        }
+    let own_origin = upstream.url().is_some_and(|upstream| {
+        (url.tls, &url.host, url.port) == (upstream.tls, &upstream.host, upstream.port)
     });
+    let credential = api.api.credential.as_ref().zip(api.credential.as_ref());
+    let field = credential
+        .filter(|_| own_origin)
+        .and_then(|((_, how), opened)| {
+            let value = opened.secret.expose();
+            Some(match how {
+                Attach::Environment => return None,
+                Attach::Header(name) => (name.clone(), Secret::new(value.clone())),
+                Attach::Bearer => (
+                    "authorization".to_owned(),
+                    Secret::new(format!("Bearer {value}")),
+                ),
+                Attach::Basic => {
+                    let encoded = base64::engine::general_purpose::STANDARD.encode(value);
+                    (
+                        "authorization".to_owned(),
+                        Secret::new(format!("Basic {encoded}")),
+                    )
+                }
+            })
+        });
     let lists = api.contract.mcp();
     Some(Published { url, field, lists })
 }

@@ -19,8 +19,8 @@ use writ_token::{
     TokenVerifier, TrustDomainAuthority, VerifiedToken,
 };
 use writ_types::{
-    Clock, Digest, Grant, Limits, PublicUrl, RecordId, RevisionId, Secret, SpiffeId, TaskId,
-    Tenant, Timeouts, Timestamp, TrustDomain, Value, WallGuard,
+    Clock, Digest, Grant, Limits, Program, ProgramName, PublicUrl, RecordId, RevisionId, Secret,
+    SpiffeId, TaskId, Tenant, Timeouts, Timestamp, TrustDomain, Value, WallGuard,
 };
 
 use crate::alarms::AlarmDesk;
@@ -59,6 +59,8 @@ pub struct Settings {
     pub node: NodeName,
     /// The program's name and version.
     pub program: String,
+    /// The programs that may be started as upstreams.
+    pub programs: BTreeMap<ProgramName, Program>,
     /// What bounds what strangers send.
     pub limits: Limits,
     /// How long each phase may take.

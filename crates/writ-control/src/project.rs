@@ -5,6 +5,7 @@
 //! is waiting to mend them.
 
 mod raw;
+mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -365,6 +366,10 @@ impl Reader<'_> {
             environment,
         };
         self.contract(file, &id, &document_file, &document, &reviews);
+        if let Some(fault) = upstream::mismatch(&api, &document) {
+            let line = Some(line_of(&text, raw.upstream.span().start));
+            self.fault(file, line, fault.to_owned());
+        }
         Some(ProjectApi {
             api,
             document,
@@ -404,6 +409,7 @@ impl Reader<'_> {
         match (raw.get_ref(), header) {
             (RawAttach::Bearer, None) => Some(Attach::Bearer),
             (RawAttach::Basic, None) => Some(Attach::Basic),
+            (RawAttach::Environment, None) => Some(Attach::Environment),
             (RawAttach::Header, Some(name)) => {
                 let name = name.to_ascii_lowercase();
                 let plain = name
@@ -432,7 +438,7 @@ impl Reader<'_> {
                 );
                 None
             }
-            (RawAttach::Bearer | RawAttach::Basic, Some(_)) => {
+            (RawAttach::Bearer | RawAttach::Basic | RawAttach::Environment, Some(_)) => {
                 self.fault(
                     file,
                     line,

@@ -8,7 +8,8 @@ use writ_contract::{Contract, DiagnosticSource, Severity};
 use writ_policy::{ActionShape, ApiActions, Pack, Pdp, PolicySource, baseline};
 use writ_store::{Registry, Store};
 use writ_types::{
-    Agent, AgentId, Api, ApiId, RevisionId, SpiffeId, Tenant, Timestamp, Traps, TrustDomain,
+    Agent, AgentId, Api, ApiId, Program, ProgramName, RevisionId, SpiffeId, Tenant, Timestamp,
+    Traps, TrustDomain, Upstream,
 };
 
 use crate::drift;
@@ -77,6 +78,22 @@ pub(crate) fn keep_stopped(
         }
     }
     kept
+}
+
+/// The programs that a project names and the settings of this process do not. What is started, no project says.
+pub(crate) fn unknown_programs(
+    registry: &Registry,
+    programs: &BTreeMap<ProgramName, Program>,
+) -> Vec<ProjectFault> {
+    let unknown = registry.apis.values().filter_map(|api| match &api.upstream {
+        Upstream::Program(name) if !programs.contains_key(name) => {
+            let file = format!("apis/{}.toml", api.id);
+            let message = format!("the server's settings name no program `{name}`: what is started, `[mcp.program.{name}]` in its writ.toml says");
+            Some(fault(&file, None, &message))
+        }
+        Upstream::Program(_) | Upstream::Http(_) => None,
+    });
+    unknown.collect()
 }
 
 /// What compiling needs beside the registry.

@@ -21,7 +21,6 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use rmcp::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ClientCapabilities, CompleteRequestParams,
     CompleteResult, ErrorData, GetPromptRequestParams, GetPromptResponse, InputRequests,
@@ -34,6 +33,7 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext, SubscriptionSink};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+use rmcp::{ServerHandler, ServiceExt as _};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
@@ -71,6 +71,22 @@ impl Fixture {
                             .serve_connection(TokioIo::new(stream), service)
                             .await,
                     );
+                });
+            }
+        });
+        Self { address }
+    }
+
+    /// Starts the server on a port of its own where each connection is what a program's standard input and output would be.
+    pub async fn start_streams() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    if let Ok(serving) = Server::default().serve(stream).await {
+                        drop(serving.waiting().await);
+                    }
                 });
             }
         });

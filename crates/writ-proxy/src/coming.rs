@@ -9,10 +9,18 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use crate::mcp::upstream::{Held, Pings};
 
+/// Where a body comes from.
+#[derive(Debug)]
+enum Source {
+    Http(Incoming),
+    /// One message of a program.
+    Message(Option<Bytes>),
+}
+
 /// The body of an upstream's response.
 #[derive(Debug)]
 pub(crate) struct Coming {
-    incoming: Incoming,
+    source: Source,
     /// Answers what the server of a session wants to have answered meanwhile.
     pings: Option<Box<Pings>>,
     unfinished: Option<Unfinished>,
@@ -29,10 +37,20 @@ impl Coming {
         unfinished: Option<Unfinished>,
     ) -> Self {
         Self {
-            incoming,
+            source: Source::Http(incoming),
             pings: Some(Box::new(pings)),
             unfinished,
             held: None,
+        }
+    }
+
+    /// The answer of a program.
+    pub(crate) const fn message(message: Bytes, held: Held) -> Self {
+        Self {
+            source: Source::Message(Some(message)),
+            pings: None,
+            unfinished: None,
+            held: Some(held),
         }
     }
 
@@ -61,7 +79,7 @@ impl Coming {
 impl From<Incoming> for Coming {
     fn from(incoming: Incoming) -> Self {
         Self {
-            incoming,
+            source: Source::Http(incoming),
             pings: None,
             unfinished: None,
             held: None,
@@ -83,7 +101,10 @@ impl HttpBody for Coming {
             return Poll::Ready(None);
         }
         loop {
-            let frame = std::task::ready!(Pin::new(&mut this.incoming).poll_frame(context));
+            let frame = match &mut this.source {
+                Source::Http(incoming) => std::task::ready!(Pin::new(incoming).poll_frame(context)),
+                Source::Message(message) => message.take().map(|message| Ok(Frame::data(message))),
+            };
             let Some(frame) = frame else {
                 return this.ended();
             };
@@ -104,14 +125,17 @@ impl HttpBody for Coming {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pings.is_none() && self.unfinished.is_none() && self.incoming.is_end_stream()
+        let ended = match &self.source {
+            Source::Http(incoming) => incoming.is_end_stream(),
+            Source::Message(message) => message.is_none(),
+        };
+        self.pings.is_none() && self.unfinished.is_none() && ended
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.pings.is_some() {
-            SizeHint::default()
-        } else {
-            self.incoming.size_hint()
+        match &self.source {
+            Source::Http(incoming) if self.pings.is_none() => incoming.size_hint(),
+            Source::Http(_) | Source::Message(_) => SizeHint::default(),
         }
     }
 }

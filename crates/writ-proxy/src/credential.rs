@@ -16,9 +16,15 @@ use crate::leak::LeakGuard;
 pub struct Credential {
     name: CredentialName,
     version: u32,
-    field: HeaderName,
-    value: HeaderValue,
+    sent: Sent,
     finders: Arc<[Finder<'static>]>,
+}
+
+/// How it reaches the upstream.
+enum Sent {
+    Field(HeaderName, HeaderValue),
+    /// In the environment of a program, when it is started.
+    Environment(Secret<String>),
 }
 
 /// The credential cannot travel in a header field.
@@ -41,6 +47,17 @@ impl Credential {
         let secret = secret.expose();
         let mut finders: Vec<_> = LeakGuard::finders(secret).collect();
         let (field, text) = match attach {
+            Attach::Environment => {
+                if secret.contains('\0') {
+                    return Err(CredentialError);
+                }
+                return Ok(Self {
+                    name,
+                    version,
+                    sent: Sent::Environment(Secret::new(secret.clone())),
+                    finders: finders.into(),
+                });
+            }
             Attach::Header(field) => (
                 HeaderName::try_from(field.as_str()).map_err(|_malformed| CredentialError)?,
                 secret.clone(),
@@ -61,8 +78,7 @@ impl Credential {
         Ok(Self {
             name,
             version,
-            field,
-            value,
+            sent: Sent::Field(field, value),
             finders: finders.into(),
         })
     }
@@ -81,7 +97,17 @@ impl Credential {
 
     /// Attaches it to a permitted call, in place of whatever stands in that field.
     pub(crate) fn attach(&self, _permit: &Permit, headers: &mut HeaderMap) {
-        headers.insert(self.field.clone(), self.value.clone());
+        if let Sent::Field(field, value) = &self.sent {
+            headers.insert(field.clone(), value.clone());
+        }
+    }
+
+    /// What a program is started with for a permitted call, if that is how it travels.
+    pub(crate) fn of_program(&self, _permit: &Permit) -> Option<Secret<String>> {
+        match &self.sent {
+            Sent::Environment(secret) => Some(Secret::new(secret.expose().clone())),
+            Sent::Field(..) => None,
+        }
     }
 
     /// What is looked for in the response, to keep it out of there.

@@ -33,14 +33,14 @@ impl Forwarded {
     /// Takes over a response whose head has been let through.
     pub(crate) fn new(
         incoming: Coming,
-        lease: Lease,
+        lease: Option<Lease>,
         completion: Completion,
         cut: CutSignal,
         patience: Duration,
         guard: LeakGuard,
     ) -> Self {
         let idle = Box::pin(tokio::time::sleep(patience));
-        let (lease, completion) = (Some(lease), Some(completion));
+        let completion = Some(completion);
         Self {
             incoming,
             lease,

@@ -1,5 +1,6 @@
 //! The gateway: what all calls share.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +11,8 @@ use writ_audit::{Append, NodeName, Places, Seal, Watchman};
 use writ_task::{Approvals, Ledger, Rates};
 use writ_token::{ClientCertificate, NonceIssuer, ReplayCache, TokenCache};
 use writ_types::{
-    CallId, Clock, Limits, ReasonCode, RecordId, Secret, Timeouts, Timestamp, WallGuard,
+    CallId, Clock, Limits, Program, ProgramName, ReasonCode, RecordId, Secret, Timeouts, Timestamp,
+    WallGuard,
 };
 
 use crate::kept::Kept;
@@ -56,6 +58,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Notices a wall clock that goes back.
     pub wall: Arc<WallGuard>,
+    /// The programs that may be started as upstreams.
+    pub programs: BTreeMap<ProgramName, Program>,
     /// What bounds what strangers send.
     pub limits: Limits,
     /// How long each phase may take.

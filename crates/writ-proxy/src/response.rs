@@ -82,7 +82,9 @@ pub(crate) async fn forward(
     };
     match tokio::time::timeout(patience, read.read()).await {
         Ok(Ok(mut body)) => {
-            lease.give_back();
+            if let Some(lease) = lease {
+                lease.give_back();
+            }
             if let Some(pinned) = pinned {
                 let (asking, call) = (mcp.and_then(Exchange::asking), completion.call());
                 let Ok(result) = upstream::result(pinned, asking, &mut head, &body, call) else {
@@ -264,7 +266,7 @@ fn holds_credential(headers: &HeaderMap, guard: &LeakGuard) -> bool {
     })
 }
 
-fn fail(completion: Completion, lease: Lease, end: End, reason: ReasonCode) -> ReasonCode {
+fn fail(completion: Completion, lease: Option<Lease>, end: End, reason: ReasonCode) -> ReasonCode {
     // The rest of the response is of no use to anyone: the connection is closed.
     drop(lease);
     completion.fail(

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
 use writ_audit::Receipt;
 use writ_contract::McpRevision;
 use writ_policy::Permit;
 use writ_task::Reservation;
-use writ_types::{CallId, Obligations, ReasonCode};
+use writ_types::{CallId, Obligations, ProgramName, ReasonCode, Upstream};
 
 use crate::body::RequestBody;
 use crate::coming::Coming;
 use crate::completion::{Completion, End};
+use crate::gateway::Gateway;
 use crate::leak::LeakGuard;
 use crate::mcp;
 use crate::pool::{Lease, Pool, Unanswered};
@@ -33,13 +35,20 @@ pub(crate) struct Outgoing {
     pub(crate) body: RequestBody,
 }
 
+/// A request as it leaves.
+enum Leaving {
+    Http(Box<Request<Upload>>),
+    /// A message for a program, and what that is started with if it does not run.
+    Program(mcp::upstream::Starting, Bytes),
+}
+
 /// A response whose head has arrived.
 #[derive(Debug)]
 pub(crate) struct Arrived {
     /// The response.
     pub(crate) response: Response<Coming>,
     /// The connection it came on.
-    pub(crate) lease: Lease,
+    pub(crate) lease: Option<Lease>,
     /// What records its end.
     pub(crate) completion: Completion,
     /// What has to be done to it.
@@ -71,7 +80,7 @@ pub(crate) async fn send(
         return Err(completion.refuse(ReasonCode::NotReady));
     }
     let prepared = prepare(api, &permit, transaction, outgoing, &mut completion);
-    let (request, guard) = match prepared {
+    let (leaving, guard) = match prepared {
         Ok(prepared) => prepared,
         Err(reason) => return Err(completion.refuse(reason)),
     };
@@ -84,7 +93,8 @@ pub(crate) async fn send(
         return Err(completion.refuse(ReasonCode::TaskEnded));
     }
     completion.sent(reservation);
-    let exchange = exchange(pool, api, held, call, request);
+    let gateway = Arc::clone(completion.gateway());
+    let exchange = exchange(pool, (&gateway, api), held, call, leaving);
     tokio::select! {
         biased;
         () = &mut cut => {
@@ -101,13 +111,14 @@ pub(crate) async fn send(
     }
 }
 
-/// The place of the task's session with the server, where it is one that keeps sessions.
+/// The place of the task's session with the server, where it is one that keeps sessions, or of its process.
 fn session(
     pool: &Arc<Pool>,
     api: &ApiSnapshot,
     completion: &Completion,
 ) -> Result<Option<mcp::upstream::Held>, Unanswered> {
-    if api.contract.mcp() != Some(McpRevision::Sessions) {
+    let stateless = api.contract.mcp() != Some(McpRevision::Sessions);
+    if stateless && api.api.upstream.url().is_some() {
         return Ok(None);
     }
     let (gateway, grant) = (completion.gateway(), completion.entered().grant());
@@ -126,18 +137,36 @@ fn session(
 /// The exchange itself.
 async fn exchange(
     pool: &Arc<Pool>,
-    api: &ApiSnapshot,
+    (gateway, api): (&Arc<Gateway>, &ApiSnapshot),
     held: Option<mcp::upstream::Held>,
     call: CallId,
-    request: Request<Upload>,
-) -> Result<(Response<Coming>, Lease), Unanswered> {
-    let upstream = &api.api.upstream;
-    if let Some(held) = held {
-        // Boxed: the state of opening a session is large, and rare.
-        return Box::pin(mcp::upstream::exchange(pool, upstream, held, call, request)).await;
-    }
-    let (response, lease) = pool.exchange(upstream, request).await?;
-    Ok((response.map(Coming::from), lease))
+    leaving: Leaving,
+) -> Result<(Response<Coming>, Option<Lease>), Unanswered> {
+    // Boxed: the state of opening a session is large, and rare.
+    let (response, lease) = match (leaving, held, api.api.upstream.url()) {
+        (Leaving::Program(starting, message), Some(held), None) => {
+            let asked = (call, message);
+            let answer = mcp::upstream::ask_program(gateway, api, &starting, held, asked);
+            return Ok((Box::pin(answer).await?, None));
+        }
+        (Leaving::Http(request), Some(held), Some(upstream)) => {
+            Box::pin(mcp::upstream::exchange(
+                pool, upstream, held, call, *request,
+            ))
+            .await?
+        }
+        (Leaving::Http(request), None, Some(upstream)) => {
+            let (response, lease) = pool.exchange(upstream, *request).await?;
+            (response.map(Coming::from), lease)
+        }
+        (Leaving::Program(..) | Leaving::Http(_), _, _) => {
+            return Err(Unanswered {
+                reason: ReasonCode::NotReady,
+                heard: false,
+            });
+        }
+    };
+    Ok((response, Some(lease)))
 }
 
 /// The request with its credential and its transaction token, and what keeps both out of the response.
@@ -147,8 +176,11 @@ fn prepare(
     transaction: Transaction<'_>,
     outgoing: Outgoing,
     completion: &mut Completion,
-) -> Result<(Request<Upload>, LeakGuard), ReasonCode> {
-    let upstream = &api.api.upstream;
+) -> Result<(Leaving, LeakGuard), ReasonCode> {
+    let upstream = match &api.api.upstream {
+        Upstream::Http(upstream) => upstream,
+        Upstream::Program(name) => return for_program(api, name, permit, outgoing),
+    };
     let has_body = outgoing.body.length() > 0;
     let mut request = Request::new(completion.upload(outgoing.body));
     *request.method_mut() = outgoing.method;
@@ -192,7 +224,36 @@ fn prepare(
         (None, None) => {}
         (None, Some(_)) | (Some(_), None) => return Err(ReasonCode::CredentialUnavailable),
     }
-    Ok((request, LeakGuard::new(&finders)))
+    let guard = LeakGuard::new(&finders);
+    Ok((Leaving::Http(Box::new(request)), guard))
+}
+
+/// The message for a program, with the credential that it is started with, and what keeps that out of its answers.
+fn for_program(
+    api: &ApiSnapshot,
+    name: &ProgramName,
+    permit: &Permit,
+    outgoing: Outgoing,
+) -> Result<(Leaving, LeakGuard), ReasonCode> {
+    let RequestBody::Whole(message) = outgoing.body else {
+        return Err(ReasonCode::MalformedRequest);
+    };
+    let (credential, finders) = match (&api.credential, &api.api.credential) {
+        (Some(credential), Some(_)) => {
+            let secret = credential.of_program(permit);
+            let secret = secret.ok_or(ReasonCode::CredentialUnavailable)?;
+            (Some(secret), credential.finders())
+        }
+        (None, None) => (None, Arc::from([])),
+        (None, Some(_)) | (Some(_), None) => return Err(ReasonCode::CredentialUnavailable),
+    };
+    let guard = LeakGuard::new(&finders);
+    let starting = mcp::upstream::Starting {
+        name: name.clone(),
+        credential,
+        finders,
+    };
+    Ok((Leaving::Program(starting, message), guard))
 }
 
 /// Response fields that stay here: of the connection, of the upstream's own sessions, machines and addresses, and ours. An

@@ -30,6 +30,7 @@ pub(crate) fn to_value(api: &Api) -> Value {
             Attach::Header(header) => ("header", Some(("header", Value::from(header.as_str())))),
             Attach::Bearer => ("bearer", None),
             Attach::Basic => ("basic", None),
+            Attach::Environment => ("environment", None),
         };
         let how = ("attach", Value::from(how));
         let members = [name, how].into_iter().chain(header);
@@ -100,6 +101,7 @@ fn attach(credential: &Fields<'_>) -> Result<Attach, StoreError> {
         "header" => Ok(Attach::Header(credential.text("header")?.to_owned())),
         "bearer" => Ok(Attach::Bearer),
         "basic" => Ok(Attach::Basic),
+        "environment" => Ok(Attach::Environment),
         other => Err(StoreError::damaged(
             WHAT,
             &format!("a credential cannot be attached as `{other}`"),

@@ -28,6 +28,7 @@ mod obligation;
 mod origin;
 mod principal;
 mod problem;
+mod program;
 mod rate;
 mod reason;
 mod registry;
@@ -64,12 +65,13 @@ pub use label::Label;
 pub use limits::{LIMIT_TABLE, LimitRow, Limits, TIMEOUT_TABLE, Timeouts};
 pub use name::{
     ActionName, ApiId, CredentialName, EnvironmentName, NameError, OperationId, OwnerName,
-    PurposeName, RESERVED_API_IDS, Tenant,
+    ProgramName, PurposeName, RESERVED_API_IDS, Tenant,
 };
 pub use obligation::{Obligations, ObligationsError};
 pub use origin::{Origin, Source, Trust, ValueDigest, ValueDigests};
 pub use principal::{Binding, Mode, Principal, Requester};
 pub use problem::{Pending, Problem, Remedy, RemedyKind, Verdict};
+pub use program::{Program, ProgramError, Upstream};
 pub use rate::{Rate, RateError};
 pub use reason::{Category, Outlook, ReasonCode};
 pub use registry::{Agent, Api, Attach, Purpose, Selector, UpstreamUrl, UpstreamUrlError};

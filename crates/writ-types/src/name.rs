@@ -117,6 +117,11 @@ name!(
     |text| word("credential", text, 63)
 );
 name!(
+    /// The name that the settings give a program which may be started.
+    ProgramName,
+    |text| word("program", text, 63)
+);
+name!(
     /// The accountable person or team.
     OwnerName,
     |text| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{
     ActionName, AgentId, ApiId, Budget, CredentialName, Digest, EnvironmentName, Federation, Hours,
-    Mode, OwnerName, PurposeName, SpiffeId, Timestamp, TrustDomain, UserAuthentication,
+    Mode, OwnerName, PurposeName, SpiffeId, Timestamp, TrustDomain, Upstream, UserAuthentication,
     WantedAuthentication, Watch,
 };
 
@@ -139,6 +139,8 @@ pub enum Attach {
     Bearer,
     /// `Authorization: Basic …`; the credential is `user:password`.
     Basic,
+    /// In the environment of a program, in the variable that the settings name.
+    Environment,
 }
 
 /// An upstream API.
@@ -149,7 +151,7 @@ pub struct Api {
     /// Who answers for it.
     pub owner: OwnerName,
     /// Where it is reached.
-    pub upstream: UpstreamUrl,
+    pub upstream: Upstream,
     /// Where its server publishes its document, if it does: what is there is compared with what is pinned.
     pub drift: Option<UpstreamUrl>,
     /// The credential it wants and how it is attached; none for an API without authentication.

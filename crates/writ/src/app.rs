@@ -121,6 +121,7 @@ impl App {
             node: node.clone(),
             clock: Arc::clone(&clock),
             wall: Arc::clone(&wall),
+            programs: config.programs.clone(),
             limits: config.limits,
             timeouts: config.timeouts,
         }));
@@ -430,6 +431,7 @@ fn settings(config: &Config, node: NodeName) -> Result<Settings, Failure> {
         x509_svid_life: config.identity.x509_svid_life,
         node,
         program: concat!("writ ", env!("CARGO_PKG_VERSION")).to_owned(),
+        programs: config.programs.clone(),
         limits: config.limits,
         timeouts: config.timeouts,
     })

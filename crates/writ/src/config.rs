@@ -2,17 +2,19 @@
 //!
 //! The only module that reads the environment.
 
+mod mcp;
 mod reference;
 mod sign_in;
 mod trust;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use writ_control::span;
-use writ_types::{Limits, PublicUrl, Timeouts, TrustDomain};
+use writ_types::{Limits, Program, ProgramName, PublicUrl, Timeouts, TrustDomain};
 
 pub(crate) use reference::commented;
 pub(crate) use sign_in::SignInConfig;
@@ -79,6 +81,8 @@ pub(crate) struct Config {
     pub(crate) trust: TrustConfig,
     /// With whose accounts operators sign in, if they do.
     pub(crate) sign_in: Option<SignInConfig>,
+    /// The programs that may be started as upstreams.
+    pub(crate) programs: BTreeMap<ProgramName, Program>,
     /// Worker threads of the gateway.
     pub(crate) workers: usize,
     /// What bounds what strangers send.
@@ -124,8 +128,9 @@ struct RawConfig {
     #[serde(rename = "trust_domain")]
     domain: Vec<trust::RawDomain>,
     sign_in: Option<sign_in::RawSignIn>,
-    limits: std::collections::BTreeMap<String, String>,
-    timeouts: std::collections::BTreeMap<String, String>,
+    mcp: mcp::RawMcp,
+    limits: BTreeMap<String, String>,
+    timeouts: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -250,6 +255,7 @@ impl Meaning<'_> {
             client,
             domain,
             sign_in,
+            mcp,
             limits,
             timeouts,
         } = raw;
@@ -299,6 +305,7 @@ impl Meaning<'_> {
             },
             trust: self.trust(&project, issuer, client, domain, &own)?,
             sign_in: sign_in.map(|raw| self.sign_in(&project, raw)).transpose()?,
+            programs: self.programs(mcp)?,
             workers: workers.filter(|count| *count > 0).unwrap_or_else(cores),
             limits: self.limits(limits)?,
             timeouts: self.timeouts(timeouts)?,
@@ -317,10 +324,7 @@ impl Meaning<'_> {
         life.ok_or_else(|| self.value("identity.x509_svid_life", message))
     }
 
-    fn limits(
-        &self,
-        raw: std::collections::BTreeMap<String, String>,
-    ) -> Result<Limits, ConfigError> {
+    fn limits(&self, raw: BTreeMap<String, String>) -> Result<Limits, ConfigError> {
         let mut limits = Limits::default();
         for (name, text) in raw {
             let key = format!("limits.{name}");
@@ -340,10 +344,7 @@ impl Meaning<'_> {
         Ok(limits)
     }
 
-    fn timeouts(
-        &self,
-        raw: std::collections::BTreeMap<String, String>,
-    ) -> Result<Timeouts, ConfigError> {
+    fn timeouts(&self, raw: BTreeMap<String, String>) -> Result<Timeouts, ConfigError> {
         let mut timeouts = Timeouts::default();
         for (name, text) in raw {
             let key = format!("timeouts.{name}");

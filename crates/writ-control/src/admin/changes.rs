@@ -142,6 +142,10 @@ impl<'a> Wanted<'a> {
         let project = reload::read_project(&files, &plane.settings.trust_domain, now, known)
             .map_err(AdminError::Project)?;
         let mut registry = reload::registry(&project);
+        let unknown = reload::unknown_programs(&registry, &plane.settings.programs);
+        if !unknown.is_empty() {
+            return Err(AdminError::Project(unknown));
+        }
         let stored = plane.store.load(&plane.tenant, before.revision).await;
         let stored = stored.map_err(|fault| store(&fault))?;
         let changes_who_decides = proposals::changes_who_decides(&stored, &registry);

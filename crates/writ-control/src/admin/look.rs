@@ -6,8 +6,8 @@ use std::sync::PoisonError;
 use writ_policy::{Holds, Standing};
 use writ_task::{Ledger as _, TaskState, TaskStatus};
 use writ_types::{
-    ActionName, Agent, BlastRadius, Budget, Charge, Facts, Grant, Purpose, PurposeName, TaskId,
-    Timestamp, Value,
+    ActionName, Agent, ApiId, BlastRadius, Budget, Charge, Facts, Grant, Program, ProgramName,
+    Purpose, PurposeName, TaskId, Timestamp, Upstream, Value,
 };
 
 use crate::admin::proposals::everybody;
@@ -143,6 +143,9 @@ fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
                 "`{id}` accepts tokens that are bound to no key: a stolen one is good until it ends"
             ));
         }
+        if let Upstream::Program(name) = &api.api.upstream {
+            loose.push(program(id, name, plane.settings.programs.get(name)));
+        }
         if api.api.credential.is_some() && api.credential.is_none() {
             let name = api
                 .api
@@ -171,6 +174,14 @@ fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
         ));
     }
     loose
+}
+
+/// That an API runs a program of this machine, and which.
+fn program(id: &ApiId, name: &ProgramName, program: Option<&Program>) -> String {
+    program.map_or_else(
+        || format!("`{id}` names the program `{name}`, which the settings do not: its calls are refused until writ.toml has `[mcp.program.{name}]`"),
+        |program| format!("`{id}` runs a program of this machine for each task, with Writ's own user: {}", program.command().join(" ")),
+    )
 }
 
 /// Counters, in the Prometheus text form as one member.
@@ -238,7 +249,7 @@ pub(super) fn api(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let loaded = plane.loaded();
     let named = call.parameter.parse().ok();
     let api = named
-        .and_then(|id: writ_types::ApiId| loaded.apis.get(&id))
+        .and_then(|id: ApiId| loaded.apis.get(&id))
         .ok_or(AdminError::NotFound("there is no such API"))?;
     let operation = |operation: &writ_contract::Operation| {
         let members = [

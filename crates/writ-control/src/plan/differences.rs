@@ -244,6 +244,7 @@ fn credential(name: &str, sides: (Option<&Api>, Option<&Api>)) -> Option<Differe
                 Attach::Header(header) => format!("{name} in `{header}`"),
                 Attach::Bearer => format!("{name} as bearer token"),
                 Attach::Basic => format!("{name} as user and password"),
+                Attach::Environment => format!("{name} in the program's environment"),
             },
         )
     };

@@ -46,6 +46,7 @@ pub(super) enum RawAttach {
     Header,
     Bearer,
     Basic,
+    Environment,
 }
 
 #[derive(Debug, Deserialize)]

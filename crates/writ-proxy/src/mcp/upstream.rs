@@ -5,6 +5,8 @@
 //! declared, and is refused.
 
 mod pings;
+mod process;
+mod program;
 mod session;
 mod sessions;
 
@@ -21,6 +23,7 @@ use crate::body::RequestBody;
 use crate::upstream::Outgoing;
 
 pub(crate) use pings::Pings;
+pub(crate) use program::{Starting, exchange as ask_program};
 pub(crate) use session::exchange;
 pub(crate) use sessions::{Held, ServerSessions};
 

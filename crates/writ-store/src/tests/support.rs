@@ -144,6 +144,10 @@ pub(super) fn registry() -> Registry {
         api("dns", Some(Attach::Header("x-api-key".to_owned()))),
         api("crm", Some(Attach::Bearer)),
         api("old", Some(Attach::Basic)),
+        Api {
+            upstream: "stdio:local".parse().unwrap(),
+            ..api("local", Some(Attach::Environment))
+        },
         api("open", None),
     ];
     Registry {

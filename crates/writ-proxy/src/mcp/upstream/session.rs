@@ -12,7 +12,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use writ_types::{CallId, JsonLimits, ReasonCode, UpstreamUrl, Value};
 
-use super::sessions::Held;
+use super::sessions::{Held, Open};
 use super::{Pings, data_of};
 use crate::coming::{Coming, Unfinished};
 use crate::mcp::{Revision, tools};
@@ -29,7 +29,7 @@ const MOST: usize = 256 * 1024;
 /// Longest id of a session, in characters.
 const LONGEST_ID: usize = 512;
 /// The id of the request that opens a session.
-const OPENING: &str = "initialize";
+pub(super) const OPENING: &str = "initialize";
 /// The server did not open a session as its revision says.
 const INVALID: Unanswered = Unanswered {
     reason: ReasonCode::UpstreamInvalid,
@@ -97,14 +97,15 @@ async fn opened(
     request: &Request<Upload>,
     gone: Option<&Arc<Session>>,
 ) -> Result<Arc<Session>, Unanswered> {
-    let mut place = held.place.session.lock().await;
-    let is_gone = |session: &&Arc<Session>| gone.is_some_and(|gone| Arc::ptr_eq(session, gone));
-    if let Some(session) = place.as_ref().filter(|session| !is_gone(session)) {
+    let mut place = held.place.open.lock().await;
+    if let Some(Open::Session(session)) = &*place
+        && !gone.is_some_and(|gone| Arc::ptr_eq(session, gone))
+    {
         return Ok(Arc::clone(session));
     }
     *place = None;
     let session = open(pool, upstream, request).await?;
-    *place = Some(Arc::clone(&session));
+    *place = Some(Open::Session(Arc::clone(&session)));
     Ok(session)
 }
 
@@ -120,18 +121,11 @@ async fn open(
         fields: request.headers().clone(),
     };
     session.fields.remove(VERSION);
-    let params = Value::object([
-        ("protocolVersion", Value::from(Revision::Sessions.as_str())),
-        ("capabilities", Value::object::<&str>([])),
-        ("clientInfo", tools::server()),
-    ]);
-    let message =
-        format!(r#"{{"jsonrpc":"2.0","id":"{OPENING}","method":"initialize","params":{params}}}"#);
     let unheard = |fault: Unanswered| Unanswered {
         heard: false,
         ..fault
     };
-    let opening = session.request(Method::POST, message);
+    let opening = session.request(Method::POST, opening());
     let (response, lease) = pool.exchange(upstream, opening).await.map_err(unheard)?;
     if response.status() != StatusCode::OK {
         return Err(INVALID);
@@ -152,6 +146,23 @@ async fn open(
     }
 }
 
+/// The request that opens a session. The server is told of no capability.
+pub(super) fn opening() -> String {
+    let params = Value::object([
+        ("protocolVersion", Value::from(Revision::Sessions.as_str())),
+        ("capabilities", Value::object::<&str>([])),
+        ("clientInfo", tools::server()),
+    ]);
+    format!(r#"{{"jsonrpc":"2.0","id":"{OPENING}","method":"initialize","params":{params}}}"#)
+}
+
+/// Whether an answer to it is of the revision that was pinned.
+pub(super) fn speaks(message: &Value) -> bool {
+    let result = message.member("result");
+    let spoken = result.and_then(|result| result.member("protocolVersion"));
+    spoken.and_then(Value::as_str) == Some(Revision::Sessions.as_str())
+}
+
 /// Whether the server speaks the revision that was pinned, and has heard that it was understood.
 async fn introduced(
     pool: &Arc<Pool>,
@@ -168,10 +179,7 @@ async fn introduced(
     let said = read.await.map_err(|_elapsed| late)?.ok_or(INVALID)?;
     lease.give_back();
     let message = answer(headers, &said).ok_or(INVALID)?;
-    let spoken = message
-        .member("result")
-        .and_then(|result| result.member("protocolVersion"));
-    if spoken.and_then(Value::as_str) != Some(Revision::Sessions.as_str()) {
+    if !speaks(&message) {
         return Err(INVALID);
     }
     let understood = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;

@@ -1,4 +1,4 @@
-//! Whose sessions with MCP servers are open (revision 2025-11-25).
+//! Whose sessions with MCP servers are open: over HTTP those of revision 2025-11-25, and the processes of programs.
 //!
 //! A session is of one task at one API, so that nothing a server keeps of one task reaches another. It ends with its task, when nobody has
 //! used it for a while, when it makes room, and when the API's server or credential becomes another.
@@ -10,15 +10,20 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use writ_task::TaskState;
-use writ_types::{ApiId, Clock, CredentialName, Monotonic, TaskId, Tenant, UpstreamUrl};
+use writ_types::{ApiId, Clock, CredentialName, Monotonic, TaskId, Tenant, Upstream};
 
+use super::process::Process;
+use super::program::Crashes;
 use super::session::Session;
 use crate::gateway::Gateway;
+use crate::mcp::Revision;
 use crate::pool::Pool;
 use crate::snapshot::ApiSnapshot;
 
 /// Most sessions with the server of one API.
 const MOST_OF_AN_API: usize = 256;
+/// Most processes of the program of one API.
+const MOST_PROCESSES: usize = 32;
 /// How long a session is kept that nobody uses.
 const IDLE: Duration = Duration::from_secs(300);
 /// How often is looked for sessions that are to end.
@@ -37,15 +42,31 @@ struct Holder {
 /// What a session was opened with. Another server, or another credential, is another session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OpenedWith {
-    upstream: UpstreamUrl,
+    upstream: Upstream,
+    revision: Option<Revision>,
     credential: Option<(CredentialName, u32)>,
+}
+
+impl OpenedWith {
+    const fn most(&self) -> usize {
+        match self.upstream {
+            Upstream::Http(_) => MOST_OF_AN_API,
+            Upstream::Program(_) => MOST_PROCESSES,
+        }
+    }
+}
+
+/// What is open.
+pub(super) enum Open {
+    Session(Arc<Session>),
+    Process(Arc<Process>),
 }
 
 /// The place of one session: open, or about to be.
 pub(super) struct Place {
     with: OpenedWith,
-    /// Held while the session is opened, so that one call opens it and the others wait.
-    pub(super) session: tokio::sync::Mutex<Option<Arc<Session>>>,
+    /// Held while it is opened, so that one call opens it and the others wait.
+    pub(super) open: tokio::sync::Mutex<Option<Open>>,
     used: Mutex<Used>,
 }
 
@@ -99,7 +120,10 @@ pub(crate) struct NoRoom;
 
 /// The sessions with all servers. Memory only: a restart opens new ones, and the servers end the old.
 #[derive(Default)]
-pub(crate) struct ServerSessions(Mutex<BTreeMap<Holder, Arc<Place>>>);
+pub(crate) struct ServerSessions {
+    places: Mutex<BTreeMap<Holder, Arc<Place>>>,
+    crashes: Crashes,
+}
 
 impl fmt::Debug for ServerSessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,7 +133,12 @@ impl fmt::Debug for ServerSessions {
 
 impl ServerSessions {
     fn all(&self) -> MutexGuard<'_, BTreeMap<Holder, Arc<Place>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often programs ended by themselves.
+    pub(super) const fn crashes(&self) -> &Crashes {
+        &self.crashes
     }
 
     /// The place of a task's session with an API's server. What makes room for it, or was opened with something else, ends.
@@ -132,6 +161,7 @@ impl ServerSessions {
         let credential = api.credential.as_ref();
         let with = OpenedWith {
             upstream: api.api.upstream.clone(),
+            revision: api.contract.mcp(),
             credential: credential.map(|one| (one.name().clone(), one.version())),
         };
         let (held, over) = self.place(holder, with, clock)?;
@@ -156,11 +186,11 @@ impl ServerSessions {
         } else {
             over = all.remove(&holder);
             if over.is_none() {
-                over = make_room(&mut all, &holder.api)?;
+                over = make_room(&mut all, &holder.api, with.most())?;
             }
             let place = Arc::new(Place {
                 with,
-                session: tokio::sync::Mutex::default(),
+                open: tokio::sync::Mutex::default(),
                 used: Mutex::new(Used {
                     calls: 0,
                     last: clock.monotonic(),
@@ -200,9 +230,10 @@ impl ServerSessions {
 fn make_room(
     all: &mut BTreeMap<Holder, Arc<Place>>,
     api: &ApiId,
+    most: usize,
 ) -> Result<Option<Arc<Place>>, NoRoom> {
     let own = || all.iter().filter(|(holder, _)| holder.api == *api);
-    if own().count() < MOST_OF_AN_API {
+    if own().count() < most {
         return Ok(None);
     }
     let idle = own().filter_map(|(holder, place)| Some((place.idle_since()?, holder)));
@@ -212,9 +243,11 @@ fn make_room(
 }
 
 async fn end(place: Arc<Place>, pool: Arc<Pool>) {
-    let session = place.session.lock().await.take();
-    if let Some(session) = session {
-        session.end(&pool).await;
+    let open = place.open.lock().await.take();
+    match open {
+        Some(Open::Session(session)) => session.end(&pool).await,
+        Some(Open::Process(process)) => process.end(),
+        None => {}
     }
 }
 

@@ -13,6 +13,7 @@ fn holder(api: &str, task: u64) -> Holder {
 fn with(version: u32) -> OpenedWith {
     OpenedWith {
         upstream: "http://127.0.0.1:1/mcp".parse().unwrap(),
+        revision: Some(Revision::Sessions),
         credential: Some(("key".parse().unwrap(), version)),
     }
 }
