@@ -84,7 +84,7 @@ impl Fixture {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(async move {
-                    if let Ok(serving) = Server::default().serve(stream).await {
+                    if let Ok(serving) = Box::pin(Server::default().serve(stream)).await {
                         drop(serving.waiting().await);
                     }
                 });

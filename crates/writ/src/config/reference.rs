@@ -59,6 +59,14 @@ const HEAD: &str = r#"# Writ: settings of this process. Every value shown is the
 # honey = false                                 # a trap: nobody is this client, and its use is an alarm
 # jwks_file = "planner.jwks"                    # or jwks_url
 
+# The MCP servers that may be started on this machine: command, working directory and the whole environment. An API names one with
+# `upstream = "stdio:mail"`, and nothing else of a project reaches them. They run as Writ's own user, one process for each task.
+# [mcp.program.mail]
+# command = ["/usr/bin/mail-server", "--quiet"]  # an absolute path and its arguments; no shell
+# directory = "/"
+# environment = { LANG = "C.UTF-8" }
+# credential = "MAIL_TOKEN"                      # the variable that holds the API's credential (`attach = "environment"`)
+
 # With whose accounts operators sign in: `writ login --oidc` (authorization code with PKCE; the issuer sends the browser back to
 # http://127.0.0.1:PORT/v1/sign-in/callback). An account is a registered operator's `identity`, `<issuer>#<sub>`.
 # [sign_in]

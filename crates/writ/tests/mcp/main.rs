@@ -13,6 +13,7 @@ mod inspector;
 mod keeper;
 mod node;
 mod offers;
+mod programs;
 mod server;
 mod sessions;
 mod shim;
