@@ -5,6 +5,7 @@
 //! is too long. What it writes to its standard error goes to Writ's log, bounded and without the credential, and to no model.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -197,29 +198,32 @@ async fn run(
 ) {
     let writing = tokio::spawn(write(input, queue));
     let mut reading = std::pin::pin!(read(output, &back, &calls));
-    let told = async {
-        // Nobody holds it any more: that is to end, too.
-        drop(stopped.wait_for(|stop| *stop).await);
-    };
-    let silent = tokio::select! {
-        () = &mut reading => true,
-        // Another may still hold its output.
-        _ = child.wait() => false,
-        () = told => false,
-    };
-    if !silent {
+    if !over(&mut child, reading.as_mut(), &mut stopped).await {
         // First that nothing more comes (MCP, stdio, shutdown), then a signal, then the end. What it has said until then counts.
         writing.abort();
         group.signal(Signal::TERM);
-        if tokio::time::timeout(GRACE, &mut reading).await.is_err() {
-            tracing::debug!("a program did not end when it was told to");
-        }
+        drop(tokio::time::timeout(GRACE, reading).await);
     }
     writing.abort();
     calls.end();
     drop(group);
-    if let Err(fault) = child.wait().await {
-        tracing::debug!(%fault, "a program was not waited for");
+    drop(child.wait().await);
+}
+
+/// Whether it says nothing more; if it does not, it is to end, or its first process has and another may still hold its output.
+async fn over(
+    child: &mut Child,
+    reading: Pin<&mut impl Future<Output = ()>>,
+    stopped: &mut watch::Receiver<bool>,
+) -> bool {
+    let told = async {
+        // Nobody holds it any more: that is to end, too.
+        drop(stopped.wait_for(|stop| *stop).await);
+    };
+    tokio::select! {
+        () = reading => true,
+        _ = child.wait() => false,
+        () = told => false,
     }
 }
 
