@@ -24,11 +24,14 @@ echo "all is well" >&2
 cat <&4 >&3 &
 exec cat <&3"#;
 
+/// What programs were sent, by the number of the program.
+type Said = Vec<(usize, String)>;
+
 /// The other end of the programs: each connection is one of them.
 #[derive(Debug, Clone)]
 struct Desk {
     address: SocketAddr,
-    said: Arc<(Mutex<Vec<(usize, String)>>, Condvar)>,
+    said: Arc<(Mutex<Said>, Condvar)>,
 }
 
 impl Desk {
@@ -48,12 +51,12 @@ impl Desk {
         desk
     }
 
-    fn said(&self) -> MutexGuard<'_, Vec<(usize, String)>> {
+    fn said(&self) -> MutexGuard<'_, Said> {
         self.said.0.lock().unwrap()
     }
 
     /// What each program was sent that holds this.
-    fn with(&self, text: &str) -> Vec<(usize, String)> {
+    fn with(&self, text: &str) -> Said {
         let mut said = self.said().clone();
         said.retain(|(_, line)| line.contains(text));
         said
