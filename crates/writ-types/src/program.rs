@@ -183,82 +183,40 @@ mod tests {
         }
     }
 
+    /// What is wrong with a command, a directory, one variable of the environment, and the credential's.
+    fn fault(
+        command: &str,
+        directory: &str,
+        variable: &str,
+        credential: &str,
+    ) -> Option<ProgramError> {
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let command = given(command).map_or_else(Vec::new, |text| {
+            text.split(' ').map(str::to_owned).collect()
+        });
+        let variable = variable
+            .split_once(':')
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = variable.into_iter().collect();
+        Program::new(command, given(directory), environment, given(credential)).err()
+    }
+
     #[test]
+    #[rustfmt::skip]
     fn a_program_is_said_whole() {
-        let words = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
-        let none = BTreeMap::new;
-        let with = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        let made =
-            |command: &str, directory: Option<&str>, environment, credential: Option<&str>| {
-                let (directory, credential) =
-                    (directory.map(str::to_owned), credential.map(str::to_owned));
-                Program::new(words(command), directory, environment, credential).err()
-            };
-        assert_eq!(
-            made(
-                "/usr/bin/mail -v",
-                Some("/var/mail"),
-                with("LANG", "C"),
-                Some("KEY")
-            ),
-            None
-        );
-        for (command, directory, environment, credential, fault) in [
-            ("mail", None, none(), None, ProgramError::Command),
-            ("", None, none(), None, ProgramError::Command),
-            (
-                "/usr/../bin/mail",
-                None,
-                none(),
-                None,
-                ProgramError::Command,
-            ),
-            ("/bin/mail a\0b", None, none(), None, ProgramError::Command),
-            (
-                "/bin/mail",
-                Some("var"),
-                none(),
-                None,
-                ProgramError::Directory,
-            ),
-            (
-                "/bin/mail",
-                None,
-                with("A=B", "1"),
-                None,
-                ProgramError::Variable,
-            ),
-            (
-                "/bin/mail",
-                None,
-                with("A", "1\0"),
-                None,
-                ProgramError::Variable,
-            ),
-            (
-                "/bin/mail",
-                None,
-                with("A", "1"),
-                Some("A"),
-                ProgramError::Variable,
-            ),
-            (
-                "/bin/mail",
-                None,
-                none(),
-                Some("1A"),
-                ProgramError::Variable,
-            ),
+        assert_eq!(fault("/usr/bin/mail -v", "/var/mail", "LANG:C", "KEY"), None);
+        for (command, directory, variable, credential, wanted) in [
+            ("", "", "", "", ProgramError::Command),
+            ("mail", "", "", "", ProgramError::Command),
+            ("/usr/../bin/mail", "", "", "", ProgramError::Command),
+            ("/bin/mail a\0b", "", "", "", ProgramError::Command),
+            ("/bin/mail", "var", "", "", ProgramError::Directory),
+            ("/bin/mail", "", "A=B:1", "", ProgramError::Variable),
+            ("/bin/mail", "", "A:1\0", "", ProgramError::Variable),
+            ("/bin/mail", "", "A:1", "A", ProgramError::Variable),
+            ("/bin/mail", "", "", "1A", ProgramError::Variable),
         ] {
-            assert_eq!(
-                made(command, directory, environment, credential),
-                Some(fault),
-                "{command}"
-            );
+            assert_eq!(fault(command, directory, variable, credential), Some(wanted), "{command}");
         }
-        assert_eq!(
-            Program::new(Vec::new(), None, none(), None).err(),
-            Some(ProgramError::Command)
-        );
     }
 }
