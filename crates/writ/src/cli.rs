@@ -144,7 +144,7 @@ pub(crate) struct ApplyArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApiCommand {
-    /// Read an OpenAPI document and write `apis/<id>.toml` for review
+    /// Read an OpenAPI document, or ask an MCP server what it has, and write `apis/<id>.toml` for review
     Import(ImportArgs),
     /// Say what in a document makes agents call it wrongly, with a score for every operation
     Lint(LintArgs),
@@ -173,8 +173,15 @@ pub(crate) enum ApiCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// The document: JSON or YAML, OpenAPI 3.x or Swagger 2.0.
+    /// The document: JSON or YAML, OpenAPI 3.x or Swagger 2.0, or the lists of an MCP server. The URL of a running MCP server is asked for
+    /// its lists.
     pub(crate) document: PathBuf,
+    /// The revision an MCP server is asked in, and spoken to in from then on: `2026-07-28` or `2025-11-25`; default: the newest it speaks.
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) mcp: Option<String>,
+    /// A file with the bearer token that an MCP server wants to see before it is asked. It is not kept.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
     /// The API's id, such as `dns`; default: made from the file's name.
     #[arg(long)]
     pub(crate) id: Option<String>,

@@ -5,6 +5,7 @@ mod documents;
 mod drift;
 mod import;
 mod lint;
+mod listed;
 mod reviews;
 
 use std::path::Path;
@@ -25,7 +26,7 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     match command {
         // A document can be looked at without a project.
-        ApiCommand::Import(args) => import::run(terminal, config, args),
+        ApiCommand::Import(args) => Box::pin(import::run(terminal, config, args)).await,
         ApiCommand::Lint(args) => lint::run(terminal, config, args),
         ApiCommand::Drift { api } => drift::look(terminal, config, api).await,
         ApiCommand::Promote(args) => drift::promote(terminal, config, args).await,

@@ -9,6 +9,7 @@ mod asking;
 mod client;
 mod conformance;
 mod drift;
+mod imported;
 mod inspector;
 mod keeper;
 mod node;

@@ -7,6 +7,7 @@ use writ_contract::{
 };
 use writ_types::{ApiId, UpstreamUrl, Value};
 
+use super::listed;
 use crate::cli::ImportArgs;
 use crate::command::init;
 use crate::config::Config;
@@ -19,16 +20,25 @@ const MOST: u64 = 64 * 1024 * 1024;
 const SHOWN: usize = 20;
 
 /// A document that needs no other file.
-struct Imported {
-    bytes: Vec<u8>,
+pub(super) struct Imported {
+    pub(super) bytes: Vec<u8>,
     /// How many other files are in it.
-    files: usize,
+    pub(super) files: usize,
     /// The ending of its own file.
-    ending: String,
+    pub(super) ending: String,
+    /// Where the MCP server is whose lists they are.
+    pub(super) server: Option<UpstreamUrl>,
 }
 
-pub(super) fn run(terminal: Terminal, config: &Path, args: &ImportArgs) -> Result<(), Failure> {
-    let imported = read(terminal, &args.document)?;
+pub(super) async fn run(
+    terminal: Terminal,
+    config: &Path,
+    args: &ImportArgs,
+) -> Result<(), Failure> {
+    let imported = match listed::server(args)? {
+        Some(server) => listed::read(server, args).await?,
+        None => read(terminal, &args.document)?,
+    };
     let id = api_id(args)?;
     let (contract, diagnostics) = Contract::compile(&id, &imported.bytes, &Reviews::default());
     let name = args.document.display();
@@ -68,6 +78,7 @@ fn read(terminal: Terminal, path: &Path) -> Result<Imported, Failure> {
         bytes,
         files: 0,
         ending: ending.unwrap_or("json").to_owned(),
+        server: None,
     };
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Ok(alone(bytes));
@@ -99,6 +110,7 @@ fn read(terminal: Terminal, path: &Path) -> Result<Imported, Failure> {
         bytes: bundle.document.into_bytes(),
         files: bundle.files,
         ending: "json".to_owned(),
+        server: None,
     })
 }
 
@@ -235,6 +247,19 @@ fn api_id(args: &ImportArgs) -> Result<ApiId, Failure> {
     })
 }
 
+/// Where the API is reached: as it was said, or where its lists came from.
+fn upstream(args: &ImportArgs, imported: &Imported) -> Result<String, Failure> {
+    match (&args.upstream, &imported.server) {
+        (None, Some(server)) => Ok(server.to_string()),
+        (Some(text), _) => text
+            .parse()
+            .map(|url: UpstreamUrl| url.to_string())
+            .map_err(|fault| Failure::usage(fault.to_string())),
+        (None, None) => Err(Failure::usage("where is the API reached?")
+            .hint("--upstream https://api.example.com/v1")),
+    }
+}
+
 /// Writes the document, a registration, and an overlay for review.
 fn write(
     terminal: Terminal,
@@ -253,16 +278,7 @@ fn write(
                 .hint("`--id` names another API, `--check` only reads"));
         }
     }
-    let upstream = match &args.upstream {
-        Some(text) => text
-            .parse::<UpstreamUrl>()
-            .map_err(|fault| Failure::usage(fault.to_string()))?
-            .to_string(),
-        None => {
-            return Err(Failure::usage("where is the API reached?")
-                .hint("--upstream https://api.example.com/v1"));
-        }
-    };
+    let upstream = upstream(args, imported)?;
     let text = std::str::from_utf8(&imported.bytes).map_err(|_binary| {
         Failure::new(format!("{} is not UTF-8 text", args.document.display()))
     })?;
@@ -281,12 +297,22 @@ fn write(
             .take(3)
             .fold(failure, |failure, fault| failure.detail(line(fault)))
     })?;
-    let file = format!("{id}.openapi.{}", imported.ending);
+    let kind = if contract.mcp().is_some() {
+        "lists"
+    } else {
+        "openapi"
+    };
+    let file = format!("{id}.{kind}.{}", imported.ending);
     init::write(&folder.join(&file), text)?;
     init::write(&overlay, &proposal)?;
     init::write(
         &registration,
-        &registration_text(args, id, contract, &upstream, &file),
+        &registration_text(
+            args,
+            (id, contract, imported.server.as_ref()),
+            &upstream,
+            &file,
+        ),
     )?;
     let wrote = terminal.paint(Tone::Good, "wrote");
     terminal.talk(&format!(
@@ -314,13 +340,16 @@ fn write(
 
 fn registration_text(
     args: &ImportArgs,
-    id: &ApiId,
-    contract: &Contract,
+    (id, contract, server): (&ApiId, &Contract, Option<&UpstreamUrl>),
     upstream: &str,
     file: &str,
 ) -> String {
+    // What a running server says it has is looked at from then on.
+    let drift = server
+        .map(|server| format!("drift = \"{server}\"\n"))
+        .unwrap_or_default();
     format!(
-        "# {} {}\nowner = {:?}\nupstream = {upstream:?}\ncontract = {file:?}\n\n# What its operations do stands in {id}.overlay.yaml. The credential it wants; its value: `writ credential set {id}-key`.\n# [credential]\n# name = \"{id}-key\"\n# attach = \"bearer\"      # or \"header\" with header = \"X-API-Key\", or \"basic\"\n",
+        "# {} {}\nowner = {:?}\nupstream = {upstream:?}\ncontract = {file:?}\n{drift}\n# What its operations do stands in {id}.overlay.yaml. The credential it wants; its value: `writ credential set {id}-key`.\n# [credential]\n# name = \"{id}-key\"\n# attach = \"bearer\"      # or \"header\" with header = \"X-API-Key\", or \"basic\"\n",
         contract.title(),
         contract.version(),
         args.owner,
