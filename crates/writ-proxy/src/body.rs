@@ -15,6 +15,7 @@ use writ_types::ReasonCode;
 use crate::completion::{Completion, End};
 use crate::forward::Forwarded;
 use crate::gateway::Parts;
+use crate::mcp::Events;
 
 /// The body of a response of the gateway: its own words, or an upstream's on their way through.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub enum Body {
     Whole(Box<Whole>),
     /// The upstream's body, watched as it passes.
     Forwarded(Box<Forwarded>),
+    /// What is told on the way to an answer, and the answer.
+    Events(Box<Events>),
 }
 
 /// A response that was read whole. The call is under way until its bytes are handed over: until then it counts as in
@@ -99,6 +102,7 @@ impl HttpBody for Body {
             Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Whole(body) => Poll::Ready(body.hand_over()),
             Self::Forwarded(body) => Pin::new(&mut **body).poll_frame(context),
+            Self::Events(events) => events.poll(context),
         }
     }
 
@@ -107,6 +111,7 @@ impl HttpBody for Body {
             Self::Full(bytes) => bytes.is_empty(),
             Self::Whole(body) => body.completion.is_none(),
             Self::Forwarded(body) => body.is_end_stream(),
+            Self::Events(events) => events.is_ended(),
         }
     }
 
@@ -119,6 +124,7 @@ impl HttpBody for Body {
                 SizeHint::with_exact(u64::try_from(body.len()).unwrap_or(u64::MAX))
             }
             Self::Forwarded(body) => body.size_hint(),
+            Self::Events(_) => SizeHint::default(),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
+use tokio::task::JoinHandle;
 use writ_task::Entered;
 use writ_token::Authenticated;
-use writ_types::{Charge, ReasonCode, Timestamp};
+use writ_types::{CallId, Charge, ReasonCode, Timestamp};
 
 use crate::approve::Canonical;
 use crate::asked::Asked;
@@ -40,9 +41,9 @@ pub async fn handle(
     let id = gateway.new_call();
     let endpoint = Endpoint::of(request.uri().path());
     let hang_up = mcp::HangUp::of(&gateway, id);
+    let (mut mcp, told) = mcp::exchange(&endpoint).unzip();
     let served = tokio::spawn(async move {
         let mut story = Story::begin(&gateway, id, &from, request.headers());
-        let mut mcp = None;
         match Box::pin(call(&gateway, &pool, &from, request, &mut story, &mut mcp)).await {
             Ok(response) => {
                 let sent = u64::from(story.is_recorded());
@@ -55,16 +56,32 @@ pub async fn handle(
             Err(refusal) => refuse(&gateway, story, mcp, refusal, endpoint).await,
         }
     });
-    let served = served.await;
-    hang_up.answered();
-    let mut response = served.unwrap_or_else(|fault| {
-        tracing::error!(call.id = %id, %fault, "a call ended in a panic");
-        Refusal::from(ReasonCode::NotReady).into_response(id, None)
-    });
+    let mut response = answer(id, served, hang_up, told).await;
     if let Ok(value) = id.to_string().try_into() {
         response.headers_mut().insert(CALL_ID, value);
     }
     response
+}
+
+/// Waits for the answer, or for the first that is told on the way to it: then the answer is a stream that ends with it.
+async fn answer(
+    id: CallId,
+    mut served: JoinHandle<Response<Body>>,
+    hang_up: mcp::HangUp,
+    told: Option<mcp::Told>,
+) -> Response<Body> {
+    if let Some(mut told) = told {
+        // There is no first when the answer is there before it. What was cut before it was told is refused like any other call.
+        if let Some(first) = told.recv().await.filter(|first| !first.is_cut()) {
+            return mcp::Events::response(Some(first), told, served, Some(hang_up));
+        }
+    }
+    let served = (&mut served).await;
+    hang_up.answered();
+    served.unwrap_or_else(|fault| {
+        tracing::error!(call.id = %id, %fault, "a call ended in a panic");
+        Refusal::from(ReasonCode::NotReady).into_response(id, None)
+    })
 }
 
 /// The call itself. Every refusal leaves by `?` and becomes a response in [`refuse`], nowhere else.
@@ -87,7 +104,7 @@ async fn call(
     let snapshot = gateway.snapshot()?;
     let (head, body) = request.into_parts();
     let target = target::parse(&head, parts.limits.target_bytes);
-    mcp::begin(mcp, &target, &snapshot, &head.headers)?;
+    mcp::begin(mcp.as_ref(), &snapshot, &head.headers)?;
 
     let caller =
         authenticate::authenticate(gateway, &snapshot, from, &head, &target, story.call(), now)?;

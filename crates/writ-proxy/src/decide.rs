@@ -286,14 +286,10 @@ pub(crate) fn outgoing(
         let given = read.body.at_hand();
         let asking = exchange.and_then(mcp::Exchange::asking);
         let answers = read.answers.as_ref();
-        return mcp::upstream::outgoing(
-            (operation, pinned, revision),
-            call,
-            given,
-            asking,
-            answers,
-        )
-        .ok_or(ReasonCode::MalformedRequest);
+        let wishes = exchange.map(mcp::Exchange::wishes);
+        let spoken = (operation, pinned, revision);
+        return mcp::upstream::outgoing(spoken, call, given, asking, answers, wishes)
+            .ok_or(ReasonCode::MalformedRequest);
     }
     let Read {
         parsed,

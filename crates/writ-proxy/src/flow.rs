@@ -622,7 +622,8 @@ fn is_object_of(id: &str, party: &str) -> bool {
     !rest.split('/').any(is_index)
 }
 
-fn seen(key: &Secret<[u8; 32]>, whole: &Value) -> Vec<ValueDigest> {
+/// The forms of everything in what was shown that could be an argument.
+pub(crate) fn seen(key: &Secret<[u8; 32]>, whole: &Value) -> Vec<ValueDigest> {
     let mut leaves = Vec::new();
     scalars(whole, &mut leaves, MOST_SEEN);
     let mut forms = BTreeSet::new();

@@ -38,6 +38,7 @@ pub use call::handle;
 pub use credential::{Credential, CredentialError};
 pub use forward::Forwarded;
 pub use gateway::{Counters, Downstream, Gateway, Parts};
+pub use mcp::Events;
 pub use pool::Pool;
 pub use snapshot::{ApiSnapshot, PreparedTasks, Snapshot};
 pub use transaction::TransactionTokens;

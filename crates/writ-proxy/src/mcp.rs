@@ -8,10 +8,13 @@
 mod answer;
 pub(crate) mod asking;
 mod envelope;
+mod events;
 mod fault;
 mod offers;
+mod reader;
 mod running;
 mod session;
+pub(crate) mod telling;
 mod tools;
 pub(crate) mod upstream;
 
@@ -30,15 +33,19 @@ use crate::body::{self, Body};
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
-use crate::target::{Door, Target};
+use crate::target::{Door, Endpoint, Target};
 
 use asking::{Answers, Asking};
 use envelope::{Envelope, Kind};
+pub use events::Events;
+pub(crate) use events::{Line, Told, line};
 pub(crate) use fault::Fault;
 use offers::List;
+pub(crate) use reader::Reader;
 pub(crate) use running::{HangUp, Running};
 use running::{Name, Runs};
 pub(crate) use session::Sessions;
+use telling::{Level, Wishes};
 
 /// Largest message, in bytes, whatever the limit for bodies is.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -59,6 +66,9 @@ pub(crate) struct Exchange {
     session: Option<String>,
     /// The call can be taken back as long as this is there.
     runs: Option<Runs>,
+    /// What the client wants to be told on the way to its answer, and the way there.
+    wishes: Wishes,
+    line: Option<Line>,
 }
 
 /// What a message turned out to be.
@@ -157,8 +167,11 @@ impl Exchange {
         envelope.agrees_with(&head.headers, self.revision)?;
         if self.revision == Revision::Sessions && envelope.kind() != Kind::Initialize {
             let known = session::given(&head.headers)?.ok_or(Fault::SessionMissing)?;
-            sessions.check(&known, caller, self.api.as_ref())?;
+            let level = sessions.check(&known, caller, self.api.as_ref())?;
             self.session = Some(known);
+            self.wishes = Wishes::read(&envelope, &head.headers, self.revision, level)?;
+        } else {
+            self.wishes = Wishes::read(&envelope, &head.headers, self.revision, None)?;
         }
         self.dispatch(caller, &head.headers, &envelope).await
     }
@@ -188,6 +201,7 @@ impl Exchange {
                 tools::introduction(revision, &self.offered(caller))
             }
             (Kind::Ping, Revision::Sessions) => Value::object::<&str>([]),
+            (Kind::SetLevel, Revision::Sessions) => self.set_level(caller, envelope)?,
             (Kind::ListTools, _) => {
                 let cursor = envelope.optional_text("cursor")?;
                 tools::list(caller, self.api.as_ref(), cursor).await?
@@ -227,9 +241,15 @@ impl Exchange {
                 self.run(caller);
                 return Ok(Message::Call(call));
             }
-            (Kind::Initialize | Kind::Discover | Kind::Ping | Kind::Other, _) => {
-                return Err(Fault::UnknownMethod.into());
-            }
+            (
+                Kind::Initialize
+                | Kind::Discover
+                | Kind::Ping
+                | Kind::SetLevel
+                | Kind::Listen
+                | Kind::Other,
+                _,
+            ) => return Err(Fault::UnknownMethod.into()),
         };
         Ok(Message::Answered(self.result(result)))
     }
@@ -296,6 +316,24 @@ impl Exchange {
         }
     }
 
+    /// Remembers for the session what its client wants to hear of what servers log (2025-11-25).
+    fn set_level(&self, caller: &Caller<'_, '_>, envelope: &Envelope) -> Result<Value, Fault> {
+        if !self.offered(caller).logs() {
+            return Err(Fault::UnknownMethod);
+        }
+        let level = envelope.member("level").and_then(Level::of);
+        let level = level.ok_or(Fault::Parameters)?;
+        if let Some(session) = &self.session {
+            caller.gateway.sessions().listen(session, caller, level);
+        }
+        Ok(Value::object::<&str>([]))
+    }
+
+    /// What the client wants to be told on the way.
+    pub(crate) const fn wishes(&self) -> &Wishes {
+        &self.wishes
+    }
+
     /// What the server may ask in the call.
     pub(crate) const fn asking(&self) -> Option<&Asking> {
         self.asking.as_ref()
@@ -319,7 +357,27 @@ impl Exchange {
     }
 }
 
-/// Begins the exchange of a request that came to this door; of one that came to the other there is none.
+/// The exchange of a request that came to this door, and the way to its client; of one that came to the other there is none.
+pub(crate) fn exchange(endpoint: &Endpoint) -> Option<(Exchange, Told)> {
+    if endpoint.door == Door::Http {
+        return None;
+    }
+    let (line, told) = line();
+    let exchange = Exchange {
+        api: endpoint.api.clone(),
+        revision: Revision::Stateless,
+        id: None,
+        calls: false,
+        asking: None,
+        session: None,
+        runs: None,
+        wishes: Wishes::default(),
+        line: Some(line),
+    };
+    Some((exchange, told))
+}
+
+/// Begins the exchange of a request that came to this door.
 ///
 /// What a page of another origin sends through a person's browser is refused before anything else is looked at (DNS
 /// rebinding).
@@ -328,23 +386,13 @@ impl Exchange {
 ///
 /// [`Fault::Origin`].
 pub(crate) fn begin(
-    exchange: &mut Option<Exchange>,
-    target: &Target,
+    exchange: Option<&Exchange>,
     snapshot: &Snapshot,
     headers: &HeaderMap,
 ) -> Result<(), Refusal> {
-    if target.endpoint.door == Door::Http {
+    if exchange.is_none() {
         return Ok(());
     }
-    *exchange = Some(Exchange {
-        api: target.endpoint.api.clone(),
-        revision: Revision::Stateless,
-        id: None,
-        calls: false,
-        asking: None,
-        session: None,
-        runs: None,
-    });
     let own = |origin: &header::HeaderValue| origin == snapshot.public_url.as_str();
     if headers.get_all(header::ORIGIN).iter().all(own) {
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -9,6 +10,7 @@ use hyper::Response;
 use hyper::body::Body as _;
 use hyper::header::{self, HeaderMap};
 use hyper::http::response::Parts;
+use tokio::time::Instant;
 use writ_contract::{CheckedResponse, Operation};
 use writ_task::{CutSignal, Detector, Read};
 use writ_types::{Conformance, Grant, Label, Obligations, ReasonCode};
@@ -20,7 +22,8 @@ use crate::flow::{self, Memory};
 use crate::forward::Forwarded;
 use crate::gateway::Gateway;
 use crate::leak::LeakGuard;
-use crate::mcp::{Exchange, upstream};
+use crate::mcp::telling::{Heard, Telling};
+use crate::mcp::{Exchange, Reader, upstream};
 use crate::oblige;
 use crate::pool::{Lease, Unanswered};
 use crate::snapshot::ApiSnapshot;
@@ -50,7 +53,7 @@ pub(crate) async fn forward(
     let Arrived {
         response,
         lease,
-        completion,
+        mut completion,
         obligations,
         guard,
     } = arrived;
@@ -74,14 +77,22 @@ pub(crate) async fn forward(
         let body = Forwarded::new(incoming, lease, completion, cut, patience, guard);
         return Ok(Response::from_parts(head, Body::Forwarded(Box::new(body))));
     }
+    // What must be left out of a result cannot be left out of words: then nothing is told before it.
+    let tells = obligations.is_empty() && pinned.is_some() && upstream::tells(&head.headers);
+    let telling = mcp.filter(|_| tells);
+    let telling = telling.and_then(|exchange| {
+        let action = operation.action();
+        exchange.telling(gateway, &action.api, &completion, &guard)
+    });
     let read = Whole {
         incoming,
         cut,
         guard,
         most: oblige::most(&obligations, gateway.parts.limits.response_bytes),
+        patience,
     };
-    match tokio::time::timeout(patience, read.read()).await {
-        Ok(Ok(mut body)) => {
+    match read.read(telling, &mut completion).await {
+        Ok(mut body) => {
             if let Some(lease) = lease {
                 lease.give_back();
             }
@@ -96,13 +107,7 @@ pub(crate) async fn forward(
             let held = hold(gateway, api, operation, (&head, &body), completion).await?;
             hand_over(operation, (head, body), held, &obligations, mcp)
         }
-        Ok(Err((end, reason))) => Err(fail(completion, lease, end, reason)),
-        Err(_elapsed) => Err(fail(
-            completion,
-            lease,
-            End::UpstreamError,
-            ReasonCode::UpstreamTimeout,
-        )),
+        Err((end, reason)) => Err(fail(completion, lease, end, reason)),
     }
 }
 
@@ -284,25 +289,36 @@ struct Whole {
     cut: CutSignal,
     guard: LeakGuard,
     most: usize,
+    patience: Duration,
 }
 
 impl Whole {
-    async fn read(self) -> Result<Bytes, (End, ReasonCode)> {
+    /// `telling`: what hears the messages of a server on the way. As long as it says that it gets further, it is waited for
+    /// anew; the task's end, and how much may be told and read, bound that.
+    async fn read(
+        self,
+        mut telling: Option<Telling<'_>>,
+        completion: &mut Completion,
+    ) -> Result<Bytes, (End, ReasonCode)> {
         let Self {
             mut incoming,
             mut cut,
             mut guard,
             most,
+            patience,
         } = self;
         let withheld = (End::Withheld, ReasonCode::UpstreamInvalid);
         if usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX) > most {
             return Err(withheld);
         }
-        let mut whole = BytesMut::new();
+        let (mut whole, mut reader) = (BytesMut::new(), Reader::default());
+        let late = tokio::time::sleep(patience);
+        tokio::pin!(late);
         loop {
             let frame = tokio::select! {
                 biased;
                 () = &mut cut => return Err((End::Cut, ReasonCode::TaskEnded)),
+                () = &mut late => return Err((End::UpstreamError, ReasonCode::UpstreamTimeout)),
                 frame = incoming.frame() => frame,
             };
             let Some(frame) = frame else { break };
@@ -314,6 +330,15 @@ impl Whole {
             };
             if whole.len().saturating_add(part.len()) > most {
                 return Err(withheld);
+            }
+            if let Some(telling) = &mut telling {
+                for message in reader.pass(&part) {
+                    let further = telling.tell(&message, completion).await? == Heard::Progress;
+                    let deadline = Instant::now().checked_add(patience);
+                    if let Some(deadline) = deadline.filter(|_| further) {
+                        late.as_mut().reset(deadline);
+                    }
+                }
             }
             whole.extend_from_slice(&guard.pass(part).map_err(|_leak| withheld)?);
         }

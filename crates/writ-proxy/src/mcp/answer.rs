@@ -120,7 +120,7 @@ impl Exchange {
         let body = match body {
             Body::Whole(whole) => Body::Whole(Box::new(whole.reworded(in_words))),
             Body::Full(bytes) => Body::Full(in_words(&bytes)),
-            streamed @ Body::Forwarded(_) => streamed,
+            streamed @ (Body::Forwarded(_) | Body::Events(_)) => streamed,
         };
         let refused = operation.pinned().is_some() && status == StatusCode::BAD_REQUEST;
         let status = if refused && self.revision == Revision::Stateless {

@@ -21,6 +21,8 @@ const NAME: &str = "mcp-name";
 pub(super) const PARAMETER: &str = "mcp-param-";
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// What is to be logged of one request (2026-07-28).
+pub(super) const META_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
 /// A request or a notification.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub(super) enum Kind {
     ListPrompts,
     GetPrompt,
     Complete,
+    SetLevel,
+    Listen,
     Other,
 }
 
@@ -102,6 +106,8 @@ impl Envelope {
             "prompts/list" => Kind::ListPrompts,
             "prompts/get" => Kind::GetPrompt,
             "completion/complete" => Kind::Complete,
+            "logging/setLevel" => Kind::SetLevel,
+            "subscriptions/listen" => Kind::Listen,
             _ => Kind::Other,
         }
     }
@@ -119,6 +125,11 @@ impl Envelope {
     /// A parameter, whatever it is.
     pub(super) fn member(&self, name: &str) -> Option<&Value> {
         self.parameter(name)
+    }
+
+    /// A member of what the request says of itself.
+    pub(super) fn meta(&self, name: &str) -> Option<&Value> {
+        self.parameter("_meta")?.member(name)
     }
 
     /// Whether the client says in the message that it can answer such a request.
@@ -253,7 +264,8 @@ pub(super) fn as_field(argument: &Value) -> Option<String> {
     }
 }
 
-fn is_id(id: &Value) -> bool {
+/// Whether a value can be an id of a request, or a token of its progress.
+pub(super) fn is_id(id: &Value) -> bool {
     let whole = |text: &str| {
         let digits = text.strip_prefix('-').unwrap_or(text);
         digits.len() <= LONGEST_ID && digits.bytes().all(|byte| byte.is_ascii_digit())

@@ -21,6 +21,8 @@ pub(super) struct Offered<'s> {
     prompts: Vec<&'s Operation>,
     reading: Option<&'s Operation>,
     completion: Option<&'s Operation>,
+    /// A server may tell something on the way to a result.
+    logs: bool,
 }
 
 /// The lists.
@@ -47,9 +49,19 @@ impl<'s> Offered<'s> {
             prompts: Vec::new(),
             reading: None,
             completion: None,
+            logs: false,
         };
-        let Some(api) = api else { return offered };
         let grant = caller.entered.grant();
+        let mut held = grant.actions.iter();
+        offered.logs = held.any(|action| {
+            let own = match api {
+                Some(api) => Some(api).filter(|api| *api.contract.api() == action.api),
+                None => caller.snapshot.apis.get(&action.api),
+            };
+            let operation = own.and_then(|api| api.contract.operation(&action.operation));
+            operation.is_some_and(|operation| operation.pinned().is_some())
+        });
+        let Some(api) = api else { return offered };
         for operation in api.contract.operations() {
             if !grant.holds(operation.action()) {
                 continue;
@@ -68,11 +80,17 @@ impl<'s> Offered<'s> {
     pub(super) fn capabilities(&self) -> impl Iterator<Item = &'static str> {
         [
             ("completions", self.completion.is_some()),
+            ("logging", self.logs),
             ("prompts", !self.prompts.is_empty()),
             ("resources", self.reading.is_some()),
         ]
         .into_iter()
         .filter_map(|(name, has)| has.then_some(name))
+    }
+
+    /// Whether a server may log something in a call.
+    pub(super) const fn logs(&self) -> bool {
+        self.logs
     }
 
     /// The reading of a resource.

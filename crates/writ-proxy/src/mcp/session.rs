@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use hyper::header::HeaderMap;
 use writ_types::{ApiId, TaskId, Tenant, Timestamp};
 
+use super::telling::Level;
 use super::{Caller, Fault};
 use crate::gateway::random;
 
@@ -37,6 +38,8 @@ struct Session {
     id: String,
     /// The endpoint that opened it.
     api: Option<ApiId>,
+    /// What its client wants to hear of what servers log: nothing, until it says so.
+    level: Option<Level>,
 }
 
 impl fmt::Debug for Sessions {
@@ -72,22 +75,35 @@ impl Sessions {
         own.sessions.push_back(Session {
             id: id.clone(),
             api: api.cloned(),
+            level: None,
         });
         Ok(id)
     }
 
-    /// Whether the session is open and the caller's own. Another's is as unknown as none.
+    /// Whether the session is open and the caller's own, and what its client wants to hear. Another's is as unknown as none.
     pub(super) fn check(
         &self,
         id: &str,
         caller: &Caller<'_, '_>,
         api: Option<&ApiId>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<Level>, Fault> {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = open.get(&holder(caller));
-        let is = |session: &Session| session.id == id && session.api.as_ref() == api;
-        let known = own.is_some_and(|own| own.sessions.iter().any(is));
-        known.then_some(()).ok_or(Fault::SessionUnknown)
+        let is = |session: &&Session| session.id == id && session.api.as_ref() == api;
+        let known = own.and_then(|own| own.sessions.iter().find(is));
+        known
+            .map(|session| session.level)
+            .ok_or(Fault::SessionUnknown)
+    }
+
+    /// Remembers what the client of a session wants to hear.
+    pub(super) fn listen(&self, id: &str, caller: &Caller<'_, '_>, level: Level) {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = open.get_mut(&holder(caller)).map(|own| &mut own.sessions);
+        let own = sessions.into_iter().flatten();
+        for session in own.filter(|session| session.id == id) {
+            session.level = Some(level);
+        }
     }
 
     /// Ends a session of the caller's.

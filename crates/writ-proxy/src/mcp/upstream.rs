@@ -18,6 +18,8 @@ use writ_contract::{Operation, Pinned};
 use writ_types::{CallId, JsonLimits, Value};
 
 use super::asking::{Answers, Asking};
+use super::reader::Reader;
+use super::telling::{Level, Wishes};
 use super::{Revision, envelope};
 use crate::body::RequestBody;
 use crate::upstream::Outgoing;
@@ -34,17 +36,19 @@ pub(crate) struct NoResult;
 
 /// The request that calls it: the arguments are the very bytes that were decided on. None if they are no object.
 ///
-/// The server is told of no capability but of those in which it may ask. In a session it was told of none.
+/// The server is told of no capability but of those in which it may ask; in a session it was told of none. It is to tell on the way
+/// what the client wants to hear, under the call's own id; the client's token stays here.
 pub(crate) fn outgoing(
     (operation, pinned, spoken): (&Operation, &Pinned, Revision),
     call: CallId,
     arguments: &[u8],
     asking: Option<&Asking>,
     answers: Option<&Answers>,
+    wishes: Option<&Wishes>,
 ) -> Option<Outgoing> {
     let method = pinned.method();
     let stateless = spoken == Revision::Stateless;
-    let meta = Value::object([
+    let told = [
         (
             "io.modelcontextprotocol/protocolVersion",
             Value::from(spoken.as_str()),
@@ -54,11 +58,17 @@ pub(crate) fn outgoing(
             "io.modelcontextprotocol/clientCapabilities",
             asking.map_or_else(|| Value::object::<&str>([]), Asking::capabilities),
         ),
-    ]);
+    ];
+    let level = wishes.and_then(Wishes::level).map(Level::as_str);
+    let level = level.map(|level| (envelope::META_LEVEL, Value::from(level)));
+    let told = told.into_iter().chain(level).filter(|_| stateless);
+    let progress = wishes.is_some_and(Wishes::progress);
+    let progress = progress.then(|| ("progressToken", Value::from(call.to_string())));
+    let meta: Vec<_> = told.chain(progress).collect();
     let own = pinned.name(operation.id().as_str());
     let mut head = format!(r#"{{"jsonrpc":"2.0","id":"{call}","method":"{method}","params":{{"#);
-    if stateless {
-        head.push_str(&format!(r#""_meta":{meta},"#));
+    if !meta.is_empty() {
+        head.push_str(&format!(r#""_meta":{},"#, Value::object(meta)));
     }
     if let Some(answers) = answers {
         let answers = answers.as_value().to_string();
@@ -138,11 +148,7 @@ pub(crate) fn result(
     body: &[u8],
     call: CallId,
 ) -> Result<Bytes, NoResult> {
-    let kind = head.headers.get(header::CONTENT_TYPE);
-    let kind = kind
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let message = match kind.split(';').next().unwrap_or_default().trim() {
+    let message = match kind(&head.headers) {
         "application/json" => read(body)?,
         "text/event-stream" => last_of(body, call)?,
         _ => return Err(NoResult),
@@ -173,20 +179,30 @@ pub(crate) fn result(
     Ok(Bytes::from(said.to_string()))
 }
 
+/// What an answer is.
+fn kind(headers: &HeaderMap) -> &str {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|value| value.to_str().ok());
+    let essence = kind.and_then(|kind| kind.split(';').next());
+    essence.unwrap_or_default().trim()
+}
+
+/// Whether an answer is a stream of events, in which the server may tell something on the way.
+pub(crate) fn tells(headers: &HeaderMap) -> bool {
+    kind(headers) == "text/event-stream"
+}
+
 fn read(bytes: &[u8]) -> Result<Value, NoResult> {
     Value::parse(bytes, &JsonLimits::DOCUMENT).map_err(|_not_strict| NoResult)
 }
 
-/// The answer in a stream of events. What the server only tells on its way there is dropped; what it asks is refused.
+/// The answer in a stream of events. What the server tells on its way there is not of it; what it asks is refused.
 fn last_of(body: &[u8], call: CallId) -> Result<Value, NoResult> {
-    let text = std::str::from_utf8(body).map_err(|_not_text| NoResult)?;
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let call = call.to_string();
-    for event in text.split("\n\n") {
-        let Some(data) = data_of(event) else {
-            continue;
-        };
-        let message = read(data.as_bytes())?;
+    let mut reader = Reader::default();
+    let events = reader.pass(body);
+    for event in events.into_iter().chain(reader.end()) {
+        let message = read(&event)?;
         let id = message.member("id");
         match (message.member("method"), id) {
             (Some(_), None) => {}

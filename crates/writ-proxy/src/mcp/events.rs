@@ -1,0 +1,209 @@
+//! An answer as a stream of events: what is told on the way, and the answer last.
+//!
+//! There is a stream only where there was something to tell: without, the answer is one JSON message, with the status that it has.
+//! The call runs on its own task as ever, and its answer is rendered as ever; here it becomes the last event. A kill ends the
+//! stream at once, and what was still to be told is not.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as HttpBody, Frame};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use writ_task::CutSignal;
+use writ_types::Value;
+
+use super::HangUp;
+use crate::body::{Body, BodyError};
+
+/// Most events that wait for their client. What finds no room is not told: nothing waits for a client that does not read.
+const MOST_WAITING: usize = 64;
+
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+/// What stands between us and the client holds nothing back.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// One event, and what says whether it may still be told.
+pub(crate) struct Event {
+    bytes: Bytes,
+    cut: CutSignal,
+}
+
+impl Event {
+    /// Whether the call that it belongs to was cut.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.is_cut()
+    }
+}
+
+/// The way to the client of one request, for what it is told before its answer.
+#[derive(Debug)]
+pub(crate) struct Line(mpsc::Sender<Event>);
+
+/// The client's end of it.
+pub(crate) type Told = mpsc::Receiver<Event>;
+
+/// A new one.
+pub(crate) fn line() -> (Line, Told) {
+    let (sender, told) = mpsc::channel(MOST_WAITING);
+    (Line(sender), told)
+}
+
+impl Line {
+    /// Tells a message, if there is room.
+    pub(super) fn tell(&self, message: &Value, cut: CutSignal) -> bool {
+        let bytes = event(message.to_string().as_bytes());
+        self.0.try_send(Event { bytes, cut }).is_ok()
+    }
+
+    /// Says that the line is still there.
+    pub(super) fn breathe(&self, cut: CutSignal) {
+        let bytes = Bytes::from_static(b":\n\n");
+        drop(self.0.try_send(Event { bytes, cut }));
+    }
+
+    /// Waits until the client is gone.
+    pub(super) async fn closed(&self) {
+        self.0.closed().await;
+    }
+}
+
+/// A message as an event. JSON has no line ends but in its white space, and ours has none.
+fn event(message: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::from(&b"event: message\ndata: "[..]);
+    bytes.extend_from_slice(message);
+    bytes.extend_from_slice(b"\n\n");
+    bytes.freeze()
+}
+
+/// A stream of events under way.
+pub struct Events {
+    first: Option<Event>,
+    told: Told,
+    /// What makes the answer.
+    answering: Option<JoinHandle<Response<Body>>>,
+    answer: Option<Body>,
+    /// The client that goes before its answer takes its call back, where the revision says so.
+    hang_up: Option<HangUp>,
+    ended: bool,
+}
+
+impl Events {
+    /// The response whose events are what is told, and then the answer.
+    pub(crate) fn response(
+        first: Option<Event>,
+        told: Told,
+        answering: JoinHandle<Response<Body>>,
+        hang_up: Option<HangUp>,
+    ) -> Response<Body> {
+        let events = Self {
+            first,
+            told,
+            answering: Some(answering),
+            answer: None,
+            hang_up,
+            ended: false,
+        };
+        let mut response = Response::new(Body::Events(Box::new(events)));
+        *response.status_mut() = StatusCode::OK;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
+        response
+    }
+
+    /// The stream breaks off.
+    fn fail(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.ended = true;
+        self.told.close();
+        self.answer = None;
+        Poll::Ready(Some(Err(BodyError::Cut)))
+    }
+
+    fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        match self.first.take() {
+            Some(event) => Poll::Ready(Some(event)),
+            None => self.told.poll_recv(context),
+        }
+    }
+
+    /// The body of the answer; none if it is not a message, and says in HTTP why the caller is not served any more.
+    fn take_answer(&mut self, answer: Response<Body>) -> Option<()> {
+        if let Some(hang_up) = self.hang_up.take() {
+            hang_up.answered();
+        }
+        let kind = answer.headers().get(header::CONTENT_TYPE);
+        let is_message = kind.is_some_and(|kind| kind == JSON);
+        self.answer = is_message.then(|| answer.into_body());
+        self.answer.as_ref().map(drop)
+    }
+
+    pub(crate) const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(crate) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if self.answering.is_some() {
+            match self.next(context) {
+                Poll::Ready(Some(event)) if event.is_cut() => return self.fail(),
+                Poll::Ready(Some(event)) => return Poll::Ready(Some(Ok(Frame::data(event.bytes)))),
+                // Nothing more will be told: the answer is there, or about to be.
+                Poll::Ready(None) => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if let Some(answering) = &mut self.answering {
+            match Pin::new(answering).poll(context) {
+                Poll::Ready(Ok(answer)) => {
+                    self.answering = None;
+                    if self.take_answer(answer).is_none() {
+                        return self.fail();
+                    }
+                }
+                Poll::Ready(Err(fault)) => {
+                    tracing::error!(%fault, "a call ended in a panic");
+                    self.answering = None;
+                    return self.fail();
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        let Some(answer) = &mut self.answer else {
+            self.ended = true;
+            return Poll::Ready(None);
+        };
+        // An answer that is one message is one frame.
+        match Pin::new(answer).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(message) => Poll::Ready(Some(Ok(Frame::data(event(&message))))),
+                Err(_trailers) => self.fail(),
+            },
+            Poll::Ready(Some(Err(_cut))) => self.fail(),
+            Poll::Ready(None) => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events")
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
