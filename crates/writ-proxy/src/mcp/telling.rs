@@ -1,22 +1,19 @@
 //! What a server says on the way to its result: how far it is (`notifications/progress`), and what it logs (`notifications/message`).
 //!
 //! It reaches the client where the client asked for it, on the stream of the very call it was said in. It is content of that
-//! call like the result: the task carries the operation's labels before the server hears of the call, what stands in the words
-//! themselves joins before they are handed on, and the credential is looked for in each message before any of it leaves. Words
-//! follow no contract, so they count as anybody's, and vouch for nothing.
+//! call like the result: the task carries the operation's labels, `untrusted` among them, before the server hears of the call;
+//! what stands in the words themselves joins before they are handed on; and the credential is looked for in each message before
+//! any of it leaves. Words follow no contract, so they vouch for nothing.
 //!
 //! Whatever reads messages of a server gives each of them to [`Telling::tell`], the result excepted; the rest is done here.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap};
 use writ_task::{Detector, Read};
-use writ_types::{
-    ApiId, Decimal, JsonLimits, Label, Monotonic, Number, ReasonCode, Timestamp, Value,
-};
+use writ_types::{ApiId, Decimal, JsonLimits, Monotonic, Number, ReasonCode, Timestamp, Value};
 
 use super::envelope::{self, Envelope};
 use super::events::Line;
@@ -251,7 +248,7 @@ impl Telling<'_> {
             return Ok(Heard::Other);
         };
         let call = Value::from(completion.call().to_string());
-        let Some((heard, mut params, words)) = self.heard(&said, &call) else {
+        let Some((heard, mut params, content)) = self.heard(&said, &call) else {
             return Ok(Heard::Other);
         };
         let held = Bytes::copy_from_slice(message);
@@ -262,8 +259,7 @@ impl Telling<'_> {
         if !self.pace.admits(parts.clock.monotonic()) {
             return Ok(heard);
         }
-        self.mark(message, words.as_ref(), completion, parts.clock.now())
-            .await?;
+        self.mark(&content, completion, parts.clock.now()).await?;
         if let Value::Object(params) = &mut params {
             params.insert("_meta".to_owned(), self.meta());
         }
@@ -283,24 +279,22 @@ impl Telling<'_> {
         Ok(heard)
     }
 
-    /// Marks the task with what stands in a message, before the client has it. `words`: what of it follows no contract.
+    /// Marks the task with what stands in a message, before the client has it.
     async fn mark(
         &self,
-        message: &[u8],
-        words: Option<&Value>,
+        content: &Value,
         completion: &mut Completion,
         now: Timestamp,
     ) -> Result<(), (End, ReasonCode)> {
-        let mut labels: BTreeSet<Label> = Detector::labels_of(message);
-        labels.extend(words.map(|_| Label::untrusted()));
+        let labels = Detector::labels_of(content.to_string().as_bytes());
         if !completion.has_marked(&labels) {
             let marked = completion.mark(&labels).await;
             marked.map_err(|ended| (End::Cut, ended.reason()))?;
         }
-        let Some(words) = words.filter(|_| self.memory == Memory::Sights) else {
+        if self.memory != Memory::Sights {
             return Ok(());
-        };
-        let seen = flow::seen(&self.gateway.parts.audit_key, words);
+        }
+        let seen = flow::seen(&self.gateway.parts.audit_key, content);
         let read = Read {
             seen,
             ..Read::default()
@@ -310,9 +304,9 @@ impl Telling<'_> {
         noted.map_err(|ended| (End::Cut, ended.reason()))
     }
 
-    /// What the client is told of a message, and what of that are free words; none if it did not ask for it, or the message is of
+    /// What the client is told of a message, and the server's part in that; none if it did not ask for it, or the message is of
     /// another call or malformed.
-    fn heard(&mut self, said: &Value, call: &Value) -> Option<(Heard, Value, Option<Value>)> {
+    fn heard(&mut self, said: &Value, call: &Value) -> Option<(Heard, Value, Value)> {
         if said.member("id").is_some() {
             return None;
         }
@@ -325,7 +319,7 @@ impl Telling<'_> {
     }
 
     /// How far the server is: ever further, or it is not told.
-    fn progress(&mut self, params: &Value, call: &Value) -> Option<(Heard, Value, Option<Value>)> {
+    fn progress(&mut self, params: &Value, call: &Value) -> Option<(Heard, Value, Value)> {
         let token = self.wishes.token.as_ref()?;
         if params.member("progressToken") != Some(call) {
             return None;
@@ -350,10 +344,15 @@ impl Telling<'_> {
             .member("message")
             .filter(|words| words.as_str().is_some());
         told.extend(words.map(|words| ("message", self.labelled(words))));
-        Some((Heard::Progress, Value::object(told), words.cloned()))
+        let names = ["progress", "total", "message"];
+        let content = names
+            .into_iter()
+            .filter_map(|name| params.member(name).cloned());
+        let content = Value::Array(content.collect());
+        Some((Heard::Progress, Value::object(told), content))
     }
 
-    fn log(&self, params: &Value) -> Option<(Heard, Value, Option<Value>)> {
+    fn log(&self, params: &Value) -> Option<(Heard, Value, Value)> {
         let level = Level::of(params.member("level")?)?;
         let least = self.wishes.level?;
         let data = params.member("data")?;
@@ -370,15 +369,9 @@ impl Telling<'_> {
             ("logger", Value::from(logger)),
             ("data", self.labelled(data)),
         ]);
-        let words = Value::Array(
-            params
-                .member("logger")
-                .into_iter()
-                .chain([data])
-                .cloned()
-                .collect(),
-        );
-        Some((Heard::Other, told, Some(words)))
+        let content = params.member("logger").into_iter().chain([data]);
+        let content = Value::Array(content.cloned().collect());
+        Some((Heard::Other, told, content))
     }
 
     /// A server's words, saying whose they are.

@@ -8,6 +8,7 @@ use writ::agent::OpenTask;
 use writ_testkit::{Desk, Project, Server, open, project};
 use writ_types::Value;
 
+use crate::mcp;
 use crate::odd::{KEY, Odd};
 
 /// Stands in every part of a request where a caller can put something, and nowhere in an answer.
@@ -68,6 +69,11 @@ forbid (principal, action == Api_helpdesk::Action::"closeTicket", resource);
 forbid (principal, action == Api_odd::Action::"upload", resource)
 when { context.sys.labels.contains("untrusted") };
 
+@id("tells.secret")
+@doc("Who has read a secret asks nothing more.")
+forbid (principal, action == Api_tells::Action::"quiet", resource)
+when { context.sys.labels.contains("secret") };
+
 @id("odd.small")
 @doc("Only small values are measured.")
 forbid (principal, action == Api_odd::Action::"measure", resource)
@@ -87,8 +93,9 @@ impl Installation {
         let desk = Desk::open(&project).await;
         let odd = Odd::open(&project).await;
         project.agent("bot", "autonomous", &["trial"]);
+        let actions = [&ACTIONS[..], &mcp::told::ACTIONS].concat();
         let purpose = format!(
-            "owner = \"o@example.org\"\nactions = {ACTIONS:?}\n[budget]\ncalls = 500\nwrites = 500\n"
+            "owner = \"o@example.org\"\nactions = {actions:?}\n[budget]\ncalls = 500\nwrites = 500\n"
         );
         project.write("purposes/trial.toml", &purpose);
         project.write("policies/trial.cedar", POLICY);

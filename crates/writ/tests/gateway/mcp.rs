@@ -7,6 +7,7 @@ mod lists;
 mod messages;
 pub(crate) mod servers;
 mod sessions;
+pub(crate) mod told;
 
 use writ::agent::OpenTask;
 use writ::http::Answer;

@@ -67,6 +67,7 @@ impl Odd {
         }
         project.write("apis/odd.openapi.json", &contract());
         mcp::servers::register(project, odd.address);
+        mcp::told::register(project, odd.address);
         odd
     }
 
@@ -127,6 +128,9 @@ impl Odd {
             "headers" => whole(HEADERS, "{}"),
             "leak-stream" => return leak_in_parts(stream).await,
             "stream" => return self.stream(stream).await,
+            "tells" => {
+                return mcp::told::tell(stream, &self.seen().pop().unwrap(), &self.go_on).await;
+            }
             "tools" => mcp::servers::answer(&self.seen().pop().unwrap()),
             _ => whole("", "{}"),
         };
