@@ -118,10 +118,14 @@ async fn call(
     let asked = match mcp {
         None => decide::resolve(&snapshot, target, &head, body)?,
         Some(exchange) => {
-            let caller = mcp::Caller::new(gateway, &snapshot, &entered, &agent, now);
-            match exchange.serve(&caller, &target, &head, body).await? {
+            let holder = (&caller, &entered);
+            let asker = mcp::Caller::new(gateway, &snapshot, &entered, &agent, now);
+            match exchange.serve(&asker, &target, &head, body).await? {
                 mcp::Message::Answered(response) => return Ok(response),
                 mcp::Message::Call(call) => Asked::Tool(call),
+                mcp::Message::Listen(wanted) => {
+                    return exchange.listen(gateway, holder, wanted).await;
+                }
             }
         }
     };

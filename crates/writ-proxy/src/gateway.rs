@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
 use writ_audit::{Append, NodeName, Places, Seal, Watchman};
 use writ_task::{Approvals, Ledger, Rates};
 use writ_token::{ClientCertificate, NonceIssuer, ReplayCache, TokenCache};
@@ -17,7 +18,7 @@ use writ_types::{
 
 use crate::kept::Kept;
 use crate::mcp::upstream::ServerSessions;
-use crate::mcp::{Running, Sessions};
+use crate::mcp::{Listeners, Running, Sessions};
 use crate::snapshot::Snapshot;
 
 /// Where a request came from.
@@ -77,6 +78,8 @@ pub struct Gateway {
     kept: Kept,
     late: Kept,
     running: Running,
+    listeners: Listeners,
+    changed: watch::Sender<()>,
     rates: Mutex<Rates>,
 }
 
@@ -113,6 +116,8 @@ impl Gateway {
             kept: Kept::default(),
             late: Kept::default(),
             running: Running::default(),
+            listeners: Listeners::default(),
+            changed: watch::Sender::new(()),
             rates: Mutex::new(Rates::new(Rates::MOST)),
         }
     }
@@ -133,6 +138,7 @@ impl Gateway {
     /// Puts a revision in force. Calls in flight finish on the one they began with.
     pub fn swap(&self, snapshot: Arc<Snapshot>) {
         self.snapshot.store(Some(snapshot));
+        self.changed.send_replace(());
     }
 
     /// The revision in force.
@@ -150,6 +156,7 @@ impl Gateway {
     /// Refuses new calls; those in flight finish.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.changed.send_replace(());
     }
 
     /// What was counted since the start.
@@ -181,6 +188,16 @@ impl Gateway {
     /// The calls in flight that their clients may take back.
     pub(crate) const fn running(&self) -> &Running {
         &self.running
+    }
+
+    /// The open streams of changes.
+    pub(crate) const fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
+    /// Tells when another revision is in force, or none will be.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// How fast everybody calls.

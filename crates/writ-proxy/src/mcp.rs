@@ -10,6 +10,7 @@ pub(crate) mod asking;
 mod envelope;
 mod events;
 mod fault;
+mod listening;
 mod offers;
 mod reader;
 mod running;
@@ -40,6 +41,8 @@ use envelope::{Envelope, Kind};
 pub use events::Events;
 pub(crate) use events::{Line, Told, line};
 pub(crate) use fault::Fault;
+pub(crate) use listening::Listeners;
+use listening::Wanted;
 use offers::List;
 pub(crate) use reader::Reader;
 pub(crate) use running::{HangUp, Running};
@@ -77,6 +80,8 @@ pub(crate) enum Message<'s> {
     Answered(Response<Body>),
     /// A call: the operation, and the arguments as they were given.
     Call(ToolCall<'s>),
+    /// A stream of changes.
+    Listen(Wanted),
 }
 
 /// A call of a tool, or of what else an MCP server has, before it is decided on.
@@ -224,6 +229,15 @@ impl Exchange {
                     answers: None,
                 };
                 return self.call(caller, envelope, call);
+            }
+            (Kind::Listen, Revision::Stateless) => {
+                // There is no other answer to it than a stream.
+                if !telling::takes_events(headers) {
+                    return Err(Fault::Header.into());
+                }
+                let wanted = Wanted::read(envelope, &self.offered(caller))?;
+                self.run(caller);
+                return Ok(Message::Listen(wanted));
             }
             (Kind::ListResources, _) => self.list(caller, envelope, List::Resources).await?,
             (Kind::ListTemplates, _) => self.list(caller, envelope, List::Templates).await?,

@@ -66,11 +66,6 @@ impl Line {
         let bytes = Bytes::from_static(b":\n\n");
         drop(self.0.try_send(Event { bytes, cut }));
     }
-
-    /// Waits until the client is gone.
-    pub(super) async fn closed(&self) {
-        self.0.closed().await;
-    }
 }
 
 /// A message as an event. JSON has no line ends but in its white space, and ours has none.

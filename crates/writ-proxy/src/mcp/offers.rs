@@ -88,6 +88,16 @@ impl<'s> Offered<'s> {
         .filter_map(|(name, has)| has.then_some(name))
     }
 
+    /// Whether one can hear that a list changed, by its word in a filter (`subscriptions/listen`): of tools everywhere.
+    pub(super) fn changes(&self, word: &str) -> bool {
+        match word {
+            "toolsListChanged" => true,
+            "promptsListChanged" => !self.prompts.is_empty(),
+            "resourcesListChanged" => self.reading.is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether a server may log something in a call.
     pub(super) const fn logs(&self) -> bool {
         self.logs

@@ -21,7 +21,15 @@ const INSTRUCTIONS: &str = "Each tool is one operation of an API, with the argum
 /// What the server is and can do: the result of `initialize` and of `server/discover`.
 pub(super) fn introduction(revision: Revision, offered: &Offered<'_>) -> Value {
     let names = std::iter::once("tools").chain(offered.capabilities());
-    let capabilities = names.map(|name| (name, Value::object::<&str>([])));
+    // What a list shows, a task is told of on the stream that it opens; of 2025-11-25 there is none.
+    let changes = |name: &str| {
+        let lists = matches!(name, "tools" | "prompts" | "resources");
+        lists && revision == Revision::Stateless
+    };
+    let capabilities = names.map(|name| {
+        let own = changes(name).then(|| ("listChanged", Value::from(true)));
+        (name, Value::object(own))
+    });
     let mut members = vec![
         ("capabilities", Value::object(capabilities)),
         ("instructions", Value::from(INSTRUCTIONS)),

@@ -12,6 +12,7 @@ mod drift;
 mod imported;
 mod inspector;
 mod keeper;
+mod listening;
 mod node;
 mod offers;
 mod programs;

@@ -30,9 +30,9 @@ pub(crate) struct Stage {
     pub(crate) fixture: Fixture,
     pub(crate) project: Project,
     /// All that the server has.
-    actions: Vec<String>,
+    pub(crate) actions: Vec<String>,
     /// The installation, until it is dropped.
-    _writ: Server,
+    pub(crate) writ: Server,
 }
 
 impl Stage {
@@ -53,7 +53,7 @@ impl Stage {
             fixture,
             project,
             actions,
-            _writ: server,
+            writ: server,
         }
     }
 
@@ -87,7 +87,7 @@ impl Stage {
             fixture,
             project,
             actions,
-            _writ: server,
+            writ: server,
         }
     }
 
@@ -127,7 +127,7 @@ impl Stage {
 }
 
 /// Registers the agent's purpose.
-fn purpose(project: &Project, actions: &[String]) {
+pub(crate) fn purpose(project: &Project, actions: &[String]) {
     project.write(
         "purposes/trial.toml",
         &format!("owner = \"o@example.org\"\nactions = {actions:?}\n[budget]\ncalls = 5000\nwrites = 500\n"),

@@ -163,7 +163,7 @@ fn what_is_not_served_is_not_found() {
         let result = at(&answer.json(), &["result"]);
         assert_eq!(
             at(&result, &["capabilities"]).to_string(),
-            r#"{"tools":{}}"#
+            r#"{"logging":{},"tools":{"listChanged":true}}"#
         );
         assert_eq!(
             at(&result, &["supportedVersions"]).to_string(),
