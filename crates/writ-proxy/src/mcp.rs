@@ -187,48 +187,32 @@ impl Exchange {
         headers: &HeaderMap,
         envelope: &Envelope,
     ) -> Result<Message<'s>, Refusal> {
-        let revision = self.revision;
-        let result = match (envelope.kind(), revision) {
+        match (envelope.kind(), self.revision) {
             // Nothing else that a client may tell us changes anything here.
             (Kind::Notification, _) => {
                 self.cancel(caller, envelope);
-                return Ok(Message::Answered(answer::nothing(
-                    hyper::StatusCode::ACCEPTED,
-                )));
+                let nothing = answer::nothing(hyper::StatusCode::ACCEPTED);
+                Ok(Message::Answered(nothing))
             }
             (Kind::Initialize, Revision::Sessions) => {
                 envelope.text("protocolVersion")?;
                 let opened = caller.gateway.sessions().open(caller, self.api.as_ref())?;
-                let result = tools::introduction(revision, &self.offered(caller));
-                return Ok(Message::Answered(self.opened(result, &opened)));
+                let result = tools::introduction(self.revision, &self.offered(caller));
+                Ok(Message::Answered(self.opened(result, &opened)))
             }
-            (Kind::Discover, Revision::Stateless) => {
-                tools::introduction(revision, &self.offered(caller))
+            (Kind::CallTool, _) => self.call_tool(caller, headers, envelope),
+            (Kind::ReadResource, _) => {
+                let call = self.offered(caller).read(envelope)?;
+                self.call(caller, envelope, call)
             }
-            (Kind::Ping, Revision::Sessions) => Value::object::<&str>([]),
-            (Kind::SetLevel, Revision::Sessions) => self.set_level(caller, envelope)?,
-            (Kind::ListTools, _) => {
-                let cursor = envelope.optional_text("cursor")?;
-                tools::list(caller, self.api.as_ref(), cursor).await?
+            (Kind::GetPrompt, _) => {
+                let call = self.offered(caller).get(envelope)?;
+                self.call(caller, envelope, call)
             }
-            (Kind::CallTool, _) => {
-                let (name, arguments) = (envelope.text("name")?, envelope.arguments()?);
-                let (api, operation) = tools::find(caller.snapshot, self.api.as_ref(), name)
-                    .ok_or(Fault::UnknownTool)?;
-                if revision == Revision::Stateless {
-                    let none = BTreeMap::new();
-                    let tool = operation.pinned_tool();
-                    let mirrored = tool.map_or(&none, |tool| &tool.mirrored);
-                    envelope.repeats(headers, mirrored, &arguments)?;
-                }
-                self.calls = true;
-                let call = ToolCall {
-                    api,
-                    operation,
-                    arguments,
-                    answers: None,
-                };
-                return self.call(caller, envelope, call);
+            (Kind::Complete, _) => {
+                let call = self.offered(caller).complete(envelope)?;
+                self.run(caller);
+                Ok(Message::Call(call))
             }
             (Kind::Listen, Revision::Stateless) => {
                 // There is no other answer to it than a stream.
@@ -237,35 +221,62 @@ impl Exchange {
                 }
                 let wanted = Wanted::read(envelope, &self.offered(caller))?;
                 self.run(caller);
-                return Ok(Message::Listen(wanted));
+                Ok(Message::Listen(wanted))
             }
-            (Kind::ListResources, _) => self.list(caller, envelope, List::Resources).await?,
-            (Kind::ListTemplates, _) => self.list(caller, envelope, List::Templates).await?,
-            (Kind::ListPrompts, _) => self.list(caller, envelope, List::Prompts).await?,
-            (Kind::ReadResource, _) => {
-                let call = self.offered(caller).read(envelope)?;
-                return self.call(caller, envelope, call);
+            (kind, _) => {
+                let result = self.answered(caller, envelope, kind).await?;
+                Ok(Message::Answered(self.result(result)))
             }
-            (Kind::GetPrompt, _) => {
-                let call = self.offered(caller).get(envelope)?;
-                return self.call(caller, envelope, call);
+        }
+    }
+
+    /// What is answered here.
+    async fn answered(
+        &self,
+        caller: &Caller<'_, '_>,
+        envelope: &Envelope,
+        kind: Kind,
+    ) -> Result<Value, Refusal> {
+        match (kind, self.revision) {
+            (Kind::Discover, Revision::Stateless) => {
+                Ok(tools::introduction(self.revision, &self.offered(caller)))
             }
-            (Kind::Complete, _) => {
-                let call = self.offered(caller).complete(envelope)?;
-                self.run(caller);
-                return Ok(Message::Call(call));
+            (Kind::Ping, Revision::Sessions) => Ok(Value::object::<&str>([])),
+            (Kind::SetLevel, Revision::Sessions) => Ok(self.set_level(caller, envelope)?),
+            (Kind::ListTools, _) => {
+                let cursor = envelope.optional_text("cursor")?;
+                tools::list(caller, self.api.as_ref(), cursor).await
             }
-            (
-                Kind::Initialize
-                | Kind::Discover
-                | Kind::Ping
-                | Kind::SetLevel
-                | Kind::Listen
-                | Kind::Other,
-                _,
-            ) => return Err(Fault::UnknownMethod.into()),
+            (Kind::ListResources, _) => self.list(caller, envelope, List::Resources).await,
+            (Kind::ListTemplates, _) => self.list(caller, envelope, List::Templates).await,
+            (Kind::ListPrompts, _) => self.list(caller, envelope, List::Prompts).await,
+            _ => Err(Fault::UnknownMethod.into()),
+        }
+    }
+
+    fn call_tool<'s>(
+        &mut self,
+        caller: &Caller<'_, 's>,
+        headers: &HeaderMap,
+        envelope: &Envelope,
+    ) -> Result<Message<'s>, Refusal> {
+        let (name, arguments) = (envelope.text("name")?, envelope.arguments()?);
+        let (api, operation) =
+            tools::find(caller.snapshot, self.api.as_ref(), name).ok_or(Fault::UnknownTool)?;
+        if self.revision == Revision::Stateless {
+            let none = BTreeMap::new();
+            let tool = operation.pinned_tool();
+            let mirrored = tool.map_or(&none, |tool| &tool.mirrored);
+            envelope.repeats(headers, mirrored, &arguments)?;
+        }
+        self.calls = true;
+        let call = ToolCall {
+            api,
+            operation,
+            arguments,
+            answers: None,
         };
-        Ok(Message::Answered(self.result(result)))
+        self.call(caller, envelope, call)
     }
 
     /// A call in which the server may ask, with the answers it brings.

@@ -48,23 +48,7 @@ pub(crate) fn outgoing(
 ) -> Option<Outgoing> {
     let method = pinned.method();
     let stateless = spoken == Revision::Stateless;
-    let told = [
-        (
-            "io.modelcontextprotocol/protocolVersion",
-            Value::from(spoken.as_str()),
-        ),
-        ("io.modelcontextprotocol/clientInfo", super::tools::server()),
-        (
-            "io.modelcontextprotocol/clientCapabilities",
-            asking.map_or_else(|| Value::object::<&str>([]), Asking::capabilities),
-        ),
-    ];
-    let level = wishes.and_then(Wishes::level).map(Level::as_str);
-    let level = level.map(|level| (envelope::META_LEVEL, Value::from(level)));
-    let told = told.into_iter().chain(level).filter(|_| stateless);
-    let progress = wishes.is_some_and(Wishes::progress);
-    let progress = progress.then(|| ("progressToken", Value::from(call.to_string())));
-    let meta: Vec<_> = told.chain(progress).collect();
+    let meta = meta((call, spoken), asking, wishes);
     let own = pinned.name(operation.id().as_str());
     let mut head = format!(r#"{{"jsonrpc":"2.0","id":"{call}","method":"{method}","params":{{"#);
     if !meta.is_empty() {
@@ -131,6 +115,32 @@ fn fields(spoken: Revision, method: &str, name: Option<&str>) -> Option<HeaderMa
         }
     }
     Some(headers)
+}
+
+/// What a request says of itself. In a session most of it was said at its beginning.
+fn meta(
+    (call, spoken): (CallId, Revision),
+    asking: Option<&Asking>,
+    wishes: Option<&Wishes>,
+) -> Vec<(&'static str, Value)> {
+    let said = [
+        (
+            "io.modelcontextprotocol/protocolVersion",
+            Value::from(spoken.as_str()),
+        ),
+        ("io.modelcontextprotocol/clientInfo", super::tools::server()),
+        (
+            "io.modelcontextprotocol/clientCapabilities",
+            asking.map_or_else(|| Value::object::<&str>([]), Asking::capabilities),
+        ),
+    ];
+    let level = wishes.and_then(Wishes::level).map(Level::as_str);
+    let level = level.map(|level| (envelope::META_LEVEL, Value::from(level)));
+    let stateless = spoken == Revision::Stateless;
+    let said = said.into_iter().chain(level).filter(|_| stateless);
+    let progress = wishes.is_some_and(Wishes::progress);
+    let progress = progress.then(|| ("progressToken", Value::from(call.to_string())));
+    said.chain(progress).collect()
 }
 
 /// The result from what the server answered, as JSON of the members that travel on, and the head it has over HTTP.
