@@ -65,6 +65,8 @@ pub(crate) struct Exchange {
     calls: bool,
     /// What the server may ask in the call.
     asking: Option<Asking>,
+    /// The resource that is asked for, where its URI is plain.
+    uri: Option<String>,
     /// The session of the message.
     session: Option<String>,
     /// The call can be taken back as long as this is there.
@@ -202,6 +204,7 @@ impl Exchange {
             }
             (Kind::CallTool, _) => self.call_tool(caller, headers, envelope),
             (Kind::ReadResource, _) => {
+                self.uri = offers::plain(envelope.optional_text("uri")?);
                 let call = self.offered(caller).read(envelope)?;
                 self.call(caller, envelope, call)
             }
@@ -394,6 +397,7 @@ pub(crate) fn exchange(endpoint: &Endpoint) -> Option<(Exchange, Told)> {
         id: None,
         calls: false,
         asking: None,
+        uri: None,
         session: None,
         runs: None,
         wishes: Wishes::default(),

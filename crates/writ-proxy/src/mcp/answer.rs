@@ -106,7 +106,7 @@ impl Exchange {
                     upstream::passed_on(pinned, bytes, call).unwrap_or(Value::Null),
                     pinned,
                 )),
-                Some(_) => self.message("error", upstream::error(bytes)),
+                Some(_) => self.message("error", self.missing(upstream::error(bytes))),
                 None => {
                     let mut result = tool_result(status, kind, bytes, call);
                     if status.is_success() && operation.answers_json() {
@@ -182,11 +182,11 @@ impl Exchange {
             // What is asked for is not there, or not like this: the one is not told from the other.
             let wrong = refusal.reason == ReasonCode::InvalidInput;
             let code = if wrong { -32602 } else { -32603 };
-            let error = Value::object([
+            let error = self.missing(Value::object([
                 ("code", Value::from_i64(code)),
                 ("message", Value::from("the request was refused")),
                 ("data", problem),
-            ]);
+            ]));
             let bad = wrong && self.revision == Revision::Stateless;
             let status = if bad {
                 StatusCode::BAD_REQUEST
@@ -205,6 +205,23 @@ impl Exchange {
             ("isError", Value::from(true)),
         ]);
         said(StatusCode::OK, &self.completed(result))
+    }
+
+    /// An error that, if it says that what is asked for is not there, says which resource that is: as the client wrote it.
+    fn missing(&self, mut error: Value) -> Value {
+        let code = error.member("code").map(ToString::to_string);
+        let missing = code.as_deref() == Some("-32602");
+        if let Some(uri) = self.uri.as_deref().filter(|_| missing)
+            && let Value::Object(members) = &mut error
+        {
+            let data = members
+                .entry("data".to_owned())
+                .or_insert_with(|| Value::object::<&str>([]));
+            if let Value::Object(data) = data {
+                data.insert("uri".to_owned(), Value::from(uri));
+            }
+        }
+        error
     }
 
     fn fault(&self, fault: &Fault) -> Response<Body> {

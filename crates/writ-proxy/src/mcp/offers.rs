@@ -14,6 +14,8 @@ use crate::snapshot::ApiSnapshot;
 
 /// Most entries on one page.
 const PAGE: usize = 100;
+/// Longest URI that is said again, in bytes.
+const LONGEST_URI: usize = 1024;
 
 /// What the task holds of an endpoint's server, beside tools.
 pub(super) struct Offered<'s> {
@@ -252,6 +254,15 @@ impl Entry<'_> {
             .await
             .is_ok()
     }
+}
+
+/// A URI that may be said again to whoever asked for it: in nothing but the characters of a URI (RFC 3986 §2) there is no
+/// room for words, and it is no longer than one.
+pub(super) fn plain(uri: Option<&str>) -> Option<String> {
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+    let uri = uri.filter(|uri| uri.len() <= LONGEST_URI && uri.bytes().all(is_plain));
+    uri.map(str::to_owned)
 }
 
 /// An entry whose description says whose words it is.
