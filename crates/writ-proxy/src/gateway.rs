@@ -18,7 +18,7 @@ use writ_types::{
 
 use crate::kept::Kept;
 use crate::mcp::upstream::ServerSessions;
-use crate::mcp::{Listeners, Running, Sessions};
+use crate::mcp::{Listeners, Running, Sessions, Waiting};
 use crate::snapshot::Snapshot;
 
 /// Where a request came from.
@@ -79,6 +79,7 @@ pub struct Gateway {
     late: Kept,
     running: Running,
     listeners: Listeners,
+    waiting: Waiting,
     changed: watch::Sender<()>,
     rates: Mutex<Rates>,
 }
@@ -117,6 +118,7 @@ impl Gateway {
             late: Kept::default(),
             running: Running::default(),
             listeners: Listeners::default(),
+            waiting: Waiting::default(),
             changed: watch::Sender::new(()),
             rates: Mutex::new(Rates::new(Rates::MOST)),
         }
@@ -193,6 +195,11 @@ impl Gateway {
     /// The open streams of changes.
     pub(crate) const fn listeners(&self) -> &Listeners {
         &self.listeners
+    }
+
+    /// The calls that wait for an answer, for clients that ask for it.
+    pub(crate) const fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// Tells when another revision is in force, or none will be.

@@ -18,6 +18,7 @@ mod session;
 pub(crate) mod telling;
 mod tools;
 pub(crate) mod upstream;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub(crate) use running::{HangUp, Running};
 use running::{Name, Runs};
 pub(crate) use session::Sessions;
 use telling::{Level, Wishes};
+use waiting::Held;
+pub(crate) use waiting::Waiting;
 
 /// Largest message, in bytes, whatever the limit for bodies is.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -69,6 +72,8 @@ pub(crate) struct Exchange {
     uri: Option<String>,
     /// The session of the message.
     session: Option<String>,
+    /// The call, where it may come to wait and its client knows of that.
+    held: Option<Held>,
     /// The call can be taken back as long as this is there.
     runs: Option<Runs>,
     /// What the client wants to be told on the way to its answer, and the way there.
@@ -226,6 +231,7 @@ impl Exchange {
                 self.run(caller);
                 Ok(Message::Listen(wanted))
             }
+            (Kind::GetTask, Revision::Stateless) => self.get_task(caller, envelope).await,
             (kind, _) => {
                 let result = self.answered(caller, envelope, kind).await?;
                 Ok(Message::Answered(self.result(result)))
@@ -246,6 +252,8 @@ impl Exchange {
             }
             (Kind::Ping, Revision::Sessions) => Ok(Value::object::<&str>([])),
             (Kind::SetLevel, Revision::Sessions) => Ok(self.set_level(caller, envelope)?),
+            (Kind::UpdateTask, Revision::Stateless) => Ok(self.update_task(caller, envelope)?),
+            (Kind::CancelTask, Revision::Stateless) => Ok(self.cancel_task(caller, envelope)?),
             (Kind::ListTools, _) => {
                 let cursor = envelope.optional_text("cursor")?;
                 tools::list(caller, self.api.as_ref(), cursor).await
@@ -279,6 +287,7 @@ impl Exchange {
             arguments,
             answers: None,
         };
+        self.hold(caller, envelope, &call);
         self.call(caller, envelope, call)
     }
 
@@ -399,6 +408,7 @@ pub(crate) fn exchange(endpoint: &Endpoint) -> Option<(Exchange, Told)> {
         asking: None,
         uri: None,
         session: None,
+        held: None,
         runs: None,
         wishes: Wishes::default(),
         line: Some(line),

@@ -65,7 +65,8 @@ impl Exchange {
                 meta.insert(name, tools::server());
             }
         }
-        self.message("result", Value::Object(members))
+        let result = self.of_task(Value::Object(members));
+        self.message("result", result)
     }
 
     /// A result as a response.
@@ -194,6 +195,9 @@ impl Exchange {
                 StatusCode::OK
             };
             return said(status, &self.message("error", error));
+        }
+        if let Some(task) = self.task(&refusal, &problem) {
+            return said(StatusCode::OK, &self.message("result", task));
         }
         let text = Value::object([
             ("type", Value::from("text")),

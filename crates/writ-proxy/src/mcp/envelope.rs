@@ -50,6 +50,9 @@ pub(super) enum Kind {
     Complete,
     SetLevel,
     Listen,
+    GetTask,
+    UpdateTask,
+    CancelTask,
     Other,
 }
 
@@ -108,6 +111,9 @@ impl Envelope {
             "completion/complete" => Kind::Complete,
             "logging/setLevel" => Kind::SetLevel,
             "subscriptions/listen" => Kind::Listen,
+            "tasks/get" => Kind::GetTask,
+            "tasks/update" => Kind::UpdateTask,
+            "tasks/cancel" => Kind::CancelTask,
             _ => Kind::Other,
         }
     }
@@ -137,6 +143,14 @@ impl Envelope {
         let meta = self.parameter("_meta");
         let capabilities = meta.and_then(|meta| meta.member(META_CAPABILITIES));
         let own = capabilities.and_then(|all| all.member(name));
+        own.is_some_and(|own| own.as_object().is_some())
+    }
+
+    /// Whether the client says in the message that it knows an extension.
+    pub(super) fn extends(&self, name: &str) -> bool {
+        let capabilities = self.meta(META_CAPABILITIES);
+        let extensions = capabilities.and_then(|all| all.member("extensions"));
+        let own = extensions.and_then(|all| all.member(name));
         own.is_some_and(|own| own.as_object().is_some())
     }
 
@@ -205,6 +219,7 @@ impl Envelope {
         let named = match self.method.as_str() {
             "tools/call" | "prompts/get" => self.parameter("name"),
             "resources/read" => self.parameter("uri"),
+            "tasks/get" | "tasks/update" | "tasks/cancel" => self.parameter("taskId"),
             _ => None,
         };
         let named = named.and_then(Value::as_str);

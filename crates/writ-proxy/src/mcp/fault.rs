@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use writ_types::{ReasonCode, Value};
 
-use super::Revision;
+use super::{Revision, waiting};
 use crate::refusal::Refusal;
 
 /// A fault of the protocol. What the task may not do is none: that is a tool's result.
@@ -54,6 +54,12 @@ pub(crate) enum Fault {
     /// A prompt that does not exist.
     #[error("no such prompt")]
     UnknownPrompt,
+    /// A client that asks for a task has to say that it knows them.
+    #[error("the client has not declared the extension")]
+    Tasks,
+    /// A task that is over, was never, or is another's.
+    #[error("no such task")]
+    UnknownTask,
     /// A state that was not given out for this call, or is too old.
     #[error("the request state is not one that was given out for this call, or is too old")]
     State,
@@ -74,9 +80,11 @@ impl Fault {
             | Self::Parameters
             | Self::UnknownTool
             | Self::UnknownPrompt
+            | Self::UnknownTask
             | Self::State => -32602,
             Self::SessionsFull => -32603,
             Self::Header => -32020,
+            Self::Tasks => -32021,
             Self::Version { .. } => -32022,
         }
     }
@@ -92,6 +100,7 @@ impl Fault {
                 | Self::Parameters
                 | Self::UnknownTool
                 | Self::UnknownPrompt
+                | Self::UnknownTask
                 | Self::State,
                 Revision::Sessions,
             ) => StatusCode::OK,
@@ -107,6 +116,8 @@ impl Fault {
                 | Self::Parameters
                 | Self::UnknownTool
                 | Self::UnknownPrompt
+                | Self::UnknownTask
+                | Self::Tasks
                 | Self::State,
                 _,
             ) => StatusCode::BAD_REQUEST,
@@ -116,7 +127,7 @@ impl Fault {
     /// What the error says beside its message.
     pub(super) fn data(&self) -> Option<Value> {
         let Self::Version { requested } = self else {
-            return None;
+            return (*self == Self::Tasks).then(required);
         };
         let supported = vec![Value::from(Revision::Stateless.as_str())];
         let mut members = vec![("supported", Value::Array(supported))];
@@ -128,7 +139,7 @@ impl Fault {
     /// The reason in the record.
     const fn reason(&self) -> ReasonCode {
         match self {
-            Self::UnknownMethod | Self::UnknownTool | Self::UnknownPrompt => {
+            Self::UnknownMethod | Self::UnknownTool | Self::UnknownPrompt | Self::UnknownTask => {
                 ReasonCode::UnknownOperation
             }
             Self::SessionsFull => ReasonCode::NotReady,
@@ -142,9 +153,18 @@ impl Fault {
             | Self::SessionMissing
             | Self::SessionUnknown
             | Self::State
+            | Self::Tasks
             | Self::Parameters => ReasonCode::MalformedRequest,
         }
     }
+}
+
+/// What a client has to declare before it asks for tasks.
+fn required() -> Value {
+    let nothing = Value::object::<&str>([]);
+    let extensions = Value::object([(waiting::EXTENSION, nothing)]);
+    let capabilities = Value::object([("extensions", extensions)]);
+    Value::object([("requiredCapabilities", capabilities)])
 }
 
 impl From<Fault> for Refusal {

@@ -7,7 +7,7 @@ use writ_policy::{InputView, Question};
 use writ_types::{ApiId, Charge, Effect, Outlook, ReasonCode, Value};
 
 use super::offers::Offered;
-use super::{Caller, Fault, Revision};
+use super::{Caller, Fault, Revision, waiting};
 use crate::decide;
 use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
@@ -30,6 +30,11 @@ pub(super) fn introduction(revision: Revision, offered: &Offered<'_>) -> Value {
         let own = changes(name).then(|| ("listChanged", Value::from(true)));
         (name, Value::object(own))
     });
+    let tasks = (revision == Revision::Stateless).then(|| {
+        let nothing = Value::object::<&str>([]);
+        ("extensions", Value::object([(waiting::EXTENSION, nothing)]))
+    });
+    let capabilities = capabilities.chain(tasks);
     let mut members = vec![
         ("capabilities", Value::object(capabilities)),
         ("instructions", Value::from(INSTRUCTIONS)),

@@ -15,3 +15,4 @@ mod obligations;
 mod once;
 mod stage;
 mod survive;
+mod waiting;

@@ -147,8 +147,9 @@ fn what_is_not_served_is_not_found() {
             "resources/list",
             "prompts/get",
             "completion/complete",
-            "subscriptions/listen",
-            "tasks/get",
+            "resources/subscribe",
+            "tasks/result",
+            "tasks/list",
             "logging/setLevel",
             "Tools/List",
             "nonsense",
@@ -163,7 +164,7 @@ fn what_is_not_served_is_not_found() {
         let result = at(&answer.json(), &["result"]);
         assert_eq!(
             at(&result, &["capabilities"]).to_string(),
-            r#"{"logging":{},"tools":{"listChanged":true}}"#
+            r#"{"extensions":{"io.modelcontextprotocol/tasks":{}},"logging":{},"tools":{"listChanged":true}}"#
         );
         assert_eq!(
             at(&result, &["supportedVersions"]).to_string(),
