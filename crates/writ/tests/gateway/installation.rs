@@ -74,6 +74,9 @@ when { context.sys.labels.contains("untrusted") };
 forbid (principal, action == Api_tells::Action::"quiet", resource)
 when { context.sys.labels.contains("secret") };
 
+@id("tells.masked") @oblige("redact:/structuredContent")
+permit (principal, action == Api_tells::Action::"masked", resource);
+
 @id("odd.small")
 @doc("Only small values are measured.")
 forbid (principal, action == Api_odd::Action::"measure", resource)

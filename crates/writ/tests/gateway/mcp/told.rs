@@ -17,7 +17,7 @@ use crate::odd::KEY;
 use crate::wire;
 
 /// What the server has.
-pub(crate) const ACTIONS: [&str; 8] = [
+pub(crate) const ACTIONS: [&str; 9] = [
     "tells:steps",
     "tells:logs",
     "tells:leaks",
@@ -26,6 +26,7 @@ pub(crate) const ACTIONS: [&str; 8] = [
     "tells:waits",
     "tells:asks",
     "tells:quiet",
+    "tells:masked",
 ];
 
 /// Registers the server, at a path of the odd upstream.
@@ -106,6 +107,7 @@ fn script(tool: &str, token: &Value) -> Vec<Does> {
         "floods" => (0..200)
             .map(|step| progress(token, &format!(r#""progress":{step}"#)))
             .collect(),
+        "masked" => vec![begun, log("error", r#""what must be left out""#)],
         "waits" => vec![begun, Does::Waits],
         "asks" => vec![
             begun,
@@ -198,15 +200,25 @@ struct Open {
 
 impl Open {
     async fn begin(installation: &Installation, task: &OpenTask, tool: &str, wishes: &str) -> Self {
+        Self::send(installation, task, &fields(tool), &asking(tool, wishes)).await
+    }
+
+    async fn send(
+        installation: &Installation,
+        task: &OpenTask,
+        fields: &[(&str, &str)],
+        body: &str,
+    ) -> Self {
         let project = &installation.project;
         let caller = Caller::new(project, task);
         caller.learn().await;
-        let body = asking(tool, wishes);
         let head = wire::head(project, &caller, "POST", "/mcp/tells");
-        let own = fields(tool).map(|(name, value)| format!("{name}: {value}\r\n"));
+        let own = fields
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"));
         let request = format!(
             "{head}{}content-type: application/json\r\naccept: application/json, text/event-stream\r\ncontent-length: {}\r\n\r\n{body}",
-            own.concat(),
+            own.collect::<String>(),
             body.len()
         );
         let mut stream = wire::connect(project).await;
@@ -375,6 +387,40 @@ fn the_credential_is_in_nothing_that_is_told() {
             let call = answer.header("writ-call-id").unwrap();
             assert_eq!(installation.outcome(call).await, "cut", "{tool}");
         }
+    });
+}
+
+#[test]
+fn where_something_must_be_left_out_nothing_is_told() {
+    runtime().block_on(async {
+        let installation = Installation::start().await;
+        let task = installation.task_with(&ACTIONS, "").await;
+        let client = Client::new(&installation.project, &task, "/mcp/tells");
+        let answer = call(&client, "masked", &format!("{TOKEN},{LEVEL}")).await;
+        let kind = answer.header("content-type");
+        assert_eq!((answer.status, kind), (200, Some("application/json")));
+        assert_eq!(Outcome::of(&answer).text, ["done"]);
+    });
+}
+
+#[test]
+fn a_session_that_loses_its_stream_does_not_lose_its_call() {
+    runtime().block_on(async {
+        let installation = Installation::start().await;
+        let task = installation.task_with(&ACTIONS, "").await;
+        let client = Client::new(&installation.project, &task, "/mcp/tells");
+        let session = open(&client).await;
+        let fields = [("mcp-protocol-version", "2025-11-25"), ("mcp-session-id", &*session)];
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{{"_meta":{{{TOKEN}}},"name":"waits","arguments":{{}}}}}}"#
+        );
+        let mut waits = Open::send(&installation, &task, &fields, &body).await;
+        waits.until("notifications/progress").await.unwrap();
+        let call = waits.call();
+        drop(waits);
+        // It is not taken back: it ends when the server has answered, and nobody is there to take that.
+        installation.odd.go_on.notify_one();
+        assert_eq!(installation.outcome(&call).await, "client_gone");
     });
 }
 
