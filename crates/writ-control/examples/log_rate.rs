@@ -212,6 +212,7 @@ fn intent(clock: &RealClock) -> Result<Record, Box<dyn Error>> {
         trace: None,
         spent: Charge::of(effects),
         left: Budget::DEFAULT,
+        step: None,
         written: None,
         evidence: None,
     }));

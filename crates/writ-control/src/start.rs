@@ -194,6 +194,7 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                     task,
                     action: intent.action.clone(),
                     charge,
+                    step: intent.step,
                     written: intent.written.clone().map(|digests| digests.0),
                 };
                 self.rebuild.apply(&self.tenant, spent)?;

@@ -15,7 +15,7 @@ use writ_policy::{
 };
 use writ_types::{
     ActionName, Agent, AgentId, Attr, AttrField, AttrType, Bounds, Budget, CallId, Charge, Digest,
-    Effect, Effects, Facts, Grant, Mode, TaskId, Tenant, Timestamp,
+    Effect, Effects, Facts, Grant, Mode, Plan, PlanStanding, TaskId, Tenant, Timestamp,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -154,6 +154,7 @@ fn case() -> Option<Case> {
                 .collect::<Result<_, _>>()
                 .ok()?,
             bounds: Bounds::none(),
+            plan: Plan::none(),
             budget: Budget::DEFAULT,
             opened: NOW,
             deadline: NOW.plus(Duration::from_secs(300)),
@@ -174,6 +175,7 @@ fn case() -> Option<Case> {
             operation: action.operation.clone(),
             vouchers: writ_types::Vouchers::default(),
             arguments: writ_types::ArgumentOrigins::default(),
+            plan: PlanStanding::Free,
         },
         action,
         input,

@@ -109,6 +109,7 @@ fn sys_record(sys: Sys<'_>) -> Result<RestrictedExpression, String> {
         // Nobody has looked: all of it could be.
         None => Ok(texts(["/".to_owned()])),
     })?;
+    add("plan", &|| Ok(text(facts.plan.as_str())))?;
     add("count", &|| {
         record([
             ("calls", count(facts.spent.calls)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use writ_types::Mode;
+use writ_types::{Mode, PlanStanding};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::findings::Lint;
@@ -72,6 +72,7 @@ fn domain<'a>(compared: &Compared, scope: &'a Scope, apis: &'a Apis) -> Option<B
         (Root::Principal, ["mode"] | ["agent", "mode"]) => {
             fixed(&[Mode::Copilot.as_str(), Mode::Autonomous.as_str()])
         }
+        (Root::Context, ["sys", "plan"]) => fixed(&PlanStanding::WORDS),
         (Root::Principal, ["vouched"]) => fixed(&["bounds", "plan", "prompt"]),
         (Root::Principal, ["declared"]) | (Root::Context, ["sys", "seen"]) => {
             let all = apis.values().flat_map(|model| model.operations.values());

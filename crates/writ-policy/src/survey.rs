@@ -11,7 +11,7 @@ use cedar_policy::pst::{
     self, BinaryOp, Clause, EntityOrSlot, EntityUID, Expr, PrincipalConstraint, Template, UnaryOp,
 };
 use cedar_policy::{Context, Effect, Policy, PolicySet, Request};
-use writ_types::{ActionName, Agent, Digest, Grant};
+use writ_types::{ActionName, Agent, Digest, Grant, PlanStanding};
 
 use crate::decide::Outcome;
 use crate::entities::{Prepared, record, text};
@@ -167,7 +167,7 @@ impl<'p> Survey<'p> {
     }
 }
 
-/// A request with what is fixed of its context.
+/// A request with what is fixed of its context. It is one of a task without a plan: a plan only binds whoever opens with it.
 fn request(
     prepared: &Prepared,
     index: &ActionIndex,
@@ -176,6 +176,7 @@ fn request(
     let sys = record([
         ("op", text(action.operation.as_str())),
         ("action", text(&action.to_string())),
+        ("plan", text(PlanStanding::Free.as_str())),
     ])?;
     let context =
         Context::from_pairs([("sys".to_owned(), sys)]).map_err(|error| error.to_string())?;
@@ -347,7 +348,7 @@ fn reads(condition: &Expr) -> Reading {
         match (root, attrs.next(), attrs.next()) {
             (Root::Principal, Some("requester"), _) => Reading::Call,
             (Root::Principal | Root::Action | Root::Resource, _, _)
-            | (Root::Context, Some("sys"), Some("op" | "action")) => Reading::Fixed,
+            | (Root::Context, Some("sys"), Some("op" | "action" | "plan")) => Reading::Fixed,
             (Root::Context, Some("sys"), Some("approvals" | "deferred")) => Reading::Lifting,
             (Root::Context, _, _) => Reading::Call,
         }

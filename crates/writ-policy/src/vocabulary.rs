@@ -140,6 +140,7 @@ pub(crate) const SYS: &[Field] = &[
     field("named", CoreType::Texts),
     field("unnamed", CoreType::Texts),
     field("free", CoreType::Texts),
+    field("plan", CoreType::Text),
     field("count", CoreType::Record(COUNT)),
     field("left", CoreType::Record(BUDGET)),
     field("approvals", CoreType::Texts),

@@ -239,7 +239,7 @@ fn ask(
     let card = card::render(
         (call.operation, call.parsed, call.untold()),
         confirm,
-        (agent, grant),
+        (agent, grant, entered.plan()),
         facts,
         about,
     );

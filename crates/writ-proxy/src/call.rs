@@ -22,7 +22,8 @@ use crate::story::Story;
 use crate::target::Endpoint;
 use crate::transaction::Transaction;
 use crate::{
-    approve, authenticate, decide, flow, mcp, metadata, pace, response, target, upstream, watch,
+    approve, authenticate, decide, flow, mcp, metadata, pace, planned, response, target, upstream,
+    watch,
 };
 
 /// Serves one request: proves who asks, decides, records, forwards. There is always a response.
@@ -139,7 +140,12 @@ async fn call(
 
     let charge = Charge::of(operation.effects());
     let action = operation.action();
-    let reserved = parts.ledger.reserve(&entered, action, charge, now).await;
+    let fitting = planned::fitting(&entered, operation, &read);
+    let what = (action, charge);
+    let reserved = parts
+        .ledger
+        .reserve(&entered, what, fitting.as_deref(), now);
+    let reserved = reserved.await;
     let (mut reservation, mut facts) = reserved.map_err(|fault| story.unpaid(fault))?;
     let (key, input) = (&parts.audit_key, &read.parsed.input);
     let mut judged = flow::judge(key, operation, input, &facts.vouchers);

@@ -3,7 +3,7 @@
 
 use writ_contract::{Operation, Parsed};
 use writ_policy::{Needs, Pdp};
-use writ_types::{Agent, Canonical, Digest, Facts, Grant, Value};
+use writ_types::{Agent, Canonical, Digest, Facts, Grant, Plan, PlanStanding, Value};
 
 use crate::flow::Unvouched;
 
@@ -14,11 +14,12 @@ const LONGEST: usize = 512;
 /// The card of a call. The same call, with the same labels in its task, always has the same card.
 ///
 /// `untold` is the body, if nobody has taken it apart. The values in `confirm` are to be entered by whoever says yes. They stand under `confirm`, for the comparison; whoever is
-/// shown the card sees what they are and where they stand, and of the values themselves as much as [`veiled`] leaves.
+/// shown the card sees what they are and where they stand, and of the values themselves as much as [`veiled`] leaves. A call that is no step
+/// of its task's plan is shown beside it.
 pub(crate) fn render(
     (operation, parsed, untold): (&Operation, &Parsed, &[u8]),
     confirm: &[Unvouched],
-    (agent, grant): (&Agent, &Grant),
+    (agent, grant, planned): (&Agent, &Grant, Option<&Plan>),
     facts: &Facts,
     (rules, needs, pdp): (&[String], &Needs, &Pdp),
 ) -> Value {
@@ -43,6 +44,10 @@ pub(crate) fn render(
             ("value", Value::from(value.text.as_str())),
         ])
     });
+    let plan = facts.plan == PlanStanding::Outside;
+    let plan = planned
+        .filter(|_| plan)
+        .map(|plan| ("plan", plan.to_value()));
     let requester = grant.requester.as_ref().map(|requester| {
         let text = format!("{} ({})", requester.subject, requester.issuer);
         ("requester", Value::from(text))
@@ -78,7 +83,7 @@ pub(crate) fn render(
         ("values", Value::Array(values.shown)),
         ("not_shown", Value::from_u64(values.hidden)),
     ];
-    Value::object(members.into_iter().chain(requester))
+    Value::object(members.into_iter().chain(requester).chain(plan))
 }
 
 /// What the operation's document is worth to an agent, as `F (12 of 100)`; none for what an MCP server has.

@@ -51,12 +51,9 @@ pub(crate) struct Judged {
 impl Judged {
     /// Nobody has taken the body apart: what it has at marked places nothing vouches for, and nobody could enter it.
     fn hide_body(&mut self, marks: &[Marked]) {
-        for marked in marks {
-            let is_judged = marked.mark.sensitive.is_some() || marked.mark.payload;
-            if is_judged && (marked.pointer == "/body" || marked.pointer.starts_with("/body/")) {
-                self.origins.add(&marked.pointer, Origin::Unseen);
-                self.unvouched = None;
-            }
+        for marked in marks.iter().filter(|marked| is_judged_in_body(marked)) {
+            self.origins.add(&marked.pointer, Origin::Unseen);
+            self.unvouched = None;
         }
     }
 
@@ -193,15 +190,25 @@ pub(crate) fn tell(
     facts.sinks.clone_from(&operation.handling().sink);
 }
 
+fn is_judged_in_body(marked: &Marked) -> bool {
+    let is_judged = marked.mark.sensitive.is_some() || marked.mark.payload;
+    is_judged && (marked.pointer == "/body" || marked.pointer.starts_with("/body/"))
+}
+
+/// Whether something in the body has to be vouched for.
+pub(crate) fn judges_body(marks: &[Marked]) -> bool {
+    marks.iter().any(is_judged_in_body)
+}
+
 /// One scalar at a sensitive place.
-struct SensitiveValue<'a> {
-    place: &'a str,
+pub(crate) struct SensitiveValue<'a> {
+    pub(crate) place: &'a str,
     kind: Kind,
     value: &'a Value,
 }
 
 /// The scalars at sensitive places. `null` is no value; a truth value is one that no kind has.
-fn sensitive<'a>(marks: &'a [Marked], input: &'a Input) -> Vec<SensitiveValue<'a>> {
+pub(crate) fn sensitive<'a>(marks: &'a [Marked], input: &'a Input) -> Vec<SensitiveValue<'a>> {
     let mut found = Vec::new();
     for marked in marks {
         let Some(kind) = &marked.mark.sensitive else {

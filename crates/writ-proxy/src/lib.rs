@@ -22,6 +22,7 @@ mod mcp;
 mod metadata;
 mod oblige;
 mod pace;
+mod planned;
 mod pool;
 mod refusal;
 mod response;

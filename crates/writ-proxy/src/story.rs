@@ -264,6 +264,7 @@ impl Story {
             trace: self.trace,
             spent: facts.spent,
             left: facts.left,
+            step: facts.plan.step(),
             written: written.recorded(charge, self.gateway.parts.limits.record_bytes),
             evidence: Some(evidence.reference()),
         };

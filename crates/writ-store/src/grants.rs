@@ -1,6 +1,6 @@
 //! Grants as they are stored: everything, so that a task can be put back after a restart.
 
-use writ_types::{Asserters, Bounds, Charge, Grant, Requester, Value};
+use writ_types::{Asserters, Bounds, Charge, Grant, Plan, Requester, Value};
 
 use crate::StoreError;
 use crate::fields::{Fields, instant, texts};
@@ -18,6 +18,7 @@ pub(crate) fn to_value(grant: &Grant) -> Value {
         mode,
         actions,
         bounds,
+        plan,
         budget,
         opened,
         deadline,
@@ -51,7 +52,10 @@ pub(crate) fn to_value(grant: &Grant) -> Value {
         let parts = parts.map(|(part, asserter)| (part, Value::from(asserter.to_string())));
         ("asserters", Value::object(parts))
     });
-    let optional = [requester, parent, prompt, asserters].into_iter().flatten();
+    let plan = (!plan.is_none()).then(|| ("plan", plan.to_value()));
+    let optional = [requester, parent, prompt, plan, asserters]
+        .into_iter()
+        .flatten();
     Value::object(members.into_iter().chain(optional))
 }
 
@@ -65,6 +69,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Grant, StoreError> {
         "mode",
         "actions",
         "bounds",
+        "plan",
         "budget",
         "opened",
         "deadline",
@@ -75,6 +80,8 @@ pub(crate) fn from_value(value: &Value) -> Result<Grant, StoreError> {
     let fields = Fields::of(WHAT, value, &known)?;
     let requester = fields.optional("requester").map(requester).transpose()?;
     let bounds = Bounds::parse(fields.member("bounds")?);
+    let plan = fields.optional("plan").map(Plan::parse).transpose();
+    let plan = plan.map_err(|fault| StoreError::damaged(WHAT, &fault))?;
     Ok(Grant {
         tenant: fields.parsed("tenant")?,
         task: fields.parsed("task")?,
@@ -84,6 +91,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Grant, StoreError> {
         mode: fields.parsed("mode")?,
         actions: fields.set("actions")?,
         bounds: bounds.map_err(|fault| StoreError::damaged(WHAT, &fault))?,
+        plan: plan.unwrap_or_default(),
         budget: budget(WHAT, fields.member("budget")?)?,
         opened: fields.instant("opened")?,
         deadline: fields.instant("deadline")?,

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use writ_types::{
-    ActionName, AgentId, Budget, CallId, Charge, Facts, Grant, Label, Sighting, TaskId, Tenant,
-    Timestamp, ValueDigest,
+    ActionName, AgentId, Budget, CallId, Charge, Facts, Grant, Label, Progress, Sighting, TaskId,
+    Tenant, Timestamp, ValueDigest,
 };
 
 use crate::{EndError, EnterError, Entered, OpenError, Reservation, ReserveError};
@@ -60,7 +60,9 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// Reserves what the call costs, from the task's budget and from every ancestor's, in one critical section with
     /// the facts it returns: no other call sees the same counters.
     ///
-    /// A call reserves once. It counts as at least one call, whatever `charge` says.
+    /// A call reserves once. It counts as at least one call, whatever `charge` says. `fitting` are the steps of the task's
+    /// plan ([`Entered::plan`]) that it could be, or none where it is free; one that is due is reserved with it, and
+    /// [`Facts::plan`] says which.
     ///
     /// # Errors
     ///
@@ -68,8 +70,8 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     fn reserve(
         &self,
         entered: &Entered,
-        action: &ActionName,
-        charge: Charge,
+        what: (&ActionName, Charge),
+        fitting: Option<&[u16]>,
         now: Timestamp,
     ) -> LedgerFuture<'_, Result<(Reservation, Facts), ReserveError>>;
 
@@ -279,4 +281,6 @@ pub struct TaskStatus {
     pub in_flight: usize,
     /// The tasks opened directly below it that are still known.
     pub children: Vec<TaskId>,
+    /// How far it has come with its plan.
+    pub progress: Progress,
 }

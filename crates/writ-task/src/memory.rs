@@ -13,7 +13,7 @@ use writ_types::{
 use crate::carried::{Acting, Carried, Live};
 use crate::ledger::{Cut, Ending, Ledger, LedgerFuture, Read, TaskStatus};
 use crate::proof::{Entered, Reservation};
-use crate::tree::{Before, Severed, Tree};
+use crate::tree::{Before, Severed, Taken, Tree};
 use crate::{EndError, EnterError, OpenError, ReserveError};
 
 /// The live tasks of this process.
@@ -97,12 +97,11 @@ impl MemoryLedger {
         &self,
         tenant: &Tenant,
         task: TaskId,
-        action: &ActionName,
-        charge: Charge,
+        taken: &Taken,
         written: Option<&[ValueDigest]>,
     ) -> bool {
         self.tree(tenant, task)
-            .is_some_and(|tree| tree.spend_recorded(task, action, charge, written))
+            .is_some_and(|tree| tree.spend_recorded(task, taken, written))
     }
 
     /// A task of the log was paused; `false` if it is not known.
@@ -385,15 +384,13 @@ impl MemoryLedger {
     fn reserve_at(
         &self,
         entered: &Entered,
-        action: &ActionName,
-        charge: Charge,
+        (action, charge): (&ActionName, Charge),
+        fitting: Option<&[u16]>,
         now: Timestamp,
     ) -> Result<(Reservation, Facts), ReserveError> {
-        let charge = at_least_one(charge);
+        let what = (action, at_least_one(charge));
         let task = entered.grant.task;
-        let reserved = entered
-            .tree
-            .reserve(task, entered.call, action, charge, now);
+        let reserved = entered.tree.reserve(task, entered.call, what, fitting, now);
         if matches!(reserved, Err(ReserveError::Ended(Ending::Deadline))) {
             self.expire(&entered.tree, task, now);
         }
@@ -437,11 +434,11 @@ impl Ledger for MemoryLedger {
     fn reserve(
         &self,
         entered: &Entered,
-        action: &ActionName,
-        charge: Charge,
+        what: (&ActionName, Charge),
+        fitting: Option<&[u16]>,
         now: Timestamp,
     ) -> LedgerFuture<'_, Result<(Reservation, Facts), ReserveError>> {
-        Box::pin(ready(self.reserve_at(entered, action, charge, now)))
+        Box::pin(ready(self.reserve_at(entered, what, fitting, now)))
     }
 
     fn look(

@@ -20,6 +20,9 @@ pub enum Widening {
     /// Autonomous below a task in which a person is present.
     #[error("a copilot task has no autonomous sub-task")]
     Mode,
+    /// A plan below a plan.
+    #[error("the plan of the parent holds for it, too: it has none of its own")]
+    Plan,
     /// Another purpose.
     #[error("it has another purpose")]
     Purpose,

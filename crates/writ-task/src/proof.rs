@@ -3,16 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use writ_types::{ActionName, CallId, Charge, Grant, TaskId};
+use writ_types::{CallId, Charge, Grant, Plan, TaskId};
 
 use crate::cut::CutFlag;
-use crate::tree::Tree;
+use crate::tree::{Taken, Tree};
 use crate::{Canceller, CutSignal};
 
 /// A call of a live task, registered so that a kill can cut it. Keep it until the last byte; dropping it deregisters.
 pub struct Entered {
     pub(crate) tree: Arc<Tree>,
     pub(crate) grant: Arc<Grant>,
+    pub(crate) planned: Option<Arc<Grant>>,
     pub(crate) call: CallId,
     pub(crate) flag: Arc<CutFlag>,
 }
@@ -22,6 +23,12 @@ impl Entered {
     #[must_use]
     pub const fn grant(&self) -> &Arc<Grant> {
         &self.grant
+    }
+
+    /// The plan that holds for the task: its own, or that of a task above it.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Plan> {
+        self.planned.as_ref().map(|grant| &grant.plan)
     }
 
     /// The call.
@@ -81,9 +88,8 @@ pub enum Outcome {
 /// let forged = writ_task::Reservation {
 ///     tree: unimplemented!(),
 ///     lineage: unimplemented!(),
-///     action: unimplemented!(),
 ///     call: unimplemented!(),
-///     charge: unimplemented!(),
+///     taken: unimplemented!(),
 ///     committed: true,
 /// };
 /// ```
@@ -137,9 +143,8 @@ pub enum Outcome {
 pub struct Reservation {
     tree: Arc<Tree>,
     lineage: Arc<[TaskId]>,
-    action: ActionName,
     call: CallId,
-    charge: Charge,
+    taken: Taken,
     committed: bool,
 }
 
@@ -147,16 +152,14 @@ impl Reservation {
     pub(crate) const fn of(
         tree: Arc<Tree>,
         lineage: Arc<[TaskId]>,
-        action: ActionName,
         call: CallId,
-        charge: Charge,
+        taken: Taken,
     ) -> Self {
         Self {
             tree,
             lineage,
-            action,
             call,
-            charge,
+            taken,
             committed: false,
         }
     }
@@ -170,14 +173,20 @@ impl Reservation {
     /// What is reserved.
     #[must_use]
     pub const fn charge(&self) -> Charge {
-        self.charge
+        self.taken.charge
+    }
+
+    /// The step of the plan that is reserved with it, counted from zero.
+    #[must_use]
+    pub const fn step(&self) -> Option<u16> {
+        self.taken.step
     }
 
     /// Says that the intent is recorded: from here on the call is spent, whatever happens.
     pub fn commit(&mut self) {
         if !self.committed {
             self.committed = true;
-            self.tree.spend(&self.lineage, &self.action, self.charge);
+            self.tree.spend(&self.lineage, &self.taken);
         }
     }
 
@@ -193,7 +202,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.committed {
-            self.tree.release(&self.lineage, &self.action, self.charge);
+            self.tree.release(&self.lineage, &self.taken);
         }
     }
 }
@@ -202,7 +211,7 @@ impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reservation")
             .field("call", &self.call)
-            .field("charge", &self.charge)
+            .field("taken", &self.taken)
             .field("committed", &self.committed)
             .finish_non_exhaustive()
     }

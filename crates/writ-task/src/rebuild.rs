@@ -12,7 +12,7 @@ use writ_types::{
 use crate::carried::Acting;
 use crate::ledger::Ending;
 use crate::recall::{Opening, Recall};
-use crate::tree::Before;
+use crate::tree::{Before, Taken};
 use crate::{Cut, MemoryLedger, OpenError, RebuildError, Widening};
 
 /// What the log says about live tasks. The tenant is the log's.
@@ -28,6 +28,8 @@ pub enum Event {
         action: ActionName,
         /// What it costs.
         charge: Charge,
+        /// The step of the plan that it was.
+        step: Option<u16>,
         /// What its values could be read back as, if it writes; none: not known.
         written: Option<Vec<ValueDigest>>,
     },
@@ -148,13 +150,17 @@ impl Rebuild {
                 task,
                 action,
                 charge,
+                step,
                 written,
             } => {
                 self.intents = self.intents.saturating_add(1);
                 let written = written.as_deref();
-                let known = self
-                    .ledger
-                    .spend_recorded(tenant, task, &action, charge, written);
+                let taken = Taken {
+                    action,
+                    charge,
+                    step,
+                };
+                let known = self.ledger.spend_recorded(tenant, task, &taken, written);
                 (task, known)
             }
             Event::Labelled { task, labels } => {

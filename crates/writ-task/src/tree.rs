@@ -8,14 +8,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use writ_types::{
-    ActionName, ArgumentOrigins, Budget, CallId, Charge, Facts, Grant, Label, Origins, Sighting,
-    TaskId, Timestamp, ValueDigest, Vouchers,
+    ActionName, ArgumentOrigins, Budget, CallId, Charge, Facts, Grant, Label, Origins,
+    PlanStanding, Progress, Sighting, TaskId, Timestamp, ValueDigest, Vouchers,
 };
 
 use crate::carried::{Acting, Live};
 use crate::cut::CutFlag;
 use crate::ledger::{Cut, Ending, TaskState, TaskStatus};
-use crate::narrow::within;
+use crate::narrow::{Widening, within};
 use crate::proof::{Entered, Reservation};
 use crate::{EnterError, OpenError, ReserveError};
 
@@ -84,6 +84,17 @@ struct Node {
     in_flight: usize,
     flights: Vec<Flight>,
     children: Vec<TaskId>,
+    // None until a step of its plan was reserved: most tasks have none.
+    progress: Option<Box<Progress>>,
+}
+
+/// What a call takes from its task and those above it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) action: ActionName,
+    pub(crate) charge: Charge,
+    /// The step of the plan that it is.
+    pub(crate) step: Option<u16>,
 }
 
 struct Flight {
@@ -149,6 +160,10 @@ impl Tree {
             None => state.left(node),
         };
         within(&grant, &node.grant, left).map_err(OpenError::NotWithinParent)?;
+        // One plan for a call: that of the task above holds below it, too.
+        if !grant.plan.is_none() && state.planned(&node.lineage).is_some() {
+            return Err(OpenError::NotWithinParent(Widening::Plan));
+        }
         if node.lineage.len() >= MOST_DEPTH {
             return Err(OpenError::TooDeep { most: MOST_DEPTH });
         }
@@ -200,10 +215,12 @@ impl Tree {
         state.each(&lineage, |node| {
             node.in_flight = node.in_flight.saturating_add(1);
         });
+        let planned = state.planned(&lineage).map(|node| Arc::clone(&node.grant));
         drop(state);
         Ok(Entered {
             tree: Arc::clone(self),
             grant,
+            planned,
             call,
             flag,
         })
@@ -232,8 +249,8 @@ impl Tree {
         self: &Arc<Self>,
         task: TaskId,
         call: CallId,
-        action: &ActionName,
-        charge: Charge,
+        (action, charge): (&ActionName, Charge),
+        fitting: Option<&[u16]>,
         now: Timestamp,
     ) -> Result<(Reservation, Facts), ReserveError> {
         let mut state = self.lock();
@@ -258,11 +275,16 @@ impl Tree {
         for flight in &mut node.flights {
             flight.reserved |= flight.call == call;
         }
-        let facts = state.facts(task, action, now);
+        let mut facts = state.facts(task, action, now);
+        state.follow(&lineage, fitting, &mut facts);
         drop(state);
         let tree = Arc::clone(self);
-        let reservation = Reservation::of(tree, lineage, action.clone(), call, charge);
-        Ok((reservation, facts))
+        let taken = Taken {
+            action: action.clone(),
+            charge,
+            step: facts.plan.step(),
+        };
+        Ok((Reservation::of(tree, lineage, call, taken), facts))
     }
 
     /// What a reservation would find.
@@ -296,30 +318,29 @@ impl Tree {
     }
 
     /// A reservation becomes spent.
-    pub(crate) fn spend(&self, lineage: &[TaskId], action: &ActionName, charge: Charge) {
+    pub(crate) fn spend(&self, lineage: &[TaskId], taken: &Taken) {
         let mut state = self.lock();
-        state.unreserve(lineage, action, charge);
-        state.spend(lineage, action, charge);
+        state.give_back(lineage, taken);
+        state.spend(lineage, taken);
     }
 
     /// A reservation is given back.
-    pub(crate) fn release(&self, lineage: &[TaskId], action: &ActionName, charge: Charge) {
-        self.lock().unreserve(lineage, action, charge);
+    pub(crate) fn release(&self, lineage: &[TaskId], taken: &Taken) {
+        self.lock().give_back(lineage, taken);
     }
 
     /// Counts a call of the log and what it wrote (none: not known), whether or not the task has ended meanwhile.
     pub(crate) fn spend_recorded(
         &self,
         task: TaskId,
-        action: &ActionName,
-        charge: Charge,
+        taken: &Taken,
         written: Option<&[ValueDigest]>,
     ) -> bool {
         let mut state = self.lock();
         let lineage = state.nodes.get(task).map(|node| Arc::clone(&node.lineage));
         if let Some(lineage) = &lineage {
-            state.spend(lineage, action, charge);
-            if charge.writes > 0 {
+            state.spend(lineage, taken);
+            if taken.charge.writes > 0 {
                 state.write(written);
             }
         }
@@ -498,6 +519,7 @@ impl Tree {
             left: node.ended.map_or_else(|| state.left(node), |_| NOTHING),
             in_flight: node.in_flight,
             children: node.children.clone(),
+            progress: node.progress.as_deref().cloned().unwrap_or_default(),
         })
     }
 
@@ -610,6 +632,7 @@ impl State {
             in_flight: 0,
             flights: Vec::new(),
             children: Vec::new(),
+            progress: None,
         };
         self.nodes.insert(node);
     }
@@ -638,6 +661,7 @@ impl State {
         Vouchers {
             prompts: attested().filter_map(|node| node.prompt.clone()).collect(),
             bounds: bounded.map(|node| Arc::clone(&node.grant)).collect(),
+            step: None,
             origins: self.flow.as_ref().map(|flow| Arc::clone(&flow.origins)),
         }
     }
@@ -687,11 +711,56 @@ impl State {
             .fold(node.left(), |left, above| left.narrowed_to(above.left()))
     }
 
-    fn spend(&mut self, lineage: &[TaskId], action: &ActionName, charge: Charge) {
-        self.each(lineage, |node| node.spent = node.spent.plus(charge));
-        self.count(action, |count| {
+    /// The task of a line that has a plan; there is at most one.
+    fn planned<'a>(&'a self, lineage: &'a [TaskId]) -> Option<&'a Node> {
+        self.chain(lineage).find(|node| !node.grant.plan.is_none())
+    }
+
+    /// Reserves the step of the plan that a call is, if it is one that is due, and says how the call stands to the plan.
+    /// `fitting`: the steps it could be; none where there is no plan, or it is free.
+    fn follow(&mut self, lineage: &[TaskId], fitting: Option<&[u16]>, facts: &mut Facts) {
+        let Some(planned) = self.planned(lineage).map(|node| node.grant.task) else {
+            return;
+        };
+        let (Some(fitting), Some(node)) = (fitting, self.nodes.get_mut(planned)) else {
+            return;
+        };
+        let grant = Arc::clone(&node.grant);
+        let progress = node.progress.get_or_insert_default();
+        facts.plan = match progress.reserve(&grant.plan, fitting) {
+            Some(step) => PlanStanding::Follows(step),
+            None => PlanStanding::Outside,
+        };
+        if node.attested {
+            facts.vouchers.step = facts.plan.step().map(|step| (grant, step));
+        }
+    }
+
+    /// Changes how far a line's plan has come.
+    fn progress(
+        &mut self,
+        lineage: &[TaskId],
+        step: Option<u16>,
+        change: impl FnOnce(&mut Progress, u16),
+    ) {
+        let planned = self.planned(lineage).map(|node| node.grant.task);
+        let node = planned.and_then(|task| self.nodes.get_mut(task));
+        if let (Some(step), Some(node)) = (step, node) {
+            change(node.progress.get_or_insert_default(), step);
+        }
+    }
+
+    fn give_back(&mut self, lineage: &[TaskId], taken: &Taken) {
+        self.unreserve(lineage, &taken.action, taken.charge);
+        self.progress(lineage, taken.step, Progress::release);
+    }
+
+    fn spend(&mut self, lineage: &[TaskId], taken: &Taken) {
+        self.each(lineage, |node| node.spent = node.spent.plus(taken.charge));
+        self.count(&taken.action, |count| {
             count.spent = count.spent.saturating_add(1);
         });
+        self.progress(lineage, taken.step, Progress::take);
     }
 
     /// Takes a charge from a task and its ancestors, if each has it.
@@ -735,6 +804,7 @@ impl State {
             operation: action.operation.clone(),
             vouchers: own.map_or_else(Vouchers::default, |node| self.vouchers(node)),
             arguments: ArgumentOrigins::default(),
+            plan: PlanStanding::Free,
             approvals: BTreeSet::new(),
             deferred: BTreeSet::new(),
         }

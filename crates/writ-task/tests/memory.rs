@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use writ_task::{Ledger, MemoryLedger};
 use writ_types::{
-    ActionName, AgentId, Bounds, Budget, CallId, Charge, Grant, JsonLimits, Limits, Mode, TaskId,
-    Tenant, Timestamp, Value,
+    ActionName, AgentId, Bounds, Budget, CallId, Charge, Grant, JsonLimits, Limits, Mode, Plan,
+    TaskId, Tenant, Timestamp, Value,
 };
 
 const TASKS: u64 = 20_000;
@@ -51,6 +51,7 @@ fn an_open_task_that_has_called_costs_at_most_4_kib() {
             mode: Mode::Autonomous,
             actions: actions.clone(),
             bounds: Bounds::parse(&bounds).unwrap(),
+            plan: Plan::none(),
             budget: Budget::DEFAULT,
             opened: noon,
             deadline: noon.plus(Duration::from_secs(3600)),
@@ -69,7 +70,8 @@ fn an_open_task_that_has_called_costs_at_most_4_kib() {
         };
         for action in &actions {
             let charge = Charge::default();
-            let reserved = pin!(ledger.reserve(&entered, action, charge, noon)).poll(&mut context);
+            let reserved =
+                pin!(ledger.reserve(&entered, (action, charge), None, noon)).poll(&mut context);
             assert!(matches!(reserved, Poll::Ready(_)));
         }
     }

@@ -6,8 +6,8 @@ mod inquiry;
 use std::borrow::Cow;
 
 use writ_types::{
-    BoundsError, JsonLimits, PublicUrl, Resource, Secret, TaskId, TaskRequest, TaskRequestError,
-    Value,
+    BoundsError, JsonLimits, PlanError, PublicUrl, Resource, Secret, TaskId, TaskRequest,
+    TaskRequestError, Value,
 };
 
 use crate::{ClientId, OauthError, OauthErrorCode};
@@ -249,6 +249,9 @@ fn task_error(fault: &TaskRequestError) -> OauthError {
         TaskRequestError::Bounds(BoundsError::Action(_)) => {
             details_error("`bounds` has a key that is no action: write `api:operation`")
         }
+        TaskRequestError::Plan(PlanError::Action(..)) => {
+            details_error("`plan` has a step whose action is none: write `api:operation`")
+        }
         known @ (TaskRequestError::Type
         | TaskRequestError::Member
         | TaskRequestError::Value(_)
@@ -256,6 +259,10 @@ fn task_error(fault: &TaskRequestError) -> OauthError {
             BoundsError::Shape | BoundsError::Pointer | BoundsError::Form,
         )
         | TaskRequestError::UnusedBounds
+        | TaskRequestError::UnusedPlan
+        | TaskRequestError::Plan(
+            PlanError::Shape | PlanError::Step(_) | PlanError::Arguments(..),
+        )
         | TaskRequestError::Budget(_)) => details_error(known.to_string()),
     }
 }

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{ArgumentOrigins, Budget, Charge, Label, OperationId, Timestamp, Vouchers};
+use crate::{
+    ArgumentOrigins, Budget, Charge, Label, OperationId, PlanStanding, Timestamp, Vouchers,
+};
 
 /// The type of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +129,8 @@ pub struct Facts {
     pub vouchers: Vouchers,
     /// Where those values come from, as the gateway found by it.
     pub arguments: ArgumentOrigins,
+    /// How it stands to the plan of its task.
+    pub plan: PlanStanding,
     /// The roles that have approved this very call.
     pub approvals: BTreeSet<String>,
     /// The waits that this very call has been through, as policies write them (`24h`).

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    ArgumentOrigins, Budget, Charge, Facts, Input, Label, OperationId, Origin, Timestamp, Value,
-    Vouchers,
+    ArgumentOrigins, Budget, Charge, Facts, Input, Label, OperationId, Origin, PlanStanding,
+    Timestamp, Value, Vouchers,
 };
 
 /// The inputs of a decision. What was not known when the call stopped is not there.
@@ -109,7 +109,10 @@ fn of_facts(facts: &Facts) -> Vec<(&'static str, Value)> {
         ("unreviewed", Value::from(arguments.unreviewed)),
         ("approvals", texts(facts.approvals.iter())),
         ("deferred", texts(facts.deferred.iter())),
+        ("plan", Value::from(facts.plan.as_str())),
     ];
+    let step = facts.plan.step();
+    members.extend(step.map(|step| ("plan_step", Value::from_u64(u64::from(step)))));
     members.extend(
         arguments
             .free
@@ -135,6 +138,12 @@ fn facts_of(
     for (place, origin) in value.member("origins")?.as_object()? {
         arguments.add(place, Origin::parse(origin.as_str()?)?);
     }
+    let plan = match value.member("plan").and_then(Value::as_str) {
+        None | Some("free") => PlanStanding::Free,
+        Some("outside") => PlanStanding::Outside,
+        Some("follows") => PlanStanding::Follows(u16::try_from(count("plan_step")?).ok()?),
+        Some(_) => return None,
+    };
     Some(Facts {
         now: Timestamp::parse(value.member("now")?.as_str()?)?,
         labels: labels
@@ -153,6 +162,7 @@ fn facts_of(
         operation: operation.clone(),
         vouchers: Vouchers::default(),
         arguments,
+        plan,
         approvals: set_of(value, "approvals"),
         deferred: set_of(value, "deferred"),
     })
@@ -211,6 +221,7 @@ mod tests {
                 operation: "transfer".parse().unwrap(),
                 vouchers: Vouchers::default(),
                 arguments,
+                plan: PlanStanding::Follows(3),
                 approvals: BTreeSet::from(["treasury".to_owned()]),
                 deferred: BTreeSet::from(["24h".to_owned()]),
             }),
@@ -237,7 +248,11 @@ mod tests {
         if let Some(facts) = &mut unlooked.facts {
             facts.arguments.free = None;
         }
-        for inputs in [whole, no_facts, unlooked, Inputs::default()] {
+        let mut outside = whole.clone();
+        if let Some(facts) = &mut outside.facts {
+            facts.plan = PlanStanding::Outside;
+        }
+        for inputs in [whole, no_facts, unlooked, outside, Inputs::default()] {
             assert_eq!(kept(&inputs), inputs);
         }
     }
@@ -256,6 +271,7 @@ mod tests {
             "origins",
             "unreviewed",
             "left",
+            "plan_step",
         ] {
             let mut members = members.clone();
             members.remove(name);

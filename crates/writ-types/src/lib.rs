@@ -26,6 +26,7 @@ mod limits;
 mod name;
 mod obligation;
 mod origin;
+mod plan;
 mod principal;
 mod problem;
 mod program;
@@ -69,6 +70,7 @@ pub use name::{
 };
 pub use obligation::{Obligations, ObligationsError};
 pub use origin::{Origin, Source, Trust, ValueDigest, ValueDigests};
+pub use plan::{Plan, PlanError, PlanStanding, Progress, Step};
 pub use principal::{Binding, Mode, Principal, Requester};
 pub use problem::{Pending, Problem, Remedy, RemedyKind, Verdict};
 pub use program::{Program, ProgramError, Upstream};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::{
-    ActionName, AgentId, Asserters, Bounds, BoundsError, Budget, Digest, Input, Mode, PurposeName,
-    Requester, TaskId, Tenant, Timestamp, Value,
+    ActionName, AgentId, Asserters, Bounds, BoundsError, Budget, Digest, Input, Mode, Plan,
+    PlanError, PurposeName, Requester, TaskId, Tenant, Timestamp, Value,
 };
 
 /// Why `authorization_details` was refused (`invalid_authorization_details`, RFC 9396 §5). The text is for the developer.
@@ -16,7 +16,7 @@ pub enum TaskRequestError {
     Type,
     /// A member that is not known.
     #[error(
-        "`writ_task` has no such member: it has type, purpose, prompt, actions, bounds, budget, expires_in, mode"
+        "`writ_task` has no such member: it has type, purpose, prompt, actions, bounds, plan, budget, expires_in, mode"
     )]
     Member,
     /// A member that is missing or of the wrong type.
@@ -31,6 +31,12 @@ pub enum TaskRequestError {
     /// Bounds for an action that is not asked for.
     #[error("`bounds` names an action that `actions` does not")]
     UnusedBounds,
+    /// A plan that is none.
+    #[error(transparent)]
+    Plan(PlanError),
+    /// A plan with an action that is not asked for.
+    #[error("`plan` names an action that `actions` does not")]
+    UnusedPlan,
     /// A budget that is none.
     #[error("{0}")]
     Budget(String),
@@ -47,6 +53,8 @@ pub struct TaskRequest {
     pub actions: BTreeSet<ActionName>,
     /// Bounds on their arguments.
     pub bounds: Bounds,
+    /// What it will do, step by step; [`Plan::none`] if nobody has said that.
+    pub plan: Plan,
     /// The budget asked for, where one is named.
     pub budget: Option<Budget>,
     /// The life asked for, where one is named.
@@ -77,6 +85,14 @@ impl TaskRequest {
         if bounds.iter().any(|(action, _)| !actions.contains(action)) {
             return Err(TaskRequestError::UnusedBounds);
         }
+        let plan = match members.0.get("plan") {
+            Some(value) => Plan::parse(value).map_err(TaskRequestError::Plan)?,
+            None => Plan::none(),
+        };
+        let steps = plan.steps();
+        if steps.iter().any(|step| !actions.contains(step.action())) {
+            return Err(TaskRequestError::UnusedPlan);
+        }
         let budget = members
             .0
             .get("budget")
@@ -90,6 +106,7 @@ impl TaskRequest {
             prompt: members.text("prompt")?.map(str::to_owned),
             actions,
             bounds,
+            plan,
             budget: budget.transpose().map_err(TaskRequestError::Budget)?,
             expires_in: members.life()?,
             mode: members.text("mode")?.map(mode).transpose()?,
@@ -101,12 +118,13 @@ impl TaskRequest {
 struct Members<'a>(&'a BTreeMap<String, Value>);
 
 impl<'a> Members<'a> {
-    const KNOWN: [&'static str; 8] = [
+    const KNOWN: [&'static str; 9] = [
         "type",
         "purpose",
         "prompt",
         "actions",
         "bounds",
+        "plan",
         "budget",
         "expires_in",
         "mode",
@@ -185,6 +203,8 @@ pub struct Grant {
     pub actions: BTreeSet<ActionName>,
     /// Bounds on their arguments.
     pub bounds: Bounds,
+    /// What it does, step by step, where that was said.
+    pub plan: Plan,
     /// What it may spend.
     pub budget: Budget,
     /// When it was opened.
@@ -216,7 +236,8 @@ impl Grant {
     #[must_use]
     pub fn to_details(&self) -> Value {
         let seconds = self.deadline.since(self.opened).as_secs();
-        Value::Array(vec![Value::object([
+        let plan = (!self.plan.is_none()).then(|| ("plan", self.plan.to_value()));
+        let members = [
             ("type", Value::from("writ_task")),
             ("purpose", Value::from(self.purpose.as_str())),
             (
@@ -232,7 +253,8 @@ impl Grant {
             ("budget", self.budget.to_value()),
             ("expires_in", Value::from_u64(seconds)),
             ("mode", Value::from(self.mode.as_str())),
-        ])])
+        ];
+        Value::Array(vec![Value::object(members.into_iter().chain(plan))])
     }
 
     /// Whether `details` is what [`Self::to_details`] gives: a token that says of its task something else than the ledger
@@ -249,6 +271,10 @@ impl Grant {
                 .and_then(Value::as_object)
                 .is_some_and(BTreeMap::is_empty);
         let seconds = self.deadline.since(self.opened).as_secs();
+        let (plan, known) = match detail.member("plan") {
+            None => (self.plan.is_none(), 7),
+            Some(plan) => (!self.plan.is_none() && *plan == self.plan.to_value(), 8),
+        };
         text("type", "writ_task")
             && text("purpose", self.purpose.as_str())
             && text("mode", self.mode.as_str())
@@ -256,7 +282,10 @@ impl Grant {
             && (unbounded || bounds.is_some_and(|bounds| *bounds == self.bounds.to_value()))
             && detail.member("budget") == Some(&self.budget.to_value())
             && detail.member("expires_in").and_then(Value::as_u64) == Some(seconds)
-            && detail.as_object().is_some_and(|members| members.len() == 7)
+            && plan
+            && detail
+                .as_object()
+                .is_some_and(|members| members.len() == known)
     }
 
     fn describes_actions(&self, detail: &Value) -> bool {
@@ -339,6 +368,7 @@ mod tests {
             mode: Mode::Autonomous,
             actions: request.actions,
             bounds: request.bounds,
+            plan: Plan::none(),
             budget: Budget::DEFAULT,
             opened,
             deadline: opened.plus(Duration::from_millis(60_500)),
@@ -346,8 +376,12 @@ mod tests {
             prompt: None,
             asserters: Asserters::default(),
         };
-        for bounds in [grant.bounds.clone(), Bounds::none()] {
-            grant.bounds = bounds;
+        let plan = r#"[{"action":"a:b","arguments":{"/body/x":["7"]},"times":2},{"action":"a:b","times":1}]"#;
+        let plan =
+            Plan::parse(&Value::parse(plan.as_bytes(), &JsonLimits::REQUEST).unwrap()).unwrap();
+        let bounds = grant.bounds.clone();
+        for (bounds, plan) in [(bounds, Plan::none()), (Bounds::none(), plan)] {
+            (grant.bounds, grant.plan) = (bounds, plan);
             // As a token carries it: written, and read again.
             let text = grant.to_details().to_string();
             let details = Value::parse(text.as_bytes(), &JsonLimits::REQUEST).unwrap();
@@ -403,6 +437,8 @@ mod tests {
             r#"[{"type":"writ_task","purpose":"p","actions":["a:b"],"expires_in":0}]"#,
             r#"[{"type":"writ_task","purpose":"p","actions":["a:b"],"mode":"god"}]"#,
             r#"[{"type":"writ_task","purpose":"p","actions":["a:b"],"prompt":7}]"#,
+            r#"[{"type":"writ_task","purpose":"p","actions":["a:b"],"plan":[]}]"#,
+            r#"[{"type":"writ_task","purpose":"p","actions":["a:b"],"plan":[{"action":"a:c"}]}]"#,
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

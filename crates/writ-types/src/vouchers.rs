@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::{ActionName, BoundPointer, CallId, Canonical, Grant, Origin, Secret, ValueDigest};
+use crate::{
+    ActionName, BoundPointer, Bounds, CallId, Canonical, Grant, Origin, Secret, Step, ValueDigest,
+};
 
 /// The facts of one call from which the origins of its arguments are told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub struct Vouchers {
     pub prompts: Vec<Arc<str>>,
     /// The task and those above it whose bounds vouch.
     pub bounds: Vec<Arc<Grant>>,
+    /// The task whose plan vouches, and the step of it that the call is.
+    pub step: Option<(Arc<Grant>, u16)>,
     /// What the whole tree has read, endorsed and written; none if nothing.
     pub origins: Option<Arc<Origins>>,
 }
@@ -192,21 +196,25 @@ pub struct Argument<'a> {
 }
 
 impl Vouchers {
-    /// Whether the argument is bound by somebody who vouches. A call outside its bounds is refused before, so nothing else
-    /// is asked then.
+    /// Whether the argument is bound by somebody who vouches, in bounds or by the step of the plan that the call is. A call
+    /// outside its bounds is refused before, and one outside the step is not that step, so nothing else is asked then.
     #[must_use]
     pub fn is_bound(&self, action: &ActionName, place: &BoundPointer) -> bool {
-        self.bounds
-            .iter()
-            .any(|grant| grant.bounds.binds(action, place))
+        self.said().any(|bounds| bounds.binds(action, place))
     }
 
     /// Whether somebody who vouches has listed the argument's values one by one.
     #[must_use]
     pub fn is_listed(&self, action: &ActionName, place: &BoundPointer) -> bool {
-        self.bounds
-            .iter()
-            .any(|grant| grant.bounds.lists(action, place))
+        self.said().any(|bounds| bounds.lists(action, place))
+    }
+
+    /// Everything that somebody who vouches has bound arguments with.
+    fn said(&self) -> impl Iterator<Item = &Bounds> {
+        let step = self.step.as_ref();
+        let step = step.and_then(|(grant, step)| grant.plan.step(*step));
+        let bounds = self.bounds.iter().map(|grant| &grant.bounds);
+        bounds.chain(step.map(Step::arguments))
     }
 
     /// The origin of one value of an argument, the strongest there is.

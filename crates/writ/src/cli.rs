@@ -294,6 +294,9 @@ pub(crate) struct TaskOpenArgs {
     /// Bounds as JSON, such as `{"dns:patchZone":{"/path/zone_id":["example.org."]}}`.
     #[arg(long, value_name = "JSON")]
     pub(crate) bounds: Option<String>,
+    /// What it will do, step by step, as JSON: `[{"action":"dns:patchZone","arguments":{"/path/zone_id":["example.org."]},"times":2}]`.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) plan: Option<String>,
     /// Life in seconds.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) expires_in: Option<u64>,

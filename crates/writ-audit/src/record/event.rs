@@ -151,6 +151,8 @@ pub struct Intent {
     pub spent: Charge,
     /// What is left after this call.
     pub left: Budget,
+    /// The step of the plan that it is, counted from zero, where the task or one above it has a plan.
+    pub step: Option<u16>,
     /// Of a call that writes, the values that nothing vouches for, in every form they could be read back in; none if that is
     /// more than a record holds, or not known.
     pub written: Option<ValueDigests>,

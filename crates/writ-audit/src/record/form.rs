@@ -140,6 +140,7 @@ impl Intent {
         detail.text_if("source", self.source);
         charge(detail, "spent", self.spent);
         detail.text("spiffe", spiffe);
+        detail.number_if("step", self.step.map(u64::from));
         detail.text("task", task);
         detail.text("token", token);
         detail.text_if("trace", self.trace);

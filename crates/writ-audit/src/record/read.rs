@@ -276,6 +276,11 @@ impl Members<'_> {
             trace: self.parse_if("trace")?,
             spent: self.charge("spent")?,
             left: self.budget("left")?,
+            step: self
+                .number_if("step")?
+                .map(u16::try_from)
+                .transpose()
+                .map_err(|_beyond| RecordError::Member("step"))?,
             written: self.parse_if("written")?,
             evidence: self.evidence()?,
         })

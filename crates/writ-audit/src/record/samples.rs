@@ -102,6 +102,7 @@ pub(crate) fn intent() -> Record {
         trace: TraceId::from_bytes([7; 16]),
         spent: Charge::of(Effects::unreviewed(Effect::Write)),
         left: budget(),
+        step: Some(2),
         written: Some("00112233445566778899aabbccddeeff".parse().unwrap()),
         evidence: evidence(),
     }));

@@ -6,8 +6,8 @@ use std::sync::PoisonError;
 use writ_policy::{Holds, Standing};
 use writ_task::{Ledger as _, TaskState, TaskStatus};
 use writ_types::{
-    ActionName, Agent, ApiId, BlastRadius, Budget, Charge, Facts, Grant, Program, ProgramName,
-    Purpose, PurposeName, TaskId, Timestamp, Upstream, Value,
+    ActionName, Agent, ApiId, BlastRadius, Budget, Charge, Facts, Grant, PlanStanding, Program,
+    ProgramName, Progress, Purpose, PurposeName, TaskId, Timestamp, Upstream, Value,
 };
 
 use crate::admin::proposals::everybody;
@@ -475,6 +475,7 @@ fn task_value(status: &TaskStatus) -> Value {
             strings(grant.actions.iter().map(ToString::to_string)),
         ),
         ("bounds", grant.bounds.to_value()),
+        ("plan", plan(grant, &status.progress)),
         ("calls_spent", Value::from_u64(status.spent.calls)),
         ("writes_spent", Value::from_u64(status.spent.writes)),
         ("left", status.left.to_value()),
@@ -484,6 +485,20 @@ fn task_value(status: &TaskStatus) -> Value {
             strings(status.children.iter().map(ToString::to_string)),
         ),
     ])
+}
+
+/// The steps of a task's plan, each with how often it was taken and whether it is due.
+fn plan(grant: &Grant, progress: &Progress) -> Value {
+    let step = |(number, step): (u16, Value)| {
+        let mut members = step.as_object().cloned().unwrap_or_default();
+        let taken = u64::from(progress.taken(number));
+        members.insert("taken".to_owned(), Value::from_u64(taken));
+        members.insert("due".to_owned(), Value::from(progress.due() == number));
+        Value::Object(members)
+    };
+    let steps = grant.plan.to_value();
+    let steps = (0u16..).zip(steps.as_array().unwrap_or_default().iter().cloned());
+    Value::Array(steps.map(step).collect())
 }
 
 /// Records: the newest, one by its index, or those that hold a text.
@@ -590,6 +605,7 @@ fn first_call(action: &ActionName, charge: Charge, left: Budget, now: Timestamp)
         operation: action.operation.clone(),
         vouchers: writ_types::Vouchers::default(),
         arguments: writ_types::ArgumentOrigins::default(),
+        plan: PlanStanding::Free,
     }
 }
 
@@ -611,6 +627,7 @@ pub(crate) fn fresh_task(
         mode: agent.mode,
         actions: BTreeSet::from([action.clone()]),
         bounds: writ_types::Bounds::none(),
+        plan: writ_types::Plan::none(),
         budget: purpose.budget,
         opened: now,
         deadline: now.plus(purpose.max_task_life),

@@ -6,8 +6,8 @@ use writ_contract::{Contract, Operation, Parsed};
 use writ_policy::{Explanation, InputView, Question, ResponseView, Step};
 use writ_types::{
     Agent, ArgumentOrigins, Asserters, Bounds, Budget, CallId, Charge, Facts, Grant, JsonLimits,
-    Label, Limits, Mode, Number, Obligations, Origin, Purpose, ReasonCode, Requester, TaskId,
-    Tenant, Timestamp, Value, Verdict, Vouchers,
+    Label, Limits, Mode, Number, Obligations, Origin, Plan, PlanStanding, Purpose, ReasonCode,
+    Requester, TaskId, Tenant, Timestamp, Value, Verdict, Vouchers,
 };
 
 use super::Case;
@@ -224,6 +224,7 @@ impl Call<'_> {
             mode,
             actions: BTreeSet::from([case.action.clone()]),
             bounds,
+            plan: Plan::none(),
             budget,
             opened: *now,
             deadline: now.plus(self.purpose.max_task_life),
@@ -246,9 +247,22 @@ impl Call<'_> {
             operation: self.case.action.operation.clone(),
             vouchers: Vouchers::default(),
             arguments: origins(&self.case.raw)?,
+            plan: plan(facts.plan.as_deref())?,
             approvals: facts.approvals.iter().cloned().collect(),
             deferred: facts.deferred.iter().cloned().collect(),
         })
+    }
+}
+
+/// How the case says the call stands to its task's plan.
+fn plan(word: Option<&str>) -> Result<PlanStanding, String> {
+    match word {
+        None | Some("free") => Ok(PlanStanding::Free),
+        Some("follows") => Ok(PlanStanding::Follows(0)),
+        Some("outside") => Ok(PlanStanding::Outside),
+        Some(other) => Err(format!(
+            "`facts.plan` is `{other}`; it is `free`, `follows` or `outside`"
+        )),
     }
 }
 

@@ -98,6 +98,8 @@ pub(super) struct RawFacts {
     pub(super) origins: BTreeMap<String, String>,
     /// What the task has spent, this call included.
     pub(super) spent: RawCounts,
+    /// How the call stands to the task's plan: `free` (the default), `follows` or `outside`.
+    pub(super) plan: Option<String>,
     /// Calls of this operation, this call included.
     pub(super) this_operation: Option<u64>,
 }

@@ -130,6 +130,7 @@ fn intent(number: u64) -> Record {
         trace: None,
         spent: Charge::default(),
         left: Budget::DEFAULT,
+        step: None,
         written: None,
         evidence: None,
     }));

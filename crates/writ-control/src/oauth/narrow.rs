@@ -56,6 +56,13 @@ impl Granting<'_> {
             return Err(refused("the agent is registered with another mode"));
         }
         let actions = self.actions(request, purpose)?;
+        // A plan of which a step cannot be taken is none.
+        let steps = request.plan.steps();
+        if steps.iter().any(|step| !actions.contains(step.action())) {
+            return Err(refused(
+                "the plan has an action that the task would not get; ask for less, or plan without it",
+            ));
+        }
         let ceiling = self
             .parent
             .map_or(purpose.budget, |(_, left)| left.narrowed_to(purpose.budget));
@@ -87,6 +94,7 @@ impl Granting<'_> {
             purpose: purpose.name.clone(),
             mode: self.agent.mode,
             bounds: request.bounds.only(&actions),
+            plan: request.plan.clone(),
             actions,
             budget,
             opened: self.now,

@@ -5,8 +5,8 @@ use std::fmt;
 
 use writ_policy::{Holds, Part, Standing, Survey};
 use writ_types::{
-    ActionName, Agent, Bounds, Charge, Effects, Grant, Purpose, PurposeName, SpiffeId, TaskId,
-    Tenant, Timestamp, Value,
+    ActionName, Agent, Bounds, Charge, Effects, Grant, Plan, Purpose, PurposeName, SpiffeId,
+    TaskId, Tenant, Timestamp, Value,
 };
 
 use super::proof::Proof;
@@ -356,6 +356,7 @@ fn widest(agent: &Agent, purpose: &Purpose, now: Timestamp) -> Grant {
         mode: agent.mode,
         actions: purpose.actions.clone(),
         bounds: Bounds::none(),
+        plan: Plan::none(),
         budget: purpose.budget,
         opened: now,
         deadline: now.plus(purpose.max_task_life),

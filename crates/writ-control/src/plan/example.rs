@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use writ_policy::{InputView, Pdp, Question, ResponseView};
 use writ_types::{
     ActionName, Agent, AgentId, Attr, AttrField, AttrType, Bounds, Budget, CallId, Charge, Facts,
-    Grant, Label, Mode, Obligations, Origin, Projection, Requester, TaskId, Tenant, Timestamp,
-    Value,
+    Grant, Label, Mode, Obligations, Origin, Plan, PlanStanding, Projection, Requester, TaskId,
+    Tenant, Timestamp, Value,
 };
 
 use super::side::Side;
@@ -421,6 +421,11 @@ impl Call {
             operation: action.operation.clone(),
             vouchers: writ_types::Vouchers::default(),
             arguments: writ_types::ArgumentOrigins::default(),
+            plan: match sys.member("plan").and_then(Value::as_str) {
+                Some("outside") => PlanStanding::Outside,
+                Some("follows") => PlanStanding::Follows(0),
+                _ => PlanStanding::Free,
+            },
             approvals: texts("approvals"),
             deferred: texts("deferred"),
         };
@@ -545,6 +550,7 @@ fn grant(
         mode: parsed(text("mode"), "autonomous")?,
         actions,
         bounds: Bounds::none(),
+        plan: Plan::none(),
         budget: attrs.member("budget").map_or(Budget::DEFAULT, budget),
         opened: now,
         deadline: now,

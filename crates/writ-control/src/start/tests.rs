@@ -8,7 +8,7 @@ use writ_audit::{
 use writ_task::Ledger as _;
 use writ_types::{
     AgentId, Binding, Bounds, Budget, CallId, Charge, Conformance, Digest, Effect, Effects, Grant,
-    KeyedDigest, Limits, Mode, RecordId, Secret, TaskId, Tenant, Timestamp, TokenId, Verdict,
+    KeyedDigest, Limits, Mode, Plan, RecordId, Secret, TaskId, Tenant, Timestamp, TokenId, Verdict,
 };
 
 use super::{LedgerRebuild, StartError};
@@ -25,6 +25,7 @@ fn grant() -> Grant {
         mode: Mode::Autonomous,
         actions: BTreeSet::from(["desk:read".parse().unwrap()]),
         bounds: Bounds::none(),
+        plan: Plan::none(),
         budget: Budget {
             calls: 5,
             ..Budget::DEFAULT
@@ -162,6 +163,7 @@ fn intent(grant: &Grant, number: u8) -> Record {
         trace: None,
         spent: Charge::default(),
         left: Budget::DEFAULT,
+        step: None,
         written: None,
         evidence: None,
     })))
@@ -212,7 +214,7 @@ async fn what_broke_its_contract_or_has_no_outcome_still_marks_its_task() {
         let action = "desk:read".parse().unwrap();
         let charge = Charge::of(Effects::plain(Effect::Read));
         let reserved = ledger
-            .reserve(&entered.unwrap(), &action, charge, NOW)
+            .reserve(&entered.unwrap(), (&action, charge), None, NOW)
             .await;
         let (_reservation, facts) = reserved.unwrap();
         assert_eq!(

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use writ_policy::{Denied, Explanation, InputView, Question, ResponseView};
 use writ_types::{
-    Agent, ArgumentOrigins, Attr, CallId, Charge, Facts, Grant, Input, Inputs, Purpose, ReasonCode,
-    Verdict, Vouchers,
+    Agent, ArgumentOrigins, Attr, CallId, Charge, Facts, Grant, Input, Inputs, PlanStanding,
+    Purpose, ReasonCode, Verdict, Vouchers,
 };
 
 use super::{Ground, Recorded};
@@ -168,6 +168,7 @@ impl<'g> Asked<'g> {
             operation: ground.operation.id().clone(),
             vouchers: Vouchers::default(),
             arguments: ArgumentOrigins::default(),
+            plan: PlanStanding::Free,
             approvals: BTreeSet::new(),
             deferred: BTreeSet::new(),
         });

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use writ_types::{
     Asserters, Bounds, Budget, CallId, Charge, Facts, Grant, Input, Inputs, JsonLimits, Origin,
-    ReasonCode, TaskId, Tenant, Timestamp, Value, Verdict, Vouchers,
+    Plan, PlanStanding, ReasonCode, TaskId, Tenant, Timestamp, Value, Verdict, Vouchers,
 };
 
 use super::{Ground, Passage, Person, Recorded, Trace, make};
@@ -98,6 +98,7 @@ struct Call {
     operation: &'static str,
     body: &'static str,
     origin: Option<Origin>,
+    plan: PlanStanding,
     bound: Option<&'static str>,
     left: Option<Budget>,
     faults: Vec<(String, String)>,
@@ -112,6 +113,7 @@ fn call(operation: &'static str, body: &'static str, ended: (Verdict, Option<Rea
         operation,
         body,
         origin: None,
+        plan: PlanStanding::Free,
         bound: None,
         left: None,
         faults: Vec::new(),
@@ -146,6 +148,7 @@ impl Call {
             mode: agent.mode,
             actions: BTreeSet::from([action]),
             bounds,
+            plan: Plan::none(),
             budget: purpose.budget,
             opened: NOW,
             deadline: NOW.plus(Duration::from_secs(600)),
@@ -171,6 +174,7 @@ impl Call {
             operation: operation.id().clone(),
             vouchers: Vouchers::default(),
             arguments: writ_types::ArgumentOrigins::default(),
+            plan: self.plan,
             approvals: BTreeSet::new(),
             deferred: BTreeSet::new(),
         };
@@ -259,6 +263,18 @@ fn calls() -> Vec<(&'static str, Call)> {
                 ..call(
                     "transfer",
                     r#"{"amount":101}"#,
+                    (Verdict::StepUp, Some(ReasonCode::ApprovalRequired)),
+                )
+            },
+        ),
+        (
+            "outside the plan",
+            Call {
+                plan: PlanStanding::Outside,
+                rules: &["core.planned"],
+                ..call(
+                    "transfer",
+                    r#"{"amount":6}"#,
                     (Verdict::StepUp, Some(ReasonCode::ApprovalRequired)),
                 )
             },

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use writ_policy::{Comparison, Constant};
 use writ_types::{
     Asserter, Asserters, Bounds, Charge, Facts, Input, Label, Limits, Mode, Number, Origin,
-    Pointer, PurposeName, Timestamp, Value, Verdict,
+    PlanStanding, Pointer, PurposeName, Timestamp, Value, Verdict,
 };
 
 use super::road::Asked;
@@ -79,6 +79,7 @@ enum Change {
     NotVouched(String),
     Unbound(String),
     Paid,
+    Planned,
     Forgotten,
     Looked,
     Label(Label, bool),
@@ -183,6 +184,8 @@ fn candidates(asked: &Asked<'_>) -> Vec<Change> {
     }
     all.extend(asked.quarantined.then_some(Change::Looked));
     all.extend(asked.unpaid.then_some(Change::Paid));
+    let is_outside = asked.facts.plan == PlanStanding::Outside;
+    all.extend(is_outside.then_some(Change::Planned));
     all.extend(asked.remembered.then_some(Change::Forgotten));
     all.extend(arguments(asked));
     let outside = asked
@@ -380,6 +383,7 @@ impl Change {
             }
             Self::Unbound(place) => asked.grant.bounds = without(asked, place)?,
             Self::Paid => asked.unpaid = false,
+            Self::Planned => asked.facts.plan = PlanStanding::Follows(0),
             Self::Forgotten => asked.remembered = false,
             Self::Looked => asked.quarantined = false,
             Self::Label(label, true) => drop(asked.facts.labels.insert(label.clone())),
@@ -447,6 +451,7 @@ impl Change {
                 let charge = Charge::of(asked.ground.operation.effects());
                 format!("the budget covers the call ({})", amounts(charge))
             }
+            Self::Planned => "it is a step of the task's plan that is due".to_owned(),
             Self::Forgotten => "nobody has refused it (a no is remembered for a day)".to_owned(),
             Self::Looked => "the owner of the API promotes the changed operation".to_owned(),
             Self::Label(label, true) => format!("the task has read what is labelled `{label}`"),
@@ -489,6 +494,7 @@ impl Change {
             Self::Approved(_) | Self::Vouched(_) | Self::Forgotten => Who::Approvers,
             Self::Unbound(_)
             | Self::Paid
+            | Self::Planned
             | Self::Fresh
             | Self::Counted(..)
             | Self::Called(..)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use writ_types::{
     ActionName, Agent, AgentId, Attr, AttrField, AttrType, Bounds, Budget, CallId, Charge, Digest,
-    Domains, Effect, Effects, Facts, Grant, Mode, TaskId, Tenant, Timestamp,
+    Domains, Effect, Effects, Facts, Grant, Mode, Plan, PlanStanding, TaskId, Tenant, Timestamp,
 };
 
 use crate::{
@@ -239,6 +239,7 @@ impl Call {
                 mode: Mode::Copilot,
                 actions: BTreeSet::from([action(name)]),
                 bounds: Bounds::none(),
+                plan: Plan::none(),
                 budget,
                 opened: NOW,
                 deadline: NOW.plus(Duration::from_secs(600)),
@@ -264,6 +265,7 @@ impl Call {
                 operation: action(name).operation,
                 vouchers: writ_types::Vouchers::default(),
                 arguments: writ_types::ArgumentOrigins::default(),
+                plan: PlanStanding::Free,
             },
             extra: BTreeSet::new(),
             nulls: BTreeSet::new(),

@@ -41,7 +41,8 @@ fn the_baseline_loads_for_any_set_of_apis() {
                 "core.extra",
                 "core.flow",
                 "core.vouched",
-                "core.unready"
+                "core.unready",
+                "core.planned"
             ]
         );
     }

@@ -89,6 +89,7 @@ fn vouchers(contract: &Contract) -> Vouchers {
     Vouchers {
         prompts: vec![PROMPT.into()],
         bounds: Vec::new(),
+        step: None,
         origins: Some(Arc::new(origins)),
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use writ_types::{
     Agent, AgentId, Api, Asserter, Asserters, Attach, Bounds, Budget, Digest, Federation, Grant,
-    JsonLimits, KeyedDigest, Mode, OperatorId, Planted, Purpose, Reaction, Requester, RevisionId,
-    Secret, Selector, TaskId, Tenant, Timestamp, Value, WantedAuthentication, Watch,
+    JsonLimits, KeyedDigest, Mode, OperatorId, Plan, Planted, Purpose, Reaction, Requester,
+    RevisionId, Secret, Selector, TaskId, Tenant, Timestamp, Value, WantedAuthentication, Watch,
 };
 
 use crate::{Contract, Registry, Store};
@@ -167,6 +167,8 @@ pub(super) fn registry() -> Registry {
 pub(super) fn grant(number: u8) -> Grant {
     let bounds = br#"{"dns:patchZone":{"/path/zone":["a."],"/body/amount":{"max":"100.00"},"/body/day":{"from":"2026-01-01"},"/body/b":{"prefix":"x/"}}}"#;
     let bounds = Bounds::parse(&Value::parse(bounds, &JsonLimits::REQUEST).unwrap()).unwrap();
+    let plan = br#"[{"action":"dns:patchZone","arguments":{"/path/zone":["a."]},"times":3}]"#;
+    let plan = Plan::parse(&Value::parse(plan, &JsonLimits::REQUEST).unwrap()).unwrap();
     let requester = Requester {
         issuer: "https://idp.example".to_owned(),
         subject: "a\"b".to_owned(),
@@ -180,6 +182,7 @@ pub(super) fn grant(number: u8) -> Grant {
         mode: Mode::Copilot,
         actions: BTreeSet::from(["dns:patchZone".parse().unwrap()]),
         bounds,
+        plan,
         budget: Budget {
             calls: u64::MAX,
             ..Budget::DEFAULT
@@ -201,6 +204,7 @@ pub(super) fn bare_grant(number: u8) -> Grant {
     Grant {
         requester: None,
         bounds: Bounds::none(),
+        plan: Plan::none(),
         prompt: None,
         asserters: Asserters::default(),
         ..grant(number)

@@ -148,6 +148,35 @@ fn a_bound_vouches_only_if_somebody_vouches_for_it() {
 }
 
 #[test]
+fn a_step_of_a_plan_vouches_only_if_somebody_vouches_for_it() {
+    let plan = br#"[{"action":"dns:list","arguments":{"/path/zone":["a.example"]},"times":9}]"#;
+    let plan = writ_types::Value::parse(plan, &writ_types::JsonLimits::REQUEST).unwrap();
+    let planned = Grant {
+        plan: writ_types::Plan::parse(&plan).unwrap(),
+        ..grant(1)
+    };
+    let bench = Bench::new();
+    bench.open(planned).unwrap();
+    let origin = |id, fitting: &[u16]| {
+        let entered = bench.enter(1, id).unwrap();
+        let list = action("dns:list");
+        let reserved = bench
+            .0
+            .reserve(&entered, (&list, READ), Some(fitting), NOON);
+        let (_reservation, facts) = now(reserved).unwrap();
+        let place = BoundPointer::parse("/path/zone").unwrap();
+        facts.vouchers.is_bound(&list, &place)
+    };
+    assert!(!origin(1, &[0]), "the agent planned for itself");
+    now(bench.0.attest(&tenant(), task(1), None)).unwrap();
+    assert!(origin(2, &[0]));
+    assert!(
+        !origin(3, &[]),
+        "the call is another than the one that was planned"
+    );
+}
+
+#[test]
 fn a_value_that_a_task_wrote_does_not_vouch_in_it_nor_in_the_requesters_next() {
     let bench = Bench::new();
     for number in [1, 2] {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use writ_types::{Bounds, Grant, JsonLimits, Mode, Requester, Value};
+use writ_types::{Bounds, Grant, JsonLimits, Mode, Plan, PlanStanding, Requester, Value};
 
-use super::support::{Bench, NOON, READ, action, agent, below, budget, grant, task, write};
-use crate::{Ending, OpenError, ReserveError, Widening};
+use super::support::{Bench, NOON, READ, action, agent, below, budget, grant, now, task, write};
+use crate::{Ending, Ledger, OpenError, ReserveError, Widening};
 
 fn bounds(text: &str) -> Bounds {
     Bounds::parse(&Value::parse(text.as_bytes(), &JsonLimits::REQUEST).unwrap()).unwrap()
@@ -201,5 +201,47 @@ fn sub_tasks_nest_only_so_deep() {
     assert_eq!(
         bench.open(below(17, 16)),
         Err(OpenError::TooDeep { most: 16 })
+    );
+}
+
+#[test]
+fn the_plan_of_a_task_holds_below_it_and_is_taken_once() {
+    let plan = |text: &str| {
+        Plan::parse(&Value::parse(text.as_bytes(), &JsonLimits::REQUEST).unwrap()).unwrap()
+    };
+    let bench = Bench::new();
+    bench
+        .open(Grant {
+            plan: plan(r#"[{"action":"dns:patch"}]"#),
+            ..parent()
+        })
+        .unwrap();
+    let own = bench.open(Grant {
+        plan: plan(r#"[{"action":"dns:patch","times":2}]"#),
+        ..child()
+    });
+    assert_eq!(
+        own.map(drop),
+        Err(OpenError::NotWithinParent(Widening::Plan)),
+        "one that allows itself more"
+    );
+    bench.open(child()).unwrap();
+    let standing = |number, id| {
+        let entered = bench.enter(number, id).unwrap();
+        assert!(entered.plan().is_some());
+        let patch = action("dns:patch");
+        let reserved = bench
+            .0
+            .reserve(&entered, (&patch, write()), Some(&[0]), NOON);
+        let (mut reservation, facts) = now(reserved).unwrap();
+        reservation.commit();
+        facts.plan
+    };
+    assert_eq!(standing(2, 1), PlanStanding::Follows(0));
+    assert_eq!(standing(2, 2), PlanStanding::Outside);
+    assert_eq!(
+        standing(1, 3),
+        PlanStanding::Outside,
+        "the sub-task took it"
     );
 }

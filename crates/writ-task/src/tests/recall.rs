@@ -108,6 +108,7 @@ impl Logged {
             task: grant.task,
             action: action("dns:patch"),
             charge: write(),
+            step: None,
             written: forms,
         }));
     }

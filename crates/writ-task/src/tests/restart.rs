@@ -36,6 +36,7 @@ fn intent(number: u64, charge: Charge) -> Event {
         task: task(number),
         action,
         charge,
+        step: None,
         written: None,
     }
 }

@@ -78,7 +78,9 @@ fn the_deadline_counts_when_entering_reserving_and_opening() {
         NOON.plus(HOUR),
     );
     let entered = now(bench.0.enter(&tenant(), task(1), call(1), last)).unwrap();
-    let reserved = now(bench.0.reserve(&entered, &action("dns:list"), READ, over));
+    let reserved = now(bench
+        .0
+        .reserve(&entered, (&action("dns:list"), READ), None, over));
     assert_eq!(
         reserved.map(drop),
         Err(ReserveError::Ended(Ending::Deadline))
@@ -111,7 +113,10 @@ fn an_action_that_is_not_granted_reserves_nothing() {
     let bench = Bench::new();
     bench.open(grant(1)).unwrap();
     let entered = bench.enter(1, 1).unwrap();
-    let refused = now(bench.0.reserve(&entered, &action("dns:delete"), READ, NOON)).map(drop);
+    let refused = now(bench
+        .0
+        .reserve(&entered, (&action("dns:delete"), READ), None, NOON))
+    .map(drop);
     assert_eq!(refused, Err(ReserveError::NotGranted));
     assert_eq!(bench.status(1).left, budget(10, 5));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use writ_types::{
     ActionName, AgentId, Bounds, Budget, CallId, Charge, Effect, Effects, Facts, Grant, Limits,
-    Mode, TaskId, Tenant, Timestamp,
+    Mode, Plan, TaskId, Tenant, Timestamp,
 };
 
 use crate::{
@@ -76,6 +76,7 @@ pub(super) fn grant(number: u64) -> Grant {
         mode: Mode::Autonomous,
         actions: BTreeSet::from([action("dns:list"), action("dns:patch")]),
         bounds: Bounds::none(),
+        plan: Plan::none(),
         budget: budget(10, 5),
         opened: NOON,
         deadline: NOON.plus(HOUR),
@@ -131,7 +132,7 @@ impl Bench {
         } else {
             "dns:list"
         };
-        now(self.0.reserve(entered, &action(name), charge, NOON))
+        now(self.0.reserve(entered, (&action(name), charge), None, NOON))
     }
 
     /// A whole call that reached the upstream.

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use writ_types::{ActionName, Budget, Charge, Effect, Effects, Grant, TaskId, Timestamp};
+use writ_types::{
+    ActionName, Budget, Charge, Effect, Effects, Grant, JsonLimits, Plan, PlanStanding, Progress,
+    TaskId, Timestamp, Value,
+};
 
 use super::support::{Bench, NOON, READ, action, call, grant, now, tenant, write};
 use crate::{Ending, Entered, Event, Ledger, Outcome, Reservation, TaskState, TaskStatus};
@@ -22,6 +25,7 @@ pub(super) struct Held {
     /// The intent is in the log; the ledger may not know yet.
     pub(super) recorded: bool,
     pub(super) committed: bool,
+    step: Option<u16>,
     reservation: Reservation,
 }
 
@@ -83,6 +87,12 @@ impl World {
             deadline: self.at.plus(std::time::Duration::from_secs(
                 size.saturating_mul(7).max(1),
             )),
+            // Below a plan there is none; one in four asks for one all the same.
+            plan: if parent.is_none() && which.is_multiple_of(2) || which.is_multiple_of(8) {
+                plan()
+            } else {
+                Plan::none()
+            },
             ..grant(self.next)
         };
         let granted = match &parent {
@@ -137,11 +147,17 @@ impl World {
         } else {
             write()
         };
-        let reserved = self
-            .bench
-            .0
-            .reserve(entered, &named(charge), charge, self.at);
+        // What the arguments say is which steps a call could be.
+        let number = u16::try_from(size.rem_euclid(4)).unwrap();
+        let fitting = [number, number.saturating_add(1)];
+        let planned = entered.plan().is_some();
+        let reserved =
+            self.bench
+                .0
+                .reserve(entered, (&named(charge), charge), Some(&fitting), self.at);
         if let Ok((reservation, facts)) = now(reserved) {
+            assert_eq!(planned, facts.plan != PlanStanding::Free);
+            assert_eq!(facts.plan.step(), reservation.step());
             assert!(
                 !self.is_over(entered.grant()),
                 "reserved for a task that has ended"
@@ -154,6 +170,7 @@ impl World {
                 charge,
                 recorded: false,
                 committed: false,
+                step: reservation.step(),
                 reservation,
             });
         }
@@ -165,11 +182,12 @@ impl World {
             && !held.recorded
         {
             held.recorded = true;
-            let (task, charge) = (held.task, held.charge);
+            let (task, charge, step) = (held.task, held.charge, held.step);
             self.log.push(Event::Intent {
                 task,
                 action: named(charge),
                 charge,
+                step,
                 written: None,
             });
         }
@@ -288,8 +306,28 @@ impl World {
             });
             assert_eq!(status.reserved, waiting);
             assert_eq!(status.state == TaskState::Live, !self.is_over(grant));
+            check_plan(grant, &status.progress);
         }
     }
+}
+
+/// A step is taken so often at most, and none before those ahead of it.
+fn check_plan(grant: &Grant, progress: &Progress) {
+    let taken = |step: u16| progress.taken(step);
+    let steps = (0u16..).zip(grant.plan.steps());
+    for (number, step) in steps {
+        assert!(taken(number) <= step.times());
+        let ahead = (0..number).all(|ahead| taken(ahead) > 0);
+        assert!(
+            ahead || taken(number) == 0,
+            "{number} before one ahead of it"
+        );
+    }
+}
+
+fn plan() -> Plan {
+    let text = r#"[{"action":"dns:list"},{"action":"dns:patch","times":2},{"action":"dns:patch"}]"#;
+    Plan::parse(&Value::parse(text.as_bytes(), &JsonLimits::REQUEST).unwrap()).unwrap()
 }
 
 fn named(charge: Charge) -> ActionName {

@@ -46,6 +46,7 @@ fn with(prompt: &str, act: impl FnOnce(&mut Origins)) -> Vouchers {
     Vouchers {
         prompts: vec![prompt.into()],
         bounds: Vec::new(),
+        step: None,
         origins: Some(Arc::new(origins)),
     }
 }
@@ -189,7 +190,7 @@ fn what_finds_no_room_vouches_for_nothing() {
 fn a_bound_that_vouches_is_enough_and_binds_its_own_argument_alone() {
     let bounds = br#"{"bank:send":{"/body/to":["Bob"],"/body/cc/*":["Ann"]}}"#;
     let bounds = crate::Value::parse(bounds, &crate::JsonLimits::REQUEST).unwrap();
-    let bounds = crate::Bounds::parse(&bounds).unwrap();
+    let bounds = Bounds::parse(&bounds).unwrap();
     let binds = |action: &str, place: &str| {
         bounds.binds(
             &action.parse().unwrap(),

@@ -233,6 +233,7 @@ fn card(terminal: Terminal, shown: &Value) {
             &format!("{} [{}]", text(Some(rule), "doc"), text(Some(rule), "id")),
         );
     }
+    planned(&line, card);
     line("needs", &texts(card, "needs").join(", "));
     line("yours", &texts(approval, "you_can_give").join(", "));
     line("state", &text(approval, "state"));
@@ -257,6 +258,23 @@ fn card(terminal: Terminal, shown: &Value) {
                 ),
             ),
         );
+    }
+}
+
+/// The plan that the call is no step of.
+fn planned(line: &impl Fn(&str, &str), card: Option<&Value>) {
+    for (number, step) in (1u64..).zip(members(card, "plan")) {
+        let step = Some(step);
+        let arguments = step
+            .and_then(|step| step.member("arguments"))
+            .map_or_else(String::new, |arguments| format!(" {arguments}"));
+        let times = step
+            .and_then(|step| step.member("times"))
+            .and_then(Value::as_u64)
+            .filter(|times| *times > 1)
+            .map_or_else(String::new, |times| format!(", at most {times} times"));
+        let action = text(step, "action");
+        line("planned", &format!("{number}. {action}{arguments}{times}"));
     }
 }
 

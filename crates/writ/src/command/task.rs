@@ -97,12 +97,14 @@ fn details(args: &TaskOpenArgs) -> Result<Value, Failure> {
         args.expires_in
             .map(|seconds| ("expires_in", Value::from_u64(seconds))),
     );
-    if let Some(bounds) = &args.bounds {
-        let parsed = Value::parse(bounds.as_bytes(), &JsonLimits::REQUEST);
-        detail.push((
-            "bounds",
-            parsed.map_err(|fault| Failure::usage(format!("--bounds is no JSON: {fault}")))?,
-        ));
+    for (name, text) in [("bounds", &args.bounds), ("plan", &args.plan)] {
+        let parsed = text
+            .as_ref()
+            .map(|text| Value::parse(text.as_bytes(), &JsonLimits::REQUEST));
+        let parsed = parsed.transpose();
+        let parsed =
+            parsed.map_err(|fault| Failure::usage(format!("--{name} is no JSON: {fault}")))?;
+        detail.extend(parsed.map(|value| (name, value)));
     }
     Ok(Value::Array(vec![Value::object(detail)]))
 }

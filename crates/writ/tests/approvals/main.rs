@@ -13,6 +13,7 @@ mod explained;
 mod intent;
 mod obligations;
 mod once;
+mod planned;
 mod stage;
 mod survive;
 mod waiting;
