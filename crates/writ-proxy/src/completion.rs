@@ -11,7 +11,7 @@ use writ_contract::CheckedResponse;
 use writ_task::{EnterError, Entered, LedgerFuture, Reservation};
 use writ_types::{
     ActionName, AgentId, CallId, Charge, Conformance, KeyedDigest, KeyedHasher, Label, Monotonic,
-    ReasonCode, TaskId,
+    ReasonCode, TaskId, ValueDigest,
 };
 
 use crate::body::RequestBody;
@@ -55,6 +55,7 @@ pub(crate) struct Completion {
     bytes: u64,
     checked: Option<(Conformance, u64)>,
     labels: BTreeSet<Label>,
+    said: Option<BTreeSet<ValueDigest>>,
     /// Registered until the last byte, so that a kill can cut the call while it streams.
     entered: Entered,
     finished: bool,
@@ -66,6 +67,8 @@ pub(crate) struct Armed {
     pub(crate) action: ActionName,
     pub(crate) charge: Charge,
     pub(crate) arrived: Monotonic,
+    /// The forms of what the call says and nothing vouches for; none if there is more than can be told.
+    pub(crate) said: Option<BTreeSet<ValueDigest>>,
 }
 
 impl Completion {
@@ -94,9 +97,15 @@ impl Completion {
             bytes: 0,
             checked: None,
             labels: BTreeSet::new(),
+            said: armed.said,
             entered,
             finished: false,
         }
+    }
+
+    /// Whether a value of this form was said by the call itself, so that its response says nothing with it.
+    pub(crate) fn echoes(&self, form: ValueDigest) -> bool {
+        self.said.as_ref().is_none_or(|said| said.contains(&form))
     }
 
     pub(crate) const fn call(&self) -> CallId {

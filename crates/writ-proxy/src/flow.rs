@@ -39,7 +39,7 @@ const LONGEST_SEEN: usize = 4096;
 pub(crate) struct Judged {
     /// Where their values come from.
     pub(crate) origins: ArgumentOrigins,
-    /// The forms of what the call writes and nothing vouches for; none if there is more than can be told.
+    /// The forms of what the call says and nothing vouches for; none if there is more than can be told.
     pub(crate) written: Option<Vec<ValueDigest>>,
     /// The values that nothing vouches for; none if one of them could not be entered by anybody, because it is written to be
     /// overlooked or is one of too many.
@@ -89,6 +89,18 @@ pub(crate) struct Written {
 }
 
 impl Written {
+    /// What of it, said back in the response, vouches for nothing: whoever asks for what they were told to ask for would hear
+    /// it from the API. None if there is more than can be told.
+    pub(crate) fn said(&self) -> Option<BTreeSet<ValueDigest>> {
+        let forms = self.forms.as_ref()?.iter();
+        Some(
+            forms
+                .filter(|form| !self.entered.contains(form))
+                .copied()
+                .collect(),
+        )
+    }
+
     /// What a record of at most so many bytes says of it; none if that is not all, or nothing is written.
     pub(crate) fn recorded(&self, charge: Charge, record_bytes: usize) -> Option<ValueDigests> {
         if charge.writes == 0 {
@@ -164,11 +176,7 @@ pub(crate) fn judge(
             judge.payload(marked, input);
         }
     }
-    if operation.effects().kind == Effect::Read {
-        judge.judged.written = Some(Vec::new());
-    } else {
-        judge.judged.written = judge.written(input);
-    }
+    judge.judged.written = judge.written(input);
     judge.judged
 }
 
@@ -379,7 +387,7 @@ impl Judge<'_> {
         origins.is_some_and(|origins| origins.knows_form(form))
     }
 
-    /// The forms of everything the call writes that nothing vouches for. A value that is read as several kinds is
+    /// The forms of everything the call says that nothing vouches for. A value that is read as several kinds is
     /// remembered in each of its forms, and so are the identifiers in a text.
     fn written(&self, input: &Input) -> Option<Vec<ValueDigest>> {
         let groups = [&input.path, &input.query, &input.header];

@@ -158,7 +158,7 @@ async fn hold(
 ) -> Result<(Completion, Conformance), ReasonCode> {
     let status = head.status.as_u16();
     let grant = completion.entered().grant();
-    let Some(held) = Held::of(gateway, api, operation, (head, body), grant).await else {
+    let Some(mut held) = Held::of(gateway, api, operation, (head, body), grant).await else {
         tracing::error!(call.id = %completion.call(), "a response could not be checked");
         return Err(completion.fail(End::Withheld, REFUSED));
     };
@@ -173,6 +173,8 @@ async fn hold(
         completion.finish(End::Cut);
         return Err(ended.reason());
     }
+    let sources = &mut held.read.sources;
+    sources.retain(|source| !completion.echoes(source.form));
     let now = gateway.parts.clock.now();
     let ledger = &gateway.parts.ledger;
     if let Err(ended) = ledger.note(completion.entered(), &held.read, now).await {

@@ -286,6 +286,7 @@ impl Story {
             action: resolved.action.clone(),
             charge,
             arrived: self.arrived,
+            said: written.said(),
         };
         self.recorded = true;
         Ok((receipt, armed))

@@ -24,9 +24,13 @@ struct Installation {
 
 impl Installation {
     async fn start() -> Self {
+        Self::with(OVERLAY).await
+    }
+
+    async fn with(overlay: &str) -> Self {
         let project = project!();
         let desk = Desk::open(&project).await;
-        project.write("apis/helpdesk.overlay.yaml", OVERLAY);
+        project.write("apis/helpdesk.overlay.yaml", overlay);
         project.agent("bot", "copilot", &["support"]);
         project.write(
             "purposes/support.toml",
@@ -117,6 +121,39 @@ fn a_value_counts_once_a_trusted_field_had_it_and_in_that_task_alone() {
             [refused],
             "what another task has read does not count here"
         );
+    });
+}
+
+/// A ticket may be looked at by any name; who writes to one has it from somewhere.
+const LOOKED_UP: &str = r"overlay: 1.0.0
+info: {title: Help desk, version: '1'}
+actions:
+  - target: $.paths['/tickets/{ticket_id}/comments'].post
+    update:
+      parameters:
+        - {name: ticket_id, in: path, required: true, schema: {type: string}, x-writ: {sensitive: ticket}}
+  - target: $.components.schemas.Ticket.properties.id
+    update: {x-writ: {source: {trust: trusted, kind: ticket}}}
+";
+
+#[test]
+fn what_a_call_says_itself_it_does_not_hear_from_the_api() {
+    runtime().block_on(async {
+        let installation = Installation::with(LOOKED_UP).await;
+        let task = installation.task("").await;
+        let comment = (
+            "POST",
+            "/helpdesk/tickets/T-1001/comments",
+            r#"{"body":"x"}"#,
+        );
+        let answers = installation
+            .play(
+                &task,
+                &[show("/helpdesk/tickets/T-1001"), comment, list(), comment],
+            )
+            .await;
+        let statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
+        assert_eq!(statuses, [200, 403, 200, 201], "{answers:?}");
     });
 }
 
