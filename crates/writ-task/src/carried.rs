@@ -139,17 +139,21 @@ impl Carried {
         labels
     }
 
-    /// A tree in which they act has read something so labelled.
+    /// A tree in which they act has read something so labelled. `true` if one of them had read nothing of the kind; who finds
+    /// no room here begins every task with everything anyway.
     pub(crate) fn read(
         &mut self,
         subjects: impl IntoIterator<Item = Subject>,
         labels: &BTreeSet<Label>,
-    ) {
+    ) -> bool {
+        let mut is_news = false;
         for subject in subjects {
             if let Some(memory) = self.memory(subject) {
+                is_news |= !labels.is_subset(&memory.labels);
                 memory.labels.extend(labels.iter().cloned());
             }
         }
+        is_news
     }
 
     /// A person or an orchestrator has opened a task: agent and requester begin anew, each with what its tasks that still

@@ -239,6 +239,22 @@ impl MemoryLedger {
         tasks.map_or_else(T::default, |tasks| tasks.carried(act))
     }
 
+    /// Every other tree of the tenant, each once.
+    fn others(&self, tenant: &Tenant, tree: &Arc<Tree>) -> Vec<Arc<Tree>> {
+        let mut trees: Vec<Arc<Tree>> = {
+            let tenants = self.read();
+            let trees = tenants.get(tenant).into_iter();
+            trees
+                .flat_map(|tasks| tasks.trees.values())
+                .filter(|other| !Arc::ptr_eq(other, tree))
+                .map(Arc::clone)
+                .collect()
+        };
+        trees.sort_unstable_by_key(Arc::as_ptr);
+        trees.dedup_by_key(|tree| Arc::as_ptr(tree));
+        trees
+    }
+
     fn attest_at(
         &self,
         tenant: &Tenant,
@@ -251,17 +267,7 @@ impl MemoryLedger {
             return Err(EndError::Unknown);
         }
         if status.grant.parent.is_none() {
-            let mut trees: Vec<Arc<Tree>> = {
-                let tenants = self.read();
-                let trees = tenants.get(tenant).into_iter();
-                trees
-                    .flat_map(|tasks| tasks.trees.values())
-                    .filter(|other| !Arc::ptr_eq(other, &tree))
-                    .map(Arc::clone)
-                    .collect()
-            };
-            trees.sort_unstable_by_key(Arc::as_ptr);
-            trees.dedup_by_key(|tree| Arc::as_ptr(tree));
+            let trees = self.others(tenant, &tree);
             // Looked at while nobody's memory changes: what is read meanwhile is remembered after this.
             self.carry(&status.grant, |carried| {
                 let live: Vec<Live> = trees.iter().filter_map(|tree| tree.live()).collect();
@@ -280,7 +286,12 @@ impl MemoryLedger {
             let mut all = live.map(|live| live.subjects).unwrap_or_default();
             // Those of a call that outlives its task too.
             all.extend(Acting::of(grant).subjects());
-            self.carry(grant, |carried| carried.read(all, labels));
+            let is_news = self.carry(grant, |carried| carried.read(all.iter().cloned(), labels));
+            if is_news {
+                for other in self.others(&grant.tenant, &entered.tree) {
+                    other.hear(&all, labels);
+                }
+            }
         }
         labelled
     }

@@ -181,7 +181,12 @@ impl Rebuild {
     #[must_use]
     pub fn finish(self, now: Timestamp) -> Restored {
         for (tenant, recall) in self.recalls {
-            self.ledger.recall(&tenant, recall.finish(now));
+            let (carried, heard) = recall.finish(now);
+            self.ledger.recall(&tenant, carried);
+            for (root, labels) in heard {
+                // One that is over is not known any more, and knows nothing that counts.
+                self.ledger.label_recorded(&tenant, root, &labels);
+            }
         }
         let expired = self.ledger.sweep_at(now);
         Restored {

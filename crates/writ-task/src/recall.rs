@@ -22,6 +22,8 @@ pub(crate) struct Recall {
 /// A tree that may still act.
 #[derive(Debug)]
 struct Known {
+    /// A client vouched for what it began with.
+    attested: bool,
     labels: BTreeSet<Label>,
     deadline: Timestamp,
     /// Its tasks that are not over: the one above each, and who acts in it.
@@ -94,6 +96,7 @@ impl Recall {
             self.carried.labels(&opening.acting)
         };
         let known = Known {
+            attested: opening.attested,
             labels,
             tasks: BTreeMap::from([(opening.task, own)]),
             deadline: opening.deadline,
@@ -109,13 +112,21 @@ impl Recall {
     }
 
     pub(crate) fn read(&mut self, task: TaskId, acting: &Acting, labels: &BTreeSet<Label>) {
-        let root = self.roots.get(&task);
-        if let Some(known) = root.and_then(|root| self.trees.get_mut(root)) {
+        let root = self.roots.get(&task).copied();
+        // Those of a call that outlived its task, too.
+        let mut all: BTreeSet<Subject> = acting.subjects().collect();
+        if let Some(known) = root.and_then(|root| self.trees.get_mut(&root)) {
             known.labels.extend(labels.iter().cloned());
-            self.carried.read(known.subjects(), labels);
+            all.extend(known.subjects());
         }
-        // Those of a call that outlived its task.
-        self.carried.read(acting.subjects(), labels);
+        if self.carried.read(all.iter().cloned(), labels) {
+            for (other, known) in &mut self.trees {
+                let acts = !known.attested && !known.subjects().is_disjoint(&all);
+                if acts && Some(*other) != root {
+                    known.labels.extend(labels.iter().cloned());
+                }
+            }
+        }
     }
 
     pub(crate) fn wrote(&mut self, acting: &Acting, forms: Option<&[ValueDigest]>, at: Timestamp) {
@@ -135,9 +146,12 @@ impl Recall {
         }
     }
 
-    pub(crate) fn finish(mut self, now: Timestamp) -> Carried {
+    /// What everybody knows, and what each tree that may still live has read or heard, by its root.
+    pub(crate) fn finish(mut self, now: Timestamp) -> (Carried, Vec<(TaskId, BTreeSet<Label>)>) {
         self.carried.sweep(now);
-        self.carried
+        let trees = self.trees.into_iter();
+        let heard = trees.map(|(root, known)| (root, known.labels)).collect();
+        (self.carried, heard)
     }
 
     fn sweep(&mut self, now: Timestamp) {

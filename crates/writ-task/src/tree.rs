@@ -12,7 +12,7 @@ use writ_types::{
     PlanStanding, Progress, Sighting, TaskId, Timestamp, ValueDigest, Vouchers,
 };
 
-use crate::carried::{Acting, Live};
+use crate::carried::{Acting, Live, Subject};
 use crate::cut::CutFlag;
 use crate::ledger::{Cut, Ending, TaskState, TaskStatus};
 use crate::narrow::{Widening, within};
@@ -357,6 +357,24 @@ impl Tree {
         state.labels.extend(labels.iter().cloned());
         let node = state.nodes.get(task).ok_or(EnterError::Unknown)?;
         node.ended.map_or(Ok(()), |why| Err(EnterError::Ended(why)))
+    }
+
+    /// Somebody has read something so labelled in another tree. Who acts here too knows it, unless this tree was opened by
+    /// a party that vouches for what its agent begins with.
+    pub(crate) fn hear(&self, subjects: &BTreeSet<Subject>, labels: &BTreeSet<Label>) {
+        let mut state = self.lock();
+        let is_attested = state
+            .nodes
+            .get(state.root)
+            .is_some_and(|node| node.attested);
+        let acts = |node: &Node| {
+            let acting = Acting::of(&node.grant);
+            let mut own = acting.subjects();
+            node.ended.is_none() && own.any(|own| subjects.contains(&own))
+        };
+        if !is_attested && state.nodes.0.iter().any(acts) {
+            state.labels.extend(labels.iter().cloned());
+        }
     }
 
     /// Somebody vouches for a task's bounds and prompt; `false` if it is not known. A root begins without labels.

@@ -226,6 +226,34 @@ fn after_a_write_that_cannot_be_told_nothing_that_is_read_vouches() {
 }
 
 #[test]
+fn what_an_agent_reads_in_one_task_it_knows_in_the_others_that_live() {
+    let bench = Bench::new();
+    for number in [1, 2] {
+        bench.open(grant(number)).unwrap();
+    }
+    bench
+        .open(Grant {
+            agent: agent(9),
+            ..grant(3)
+        })
+        .unwrap();
+    bench.open(grant(4)).unwrap();
+    now(bench.0.attest(&tenant(), task(4), None)).unwrap();
+    let entered = bench.enter(1, 1).unwrap();
+    now(bench.0.add_labels(&entered, &labels(&["secret"]))).unwrap();
+    drop(entered);
+    for (number, knows, why) in [
+        (1, true, "the task itself"),
+        (2, true, "another task of the same agent"),
+        (3, false, "another agent's"),
+        (4, false, "one that a client opened, and vouches for"),
+    ] {
+        let found = bench.labels(number, 10 + number);
+        assert_eq!(found == labels(&["secret"]), knows, "{why}: {found:?}");
+    }
+}
+
+#[test]
 fn what_was_written_cools_off() {
     let bench = Bench::new();
     let long = |number| Grant {
