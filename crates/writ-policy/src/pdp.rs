@@ -172,6 +172,13 @@ impl Pdp {
             .map_or(&Projection::Nothing, |index| &index.projection)
     }
 
+    /// Whether any active policy about the action looks at what the task has read.
+    #[must_use]
+    pub fn looks_at_labels(&self, action: &ActionName) -> bool {
+        let index = self.index.get(action);
+        index.is_some_and(|index| index.facts.wants("labels") || index.facts.wants("held"))
+    }
+
     /// The ids of all rules, in the order of the files.
     pub fn rules(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.id.as_str())

@@ -165,7 +165,8 @@ async fn call(
 
     let (receipt, armed) = story.intend(&permit, &facts, api, charge, &written).await?;
     reservation.commit();
-    let completion = Completion::arm(gateway, entered, &receipt, armed);
+    let hearing = flow::hearing(&snapshot, operation, &entered, &facts, &outgoing.body);
+    let completion = Completion::arm(gateway, entered, &receipt, armed).listening(hearing);
     let arrived = upstream::send(
         pool,
         api,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use writ_audit::{Event, Header, Outcome, OutcomeKind, Phases, Receipt, Record};
 use writ_contract::CheckedResponse;
-use writ_task::{EnterError, Entered, LedgerFuture, Reservation};
+use writ_task::{EnterError, Entered, Hearing, LedgerFuture, Reservation};
 use writ_types::{
     ActionName, AgentId, CallId, Charge, Conformance, KeyedDigest, KeyedHasher, Label, Monotonic,
     ReasonCode, TaskId, ValueDigest,
@@ -56,6 +56,7 @@ pub(crate) struct Completion {
     checked: Option<(Conformance, u64)>,
     labels: BTreeSet<Label>,
     said: Option<BTreeSet<ValueDigest>>,
+    hearing: Option<Hearing>,
     /// Registered until the last byte, so that a kill can cut the call while it streams.
     entered: Entered,
     finished: bool,
@@ -98,9 +99,16 @@ impl Completion {
             checked: None,
             labels: BTreeSet::new(),
             said: armed.said,
+            hearing: None,
             entered,
             finished: false,
         }
+    }
+
+    /// What cuts a body that passes as it comes, beside a kill.
+    pub(crate) fn listening(mut self, hearing: Option<Hearing>) -> Self {
+        self.hearing = hearing;
+        self
     }
 
     /// Whether a value of this form was said by the call itself, so that its response says nothing with it.
@@ -135,7 +143,8 @@ impl Completion {
         let watch = UploadWatch::new(KeyedDigest::begin(&parts.audit_key, "request body"));
         self.upload = Some(Arc::clone(&watch));
         let patience = parts.timeouts.request_body;
-        Upload::streamed(incoming, self.entered.cut(), patience, watch)
+        let ends = (self.entered.cut(), self.hearing.take());
+        Upload::streamed(incoming, ends, patience, watch)
     }
 
     /// There is no response to forward. A client that broke off its body is the reason before the upstream is, and of
@@ -143,7 +152,7 @@ impl Completion {
     pub(crate) fn fail(self, end: End, fault: Unanswered) -> ReasonCode {
         let writes = self.charge.writes > 0 && fault.reason != ReasonCode::TaskEnded;
         let (end, reason) = match self.upload.as_ref().and_then(|upload| upload.fault()) {
-            Some(UploadEnd::Cut) => (End::Cut, ReasonCode::TaskEnded),
+            Some(cut @ (UploadEnd::Cut | UploadEnd::Told)) => (End::Cut, cut.reason()),
             Some(broken) => (End::ClientGone, broken.reason()),
             None if writes && fault.heard => (end, ReasonCode::EffectUnknown),
             None => (end, fault.reason),

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use writ_contract::{CheckedResponse, Marked, Operation};
-use writ_task::{Entered, Read};
+use writ_task::{Entered, Hearing, Read};
 use writ_types::{
     ActionName, Argument, ArgumentOrigins, BoundPlace, BoundPointer, Canonical, Charge, Effect,
     Facts, Grant, Input, Kind, Origin, ReasonCode, Secret, Sighting, Timestamp, Trust, Value,
@@ -15,6 +15,7 @@ use writ_types::{
 };
 
 use crate::asked;
+use crate::body::RequestBody;
 use crate::gateway::Parts;
 use crate::snapshot::Snapshot;
 
@@ -540,6 +541,28 @@ pub(crate) async fn carry(
         .write(entered, written.forms.as_deref(), &written.entered, now)
         .await
         .map_err(|fault| fault.reason())
+}
+
+/// What a body that passes as it comes is held against, where a rule looks at what the task has read: what it brings later
+/// was not there to be decided on.
+pub(crate) fn hearing(
+    snapshot: &Snapshot,
+    operation: &Operation,
+    entered: &Entered,
+    facts: &Facts,
+    body: &RequestBody,
+) -> Option<Hearing> {
+    let passes = matches!(body, RequestBody::Streamed(..));
+    let matters = passes && snapshot.pdp.looks_at_labels(operation.action());
+    // What it will read itself joined just now.
+    let known = || {
+        facts
+            .labels
+            .union(&operation.response_labels())
+            .cloned()
+            .collect()
+    };
+    matters.then(|| entered.hearing(known()))
 }
 
 /// What of a response the task remembers.

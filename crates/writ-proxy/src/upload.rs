@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
-use writ_task::CutSignal;
+use writ_task::{CutSignal, Hearing};
 use writ_types::{KeyedDigest, KeyedHasher, ReasonCode};
 
 /// The body of a request to an upstream.
@@ -29,6 +29,7 @@ pub(crate) struct Streamed {
     silence: Pin<Box<Sleep>>,
     patience: Duration,
     watch: Arc<UploadWatch>,
+    hearing: Option<Hearing>,
 }
 
 /// What is known of a streamed upload while it passes, and when it has ended.
@@ -51,6 +52,9 @@ pub(crate) enum UploadEnd {
     /// The task was killed while the body passed.
     #[error("the task was revoked")]
     Cut,
+    /// The task has read something meanwhile that the decision knew nothing of: the rest could be that.
+    #[error("the task has read more while the body passed")]
+    Told,
     /// The client sent nothing for too long.
     #[error("the client fell silent")]
     Silent,
@@ -64,6 +68,7 @@ impl UploadEnd {
     pub(crate) const fn reason(self) -> ReasonCode {
         match self {
             Self::Cut => ReasonCode::TaskEnded,
+            Self::Told => ReasonCode::EffectUnknown,
             Self::Silent => ReasonCode::BodyTimeout,
             Self::Broken => ReasonCode::MalformedRequest,
         }
@@ -123,10 +128,10 @@ impl Upload {
         Self::Whole(Full::new(bytes))
     }
 
-    /// A body that passes as it comes: cut by `cut`, and by the client's silence for `patience`.
+    /// A body that passes as it comes: cut by `cut`, by the client's silence for `patience`, and by what `hearing` hears.
     pub(crate) fn streamed(
         incoming: Incoming,
-        cut: CutSignal,
+        (cut, hearing): (CutSignal, Option<Hearing>),
         patience: Duration,
         watch: Arc<UploadWatch>,
     ) -> Self {
@@ -136,6 +141,7 @@ impl Upload {
             silence: Box::pin(tokio::time::sleep(patience)),
             patience,
             watch,
+            hearing,
         }))
     }
 
@@ -171,6 +177,10 @@ impl Streamed {
         loop {
             match Pin::new(&mut self.incoming).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
+                    // What was read is told after its labels have joined, so whoever tells it here has them by now.
+                    if self.hearing.as_ref().is_some_and(Hearing::has_heard_more) {
+                        return self.end(UploadEnd::Told);
+                    }
                     if let Some(deadline) = Instant::now().checked_add(self.patience) {
                         self.silence.as_mut().reset(deadline);
                     }

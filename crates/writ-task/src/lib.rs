@@ -30,7 +30,7 @@ pub use error::{EndError, EnterError, OpenError, RebuildError, ReserveError};
 pub use ledger::{Cut, Ending, Ledger, LedgerFuture, Read, TaskState, TaskStatus};
 pub use memory::MemoryLedger;
 pub use narrow::Widening;
-pub use proof::{Entered, Outcome, Reservation};
+pub use proof::{Entered, Hearing, Outcome, Reservation};
 pub use rates::{Lane, Pacer, Rates, Share};
 pub use rebuild::{Event, Rebuild, Remembered, Restored};
 pub use recall::Opening;

@@ -1,9 +1,10 @@
 //! What the call path holds: a call that has entered, and a budget that is reserved.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use writ_types::{CallId, Charge, Grant, Plan, TaskId};
+use writ_types::{CallId, Charge, Grant, Label, Plan, TaskId};
 
 use crate::cut::CutFlag;
 use crate::tree::{Taken, Tree};
@@ -47,6 +48,39 @@ impl Entered {
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         Canceller::new(Arc::clone(&self.flag))
+    }
+}
+
+impl Entered {
+    /// What tells whether the tree has read more than `known` since.
+    #[must_use]
+    pub fn hearing(&self, known: BTreeSet<Label>) -> Hearing {
+        Hearing {
+            tree: Arc::clone(&self.tree),
+            known,
+        }
+    }
+}
+
+/// Tells a call that takes its time whether its task has read more than it was decided on.
+pub struct Hearing {
+    tree: Arc<Tree>,
+    known: BTreeSet<Label>,
+}
+
+impl Hearing {
+    /// Whether the tree has read something so labelled that was not known.
+    #[must_use]
+    pub fn has_heard_more(&self) -> bool {
+        !self.tree.has_read_only(&self.known)
+    }
+}
+
+impl fmt::Debug for Hearing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hearing")
+            .field("known", &self.known)
+            .finish_non_exhaustive()
     }
 }
 

@@ -359,6 +359,11 @@ impl Tree {
         node.ended.map_or(Ok(()), |why| Err(EnterError::Ended(why)))
     }
 
+    /// Whether nothing was read that is labelled otherwise.
+    pub(crate) fn has_read_only(&self, labels: &BTreeSet<Label>) -> bool {
+        self.lock().labels.is_subset(labels)
+    }
+
     /// Somebody has read something so labelled in another tree. Who acts here too knows it, unless this tree was opened by
     /// a party that vouches for what its agent begins with.
     pub(crate) fn hear(&self, subjects: &BTreeSet<Subject>, labels: &BTreeSet<Label>) {

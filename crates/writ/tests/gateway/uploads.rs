@@ -78,6 +78,33 @@ fn a_kill_cuts_an_upload() {
 }
 
 #[test]
+fn what_is_read_while_an_upload_passes_does_not_leave_with_it() {
+    runtime().block_on(async {
+        let installation = Installation::start().await;
+        let task = installation.task().await;
+        // No stranger's word may be uploaded, and none was read when this began.
+        let mut stream = begin(&installation, &task, "first ", 10).await;
+        let caller = Caller::new(&installation.project, &task);
+        caller.learn().await;
+        let read = caller
+            .send("GET", "/helpdesk/tickets/T-1001", &[], "")
+            .await;
+        assert_eq!(read.status, 200);
+        let mut seen = installation.odd.uploaded.subscribe();
+        stream.write_all(b"last").await.unwrap();
+        seen.wait_for(|text| text != "first ").await.unwrap();
+        assert_eq!(*installation.odd.uploaded.borrow(), "first !");
+        let answer = answer(stream).await;
+        assert_eq!(
+            (answer.status, writ_testkit::reason(&answer).as_str()),
+            (502, "effect_unknown")
+        );
+        let call = answer.header("writ-call-id").unwrap();
+        assert_eq!(installation.outcome(call).await, "cut");
+    });
+}
+
+#[test]
 fn a_client_that_stops_in_the_middle_is_no_fault_of_the_upstream() {
     runtime().block_on(async {
         let installation = Installation::start().await;
