@@ -19,8 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_types::{OperationId, Pointer, Value};
 
+use crate::diagnostic::Sink;
 use crate::document;
 use crate::outline::Outline;
+use crate::overlay;
 
 pub(crate) use paths::anonymous;
 
@@ -37,11 +39,37 @@ const MOST_FINDINGS: usize = 100_000;
 ///
 /// The bytes are no such document, and why.
 pub fn lint(bytes: &[u8]) -> Result<Report, NotLinted> {
-    let value = document::read(bytes).map_err(|fault| NotLinted {
+    lint_overlaid(bytes, None)
+}
+
+/// Lints a document as its owner's overlay leaves it, which is how a contract's operations get their grades.
+///
+/// # Errors
+///
+/// As [`lint`]; or the overlay is none, or says nothing somewhere.
+pub fn lint_overlaid(bytes: &[u8], overlay: Option<&str>) -> Result<Report, NotLinted> {
+    let mut value = document::read(bytes).map_err(|fault| NotLinted {
         line: fault.line,
         pointer: fault.pointer,
         message: fault.message,
     })?;
+    if let Some(text) = overlay {
+        // As a contract is compiled: what a vendor says in our words does not count, and a target finds what is referred to.
+        overlay::strip(&mut value, &mut Sink::default());
+        document::inline(&mut value);
+        overlay::overlay(text, &mut value).map_err(|faults| {
+            let first = faults.into_iter().next();
+            let (line, pointer, message) = first.map_or_else(
+                || (None, Pointer::root(), "it says nothing".to_owned()),
+                |first| (first.line, first.pointer, first.message),
+            );
+            NotLinted {
+                line,
+                pointer,
+                message: format!("the overlay: {message}"),
+            }
+        })?;
+    }
     let outline = Outline::of(&value).ok_or_else(|| NotLinted {
         line: None,
         pointer: Pointer::root(),

@@ -198,8 +198,11 @@ pub(crate) struct ImportArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LintArgs {
-    /// The document's file, or the id of an API of the project.
+    /// The document's file, or the id of an API of the project, which is linted as its overlay leaves it.
     pub(crate) document: String,
+    /// What the owner says of the document, in place of the API's own overlay.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) overlay: Option<PathBuf>,
     /// Print SARIF 2.1.0, for code scanning.
     #[arg(long)]
     pub(crate) sarif: bool,

@@ -3,6 +3,7 @@ use writ_types::{Effect, Effects};
 use super::{Contract, Review, Reviews};
 use crate::Severity;
 use crate::fixture::{HELPDESK, PETS, SHOP, api, compile, contract, of_paths, operation};
+use crate::lint;
 
 fn messages(document: &str) -> Vec<String> {
     let (_, diagnostics) = compile(document);
@@ -300,6 +301,9 @@ fn the_worst_grade_counts_until_the_owner_has_reviewed_the_operation() {
         let score = operation.score().unwrap();
         let found = (score.grade().as_str(), operation.unready());
         assert_eq!(found, (grade, unready), "{reviews:?} {score:?}");
+        // The lint of the document with the overlay says the same.
+        let linted = lint::lint_overlaid(document.as_bytes(), reviews.overlay.as_deref());
+        assert_eq!(linted.unwrap().operations[0].score, score);
     }
     let list = r#"{"tools":[{"name":"wipe","inputSchema":{"type":"object"}}]}"#;
     let list = contract(list);

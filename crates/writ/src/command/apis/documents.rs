@@ -13,6 +13,8 @@ pub(super) struct Document {
     /// The path, as short as it can be read.
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
+    /// What the API's owner says of it, where it is an API's of the project.
+    pub(super) overlay: Option<String>,
 }
 
 /// Reads a file, or the document of an API of the project that has this id.
@@ -26,13 +28,28 @@ pub(super) fn read(config: &Path, what: &str) -> Result<Document, Failure> {
     })?;
     let project = Config::load(config)?.project;
     let (file, name) = pinned(&project, &id)?;
-    at(&file, name)
+    let overlay = project.join("apis").join(format!("{id}.overlay.yaml"));
+    let overlay = overlay.is_file().then(|| text(&overlay)).transpose()?;
+    Ok(Document {
+        overlay,
+        ..at(&file, name)?
+    })
+}
+
+/// Reads a file of text.
+pub(super) fn text(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file)
+        .map_err(|fault| Failure::caused(format!("cannot read {}", file.display()), &fault))
 }
 
 fn at(file: &Path, name: String) -> Result<Document, Failure> {
     let bytes = std::fs::read(file)
         .map_err(|fault| Failure::caused(format!("cannot read {}", file.display()), &fault))?;
-    Ok(Document { name, bytes })
+    Ok(Document {
+        name,
+        bytes,
+        overlay: None,
+    })
 }
 
 /// The document that `apis/<id>.toml` names, and its path relative to the project.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use writ_contract::lint::{Finding, Grade, Level, Linted, Report, Rule, lint};
+use writ_contract::lint::{Finding, Grade, Level, Linted, Report, Rule, lint_overlaid};
 
 use super::documents;
 use crate::cli::LintArgs;
@@ -15,8 +15,12 @@ const SHOWN: usize = 3;
 const WORST: usize = 10;
 
 pub(super) fn run(terminal: Terminal, config: &Path, args: &LintArgs) -> Result<(), Failure> {
-    let document = documents::read(config, &args.document)?;
-    let report = lint(&document.bytes).map_err(|fault| {
+    let mut document = documents::read(config, &args.document)?;
+    if let Some(file) = &args.overlay {
+        document.overlay = Some(documents::text(file)?);
+    }
+    let report = lint_overlaid(&document.bytes, document.overlay.as_deref());
+    let report = report.map_err(|fault| {
         let line = fault
             .line
             .map(|line| format!(":{line}"))
