@@ -10,6 +10,7 @@ mod proposals;
 mod queue;
 mod sign_in;
 mod stop;
+mod suggest;
 mod trust;
 
 use std::collections::BTreeSet;
@@ -247,6 +248,7 @@ pub(crate) async fn serve(
         Endpoint::Apis => Ok(look::apis(plane)),
         Endpoint::Api => look::api(plane, call),
         Endpoint::Reviews => queue::list(plane, call).await,
+        Endpoint::Suggest => suggest::suggest(plane, call).await,
         Endpoint::Agents => Ok(look::agents(plane)),
         Endpoint::Purposes => Ok(look::purposes(plane)),
         Endpoint::Credentials => look::credentials(plane).await,

@@ -171,6 +171,7 @@ async fn public(
         | Endpoint::Api
         | Endpoint::Agents
         | Endpoint::Reviews
+        | Endpoint::Suggest
         | Endpoint::Purposes
         | Endpoint::Credentials
         | Endpoint::SetCredential

@@ -32,6 +32,7 @@ mod routes;
 mod sign_in;
 pub mod span;
 mod start;
+mod suggest;
 mod token_keys;
 mod trace;
 mod trust;

@@ -8,6 +8,7 @@ use writ_audit::{Event, EvidenceRef, Record, Seal, SealFault};
 use writ_types::{ActionName, ApprovalId, CallId, JsonLimits, RecordId, TaskId, Value};
 
 use crate::log::{Entry, LogReader, LogWriter, Query, ReadError, Vault};
+use crate::suggest::Usage;
 
 /// The log and the evidence beside it.
 #[derive(Debug, Clone)]
@@ -93,6 +94,31 @@ impl LogPlace {
     pub(crate) async fn traffic(&self) -> Result<Traffic, RecordsError> {
         let reader = self.reader.clone();
         let read = tokio::task::spawn_blocking(move || traffic(&reader, MOST_LOOKED_AT));
+        read.await.map_err(|_panic| RecordsError::Reader)?
+    }
+
+    /// Folds the newest records into what an agent did, and says how many older ones were not looked at.
+    pub(crate) async fn usage(
+        &self,
+        mut usage: Usage,
+        strangers: impl Fn(&ActionName) -> bool + Send + 'static,
+    ) -> Result<(Usage, u64), RecordsError> {
+        let reader = self.reader.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let before = reader.size()?.saturating_sub(MOST_LOOKED_AT);
+            let mut fault = None;
+            reader.scan(before, |index, bytes| {
+                match Record::decode(bytes) {
+                    Ok(record) => {
+                        usage.take(&record, &strangers);
+                        return ControlFlow::Continue(());
+                    }
+                    Err(error) => fault = Some(ReadError::Record { index, error }),
+                }
+                ControlFlow::Break(())
+            })?;
+            fault.map_or(Ok((usage, before)), |fault| Err(fault.into()))
+        });
         read.await.map_err(|_panic| RecordsError::Reader)?
     }
 

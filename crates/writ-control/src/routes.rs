@@ -97,6 +97,7 @@ routes! {
     "POST" "/v1/kill" OPERATOR => Kill;
     "GET" "/v1/records" VIEWER => Records;
     "GET" "/v1/explain/{call}" OPERATOR => Explain;
+    "GET" "/v1/suggest" VIEWER => Suggest;
     "POST" "/v1/can-i" VIEWER => CanI;
     "POST" "/access/v1/evaluation" VIEWER => Evaluation;
     "POST" "/access/v1/evaluations" VIEWER => Evaluations;

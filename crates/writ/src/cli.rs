@@ -70,6 +70,8 @@ pub(crate) enum Command {
     CanI(CanIArgs),
     /// Say who could do something, or what an agent could do
     WhoCan(WhoCanArgs),
+    /// Suggest a rule that leaves an agent what it has used of a purpose
+    Suggest(SuggestArgs),
     /// Show why a call was decided as it was
     Explain(ExplainArgs),
     /// Stop a task or everything an agent does, at once
@@ -517,6 +519,19 @@ pub(crate) struct WhoCanArgs {
     /// Read the revision in force from the store, without a running `writ serve`.
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SuggestArgs {
+    /// The agent: its SPIFFE ID, or its name in this trust domain.
+    #[arg(long)]
+    pub(crate) agent: String,
+    /// The purpose.
+    #[arg(long)]
+    pub(crate) purpose: String,
+    /// Write the rule and its cases into the project; nothing is put in force.
+    #[arg(long)]
+    pub(crate) write: bool,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ mod operators;
 mod plan;
 mod policy;
 pub(crate) mod serve;
+mod suggest;
 mod task;
 mod trust;
 mod who_can;
@@ -50,6 +51,7 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
         Command::Trust(command) => trust::run(terminal, &config()?, command).await,
         Command::CanI(args) => ask::can_i(terminal, &config()?, args).await,
         Command::WhoCan(args) => who_can::run(terminal, &config()?, args).await,
+        Command::Suggest(args) => suggest::run(terminal, &config()?, args).await,
         Command::Explain(args) => ask::explain(terminal, &config()?, args).await,
         Command::Kill(command) => kill::run(terminal, &config()?, command).await,
         Command::Key(command) => key::run(terminal, &config()?, command).await,

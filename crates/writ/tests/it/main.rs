@@ -13,3 +13,4 @@ mod readiness;
 mod sign_in;
 mod smoke;
 mod strangers;
+mod suggest;

@@ -1,0 +1,315 @@
+//! Least privilege from what was done: a rule that leaves an agent, for one purpose, the actions it has used.
+//!
+//! What is suggested only narrows. It is written for a project, where tests and a plan come before it is in force, and a person
+//! decides. Nothing is learned from a task that somebody stopped, or that read what strangers wrote: what such a task did could be
+//! what a stranger wanted. No value of a call is in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use writ_audit::{Closing, Event, Outcome, Record};
+use writ_types::{
+    ActionName, Agent, AgentId, Budget, Charge, Conformance, Label, Purpose, PurposeName, TaskId,
+    Timestamp, Value,
+};
+
+/// What the tasks of one agent did for one purpose, folded over the records of a log in their order.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    agent: AgentId,
+    purpose: PurposeName,
+    /// By root task.
+    trees: BTreeMap<TaskId, Tree>,
+    /// The root of each task.
+    roots: BTreeMap<TaskId, TaskId>,
+}
+
+/// What a task and those below it did.
+#[derive(Debug, Default)]
+struct Tree {
+    calls: BTreeMap<ActionName, u64>,
+    spent: Charge,
+    tainted: bool,
+    stopped: bool,
+}
+
+impl Usage {
+    pub(crate) const fn of(agent: AgentId, purpose: PurposeName) -> Self {
+        Self {
+            agent,
+            purpose,
+            trees: BTreeMap::new(),
+            roots: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the next record. `strangers` says whether what strangers wrote comes with an action's answers.
+    pub(crate) fn take(&mut self, record: &Record, strangers: impl Fn(&ActionName) -> bool) {
+        match &record.event {
+            Event::TaskOpened(opened) => {
+                let root = opened.parent.and_then(|above| self.roots.get(&above));
+                let own = opened.agent == self.agent && opened.purpose == self.purpose;
+                if let Some(root) = root.copied().or(own.then_some(opened.task)) {
+                    self.roots.insert(opened.task, root);
+                    self.trees.entry(root).or_default();
+                }
+            }
+            Event::Intent(intent) => {
+                let own = intent.subject.agent == self.agent && intent.purpose == self.purpose;
+                let Some(tree) = self.tree(intent.subject.task) else {
+                    return;
+                };
+                tree.tainted |= strangers(&intent.action);
+                if own {
+                    let calls = tree.calls.entry(intent.action.clone()).or_default();
+                    *calls = calls.saturating_add(1);
+                    tree.spent = tree.spent.plus(Charge::of(intent.effects));
+                }
+            }
+            Event::Outcome(outcome) => {
+                if let Some(tree) = self.tree(outcome.task) {
+                    tree.tainted |= is_untrusted(outcome);
+                }
+            }
+            Event::TaskClosed(closed) => {
+                if let Some(tree) = self.tree(closed.task) {
+                    tree.stopped |= closed.how == Closing::Revoked;
+                }
+            }
+            Event::Refused(_)
+            | Event::TokenIssued(_)
+            | Event::TokenRefused(_)
+            | Event::Started(_)
+            | Event::RevisionActivated(_)
+            | Event::OperatorAction(_)
+            | Event::KeyRotated(_)
+            | Event::Approval(_)
+            | Event::Alarm(_) => {}
+        }
+    }
+
+    fn tree(&mut self, task: TaskId) -> Option<&mut Tree> {
+        let root = self.roots.get(&task)?;
+        self.trees.get_mut(root)
+    }
+
+    /// What is suggested.
+    ///
+    /// # Errors
+    ///
+    /// There is nothing to learn from.
+    pub(crate) fn suggest(
+        &self,
+        agent: &Agent,
+        purpose: &Purpose,
+        now: Timestamp,
+    ) -> Result<Suggestion, NothingSeen> {
+        let stopped = self.trees.values().filter(|tree| tree.stopped).count();
+        let is_tainted = |tree: &&Tree| tree.tainted && !tree.stopped;
+        let tainted = self.trees.values().filter(is_tainted).count();
+        let sound = || {
+            self.trees
+                .values()
+                .filter(|tree| !tree.tainted && !tree.stopped)
+        };
+        let mut used: BTreeMap<ActionName, Used> = BTreeMap::new();
+        let mut spent = Charge::default();
+        for tree in sound() {
+            spent = most(spent, tree.spent);
+            for (action, calls) in &tree.calls {
+                // What is not of the purpose any more is not given back.
+                if purpose.actions.contains(action) {
+                    let used = used.entry(action.clone()).or_default();
+                    used.calls = used.calls.saturating_add(*calls);
+                    used.most = used.most.max(*calls);
+                }
+            }
+        }
+        let seen = Seen {
+            tasks: sound().count(),
+            tainted,
+            stopped,
+        };
+        if used.is_empty() {
+            return Err(NothingSeen(seen));
+        }
+        let unused = purpose.actions.iter();
+        let unused = unused.filter(|action| !used.contains_key(*action));
+        Ok(Suggestion {
+            agent: agent.clone(),
+            purpose: purpose.name.clone(),
+            unused: unused.cloned().collect(),
+            used,
+            spent,
+            seen,
+            now,
+        })
+    }
+}
+
+fn is_untrusted(outcome: &Outcome) -> bool {
+    let broken = outcome.conformance == Some(Conformance::Breaks);
+    broken || outcome.labels.contains(&Label::untrusted())
+}
+
+fn most(one: Charge, other: Charge) -> Charge {
+    Charge {
+        calls: one.calls.max(other.calls),
+        writes: one.writes.max(other.writes),
+        deletes: one.deletes.max(other.deletes),
+        irreversible: one.irreversible.max(other.irreversible),
+    }
+}
+
+/// How many tasks were seen, and how many of them nothing is learned from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Learned from.
+    pub(crate) tasks: usize,
+    /// Left out, because they read what strangers wrote.
+    pub(crate) tainted: usize,
+    /// Left out, because somebody stopped them.
+    pub(crate) stopped: usize,
+}
+
+/// No task was seen that something can be learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no task to learn from: {} had called nothing, {} had read what strangers wrote, {} were stopped", .0.tasks, .0.tainted, .0.stopped)]
+pub(crate) struct NothingSeen(pub(crate) Seen);
+
+/// How an action was used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Used {
+    calls: u64,
+    /// In one task.
+    most: u64,
+}
+
+/// What is suggested for an agent and a purpose.
+#[derive(Debug)]
+pub(crate) struct Suggestion {
+    agent: Agent,
+    purpose: PurposeName,
+    used: BTreeMap<ActionName, Used>,
+    unused: BTreeSet<ActionName>,
+    spent: Charge,
+    seen: Seen,
+    now: Timestamp,
+}
+
+impl Suggestion {
+    /// The name that files and rules are called by: that of the agent, as far as it can stand there, and of the purpose.
+    fn name(&self) -> String {
+        let path = self.agent.spiffe.as_str();
+        let last = path.rsplit('/').next().unwrap_or(path);
+        let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
+        let agent: String = last
+            .chars()
+            .map(|char| if plain(char) { char } else { '-' })
+            .collect();
+        format!("{agent}-{}", self.purpose)
+    }
+
+    /// The rule, as Cedar.
+    pub(crate) fn policy(&self) -> String {
+        let actions: Vec<String> = self
+            .used
+            .keys()
+            .map(|action| quoted(&action.to_string()))
+            .collect();
+        let all = self.used.len().saturating_add(self.unused.len());
+        format!(
+            "// Suggested on {day} from {tasks} tasks. It only narrows what the purpose lets this agent do; delete it when the agent has to do more.\n\
+             @id(\"suggested.{name}\")\n\
+             @doc(\"It has used {used} of {all} actions of `{purpose}`, and keeps those.\")\n\
+             forbid (principal, action, resource)\n\
+             when {{ principal.agent.spiffe == {spiffe} && principal.purpose == {purpose_text} }}\n\
+             unless {{ [{actions}].contains(context.sys.action) }};\n",
+            day = self.now.to_string().get(..10).unwrap_or_default(),
+            tasks = self.seen.tasks,
+            name = self.name(),
+            used = self.used.len(),
+            purpose = self.purpose,
+            spiffe = quoted(self.agent.spiffe.as_str()),
+            purpose_text = quoted(self.purpose.as_str()),
+            actions = actions.join(", "),
+        )
+    }
+
+    /// Cases that fail without the rule: one for each action that is taken away.
+    pub(crate) fn tests(&self) -> String {
+        let mut text = format!(
+            "[default]\nagent = {}\npurpose = {}\n",
+            quoted(self.agent.spiffe.as_str()),
+            quoted(self.purpose.as_str())
+        );
+        for action in &self.unused {
+            let name = format!("{action} was never used");
+            text.push_str(&format!(
+                "\n[[case]]\nname = {}\naction = {}\nexpect = {{ decision = \"DENY\", rules = [\"suggested.{}\"] }}\n",
+                quoted(&name),
+                quoted(&action.to_string()),
+                self.name()
+            ));
+        }
+        text
+    }
+
+    /// The budget that the task which spent most would have needed.
+    const fn budget(&self) -> Budget {
+        Budget {
+            calls: self.spent.calls,
+            writes: self.spent.writes,
+            deletes: self.spent.deletes,
+            irreversible: self.spent.irreversible,
+        }
+    }
+
+    /// `authorization_details` of a task that could do what was done.
+    fn grant(&self) -> Value {
+        let actions = self
+            .used
+            .keys()
+            .map(|action| Value::from(action.to_string()));
+        Value::Array(vec![Value::object([
+            ("type", Value::from("writ_task")),
+            ("purpose", Value::from(self.purpose.as_str())),
+            ("actions", Value::Array(actions.collect())),
+            ("budget", self.budget().to_value()),
+        ])])
+    }
+
+    /// As JSON; `before` is how many older records were not looked at.
+    pub(crate) fn to_value(&self, before: u64) -> Value {
+        let number = |count: usize| Value::from_u64(u64::try_from(count).unwrap_or(u64::MAX));
+        let used = self.used.iter().map(|(action, used)| {
+            Value::object([
+                ("action", Value::from(action.to_string())),
+                ("calls", Value::from_u64(used.calls)),
+                ("most_in_a_task", Value::from_u64(used.most)),
+            ])
+        });
+        let unused = self
+            .unused
+            .iter()
+            .map(|action| Value::from(action.to_string()));
+        Value::object([
+            ("name", Value::from(self.name())),
+            ("agent", Value::from(self.agent.spiffe.as_str())),
+            ("purpose", Value::from(self.purpose.as_str())),
+            ("tasks", number(self.seen.tasks)),
+            ("tasks_that_read_strangers", number(self.seen.tainted)),
+            ("tasks_that_were_stopped", number(self.seen.stopped)),
+            ("used", Value::Array(used.collect())),
+            ("unused", Value::Array(unused.collect())),
+            ("records_before", Value::from_u64(before)),
+            ("grant", self.grant()),
+            ("policy", Value::from(self.policy())),
+            ("tests", Value::from(self.tests())),
+        ])
+    }
+}
+
+/// A text as Cedar, TOML and JSON all read it.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
