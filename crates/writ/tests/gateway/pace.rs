@@ -16,15 +16,24 @@ const CONTRACT: &str = r#"{"openapi":"3.0.3","info":{"title":"T","version":"1"},
 const API: &str = "owner = \"o@example.org\"\nupstream = \"http://127.0.0.1:1\"\ncontract = \"slow.json\"\n\
 [operations.plain]\neffect = \"read\"\n[operations.told]\neffect = \"read\"\n[operations.figure]\neffect = \"read\"\n\
 [operations.own]\neffect = \"read\"\nrate = \"1/h burst 3\"\n";
-const ACTIONS: &str = r#"["slow:plain","slow:own","slow:told","slow:figure"]"#;
+/// The owner says one rate for both of its operations.
+const SHARED: &str = "owner = \"o@example.org\"\nupstream = \"http://127.0.0.1:1\"\ncontract = \"shared.json\"\nrate = \"1/h burst 4\"\n\
+[operations.one]\neffect = \"read\"\n[operations.other]\neffect = \"read\"\n";
+const SHARED_CONTRACT: &str = r#"{"openapi":"3.0.3","info":{"title":"T","version":"1"},"paths":{
+ "/one":{"get":{"operationId":"one","summary":"Says nothing","responses":{"200":{"description":"ok"}}}},
+ "/other":{"get":{"operationId":"other","summary":"Says nothing","responses":{"200":{"description":"ok"}}}}}}"#;
+const ACTIONS: &str =
+    r#"["slow:plain","slow:own","slow:told","slow:figure","shared:one","shared:other"]"#;
 const SENT: (u16, &str) = (502, "upstream_unreachable");
 const TOO_FAST: (u16, &str) = (429, "rate_limited");
 
 fn project() -> Project {
     let project = writ_testkit::project!();
-    project.settings("[limits]\ntask_rate = \"1\"\ntask_burst = \"20\"\nagent_rate = \"1\"\nagent_burst = \"30\"\n");
+    project.settings("[limits]\ntask_rate = \"1\"\ntask_burst = \"20\"\nagent_rate = \"1\"\nagent_burst = \"45\"\n");
     project.write("apis/slow.toml", API);
     project.write("apis/slow.json", CONTRACT);
+    project.write("apis/shared.toml", SHARED);
+    project.write("apis/shared.json", SHARED_CONTRACT);
     project.write(
         "purposes/trial.toml",
         &format!("owner = \"o@example.org\"\nactions = {ACTIONS}\n[budget]\ncalls = 2000\n"),
@@ -62,13 +71,15 @@ fn an_api_is_called_as_fast_as_is_said_and_otherwise_as_fast_as_the_gateway_lets
         let details = format!(
             r#"[{{"type":"writ_task","purpose":"trial","actions":{ACTIONS},"budget":{{"calls":900}}}}]"#
         );
-        let (one, other) = (
+        let (one, other, third) = (
+            open(&project.client(), &details).await,
             open(&project.client(), &details).await,
             open(&project.client(), &details).await,
         );
-        let (one, other) = (Caller::new(&project, &one), Caller::new(&project, &other));
-        one.learn().await;
-        other.learn().await;
+        let [one, other, third] = [&one, &other, &third].map(|task| Caller::new(&project, task));
+        for caller in [&one, &other, &third] {
+            caller.learn().await;
+        }
 
         // What is documented is kept, by the agent in whatever task; and the server is told nothing of the third call.
         assert_eq!(until_refused(&one, "/slow/figure").await, 2);
@@ -81,6 +92,13 @@ fn an_api_is_called_as_fast_as_is_said_and_otherwise_as_fast_as_the_gateway_lets
         assert_eq!(json.member("retryable").and_then(Value::as_bool), Some(true));
         // So is what the owner says, in place of our own.
         assert_eq!(until_refused(&other, "/slow/own").await, 3);
+        // What is said of an API is for all its operations together.
+        for path in ["/shared/one", "/shared/other", "/shared/one", "/shared/other"] {
+            let sent = one.send("GET", path, &[], "").await;
+            assert!(is(&sent, SENT), "{}", sent.json());
+        }
+        let refused = other.send("GET", "/shared/one", &[], "").await;
+        assert!(is(&refused, TOO_FAST), "{}", refused.json());
         // A server that limits calls itself is not limited by us.
         for _ in 0..40 {
             let sent = one.send("GET", "/slow/told", &[], "").await;
@@ -88,12 +106,13 @@ fn an_api_is_called_as_fast_as_is_said_and_otherwise_as_fast_as_the_gateway_lets
         }
         // Where nobody says it: first the task's limit, then that of all the agent's tasks together.
         let first = until_refused(&one, "/slow/plain").await;
-        assert!((20..300).contains(&first), "{first} calls of one task");
+        assert!((20..45).contains(&first), "{first} calls of one task");
         let refused = one.send("GET", "/slow/plain", &[], "").await;
         let soon = refused.header("retry-after").map(str::to_owned);
         assert!(is(&refused, SENT) || soon.as_deref() == Some("1"), "{soon:?}");
         let second = until_refused(&other, "/slow/plain").await;
-        assert!(second < first, "{second} calls after {first} of the same agent");
+        let last = until_refused(&third, "/slow/plain").await;
+        assert!(last < 20, "{last} calls after {first} and {second} of the same agent");
         server.stop();
     });
 }
