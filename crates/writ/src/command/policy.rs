@@ -7,7 +7,7 @@ use std::path::Path;
 use writ_control::cases::{self, Case, MATRIX, Tried};
 use writ_control::plan::{self, Side};
 use writ_control::project::ProjectFault;
-use writ_store::Store;
+use writ_store::{Store, StoreError};
 use writ_types::{Clock as _, Tenant, Timestamp, Value};
 
 use crate::cli::{PolicyCommand, PolicyTestArgs};
@@ -128,13 +128,16 @@ fn finding(terminal: Terminal, found: &ProjectFault, severity: &str) {
     }
 }
 
-/// The roles that somebody has, where the project has a store.
+/// The roles that somebody has, where the project has a store and no server holds it: what is checked are the files.
 async fn roles(config: &Config) -> Result<Option<BTreeSet<String>>, Failure> {
     let path = config.data.join("writ.db");
     if !path.exists() {
         return Ok(None);
     }
-    let store = Store::open(&path).await?;
+    let store = match Store::open(&path).await {
+        Err(StoreError::InUse { .. }) => return Ok(None),
+        opened => opened?,
+    };
     let tenant = Tenant::default_tenant();
     let mut held = BTreeSet::new();
     let mut after = None;
