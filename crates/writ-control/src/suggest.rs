@@ -48,7 +48,7 @@ impl Usage {
             Event::TaskOpened(opened) => {
                 let root = opened.parent.and_then(|above| self.roots.get(&above));
                 let own = opened.agent == self.agent && opened.purpose == self.purpose;
-                if let Some(root) = root.copied().or(own.then_some(opened.task)) {
+                if let Some(root) = root.copied().or_else(|| own.then_some(opened.task)) {
                     self.roots.insert(opened.task, root);
                     self.trees.entry(root).or_default();
                 }

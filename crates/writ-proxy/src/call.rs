@@ -140,12 +140,7 @@ async fn call(
 
     let charge = Charge::of(operation.effects());
     let action = operation.action();
-    let fitting = planned::fitting(&entered, operation, &read);
-    let what = (action, charge);
-    let reserved = parts
-        .ledger
-        .reserve(&entered, what, fitting.as_deref(), now);
-    let reserved = reserved.await;
+    let reserved = planned::reserve(parts, &entered, operation, &read, charge, now).await;
     let (mut reservation, mut facts) = reserved.map_err(|fault| story.unpaid(fault))?;
     let (key, input) = (&parts.audit_key, &read.parsed.input);
     let mut judged = flow::judge(key, operation, input, &facts.vouchers);

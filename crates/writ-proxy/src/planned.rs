@@ -3,21 +3,37 @@
 use std::collections::BTreeSet;
 
 use writ_contract::Operation;
-use writ_task::Entered;
-use writ_types::{BoundPointer, Effect, Input};
+use writ_task::{Entered, Reservation, ReserveError};
+use writ_types::{BoundPointer, Charge, Effect, Facts, Input, Timestamp};
 
 use crate::asked::Read;
 use crate::flow;
+use crate::gateway::Parts;
+
+/// Reserves what a call costs, with the step of the plan that it is, and says what is known of its task.
+///
+/// # Errors
+///
+/// As [`Ledger::reserve`](writ_task::Ledger::reserve).
+pub(crate) async fn reserve(
+    parts: &Parts,
+    entered: &Entered,
+    operation: &Operation,
+    read: &Read<'_>,
+    charge: Charge,
+    now: Timestamp,
+) -> Result<(Reservation, Facts), ReserveError> {
+    let fitting = fitting(entered, operation, read);
+    let what = (operation.action(), charge);
+    let reserved = parts.ledger.reserve(entered, what, fitting.as_deref(), now);
+    reserved.await
+}
 
 /// The steps of the plan that a call could be, by their numbers; none where there is no plan, or where the call only reads and
 /// no step speaks of its action. What does not follow the contract is none, and refused for that.
 ///
 /// Whether one of them is due the ledger says, because two calls could both be the last.
-pub(crate) fn fitting(
-    entered: &Entered,
-    operation: &Operation,
-    read: &Read<'_>,
-) -> Option<Vec<u16>> {
+fn fitting(entered: &Entered, operation: &Operation, read: &Read<'_>) -> Option<Vec<u16>> {
     let plan = entered.plan()?;
     let (action, effects) = (operation.action(), operation.effects());
     let only_reads =

@@ -212,6 +212,17 @@ impl Story {
             .saturating_add(u64::try_from(denied.errors.len()).unwrap_or(u64::MAX));
     }
 
+    fn permitted(&self, permit: &Permit) -> Decision {
+        Decision {
+            verdict: permit.verdict(),
+            rules: permit.rules().iter().cloned().collect(),
+            at: permit.instant(),
+            policy: permit.policy(),
+            obligations: permit.obligations().words().collect(),
+            approval: self.approval,
+        }
+    }
+
     /// Writes the intent and waits until it has got as far as the call's effects demand (DESIGN §4 step 11).
     pub(crate) async fn intend(
         &mut self,
@@ -246,14 +257,7 @@ impl Story {
             path: resolved.template.clone(),
             contract: resolved.contract,
             effects: resolved.effects,
-            decision: Decision {
-                verdict: permit.verdict(),
-                rules: permit.rules().iter().cloned().collect(),
-                at: permit.instant(),
-                policy: permit.policy(),
-                obligations: permit.obligations().words().collect(),
-                approval: self.approval,
-            },
+            decision: self.permitted(permit),
             credential: api
                 .credential
                 .as_ref()

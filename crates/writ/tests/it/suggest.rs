@@ -1,7 +1,7 @@
 //! A rule that leaves an agent what it has used: learned from sound tasks alone, tried, in force.
 
 use hyper::Method;
-use writ_testkit::{Caller, Desk, Project, reason, runtime};
+use writ_testkit::{Caller, Desk, Project, open, reason, runtime};
 
 const ACTIONS: &str = r#"["helpdesk:addComment","helpdesk:closeTicket","helpdesk:getCustomer","helpdesk:getTicket","helpdesk:listRefunds"]"#;
 const REFUNDS: &str = "/helpdesk/refunds";
@@ -11,9 +11,11 @@ const COMMENTS: &str = "/helpdesk/tickets/T-1001/comments";
 
 fn prepare() -> Project {
     let project = writ_testkit::project!();
-    for name in ["bot", "other"] {
-        project.agent(name, "copilot", &["triage"]);
-    }
+    project.agent("bot", "copilot", &["triage"]);
+    project.write(
+        "agents/other.toml",
+        "owner = \"o@example.org\"\nmode = \"copilot\"\npurposes = [\"triage\"]\nselectors = [\"unix:uid:4242\"]\n",
+    );
     project.write(
         "purposes/triage.toml",
         &format!(
@@ -24,17 +26,8 @@ fn prepare() -> Project {
 }
 
 async fn task(project: &Project) -> writ::agent::OpenTask {
-    let client = project.client();
-    let identity = client
-        .identity(Some("spiffe://writ.local/agent/bot"))
-        .await
-        .unwrap();
     let details = format!(r#"[{{"type":"writ_task","purpose":"triage","actions":{ACTIONS}}}]"#);
-    let opened = client
-        .open(&identity, &writ_testkit::json(&details))
-        .await
-        .unwrap();
-    opened.unwrap_or_else(|answer| panic!("{}", answer.json()))
+    open(&project.client(), &details).await
 }
 
 /// The statuses of calls of one task.
