@@ -119,13 +119,12 @@ async fn call(
     let asked = match mcp {
         None => decide::resolve(&snapshot, target, &head, body)?,
         Some(exchange) => {
-            let holder = (&caller, &entered);
             let asker = mcp::Caller::new(gateway, &snapshot, &entered, &agent, now);
             match exchange.serve(&asker, &target, &head, body).await? {
                 mcp::Message::Answered(response) => return Ok(response),
                 mcp::Message::Call(call) => Asked::Tool(call),
                 mcp::Message::Listen(wanted) => {
-                    return exchange.listen(gateway, holder, wanted).await;
+                    return exchange.listen(gateway, (&caller, &entered), wanted).await;
                 }
             }
         }
