@@ -586,6 +586,7 @@ impl Reader<'_> {
             budget,
             max_task_life,
             agent_vouches: raw.agent_vouches,
+            plan_required: raw.plan_required,
             hours,
             environments,
             max_blast_radius: raw.max_blast_radius,

@@ -83,6 +83,9 @@ pub(crate) fn granted(
     let purpose = purpose
         .filter(|purpose| purpose.actions.contains(action) && entered.grant().holds(action))
         .ok_or(ReasonCode::ActionNotGranted)?;
+    if purpose.plan_required && entered.plan().is_none() {
+        return Err(ReasonCode::ActionNotGranted);
+    }
     let api = snapshot.apis.get(&action.api);
     if !api.is_some_and(|api| purpose.reaches(&api.api)) {
         return Err(ReasonCode::OutsideEnvironment);

@@ -22,6 +22,7 @@ pub(crate) fn to_value(purpose: &Purpose) -> Value {
         budget,
         max_task_life,
         agent_vouches,
+        plan_required,
         hours,
         environments,
         max_blast_radius,
@@ -37,6 +38,7 @@ pub(crate) fn to_value(purpose: &Purpose) -> Value {
     ];
     // A purpose without them is written as it always was, so that its digest stays.
     let accepted = agent_vouches.then(|| ("agent_vouches", Value::from(true)));
+    let planned = plan_required.then(|| ("plan_required", Value::from(true)));
     let hours = hours
         .as_ref()
         .map(|hours| ("hours", Value::from(hours.to_string())));
@@ -46,7 +48,8 @@ pub(crate) fn to_value(purpose: &Purpose) -> Value {
         .as_ref()
         .map(|wanted| ("user_authentication", wanted_value(wanted)));
     let intent = hours.into_iter().chain(named).chain(radius).chain(user);
-    Value::object(members.into_iter().chain(accepted).chain(intent))
+    let said = accepted.into_iter().chain(planned).chain(intent);
+    Value::object(members.into_iter().chain(said))
 }
 
 pub(crate) fn from_value(value: &Value) -> Result<Purpose, StoreError> {
@@ -58,6 +61,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Purpose, StoreError> {
         "budget",
         "max_task_life_ms",
         "agent_vouches",
+        "plan_required",
         "hours",
         "environments",
         "max_blast_radius",
@@ -74,6 +78,10 @@ pub(crate) fn from_value(value: &Value) -> Result<Purpose, StoreError> {
         agent_vouches: match fields.optional("agent_vouches") {
             None => false,
             Some(_) => fields.flag("agent_vouches")?,
+        },
+        plan_required: match fields.optional("plan_required") {
+            None => false,
+            Some(_) => fields.flag("plan_required")?,
         },
         hours: fields.maybe("hours")?,
         environments: match fields.optional("environments") {

@@ -262,6 +262,8 @@ pub struct Purpose {
     pub max_task_life: Duration,
     /// Whether its owner accepts that the agent itself vouches for prompt, bounds and plan.
     pub agent_vouches: bool,
+    /// Whether its tasks are opened with a plan, and used with one.
+    pub plan_required: bool,
     /// When its tasks are opened and used; none for always.
     pub hours: Option<Hours>,
     /// The environments whose APIs it reaches; none named is any.

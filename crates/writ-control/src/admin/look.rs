@@ -356,6 +356,7 @@ pub(super) fn purposes(plane: &Plane) -> Value {
                 Value::from_u64(purpose.max_task_life.as_secs()),
             ),
             ("agent_vouches", Value::from(purpose.agent_vouches)),
+            ("plan_required", Value::from(purpose.plan_required)),
             (
                 "hours",
                 purpose

@@ -56,6 +56,12 @@ impl Granting<'_> {
             return Err(refused("the agent is registered with another mode"));
         }
         let actions = self.actions(request, purpose)?;
+        // That of the task above holds for a sub-task.
+        if purpose.plan_required && request.plan.is_none() && self.parent.is_none() {
+            return Err(refused(
+                "plan_required: tasks of this purpose are opened with a `plan`, the steps that they will take",
+            ));
+        }
         // A plan of which a step cannot be taken is none.
         let steps = request.plan.steps();
         if steps.iter().any(|step| !actions.contains(step.action())) {

@@ -328,6 +328,7 @@ fn purpose(old: &Purpose, new: &Purpose) -> Vec<String> {
     let mut details: Vec<String> = [
         moved("owner", &old.owner.as_str(), &new.owner.as_str()),
         moved("agent_vouches", &old.agent_vouches, &new.agent_vouches),
+        moved("plan_required", &old.plan_required, &new.plan_required),
         moved("description", &old.description, &new.description),
         moved("budget", &budget(old.budget), &budget(new.budget)),
         moved(

@@ -83,6 +83,8 @@ pub(super) struct RawPurpose {
     pub(super) max_task_life: Span,
     #[serde(default)]
     pub(super) agent_vouches: bool,
+    #[serde(default)]
+    pub(super) plan_required: bool,
     pub(super) hours: Option<Spanned<RawHours>>,
     pub(super) environments: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) max_blast_radius: Option<u64>,

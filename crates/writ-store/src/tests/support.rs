@@ -89,6 +89,7 @@ fn purpose() -> Purpose {
         },
         max_task_life: Duration::from_secs(3600),
         agent_vouches: true,
+        plan_required: true,
         hours: Some("mon,sun 22:00-06:30 -03:30".parse().unwrap()),
         environments: BTreeSet::from(["production".parse().unwrap()]),
         max_blast_radius: Some(u64::MAX),

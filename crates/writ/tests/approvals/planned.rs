@@ -195,3 +195,55 @@ fn a_plan_that_could_not_be_carried_out_opens_no_task() {
         }
     });
 }
+
+#[test]
+fn a_purpose_can_require_a_plan() {
+    runtime().block_on(async {
+        let (stage, _server) = Stage::start().await;
+        stage.plain();
+        let before = stage.task().await;
+        let caller = Caller::new(&stage.project, &before);
+        let free = caller
+            .send("GET", "/helpdesk/tickets/T-1001", &[], "")
+            .await;
+        assert_eq!(free.status, 200);
+        let file = stage.project.path("purposes/triage.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("plan_required = true\n{text}")).unwrap();
+        let (_, out, _) = stage.project.run(&["plan"]);
+        assert!(out.contains("plan_required"), "{out}");
+        let (code, out, err) = stage.project.run(&["apply"]);
+        assert_eq!(code, 0, "{out}{err}");
+        // One that was opened without is not used any more.
+        let refused = caller
+            .send("GET", "/helpdesk/tickets/T-1001", &[], "")
+            .await;
+        assert_eq!(
+            (refused.status, reason(&refused).as_str()),
+            (403, "action_not_granted")
+        );
+        let client = stage.project.client();
+        let identity = client
+            .identity(Some("spiffe://writ.local/agent/bot"))
+            .await
+            .unwrap();
+        let details =
+            json(r#"[{"type":"writ_task","purpose":"triage","actions":["helpdesk:getTicket"]}]"#);
+        let refused = client.open(&identity, &details).await.unwrap();
+        let refused = refused.err().unwrap().json();
+        assert!(
+            text(&refused, "error_description").starts_with("plan_required"),
+            "{refused}"
+        );
+        let planned = stage
+            .planned(PLAN)
+            .await
+            .map_err(|answer| answer.json())
+            .unwrap();
+        let caller = Caller::new(&stage.project, &planned);
+        let read = caller
+            .send("GET", "/helpdesk/tickets/T-1001", &[], "")
+            .await;
+        assert_eq!(read.status, 200);
+    });
+}

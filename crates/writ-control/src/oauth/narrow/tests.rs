@@ -68,6 +68,7 @@ fn loaded() -> Loaded {
         budget: budget(40),
         max_task_life: Duration::from_secs(LONGEST_TASK),
         agent_vouches: false,
+        plan_required: false,
         hours: None,
         environments: BTreeSet::new(),
         max_blast_radius: None,
