@@ -1,15 +1,15 @@
 //! Least privilege from what was done: a rule that leaves an agent, for one purpose, the actions it has used.
 //!
 //! What is suggested only narrows. It is written for a project, where tests and a plan come before it is in force, and a person
-//! decides. Nothing is learned from a task that somebody stopped, or that read what strangers wrote: what such a task did could be
-//! what a stranger wanted. No value of a call is in it.
+//! decides. Nothing is learned from a task that somebody stopped, or whose agent or requester had read what strangers wrote: what such
+//! a task did could be what a stranger wanted. No value of a call is in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use writ_audit::{Closing, Event, Outcome, Record};
+use writ_audit::{Closing, Event, Outcome, Record, TaskOpened};
 use writ_types::{
-    ActionName, Agent, AgentId, Budget, Charge, Conformance, Label, Purpose, PurposeName, TaskId,
-    Timestamp, Value,
+    ActionName, Agent, AgentId, Asserter, Budget, Charge, Conformance, Label, Purpose, PurposeName,
+    Requester, TaskId, Timestamp, Value,
 };
 
 /// What the tasks of one agent did for one purpose, folded over the records of a log in their order.
@@ -21,15 +21,44 @@ pub(crate) struct Usage {
     trees: BTreeMap<TaskId, Tree>,
     /// The root of each task.
     roots: BTreeMap<TaskId, TaskId>,
+    /// Who acts in each task of anybody.
+    acting: BTreeMap<TaskId, Acting>,
+    /// Who has read what strangers wrote.
+    tainted: BTreeSet<Subject>,
+}
+
+/// Who acts in a task.
+#[derive(Debug, Clone)]
+struct Acting {
+    agent: AgentId,
+    requester: Option<Requester>,
+}
+
+/// Whose memory it is (`writ_task::Acting`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Agent(AgentId),
+    Requester(Requester),
+}
+
+impl Acting {
+    fn subjects(&self) -> impl Iterator<Item = Subject> {
+        let requester = self.requester.clone().map(Subject::Requester);
+        [Subject::Agent(self.agent)].into_iter().chain(requester)
+    }
 }
 
 /// What a task and those below it did.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tree {
+    acting: Acting,
+    /// A client vouched for what it began with.
+    attested: bool,
     calls: BTreeMap<ActionName, u64>,
     spent: Charge,
     tainted: bool,
     stopped: bool,
+    over: bool,
 }
 
 impl Usage {
@@ -39,40 +68,38 @@ impl Usage {
             purpose,
             trees: BTreeMap::new(),
             roots: BTreeMap::new(),
+            acting: BTreeMap::new(),
+            tainted: BTreeSet::new(),
         }
     }
 
     /// Takes the next record. `strangers` says whether what strangers wrote comes with an action's answers.
     pub(crate) fn take(&mut self, record: &Record, strangers: impl Fn(&ActionName) -> bool) {
         match &record.event {
-            Event::TaskOpened(opened) => {
-                let root = opened.parent.and_then(|above| self.roots.get(&above));
-                let own = opened.agent == self.agent && opened.purpose == self.purpose;
-                if let Some(root) = root.copied().or_else(|| own.then_some(opened.task)) {
-                    self.roots.insert(opened.task, root);
-                    self.trees.entry(root).or_default();
-                }
-            }
+            Event::TaskOpened(opened) => self.opened(opened),
             Event::Intent(intent) => {
+                let task = intent.subject.task;
+                if strangers(&intent.action) {
+                    self.reads_strangers(task);
+                }
                 let own = intent.subject.agent == self.agent && intent.purpose == self.purpose;
-                let Some(tree) = self.tree(intent.subject.task) else {
-                    return;
-                };
-                tree.tainted |= strangers(&intent.action);
-                if own {
+                if let Some(tree) = self.tree(task).filter(|_| own) {
                     let calls = tree.calls.entry(intent.action.clone()).or_default();
                     *calls = calls.saturating_add(1);
                     tree.spent = tree.spent.plus(Charge::of(intent.effects));
                 }
             }
             Event::Outcome(outcome) => {
-                if let Some(tree) = self.tree(outcome.task) {
-                    tree.tainted |= is_untrusted(outcome);
+                if is_untrusted(outcome) {
+                    self.reads_strangers(outcome.task);
                 }
             }
             Event::TaskClosed(closed) => {
+                self.acting.remove(&closed.task);
+                let is_root = self.roots.get(&closed.task) == Some(&closed.task);
                 if let Some(tree) = self.tree(closed.task) {
                     tree.stopped |= closed.how == Closing::Revoked;
+                    tree.over |= is_root;
                 }
             }
             Event::Refused(_)
@@ -85,6 +112,52 @@ impl Usage {
             | Event::Approval(_)
             | Event::Alarm(_) => {}
         }
+    }
+
+    fn opened(&mut self, opened: &TaskOpened) {
+        let acting = Acting {
+            agent: opened.agent,
+            requester: opened.requester.clone(),
+        };
+        let root = opened.parent.and_then(|above| self.roots.get(&above));
+        let own = opened.agent == self.agent && opened.purpose == self.purpose;
+        let attested = matches!(opened.asserters.prompt, Asserter::Client(_));
+        if attested && opened.parent.is_none() {
+            // Agent and requester begin anew.
+            for subject in acting.subjects() {
+                self.tainted.remove(&subject);
+            }
+        }
+        if let Some(root) = root.copied().or_else(|| own.then_some(opened.task)) {
+            self.roots.insert(opened.task, root);
+            let knows = acting.subjects().any(|one| self.tainted.contains(&one));
+            self.trees.entry(root).or_insert_with(|| Tree {
+                acting: acting.clone(),
+                attested,
+                calls: BTreeMap::new(),
+                spent: Charge::default(),
+                tainted: knows,
+                stopped: false,
+                over: false,
+            });
+        }
+        self.acting.insert(opened.task, acting);
+    }
+
+    /// A task of anybody has read what strangers wrote: whoever acts in it knows, in their other tasks and in those to come.
+    fn reads_strangers(&mut self, task: TaskId) {
+        if let Some(tree) = self.tree(task) {
+            tree.tainted = true;
+        }
+        let Some(acting) = self.acting.get(&task) else {
+            return;
+        };
+        let subjects: BTreeSet<Subject> = acting.subjects().collect();
+        for tree in self.trees.values_mut() {
+            let hears = !tree.attested && !tree.over;
+            tree.tainted |= hears && tree.acting.subjects().any(|own| subjects.contains(&own));
+        }
+        self.tainted.extend(subjects);
     }
 
     fn tree(&mut self, task: TaskId) -> Option<&mut Tree> {
@@ -197,12 +270,14 @@ pub(crate) struct Suggestion {
 }
 
 impl Suggestion {
-    /// The name that files and rules are called by: that of the agent, as far as it can stand there, and of the purpose.
+    /// The name that files and rules are called by: that of the agent in its trust domain, as far as it can stand there, and of
+    /// the purpose.
     fn name(&self) -> String {
         let path = self.agent.spiffe.as_str();
-        let last = path.rsplit('/').next().unwrap_or(path);
+        let path = path.splitn(4, '/').last().unwrap_or(path);
+        let own = path.strip_prefix("agent/").unwrap_or(path);
         let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
-        let agent: String = last
+        let agent: String = own
             .chars()
             .map(|char| if plain(char) { char } else { '-' })
             .collect();

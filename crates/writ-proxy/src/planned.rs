@@ -43,7 +43,9 @@ fn fitting(entered: &Entered, operation: &Operation, read: &Read<'_>) -> Option<
         return None;
     }
     let input = &read.parsed.input;
-    let told = read.body_is_told() || !flow::judges_body(operation.marks());
+    // What a client answers a server nobody has planned.
+    let body = read.body_is_told() || !flow::judges_body(operation.marks());
+    let told = body && read.answers.is_none();
     let sensitive = sensitive(operation, input).filter(|_| told);
     Some(sensitive.map_or_else(Vec::new, |sensitive| {
         plan.fitting(action, input, &sensitive)

@@ -157,13 +157,13 @@ impl Carried {
     }
 
     /// A person or an orchestrator has opened a task: agent and requester begin anew, each with what its tasks that still
-    /// live have read.
+    /// live have read. Nobody comes to know more by it: what somebody is known to have read, all their live tasks have heard.
     pub(crate) fn begin_anew(&mut self, acting: &Acting, live: &[Live]) {
         for subject in acting.subjects() {
             let own = live.iter().filter(|live| live.subjects.contains(&subject));
-            let labels = own.flat_map(|live| &live.labels).cloned().collect();
+            let labels: BTreeSet<&Label> = own.flat_map(|live| &live.labels).collect();
             if let Some(memory) = self.memory(subject) {
-                memory.labels = labels;
+                memory.labels.retain(|label| labels.contains(label));
             }
         }
     }

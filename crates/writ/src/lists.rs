@@ -6,6 +6,7 @@
 mod conversation;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use writ_contract::McpRevision;
 use writ_types::Value;
@@ -14,6 +15,8 @@ pub(crate) use conversation::{Conversation, Place};
 
 /// Most pages of one list.
 const MOST_PAGES: usize = 200;
+/// How long it may take to read them all.
+const LONGEST: Duration = Duration::from_secs(60);
 /// Most entries of all lists together.
 const MOST_ENTRIES: usize = 10_000;
 
@@ -32,9 +35,9 @@ const LISTS: [(&str, &str, &str); 4] = [
 /// What went wrong, in words: nobody answers, the server speaks another revision, or it has more than is read.
 pub(crate) async fn read(place: Place, revision: McpRevision) -> Result<Vec<u8>, String> {
     let server = Conversation::begin(place, revision).await?;
-    let written = write_down(&server, revision).await;
+    let written = tokio::time::timeout(LONGEST, write_down(&server, revision)).await;
     server.end().await;
-    written
+    written.map_err(|_late| "it takes too long to say what it has".to_owned())?
 }
 
 async fn write_down(server: &Conversation, revision: McpRevision) -> Result<Vec<u8>, String> {

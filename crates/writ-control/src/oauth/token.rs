@@ -91,9 +91,6 @@ async fn issue(
     }
 
     plane
-        .admit_place(from, &proven, (&binding, &request.authority), now)
-        .map_err(refused)?;
-    plane
         .admit_instance(from, &proven, &binding, now)
         .await
         .map_err(refused)?;
@@ -122,6 +119,11 @@ async fn issue(
         return Err(refused(unavailable(
             "who is believed has changed meanwhile: ask again",
         )));
+    }
+    // Last of all, so that a key takes room only where it gets a token.
+    if let Err(elsewhere) = plane.admit_place(from, &proven, (&binding, &request.authority), now) {
+        asked.take_back(&request.authority, &grant).await;
+        return Err(refused(elsewhere));
     }
     asked
         .mint(&grant, binding, request.resource)

@@ -206,6 +206,7 @@ impl Exchange {
         let snapshot = gateway.snapshot()?;
         let agent = decide::agent(&snapshot, caller, entered)?;
         let now = gateway.instant()?;
+        decide::user(&snapshot, caller, entered, now)?;
         let asker = Caller::new(gateway, &snapshot, entered, &agent, now);
         let [tools, prompts, resources] = wanted.0;
         Ok([

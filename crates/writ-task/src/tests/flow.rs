@@ -254,6 +254,31 @@ fn what_an_agent_reads_in_one_task_it_knows_in_the_others_that_live() {
 }
 
 #[test]
+fn beginning_anew_teaches_nobody_what_their_live_tasks_have_not_heard() {
+    let bench = Bench::new();
+    // What Ada has heard from another agent is on her tasks, and not on those the agent has for nobody.
+    let other = Grant {
+        agent: agent(9),
+        ..for_ada(1)
+    };
+    bench.open(other).unwrap();
+    let reads = |number, id| {
+        let entered = bench.enter(number, id).unwrap();
+        now(bench.0.add_labels(&entered, &labels(&["untrusted"]))).unwrap();
+    };
+    reads(1, 1);
+    bench.open(grant(2)).unwrap();
+    bench.open(for_ada(3)).unwrap();
+    assert_eq!(bench.labels(3, 2), labels(&["untrusted"]));
+    assert_eq!(bench.labels(2, 3), labels(&[]));
+    // A client begins a task of the agent anew, and then the agent reads such a thing itself.
+    bench.open(grant(4)).unwrap();
+    now(bench.0.attest(&tenant(), task(4), None)).unwrap();
+    reads(3, 4);
+    assert_eq!(bench.labels(2, 5), labels(&["untrusted"]), "it knows now");
+}
+
+#[test]
 fn what_was_written_cools_off() {
     let bench = Bench::new();
     let long = |number| Grant {

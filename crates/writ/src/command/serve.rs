@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::app::{App, Start};
 use crate::clock::SystemClock;
@@ -112,13 +113,19 @@ pub(crate) async fn until_stopped(app: &App, signals: Signals) -> Result<(), Fai
     // The first tick is at once: what changed while nothing ran is found before long.
     let mut drift = tokio::time::interval(std::time::Duration::from_secs(300));
     let mut hour = tokio::time::interval(std::time::Duration::from_secs(3600));
+    let mut looking: Option<JoinHandle<()>> = None;
     loop {
         tokio::select! {
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
             _ = hangup.recv() => reload(app).await,
             _ = tick.tick() => app.plane().sweep().await,
-            _ = drift.tick() => look_for_drift(app),
+            _ = drift.tick() => {
+                // One look at a time: servers that are slow are not looked at twice at once.
+                if looking.as_ref().is_none_or(JoinHandle::is_finished) {
+                    looking = Some(look_for_drift(app));
+                }
+            }
             _ = hour.tick() => expire(app).await,
         }
     }
@@ -132,9 +139,9 @@ async fn reload(app: &App) {
 }
 
 /// On a task of its own: a server that is slow to answer is not in the way of a signal.
-fn look_for_drift(app: &App) {
+fn look_for_drift(app: &App) -> JoinHandle<()> {
     let plane = Arc::clone(app.plane());
-    drop(tokio::spawn(async move { plane.check_drift().await }));
+    tokio::spawn(async move { plane.check_drift().await })
 }
 
 async fn expire(app: &App) {

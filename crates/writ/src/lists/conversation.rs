@@ -1,5 +1,6 @@
 //! A conversation with an MCP server in which it is asked what it has, and nothing else.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::Method;
@@ -8,8 +9,8 @@ use writ_types::{JsonLimits, Secret, Value};
 
 use crate::http::{Answer, Peer};
 
-/// Largest answer, in bytes.
-const MOST: usize = 8 * 1024 * 1024;
+/// Most bytes of all answers together: what is larger than a document may be is none.
+const MOST: usize = 16 * 1024 * 1024;
 /// The id of every request: there is never more than one.
 const ID: &str = "1";
 
@@ -32,6 +33,8 @@ pub(crate) struct Conversation {
     revision: McpRevision,
     session: Option<String>,
     can: Value,
+    /// The bytes of its answers so far.
+    heard: AtomicUsize,
 }
 
 impl Conversation {
@@ -42,6 +45,7 @@ impl Conversation {
             revision,
             session: None,
             can: Value::Null,
+            heard: AtomicUsize::new(0),
         };
         let result = match revision {
             McpRevision::Stateless => server.ask("server/discover", Vec::new()).await?,
@@ -148,8 +152,10 @@ impl Conversation {
         let answer = tokio::time::timeout(*patience, exchange).await;
         let answer = answer.map_err(|_late| "no answer in time".to_owned())?;
         let answer = answer.map_err(|fault| fault.to_string())?;
-        if answer.body.len() > MOST {
-            return Err(format!("an answer is larger than {MOST} bytes"));
+        let length = answer.body.len();
+        let before = self.heard.fetch_add(length, Ordering::Relaxed);
+        if before.saturating_add(length) > MOST {
+            return Err(format!("its answers are larger than {MOST} bytes"));
         }
         Ok(answer)
     }

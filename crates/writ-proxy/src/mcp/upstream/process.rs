@@ -21,6 +21,8 @@ use writ_types::{JsonLimits, Program, ProgramName, Secret, Value};
 
 /// Longest message, in bytes.
 const LONGEST: usize = 4 * 1024 * 1024;
+/// Longest id of a server's own request that is said back to it, in bytes.
+const LONGEST_ID: usize = 64;
 /// Most messages on their way to the program.
 const MOST_QUEUED: usize = 64;
 /// Longest line of its standard error that is kept, in bytes, and most of them.
@@ -276,17 +278,22 @@ async fn read(output: ChildStdout, back: &mpsc::Sender<Bytes>, calls: &Calls) {
 fn heard(message: &Value, line: &[u8], back: &mpsc::Sender<Bytes>, calls: &Calls) {
     let id = message.member("id");
     let method = message.member("method").and_then(Value::as_str);
+    // What it calls its own requests by is said back to it: short, or not at all.
+    let short = |id: &Value| id.to_string().len() <= LONGEST_ID;
     match (method, id) {
+        (Some("ping"), Some(id)) if !short(id) => {}
         (Some("ping"), Some(id)) => {
             let pong = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
             drop(back.try_send(Bytes::from(pong)));
         }
         (Some(_), Some(id)) => {
             // What it asks for nobody has declared. Whose call it is about it does not say: all that wait are over.
-            let refused = format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"not offered"}}}}"#
-            );
-            drop(back.try_send(Bytes::from(refused)));
+            if short(id) {
+                let refused = format!(
+                    r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"not offered"}}}}"#
+                );
+                drop(back.try_send(Bytes::from(refused)));
+            }
             let waiting = std::mem::take(&mut calls.all().calls);
             for call in waiting.into_values() {
                 drop(call.send(Bytes::copy_from_slice(line)));
