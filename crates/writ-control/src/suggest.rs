@@ -57,8 +57,18 @@ struct Tree {
     calls: BTreeMap<ActionName, u64>,
     spent: Charge,
     tainted: bool,
-    stopped: bool,
-    over: bool,
+    end: End,
+}
+
+/// How far a tree is with its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Its root may still act.
+    Live,
+    /// Its root is over.
+    Over,
+    /// Somebody stopped a task of it.
+    Stopped,
 }
 
 impl Usage {
@@ -98,8 +108,11 @@ impl Usage {
                 self.acting.remove(&closed.task);
                 let is_root = self.roots.get(&closed.task) == Some(&closed.task);
                 if let Some(tree) = self.tree(closed.task) {
-                    tree.stopped |= closed.how == Closing::Revoked;
-                    tree.over |= is_root;
+                    if closed.how == Closing::Revoked {
+                        tree.end = End::Stopped;
+                    } else if is_root && tree.end == End::Live {
+                        tree.end = End::Over;
+                    }
                 }
             }
             Event::Refused(_)
@@ -137,8 +150,7 @@ impl Usage {
                 calls: BTreeMap::new(),
                 spent: Charge::default(),
                 tainted: knows,
-                stopped: false,
-                over: false,
+                end: End::Live,
             });
         }
         self.acting.insert(opened.task, acting);
@@ -154,7 +166,7 @@ impl Usage {
         };
         let subjects: BTreeSet<Subject> = acting.subjects().collect();
         for tree in self.trees.values_mut() {
-            let hears = !tree.attested && !tree.over;
+            let hears = !tree.attested && tree.end == End::Live;
             tree.tainted |= hears && tree.acting.subjects().any(|own| subjects.contains(&own));
         }
         self.tainted.extend(subjects);
@@ -176,13 +188,17 @@ impl Usage {
         purpose: &Purpose,
         now: Timestamp,
     ) -> Result<Suggestion, NothingSeen> {
-        let stopped = self.trees.values().filter(|tree| tree.stopped).count();
-        let is_tainted = |tree: &&Tree| tree.tainted && !tree.stopped;
+        let stopped = self
+            .trees
+            .values()
+            .filter(|tree| tree.end == End::Stopped)
+            .count();
+        let is_tainted = |tree: &&Tree| tree.tainted && tree.end != End::Stopped;
         let tainted = self.trees.values().filter(is_tainted).count();
         let sound = || {
             self.trees
                 .values()
-                .filter(|tree| !tree.tainted && !tree.stopped)
+                .filter(|tree| !tree.tainted && tree.end != End::Stopped)
         };
         let mut used: BTreeMap<ActionName, Used> = BTreeMap::new();
         let mut spent = Charge::default();

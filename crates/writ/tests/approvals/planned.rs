@@ -208,8 +208,8 @@ fn a_purpose_can_require_a_plan() {
             .await;
         assert_eq!(free.status, 200);
         let file = stage.project.path("purposes/triage.toml");
-        let text = std::fs::read_to_string(&file).unwrap();
-        std::fs::write(&file, format!("plan_required = true\n{text}")).unwrap();
+        let before_it = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("plan_required = true\n{before_it}")).unwrap();
         let (_, out, _) = stage.project.run(&["plan"]);
         assert!(out.contains("plan_required"), "{out}");
         let (code, out, err) = stage.project.run(&["apply"]);
