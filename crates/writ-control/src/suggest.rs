@@ -56,8 +56,19 @@ struct Tree {
     attested: bool,
     calls: BTreeMap<ActionName, u64>,
     spent: Charge,
-    tainted: bool,
+    knows: Knows,
     end: End,
+}
+
+/// What whoever acts in a tree knows of strangers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Knows {
+    /// Nothing.
+    Nothing,
+    /// What they read elsewhere; nothing was done here since.
+    Elsewhere,
+    /// What they read here, or read elsewhere before they went on here.
+    Here,
 }
 
 /// How far a tree is with its work.
@@ -93,6 +104,11 @@ impl Usage {
                     self.reads_strangers(task);
                 }
                 let own = intent.subject.agent == self.agent && intent.purpose == self.purpose;
+                if let Some(tree) = self.tree(task)
+                    && tree.knows == Knows::Elsewhere
+                {
+                    tree.knows = Knows::Here;
+                }
                 if let Some(tree) = self.tree(task).filter(|_| own) {
                     let calls = tree.calls.entry(intent.action.clone()).or_default();
                     *calls = calls.saturating_add(1);
@@ -149,7 +165,11 @@ impl Usage {
                 attested,
                 calls: BTreeMap::new(),
                 spent: Charge::default(),
-                tainted: knows,
+                knows: if knows {
+                    Knows::Elsewhere
+                } else {
+                    Knows::Nothing
+                },
                 end: End::Live,
             });
         }
@@ -159,15 +179,17 @@ impl Usage {
     /// A task of anybody has read what strangers wrote: whoever acts in it knows, in their other tasks and in those to come.
     fn reads_strangers(&mut self, task: TaskId) {
         if let Some(tree) = self.tree(task) {
-            tree.tainted = true;
+            tree.knows = Knows::Here;
         }
         let Some(acting) = self.acting.get(&task) else {
             return;
         };
         let subjects: BTreeSet<Subject> = acting.subjects().collect();
         for tree in self.trees.values_mut() {
-            let hears = !tree.attested && tree.end == End::Live;
-            tree.tainted |= hears && tree.acting.subjects().any(|own| subjects.contains(&own));
+            let hears = !tree.attested && tree.end == End::Live && tree.knows == Knows::Nothing;
+            if hears && tree.acting.subjects().any(|own| subjects.contains(&own)) {
+                tree.knows = Knows::Elsewhere;
+            }
         }
         self.tainted.extend(subjects);
     }
@@ -193,12 +215,12 @@ impl Usage {
             .values()
             .filter(|tree| tree.end == End::Stopped)
             .count();
-        let is_tainted = |tree: &&Tree| tree.tainted && tree.end != End::Stopped;
+        let is_tainted = |tree: &&Tree| tree.knows == Knows::Here && tree.end != End::Stopped;
         let tainted = self.trees.values().filter(is_tainted).count();
         let sound = || {
             self.trees
                 .values()
-                .filter(|tree| !tree.tainted && tree.end != End::Stopped)
+                .filter(|tree| tree.knows != Knows::Here && tree.end != End::Stopped)
         };
         let mut used: BTreeMap<ActionName, Used> = BTreeMap::new();
         let mut spent = Charge::default();

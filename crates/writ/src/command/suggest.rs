@@ -85,11 +85,14 @@ fn print(terminal: Terminal, suggestion: &Value) {
         text(suggestion, "purpose")
     ));
     for (name, why) in [
-        ("tasks_that_read_strangers", "read what strangers wrote"),
-        ("tasks_that_were_stopped", "were stopped by somebody"),
+        (
+            "tasks_that_read_strangers",
+            "whose agent had read what strangers wrote",
+        ),
+        ("tasks_that_were_stopped", "that somebody stopped"),
     ] {
         if number(name) > 0 {
-            terminal.line(&format!("  left out: {} that {why}", number(name)));
+            terminal.line(&format!("  left out: {} {why}", number(name)));
         }
     }
     if number("records_before") > 0 {

@@ -84,13 +84,15 @@ fn an_agent_keeps_what_it_has_used_in_sound_tasks() {
         let kill = format!(r#"{{"task":"{}"}}"#, killed.task);
         assert_eq!(project.operator(Method::POST, "/v1/kill", &kill).await.status, 200);
         assert_eq!(play(&project, &[("GET", TICKET), ("POST", COMMENTS)]).await, [fine(200), fine(201)]);
+        // Nor does what the agent does afterwards in a task of its own: it knows what it read.
+        assert_eq!(play(&project, &[("GET", CUSTOMER)]).await, [fine(200)]);
 
         let (code, out, err) = run(&[&suggest[..], &["--write"]].concat());
         assert_eq!(code, 0, "{err}");
         for line in [
             "learned from 2 tasks of spiffe://writ.local/agent/bot for triage",
-            "left out: 1 that read what strangers wrote",
-            "left out: 1 that were stopped by somebody",
+            "left out: 2 whose agent had read what strangers wrote",
+            "left out: 1 that somebody stopped",
             "never used, and taken away: helpdesk:addComment, helpdesk:closeTicket, helpdesk:getTicket",
             "\"calls\":3,",
             "wrote policies/suggested-bot-triage.cedar",

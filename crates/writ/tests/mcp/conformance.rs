@@ -52,7 +52,7 @@ fn compare(revision: &str, upstream: &str, least: usize) {
     let (direct, through) = (passed(&direct), passed(&through));
     assert!(direct.len() >= least, "{} pass directly", direct.len());
     let missing: Vec<_> = direct.difference(&through).collect();
-    let explained = explained(revision);
+    let explained = explained(revision, upstream);
     let is_told = |(scenario, check): &(String, String)| {
         explained
             .iter()
@@ -123,15 +123,17 @@ fn read(results: &Path) -> Checks {
     checks
 }
 
-/// The lines of `conformance.txt` for a revision: scenario, and a check or `*`.
-fn explained(revision: &str) -> Vec<(String, String)> {
+/// The lines of `conformance.txt` for a client's revision, whatever the server's is or for that (`client+server`): scenario,
+/// and a check or `*`.
+fn explained(revision: &str, upstream: &str) -> Vec<(String, String)> {
+    let both = format!("{revision}+{upstream}");
     let lines = EXPLAINED
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
     let split = |line: &str| {
         let (own, rest) = line.split_once(' ').unwrap();
         let (scenario, check) = rest.split_once(' ').unwrap();
-        (own == revision).then(|| (scenario.to_owned(), check.to_owned()))
+        (own == revision || own == both).then(|| (scenario.to_owned(), check.to_owned()))
     };
     lines.filter_map(split).collect()
 }

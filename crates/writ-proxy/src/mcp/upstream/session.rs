@@ -187,19 +187,7 @@ async fn introduced(
         .tell(pool, Method::POST, understood.to_owned())
         .await;
     let taken = status.is_some_and(|status| status.is_success());
-    if taken && logs(&message) {
-        // Each client hears what it wants of it (`mcp/telling.rs`); one that does not take the level tells nothing, and serves.
-        let all = r#"{"jsonrpc":"2.0","id":"writ-level","method":"logging/setLevel","params":{"level":"debug"}}"#;
-        session.tell(pool, Method::POST, all.to_owned()).await;
-    }
     taken.then_some(()).ok_or(INVALID)
-}
-
-/// Whether a server says in its answer that it logs.
-fn logs(message: &Value) -> bool {
-    let said = message.member("result");
-    let said = said.and_then(|result| result.member("capabilities"));
-    said.is_some_and(|said| said.member("logging").is_some())
 }
 
 /// The answer to `initialize`. What the server tells before it is dropped; what it asks is refused.
