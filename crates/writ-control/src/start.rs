@@ -361,7 +361,7 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
 }
 
 /// What the response of a call marks its task with.
-fn brought(outcome: &Outcome) -> BTreeSet<Label> {
+pub(crate) fn brought(outcome: &Outcome) -> BTreeSet<Label> {
     let mut labels = outcome.labels.clone();
     if outcome.conformance == Some(Conformance::Breaks) {
         labels.insert(Label::untrusted());

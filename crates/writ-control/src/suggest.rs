@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use writ_audit::{Closing, Event, Outcome, Record, TaskOpened};
+use writ_audit::{Closing, Event, Record, TaskOpened};
 use writ_types::{
-    ActionName, Agent, AgentId, Asserter, Budget, Charge, Conformance, Label, Purpose, PurposeName,
-    Requester, TaskId, Timestamp, Value,
+    ActionName, Agent, AgentId, Asserter, Budget, Charge, Label, Purpose, PurposeName, Requester,
+    TaskId, Timestamp, Value,
 };
+
+use crate::start::brought;
 
 /// What the tasks of one agent did for one purpose, folded over the records of a log in their order.
 #[derive(Debug)]
@@ -116,7 +118,7 @@ impl Usage {
                 }
             }
             Event::Outcome(outcome) => {
-                if is_untrusted(outcome) {
+                if brought(outcome).contains(&Label::untrusted()) {
                     self.reads_strangers(outcome.task);
                 }
             }
@@ -255,11 +257,6 @@ impl Usage {
             now,
         })
     }
-}
-
-fn is_untrusted(outcome: &Outcome) -> bool {
-    let broken = outcome.conformance == Some(Conformance::Breaks);
-    broken || outcome.labels.contains(&Label::untrusted())
 }
 
 fn most(one: Charge, other: Charge) -> Charge {

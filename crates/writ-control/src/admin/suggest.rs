@@ -17,14 +17,8 @@ pub(super) async fn suggest(plane: &Plane, call: &Call<'_>) -> Result<Value, Adm
         call.query(name).ok_or_else(missing)
     };
     let (agent, purpose) = (named("agent")?, named("purpose")?);
-    let is_named = |spiffe: &str| spiffe == agent || spiffe.ends_with(&format!("/{agent}"));
-    let mut agents = loaded.agents.values();
-    let agent = agents.find(|known| is_named(known.spiffe.as_str()));
-    if agents.any(|known| is_named(known.spiffe.as_str())) {
-        let message = "several agents are called so: name the one by its SPIFFE ID";
-        return Err(AdminError::Invalid(message.to_owned()));
-    }
-    let agent = agent.ok_or(AdminError::NotFound("there is no such agent"))?;
+    let agent = loaded.agent_named(agent);
+    let agent = agent.ok_or(AdminError::NotFound("there is no such agent, or several"))?;
     let purpose: Option<PurposeName> = purpose.parse().ok();
     let purpose = purpose.and_then(|name| loaded.purposes.get(&name));
     let purpose = purpose.filter(|purpose| agent.purposes.contains(&purpose.name));
