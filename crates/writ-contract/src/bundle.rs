@@ -184,11 +184,7 @@ fn rewrite(value: &mut Value, lead: &impl Fn(&str) -> Option<String>) {
 /// The file in the folder that a reference means, and the rest of it; none if it stays in its file or leads out.
 fn place<'t>(from: &str, text: &'t str) -> Option<(String, &'t str)> {
     let (file, fragment) = text.split_once('#').unwrap_or((text, ""));
-    let outside = file.is_empty()
-        || file.starts_with('/')
-        || file.contains([':', '\\', '?'])
-        || file.chars().any(char::is_control);
-    if outside {
+    if file.is_empty() || file.starts_with('/') || file.contains([':', '\\', '?']) {
         return None;
     }
     let file = crate::parse::percent::decode(file)?;
@@ -205,7 +201,8 @@ fn place<'t>(from: &str, text: &'t str) -> Option<(String, &'t str)> {
         }
     }
     let path = segments.join("/");
-    let plain = !path.is_empty() && !path.contains(['\\', ':', '\0']);
+    // Looked at after decoding: `%0A` and `%5C` are what they become.
+    let plain = !path.is_empty() && !path.contains(['\\', ':']) && !path.contains(char::is_control);
     plain.then_some((path, fragment))
 }
 

@@ -93,12 +93,30 @@ fn nothing_outside_the_folder_is_ever_asked_for() {
         "//host/x",
         "C:/x",
         "..\\\\..\\\\x",
+        "%2e%2e%5cx",
+        "x%3Ay",
+        "x%0Ay",
+        "x%00y",
         "x?y",
     ] {
         let text =
             format!("{{\"openapi\":\"3.0.3\",\"paths\":{{\"/x\":{{\"$ref\":\"{reference}\"}}}}}}");
         let bundler = Bundler::new("a/openapi.yaml", text.as_bytes()).unwrap();
         assert_eq!(bundler.wanted(), None, "{reference}");
+    }
+}
+
+#[test]
+fn dots_in_a_name_lead_nowhere() {
+    for (reference, file) in [
+        ("a..b.yaml", "api/a..b.yaml"),
+        ("..b.yaml", "api/..b.yaml"),
+        ("./../b...yaml", "b...yaml"),
+    ] {
+        let text =
+            format!("{{\"openapi\":\"3.0.3\",\"paths\":{{\"/x\":{{\"$ref\":\"{reference}\"}}}}}}");
+        let bundler = Bundler::new("api/openapi.yaml", text.as_bytes()).unwrap();
+        assert_eq!(bundler.wanted(), Some(file), "{reference}");
     }
 }
 
