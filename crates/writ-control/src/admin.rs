@@ -250,6 +250,7 @@ pub(crate) async fn serve(
         Endpoint::Reviews => queue::list(plane, call).await,
         Endpoint::Suggest => suggest::suggest(plane, call).await,
         Endpoint::Agents => Ok(look::agents(plane)),
+        Endpoint::Exceptions => Ok(look::exceptions(plane)),
         Endpoint::Purposes => Ok(look::purposes(plane)),
         Endpoint::Credentials => look::credentials(plane).await,
         Endpoint::Tasks => look::tasks(plane, call).await,

@@ -173,6 +173,7 @@ async fn public(
         | Endpoint::Reviews
         | Endpoint::Suggest
         | Endpoint::Purposes
+        | Endpoint::Exceptions
         | Endpoint::Credentials
         | Endpoint::SetCredential
         | Endpoint::Tasks

@@ -5,6 +5,7 @@
 //! is waiting to mend them.
 
 mod raw;
+mod timed;
 mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,16 +14,18 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
-use writ_policy::{FREEZES, Freeze, Pack, PolicySource};
+use writ_policy::{EXCEPTIONS, Pack, PolicySource};
 use writ_types::{
     ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, CredentialName, Effect, Effects, Hours,
     Planted, Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value, WantedAuthentication,
     Watch,
 };
 
+use timed::EXCEPTIONS_FILE;
+
 use raw::{
-    RawAgent, RawApi, RawAttach, RawCredential, RawFederation, RawFreezes, RawHours, RawOperation,
-    RawPacks, RawPurpose, RawUserAuthentication,
+    RawAgent, RawApi, RawAttach, RawCredential, RawFederation, RawHours, RawOperation, RawPacks,
+    RawPurpose, RawUserAuthentication,
 };
 
 /// One fault in a project file.
@@ -78,9 +81,15 @@ impl ProjectFault {
 
     /// What a load found wrong with a policy, or with an API as policies see it.
     pub(crate) fn of_policy(found: &writ_policy::Diagnostic) -> Self {
-        let known = |number: u32| (number > 0).then_some(number);
+        // What is made of a file that people write is shown to nobody.
+        let made = found.file == EXCEPTIONS;
+        let known = |number: u32| (number > 0 && !made).then_some(number);
         Self {
-            file: found.file.clone(),
+            file: if made {
+                EXCEPTIONS_FILE.to_owned()
+            } else {
+                found.file.clone()
+            },
             line: known(found.line),
             column: known(found.column),
             lint: found.lint.id(),
@@ -205,9 +214,8 @@ impl Project {
                 None => reader.fault(file, None, "the file is not UTF-8 text".to_owned()),
             }
         }
-        if let Some(freezes) = reader.freezes(&project) {
-            project.policies.push(freezes);
-        }
+        let timed = [reader.freezes(&project), reader.exceptions(&project)];
+        project.policies.extend(timed.into_iter().flatten());
         let packs = reader.packs_of_all();
         for agent in project.agents.values_mut() {
             agent.groups.extend(packs.iter().cloned());
@@ -795,50 +803,6 @@ impl Reader<'_> {
             return BTreeSet::new();
         };
         self.packs(file, &text, &raw.packs)
-    }
-
-    /// The rules of `policies/freezes.toml`.
-    fn freezes(&mut self, project: &Project) -> Option<PolicySource> {
-        let file = "policies/freezes.toml";
-        self.files.get(file)?;
-        let (text, raw) = self.toml::<RawFreezes>(file)?;
-        let mut rules = String::new();
-        for freeze in &raw.freeze {
-            let line = line_of(&text, freeze.span().start);
-            let freeze = freeze.get_ref();
-            let mut instant = |raw: &Spanned<String>| {
-                let read = instant(raw.get_ref());
-                if read.is_none() {
-                    let line = line_of(&text, raw.span().start);
-                    let message = "an instant is written `2026-12-24T18:00:00Z`, in UTC".to_owned();
-                    self.fault(file, Some(line), message);
-                }
-                read
-            };
-            let (from, until) = (instant(&freeze.from), instant(&freeze.until));
-            let apis: BTreeSet<ApiId> = self.parse_all(file, &text, &freeze.apis);
-            for api in apis.iter().filter(|api| !project.apis.contains_key(*api)) {
-                self.fault(file, Some(line), format!("there is no API `{api}`"));
-            }
-            let (Some(from), Some(until)) = (from, until) else {
-                continue;
-            };
-            let freeze = Freeze {
-                name: freeze.name.clone(),
-                reason: freeze.reason.clone(),
-                from,
-                until,
-                apis,
-            };
-            match freeze.rules() {
-                Ok(text) => rules.push_str(&text),
-                Err(fault) => self.fault(file, Some(line), fault.to_string()),
-            }
-        }
-        Some(PolicySource {
-            name: FREEZES.to_owned(),
-            text: rules,
-        })
     }
 
     /// What one file names in another must exist there.

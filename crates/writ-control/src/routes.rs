@@ -74,6 +74,7 @@ routes! {
     "GET" "/v1/reviews" VIEWER => Reviews;
     "GET" "/v1/agents" VIEWER => Agents;
     "GET" "/v1/purposes" VIEWER => Purposes;
+    "GET" "/v1/exceptions" VIEWER => Exceptions;
     "GET" "/v1/credentials" VIEWER => Credentials;
     "PUT" "/v1/credentials/{name}" ADMIN => SetCredential;
     "GET" "/v1/tasks" VIEWER => Tasks;

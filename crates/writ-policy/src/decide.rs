@@ -136,7 +136,7 @@ impl Permit {
         &self.action
     }
 
-    /// The ids of the rules that permit, in order.
+    /// The ids of the rules that permit, in order, and then of the exceptions that cover the call.
     #[must_use]
     pub fn rules(&self) -> &[String] {
         &self.rules
@@ -319,6 +319,7 @@ impl Pdp {
             Err(denied) => return Err(softened(denied, question, index, prepared, input)),
         };
         let obligations = obligations(&request, question, index, entities)?;
+        let rules = excepted(rules, &request, index, entities)?;
         Ok(Permit {
             call: question.call,
             task: question.grant.task,
@@ -438,6 +439,25 @@ fn obligations(
         });
     }
     Ok(obligations)
+}
+
+/// The rules that permit, and the exceptions that cover the call: whoever reads its record sees that it was one of them.
+fn excepted(
+    mut rules: Vec<String>,
+    request: &Request,
+    index: &ActionIndex,
+    entities: &Entities,
+) -> Result<Vec<String>, Denied> {
+    let mut covering = Outcome::default();
+    covering.add(request, &index.exceptions, entities);
+    if !covering.errors.is_empty() {
+        return Err(covering
+            .refusal()
+            .unwrap_or_else(|| Denied::error("an exception errs")));
+    }
+    covering.permits.sort_unstable();
+    rules.append(&mut covering.permits);
+    Ok(rules)
 }
 
 #[derive(Clone, Copy)]

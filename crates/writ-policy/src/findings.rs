@@ -65,6 +65,9 @@ lints! {
     Expired "expired" "A rule has expired",
         why "An expired permit gives nothing and is left out. An expired forbid must not vanish unseen, so it stops the load.",
         fix "Take the rule out, or give it a later date.";
+    Exception "exception" "An exception that is none",
+        why "An exception lifts a rule. One that names no rule, no end or nobody who answers for it would lift it without anybody knowing, or lift nothing while somebody counts on it.",
+        fix "Write it into `policies/exceptions.toml` with rule, agent, actions, owner, reason, ticket, begin and an end within 90 days.";
     UnknownName "unknown-name" "An action, group or API that there is not",
         why "A forbid of something that does not exist never fires, and nothing says so.",
         fix "Correct the spelling; a group is `Writ::Action::\"write\"`, an operation `Api_<id>::Action::\"<operation>\"`.";

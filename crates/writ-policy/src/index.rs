@@ -8,6 +8,7 @@ use cedar_policy::{EntityUid, Policy, PolicySet};
 use writ_types::{ActionName, ApiId, Digest, Projection};
 
 use crate::diagnostic::Diagnostic;
+use crate::exception::Liftings;
 use crate::findings::Lint;
 use crate::pdp::Named;
 use crate::rule::{Comparison, Mention, Path, Rule, RuleEffect, Turn};
@@ -77,6 +78,8 @@ pub(crate) struct ActionIndex {
     pub(crate) upstream: EntityUid,
     /// At most two: the rules about the operation's class, and the rules that name it. Few rules are in one.
     pub(crate) sets: Vec<Arc<RuleSet>>,
+    /// The exceptions that name it. They lift nothing by themselves: the clauses of rules do.
+    pub(crate) exceptions: PolicySet,
     /// Of the input.
     pub(crate) projection: Projection,
     pub(crate) facts: Facts,
@@ -94,6 +97,7 @@ pub(crate) fn build(
     rules: &[Scoped<'_, '_>],
     known: &[Arc<Known>],
     apis: &Apis,
+    liftings: &Liftings<'_>,
 ) -> Result<Index, Vec<Diagnostic>> {
     let mut wide: BTreeMap<(ApiId, Vec<&'static str>), Wide> = BTreeMap::new();
     let mut named = named(rules, apis);
@@ -115,7 +119,8 @@ pub(crate) fn build(
                 let own = RuleSet::of(own.into_iter(), rules, known)?;
                 wide.set.iter().cloned().chain(own).collect()
             };
-            let action = ActionIndex::new(operation, model, sets);
+            let mut action = ActionIndex::new(operation, model, sets);
+            action.exceptions = liftings.naming(&operation.action)?;
             index.insert(operation.action.clone(), Arc::new(action));
         }
     }
@@ -224,6 +229,7 @@ impl ActionIndex {
             uid: operation.uid.clone(),
             upstream: model.upstream.clone(),
             sets,
+            exceptions: PolicySet::new(),
             projection,
             facts,
         }

@@ -7,6 +7,7 @@ use cedar_policy::PolicySet;
 use writ_types::{ActionName, ApiId, Digest, Projection, Timestamp};
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::exception::{EXCEPTIONS, Exception, Lifting, Liftings};
 use crate::findings::Lint;
 use crate::index::{self, ActionIndex, Index, Known};
 use crate::rule::{Comparison, Loaded, Rule, Turn};
@@ -15,7 +16,7 @@ use crate::scope::{Apis, Scope};
 use crate::source::PolicySource;
 use crate::validate::{self, CanMatch, Verdicts};
 use crate::vocabulary::NAMESPACE;
-use crate::{lint, stack};
+use crate::{exception, lint, stack};
 
 /// The policy decision point: one immutable bundle of APIs and policies.
 #[derive(Debug)]
@@ -23,11 +24,30 @@ pub struct Pdp {
     names: CoreNames,
     apis: Apis,
     rules: Vec<Arc<Known>>,
+    exceptions: Vec<Excepted>,
     index: Index,
     policies: Digest,
     bundle: Digest,
     notices: Vec<Diagnostic>,
     verdicts: Verdicts,
+}
+
+/// An exception, with its place.
+#[derive(Debug)]
+struct Excepted {
+    exception: Exception,
+    id: String,
+    line: u32,
+}
+
+impl Excepted {
+    fn of(lifting: &Lifting<'_>) -> Self {
+        Self {
+            id: lifting.exception.id(),
+            exception: lifting.exception.clone(),
+            line: lifting.chunk.line,
+        }
+    }
 }
 
 /// Something of a registry that a rule names, and that no bundle knows.
@@ -102,11 +122,15 @@ impl Pdp {
         // A fault of one rule is no reason not to look at the others: a person mends them all at once.
         let Read {
             rules,
+            liftings,
             mut notices,
             mut faults,
         } = load(policies, now);
         let (rules, scopes) = scopes(rules, &models, &mut faults);
         let scoped: Vec<(&Rule<'_>, &Scope)> = rules.iter().zip(&scopes).collect();
+        if faults.is_empty() {
+            faults.extend(exception::unfounded(&liftings, &scoped, &models));
+        }
         let lints: Vec<Diagnostic> = scoped
             .iter()
             .flat_map(|(rule, scope)| lint::check(rule, scope, &models))
@@ -124,13 +148,14 @@ impl Pdp {
             .iter()
             .map(|(rule, scope)| known(rule, scope))
             .collect();
-        let index = index::build(&scoped, &known, &models)?;
+        let index = index::build(&scoped, &known, &models, &liftings)?;
         let policies = digest(policies);
         Ok(Self {
             bundle: bundle_digest(policies, &models),
             names,
             apis: models,
             rules: known,
+            exceptions: liftings.written().map(Excepted::of).collect(),
             index,
             policies,
             notices,
@@ -184,18 +209,33 @@ impl Pdp {
         self.rules.iter().map(|rule| rule.id.as_str())
     }
 
-    /// What a rule's `@doc` says.
+    /// What a rule's `@doc` says, or why there is an exception.
     #[must_use]
     pub fn doc(&self, rule: &str) -> Option<&str> {
+        if let Some(excepted) = self.excepted(rule) {
+            return Some(&excepted.exception.reason);
+        }
         let rule = self.rules.iter().find(|known| known.id == rule)?;
         rule.doc.as_deref()
     }
 
-    /// Who answers for a rule, as its `@owner` says.
+    /// Who answers for a rule, as its `@owner` says, or for an exception.
     #[must_use]
     pub fn owner(&self, rule: &str) -> Option<&str> {
+        if let Some(excepted) = self.excepted(rule) {
+            return Some(excepted.exception.owner.as_str());
+        }
         let rule = self.rules.iter().find(|known| known.id == rule)?;
         rule.owner.as_deref()
+    }
+
+    /// The exceptions of the bundle, those that are over among them.
+    pub fn exceptions(&self) -> impl Iterator<Item = &Exception> {
+        self.exceptions.iter().map(|excepted| &excepted.exception)
+    }
+
+    fn excepted(&self, id: &str) -> Option<&Excepted> {
+        self.exceptions.iter().find(|excepted| excepted.id == id)
     }
 
     /// What the rules about an action compare attributes with, and the groups of agents they name: where its decisions may
@@ -226,9 +266,12 @@ impl Pdp {
         rules.flat_map(|rule| rule.named.iter().map(|named| (rule.id.as_str(), named)))
     }
 
-    /// The file and the line of a rule.
+    /// The file and the line of a rule or an exception.
     #[must_use]
     pub fn place(&self, rule: &str) -> Option<(&str, u32)> {
+        if let Some(excepted) = self.excepted(rule) {
+            return Some((EXCEPTIONS, excepted.line));
+        }
         let rule = self.rules.iter().find(|known| known.id == rule)?;
         Some((&rule.file, rule.line))
     }
@@ -340,7 +383,8 @@ fn models(
 /// What was read of all files.
 struct Read<'a> {
     rules: Vec<Rule<'a>>,
-    /// About permits that have expired.
+    liftings: Liftings<'a>,
+    /// About permits and exceptions that have expired.
     notices: Vec<Diagnostic>,
     faults: Vec<Diagnostic>,
 }
@@ -348,15 +392,19 @@ struct Read<'a> {
 /// Reads every policy of every file.
 fn load(policies: &[PolicySource], now: Timestamp) -> Read<'_> {
     let mut rules: Vec<Rule<'_>> = Vec::new();
-    let mut notices = Vec::new();
-    let mut faults = Vec::new();
+    let (liftings, mut notices, mut faults) = Liftings::read(policies, now);
     let mut taken: BTreeMap<String, (&str, u32)> = BTreeMap::new();
     for source in policies {
         faults.extend(source.hidden_character());
         let chunks = source.chunks();
         let mut whole = true;
-        for chunk in &chunks {
-            match Rule::load(*chunk, now) {
+        let ruling = if source.name == EXCEPTIONS {
+            &[]
+        } else {
+            chunks.as_slice()
+        };
+        for chunk in ruling {
+            match Rule::load(*chunk, now, &liftings) {
                 Ok(Loaded::Rule(rule)) => {
                     let here = (source.name.as_str(), chunk.line);
                     if let Some((file, line)) = taken.insert(rule.id.clone(), here) {
@@ -384,6 +432,7 @@ fn load(policies: &[PolicySource], now: Timestamp) -> Read<'_> {
     }
     Read {
         rules,
+        liftings,
         notices,
         faults,
     }

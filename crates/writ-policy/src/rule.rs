@@ -12,6 +12,7 @@ use writ_types::{Digest, Obligations, Timestamp};
 
 use crate::baseline::{FREEZE_ID, FREEZES};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::exception::{EXCEPTION_ID, Lifting, Liftings, liftable};
 use crate::findings::Lint;
 use crate::schema::Root;
 use crate::source::Chunk;
@@ -170,7 +171,7 @@ pub(crate) struct Rule<'a> {
     pub(crate) doc: Option<String>,
     /// As written; locations point into `chunk`.
     pub(crate) written: Policy,
-    /// As evaluated: with `@expires`, `@approval` and `@defer` made conditions.
+    /// As evaluated: with `@expires`, `@approval`, `@defer` and exceptions made conditions.
     pub(crate) evaluated: Policy,
     pub(crate) action: ActionConstraint,
     pub(crate) resource: cedar_policy::pst::ResourceConstraint,
@@ -191,7 +192,11 @@ pub(crate) enum Loaded<'a> {
 
 impl<'a> Rule<'a> {
     /// Reads one policy.
-    pub(crate) fn load(chunk: Chunk<'a>, now: Timestamp) -> Result<Loaded<'a>, Vec<Diagnostic>> {
+    pub(crate) fn load(
+        chunk: Chunk<'a>,
+        now: Timestamp,
+        liftings: &Liftings<'_>,
+    ) -> Result<Loaded<'a>, Vec<Diagnostic>> {
         if let Some(fault) = chunk.beyond_measure() {
             return Err(vec![fault]);
         }
@@ -226,6 +231,11 @@ impl<'a> Rule<'a> {
                 added.push(format!("when {{ context.sys.now < datetime(\"{date}\") }}"));
             }
         }
+        let lifted = lifted(&id, &written, &turn, liftings)?;
+        let digest = [b"writ rule v1\n" as &[u8], chunk.text.as_bytes()].into_iter();
+        let digest = digest.chain(lifted.iter().map(String::as_bytes));
+        let digest = Digest::of_parts(&digest.collect::<Vec<_>>());
+        added.extend(lifted);
         let policy_id = PolicyId::new(&id);
         let evaluated = match chunk.text.strip_suffix(';') {
             Some(text) if !added.is_empty() => {
@@ -250,7 +260,7 @@ impl<'a> Rule<'a> {
                 && matches!(tree.principal, PrincipalConstraint::Any),
             action: tree.action,
             resource: tree.resource,
-            digest: Digest::of_parts(&[b"writ rule v1\n", chunk.text.as_bytes()]),
+            digest,
             chunk,
             id,
         })))
@@ -319,6 +329,34 @@ pub(crate) fn located(
     )
 }
 
+/// The clauses of the rule's exceptions.
+fn lifted(
+    id: &str,
+    written: &Policy,
+    turn: &Turn,
+    liftings: &Liftings<'_>,
+) -> Result<Vec<String>, Vec<Diagnostic>> {
+    let asks = matches!(turn, Turn::Approval { .. } | Turn::Defer { .. });
+    let forbids = written.effect() == Effect::Forbid;
+    let of_rule = liftings.of(id);
+    match liftable(id, forbids, asks) {
+        Ok(()) => Ok(of_rule.iter().map(Lifting::clause).collect()),
+        Err(why) => {
+            let fault = |lifting: &Lifting<'_>| {
+                let message = format!("`{id}` cannot be lifted: {why}");
+                let help = "take the exception out, or change the rule";
+                lifting.fault(Lint::Exception, "lifts", message, help)
+            };
+            let faults: Vec<Diagnostic> = of_rule.iter().map(fault).collect();
+            if faults.is_empty() {
+                Ok(Vec::new())
+            } else {
+                Err(faults)
+            }
+        }
+    }
+}
+
 /// The `@id`: 1 to 64 of `a-z A-Z 0-9 . _ -`, beginning with a letter. It is in records, messages and digests.
 fn identity(chunk: &Chunk<'_>, policy: &Policy) -> Result<String, Diagnostic> {
     let fault = |message: &str| {
@@ -338,6 +376,11 @@ fn identity(chunk: &Chunk<'_>, policy: &Policy) -> Result<String, Diagnostic> {
     if id.starts_with(FREEZE_ID) && chunk.source.name != FREEZES {
         let help = "write the freeze into `policies/freezes.toml`".to_owned();
         let message = format!("ids that begin with `{FREEZE_ID}` are those of freezes");
+        return Err(chunk.at(Lint::Id, chunk.place_of("id"), None, message, Some(help)));
+    }
+    if id.starts_with(EXCEPTION_ID) {
+        let help = "write the exception into `policies/exceptions.toml`".to_owned();
+        let message = format!("ids that begin with `{EXCEPTION_ID}` are those of exceptions");
         return Err(chunk.at(Lint::Id, chunk.place_of("id"), None, message, Some(help)));
     }
     let starts_well = id

@@ -5,6 +5,7 @@ mod fixture;
 
 mod corpus;
 mod decisions;
+mod exceptions;
 mod hazards;
 mod lints;
 mod load;

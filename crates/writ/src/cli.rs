@@ -45,6 +45,9 @@ pub(crate) enum Command {
     /// Registered agents
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Exceptions: rules lifted for one agent, for a time, with somebody who answers for it
+    #[command(subcommand)]
+    Exception(ExceptionCommand),
     /// Tasks: the unit of authority
     #[command(subcommand)]
     Task(TaskCommand),
@@ -265,6 +268,44 @@ pub(crate) struct AgentAddArgs {
     /// How the built-in issuer recognises its processes, such as `unix:uid:1000`; repeat for more.
     #[arg(long = "selector", required = true)]
     pub(crate) selectors: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExceptionCommand {
+    /// Write one into `policies/exceptions.toml`
+    Add(ExceptionAddArgs),
+    /// List those of the revision in force, and how each stands
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExceptionAddArgs {
+    /// A short name: lower-case letters, digits and `-`.
+    pub(crate) name: String,
+    /// The `@id` of the rule it lifts, as a refusal and `writ explain` name it.
+    #[arg(long)]
+    pub(crate) rule: String,
+    /// The agent it is for, as its file is called.
+    #[arg(long)]
+    pub(crate) agent: String,
+    /// The purpose whose tasks it is for; every purpose of the agent if left out.
+    #[arg(long)]
+    pub(crate) purpose: Option<String>,
+    /// An action it is for, such as `dns:patchZone`; repeat for more.
+    #[arg(long = "action", required = true)]
+    pub(crate) actions: Vec<String>,
+    /// Who answers for it.
+    #[arg(long)]
+    pub(crate) owner: String,
+    /// Why.
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Where it was agreed upon.
+    #[arg(long)]
+    pub(crate) ticket: String,
+    /// How many days it lasts, from now.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=90))]
+    pub(crate) days: u16,
 }
 
 #[derive(Debug, Subcommand)]

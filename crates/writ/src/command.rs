@@ -10,6 +10,7 @@ mod callback;
 mod changes;
 mod credential;
 mod doctor;
+mod exceptions;
 pub(crate) mod init;
 mod key;
 mod kill;
@@ -42,6 +43,7 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
         Command::Apply(args) => apply::run(terminal, &config()?, args).await,
         Command::Api(command) => apis::run(terminal, &cli.config, command).await,
         Command::Agent(command) => agents::run(terminal, &cli.config, command).await,
+        Command::Exception(command) => exceptions::run(terminal, &cli.config, command).await,
         Command::Task(command) => task::run(terminal, &config()?, command).await,
         Command::Credential(command) => credential::run(terminal, &config()?, command).await,
         Command::Approve(command) => approve::run(terminal, &config()?, command).await,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use writ_policy::{Holds, Standing};
+use writ_policy::{Exception, ExceptionState, Holds, Standing};
 use writ_task::{Ledger as _, TaskState, TaskStatus};
 use writ_types::{
     ActionName, Agent, ApiId, BlastRadius, Budget, Charge, Facts, Grant, PlanStanding, Program,
@@ -131,9 +131,31 @@ async fn unanswerable(plane: &Plane, loaded: &Loaded) -> Result<Vec<String>, Adm
     Ok(told.collect())
 }
 
+/// What an exception does now.
+fn excepted(exception: &Exception, now: Timestamp) -> String {
+    let agent = &exception.agent;
+    match exception.state(now) {
+        ExceptionState::Coming => {
+            let from = exception.from;
+            format!("the exception {exception} for {agent} begins {from}")
+        }
+        ExceptionState::InForce => format!("the exception {exception} for {agent} is in force"),
+        ExceptionState::Expired => format!(
+            "the exception {exception} is over and lifts nothing: take it out of policies/exceptions.toml"
+        ),
+    }
+}
+
 /// What works but is weaker than it could be; each a sentence with what to do.
 fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
     let mut loose = Vec::new();
+    let now = plane.clock.now();
+    loose.extend(
+        loaded
+            .pdp
+            .exceptions()
+            .map(|exception| excepted(exception, now)),
+    );
     if plane.settings.single_user_machine {
         loose.push("agents may run as Writ's own user and could read its keys: give them a user of their own and unset `identity.single_user_machine`".to_owned());
     }
@@ -291,6 +313,41 @@ pub(super) fn agents(plane: &Plane) -> Value {
             .map(|agent| agent_value(agent))
             .collect(),
     )
+}
+
+/// The exceptions of the revision in force, and how each stands now.
+pub(super) fn exceptions(plane: &Plane) -> Value {
+    let now = plane.clock.now();
+    let loaded = plane.loaded();
+    let exceptions = loaded.pdp.exceptions();
+    Value::Array(
+        exceptions
+            .map(|exception| exception_value(exception, now))
+            .collect(),
+    )
+}
+
+fn exception_value(exception: &Exception, now: Timestamp) -> Value {
+    let purpose = exception.purpose.as_ref();
+    Value::object([
+        ("name", Value::from(exception.name.as_str())),
+        ("state", Value::from(exception.state(now).as_str())),
+        ("rule", Value::from(exception.rule.as_str())),
+        ("agent", Value::from(exception.agent.as_str())),
+        (
+            "purpose",
+            purpose.map_or(Value::Null, |name| Value::from(name.as_str())),
+        ),
+        (
+            "actions",
+            strings(exception.actions.iter().map(ToString::to_string)),
+        ),
+        ("owner", Value::from(exception.owner.as_str())),
+        ("reason", Value::from(exception.reason.as_str())),
+        ("ticket", Value::from(exception.ticket.as_str())),
+        ("from", Value::from(exception.from.to_string())),
+        ("until", Value::from(exception.until.to_string())),
+    ])
 }
 
 fn agent_value(agent: &Agent) -> Value {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use writ_policy::exceptions;
 use writ_store::{Registry, StoreError, StoredChange};
 use writ_types::{ChangeId, Digest, OperatorId, Timestamp, Value};
 
@@ -278,7 +279,7 @@ pub(super) async fn refuse(plane: &Plane, call: &Call<'_>) -> Result<Value, Admi
 }
 
 /// Whether a revision changes who is asked before a call, or whose tokens are an agent's: the texts of policies that could have
-/// rules which ask; owner and groups of agents that are in both; and federations that were not there.
+/// rules which ask; exceptions that were not there; owner and groups of agents that are in both; and federations that were not there.
 pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
     // Cedar allows blanks and comments between `@` and the word, so that only the words themselves are looked for.
     const ASKING: [&str; 3] = ["approval", "four_eyes", "defer"];
@@ -289,6 +290,18 @@ pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
             .filter(|(_, text)| asks(text))
             .collect::<BTreeMap<_, _>>()
     };
+    let lifted = |registry: &Registry| {
+        let policies = registry.policies.iter();
+        let found = exceptions(policies.map(|(name, text)| (name.as_str(), text.as_str())));
+        found
+            .iter()
+            .map(|exception| exception.text())
+            .collect::<Vec<_>>()
+    };
+    let lifted_before = lifted(before);
+    let lifts = lifted(after)
+        .iter()
+        .any(|text| !lifted_before.contains(text));
     let other_owner = before.agents.iter().any(|(id, agent)| {
         after
             .agents
@@ -303,7 +316,10 @@ pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
         });
         pairs.collect::<BTreeSet<_>>()
     };
-    other_owner || asking(before) != asking(after) || !vouched(after).is_subset(&vouched(before))
+    lifts
+        || other_owner
+        || asking(before) != asking(after)
+        || !vouched(after).is_subset(&vouched(before))
 }
 
 fn needed(people: &People, change: &StoredChange, now: Timestamp) -> Need {

@@ -202,6 +202,30 @@ pub(super) struct RawFreeze {
     pub(super) apis: Vec<Spanned<String>>,
 }
 
+/// `policies/exceptions.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExceptions {
+    #[serde(default)]
+    pub(super) exception: Vec<Spanned<RawException>>,
+}
+
+/// One rule that is lifted for a time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawException {
+    pub(super) name: String,
+    pub(super) rule: String,
+    pub(super) agent: Spanned<String>,
+    pub(super) purpose: Option<Spanned<String>>,
+    pub(super) actions: Vec<Spanned<String>>,
+    pub(super) owner: Spanned<String>,
+    pub(super) reason: String,
+    pub(super) ticket: String,
+    pub(super) from: Spanned<String>,
+    pub(super) until: Spanned<String>,
+}
+
 fn yes() -> bool {
     true
 }

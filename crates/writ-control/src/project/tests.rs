@@ -248,3 +248,65 @@ fn a_freeze_becomes_rules_with_a_begin_and_an_end() {
         assert!(faults.contains(said), "{said}\n{faults}");
     }
 }
+
+#[test]
+fn an_exception_becomes_a_clause_with_a_begin_an_end_and_somebody_who_answers() {
+    let exception = |text: &str| read(&[("policies/exceptions.toml", text)]);
+    let sound = "[[exception]]\nname = \"ops-4711\"\nrule = \"core.flow\"\nagent = \"bot\"\npurpose = \"renewal\"\nactions = [\"dns:listZones\"]\nowner = \"ops@example.org\"\nreason = \"the zone moves\"\nticket = \"OPS-4711\"\nfrom = \"2026-12-24T18:00:00Z\"\nuntil = \"2026-12-31T06:00:00Z\"\n";
+    let project = exception(sound).unwrap();
+    let rules = project.policies.last().unwrap();
+    assert_eq!(rules.name, "exceptions.cedar");
+    for part in [
+        "exception.ops-4711",
+        "spiffe://writ.local/agent/bot",
+        "@ticket(\"OPS-4711\")",
+        "2026-12-31T06:00:00.000Z",
+    ] {
+        assert!(rules.text.contains(part), "{part}\n{}", rules.text);
+    }
+    let file = "policies/exceptions.toml";
+    for (from, to, said) in [
+        (
+            "\"bot\"",
+            "\"bott\"",
+            format!("{file}:4: there is no agent `bott`"),
+        ),
+        (
+            "\"renewal\"",
+            "\"renew\"",
+            format!("{file}:5: there is no purpose `renew`"),
+        ),
+        ("dns:listZones", "dns listZones", format!("{file}:6: ")),
+        ("ticket", "tiket", "unknown field `tiket`".to_owned()),
+        (
+            "OPS-4711\"\nf",
+            "\"\nf",
+            format!("{file}:1: an exception's ticket"),
+        ),
+        (
+            "2026-12-31",
+            "2027-12-31",
+            format!("{file}:1: an exception lasts at most 90 days"),
+        ),
+        (
+            "2026-12-24T18:00:00Z",
+            "today",
+            format!("{file}:10: an instant is written"),
+        ),
+        (
+            "ops-4711",
+            "Ops 4711",
+            format!("{file}:1: an exception's name"),
+        ),
+    ] {
+        let faults = exception(&sound.replace(from, to)).unwrap_err().join("\n");
+        assert!(faults.contains(&said), "{said}\n{faults}");
+    }
+    let twice = exception(&format!("{sound}{sound}"))
+        .unwrap_err()
+        .join("\n");
+    assert!(
+        twice.contains("12: another exception is called `ops-4711`"),
+        "{twice}"
+    );
+}

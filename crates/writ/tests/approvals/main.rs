@@ -9,6 +9,7 @@
 
 mod answers;
 mod entered;
+mod excepted;
 mod explained;
 mod intent;
 mod obligations;

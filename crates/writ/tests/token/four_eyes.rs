@@ -321,6 +321,52 @@ fn who_is_asked_before_a_call_is_changed_by_two() {
 }
 
 #[test]
+fn a_rule_is_lifted_by_two_and_held_again_by_one() {
+    const RULE: &str = "@id(\"a\") forbid (principal, action, resource) when { context.sys.now.toDate() < datetime(\"2020-01-01\") };";
+    const API: &str = "owner = \"o@example.org\"\nupstream = \"http://127.0.0.1:1/v1\"\ncontract = \"dns.yaml\"\n";
+    const CONTRACT: &str = "openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths:\n  /zones:\n    get:\n      operationId: listZones\n      responses: {'200': {description: ok}}\n";
+    const EXCEPTION: &str = "[[exception]]\nname = \"x\"\nrule = \"a\"\nagent = \"bot\"\nactions = [\"dns:listZones\"]\nowner = \"ops\"\nreason = \"r\"\nticket = \"t\"\nfrom = \"2026-01-01T00:00:00Z\"\nuntil = \"2026-01-02T00:00:00Z\"\n";
+    runtime().block_on(async {
+        let project = project!();
+        project.agent("bot", "autonomous", &[]);
+        let house = House::prepared(project).await;
+        let _server = house.project.start();
+        let body = |exceptions: &str| {
+            let agent = std::fs::read_to_string(house.project.path("agents/bot.toml")).unwrap();
+            let files = [
+                ("agents/bot.toml", agent.as_str()),
+                ("apis/dns.toml", API),
+                ("apis/dns.yaml", CONTRACT),
+                ("policies/own.cedar", RULE),
+                ("policies/exceptions.toml", exceptions),
+            ];
+            let files = files.map(|(path, text)| (path.to_owned(), Value::from(text)));
+            Value::object([("files", Value::object(files))]).to_string()
+        };
+        let plain = house.post("ann", "/v1/apply", &body("")).await;
+        assert_eq!(plain.status, 200, "{}", plain.json());
+        let lifted = house.proposes("ben", "/v1/apply", &body(EXCEPTION)).await;
+        lifted.by("ann").await;
+        // The same once more is nothing new; a longer one is; none at all is stricter, and waits for nobody.
+        assert_eq!(
+            house
+                .post("ben", "/v1/apply", &body(EXCEPTION))
+                .await
+                .status,
+            200
+        );
+        house
+            .proposes(
+                "ben",
+                "/v1/apply",
+                &body(&EXCEPTION.replace("01-02", "01-03")),
+            )
+            .await;
+        assert_eq!(house.post("ben", "/v1/apply", &body("")).await.status, 200);
+    });
+}
+
+#[test]
 fn whom_the_settings_add_is_believed_when_two_people_approve() {
     runtime().block_on(async {
         let issuer = Issuer::new();
