@@ -17,8 +17,8 @@ use writ_audit::{
 use writ_store::{Asked, Store, StoreError, StoredApproval};
 use writ_task::{Approvals, Ask, AskError, LedgerFuture, Standing, Status, Used, Want};
 use writ_types::{
-    ApprovalId, ApprovalState, CallId, Clock, Grant, KeyedDigest, Limits, OperatorId, RecordId,
-    Tenant, Timestamp, Value,
+    ActionName, ApprovalId, ApprovalState, CallId, Clock, Grant, KeyedDigest, Limits, OperatorId,
+    RecordId, Tenant, Timestamp, Value,
 };
 
 use crate::records::LogPlace;
@@ -338,6 +338,16 @@ impl Approvals for ApprovalDesk {
                 found.agent == grant.agent && (!found.of_task || found.task == grant.task)
             });
             Ok(own.as_ref().map(status))
+        })
+    }
+
+    fn approved<'a>(
+        &'a self,
+        grant: &'a Grant,
+    ) -> LedgerFuture<'a, Result<BTreeSet<ActionName>, AskError>> {
+        Box::pin(async move {
+            let found = self.store.approved(&grant.tenant, grant.task).await;
+            found.map_err(|fault| unavailable(&fault))
         })
     }
 

@@ -172,6 +172,7 @@ fn case() -> Option<Case> {
             deferred: BTreeSet::new(),
             left: Budget::DEFAULT,
             seen: BTreeSet::new(),
+            approved: BTreeSet::new(),
             operation: action.operation.clone(),
             vouchers: writ_types::Vouchers::default(),
             arguments: writ_types::ArgumentOrigins::default(),

@@ -88,6 +88,7 @@ fn sys_record(sys: Sys<'_>) -> Result<RestrictedExpression, String> {
         Ok(RestrictedExpression::new_datetime(facts.now.to_string()))
     })?;
     add("seen", &|| Ok(texts(facts.seen.iter().cloned())))?;
+    add("approved", &|| Ok(texts(facts.approved.iter().cloned())))?;
     add("extra", &|| Ok(texts(extra.iter().cloned())))?;
     add("nulls", &|| Ok(texts(nulls.iter().cloned())))?;
     let arguments = &facts.arguments;

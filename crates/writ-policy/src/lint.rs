@@ -74,7 +74,7 @@ fn domain<'a>(compared: &Compared, scope: &'a Scope, apis: &'a Apis) -> Option<B
         }
         (Root::Context, ["sys", "plan"]) => fixed(&PlanStanding::WORDS),
         (Root::Principal, ["vouched"]) => fixed(&["bounds", "plan", "prompt"]),
-        (Root::Principal, ["declared"]) | (Root::Context, ["sys", "seen"]) => {
+        (Root::Principal, ["declared"]) | (Root::Context, ["sys", "seen" | "approved"]) => {
             let all = apis.values().flat_map(|model| model.operations.values());
             Some(all.map(|operation| operation.name.as_str()).collect())
         }

@@ -204,6 +204,13 @@ impl Pdp {
         index.is_some_and(|index| index.facts.wants("labels") || index.facts.wants("held"))
     }
 
+    /// Whether any active policy about the action looks at what people approved before in the task.
+    #[must_use]
+    pub fn looks_at_approved(&self, action: &ActionName) -> bool {
+        let index = self.index.get(action);
+        index.is_some_and(|index| index.facts.wants("approved"))
+    }
+
     /// The ids of all rules, in the order of the files.
     pub fn rules(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.id.as_str())

@@ -132,6 +132,7 @@ pub(crate) const SYS: &[Field] = &[
     field("held", CoreType::Texts),
     field("now", CoreType::Instant),
     field("seen", CoreType::Texts),
+    field("approved", CoreType::Texts),
     field("extra", CoreType::Texts),
     field("nulls", CoreType::Texts),
     field("unvouched", CoreType::Texts),

@@ -93,6 +93,11 @@ async fn settle(
     if memory.iter().any(is_refused) {
         return Err(ReasonCode::ApprovalDenied.into());
     }
+    if snapshot.pdp.looks_at_approved(operation.action()) {
+        let approved = parts.approvals.approved(entered.grant()).await;
+        let approved = approved.map_err(|fault| fault.reason())?;
+        facts.approved = approved.iter().map(ToString::to_string).collect();
+    }
     let (mut claims, mut confirmed): (Vec<ApprovalId>, bool) = (Vec::new(), false);
     for _ in 0..MOST_DECISIONS {
         let decided = decide::decide(snapshot, agent, entered, operation, parsed, facts, story);

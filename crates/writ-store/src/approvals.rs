@@ -93,6 +93,8 @@ const PAGE_AFTER: &str =
     FROM approvals WHERE tenant = ?1 AND approval > ?2 ORDER BY approval LIMIT ?3";
 const OPEN_PAGE_AFTER: &str = "SELECT approval, binding, task, agent, of_task, state, asked, given, not_before, expires
     FROM approvals WHERE tenant = ?1 AND approval > ?2 AND state = 'pending' AND expires > ?4 ORDER BY approval LIMIT ?3";
+const APPROVED: &str = "SELECT DISTINCT json_extract(asked, '$.action') FROM approvals
+    WHERE tenant = ?1 AND task = ?2 AND state = 'used' AND of_task = 1";
 const OPEN_OF_TASK: &str = "SELECT count(*) FROM approvals
     WHERE tenant = ?1 AND task = ?2 AND state IN ('pending', 'approved') AND expires > ?3";
 const OPEN_OF_AGENT: &str = "SELECT count(*) FROM approvals
@@ -105,7 +107,9 @@ const USE: &str = "UPDATE approvals SET state = 'used'
     WHERE tenant = ?1 AND approval = ?2 AND state = 'approved' AND not_before <= ?3 AND expires > ?3";
 pub(crate) const WITHDRAW: &str = "UPDATE approvals SET state = 'withdrawn'
     WHERE tenant = ?1 AND task = ?2 AND state IN ('pending', 'approved') AND of_task = 1";
-const FORGET: &str = "DELETE FROM approvals WHERE tenant = ?1 AND expires < ?2";
+// What was used counts as long as its task lives.
+const FORGET: &str = "DELETE FROM approvals WHERE tenant = ?1 AND expires < ?2 AND NOT (state = 'used' AND EXISTS
+    (SELECT 1 FROM tasks WHERE tasks.tenant = ?1 AND tasks.task = approvals.task AND tasks.ended IS NULL AND tasks.deadline >= ?2))";
 const REMEMBER: &str = "INSERT INTO refusals (tenant, memory, approval, until) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (tenant, memory) DO UPDATE SET approval = excluded.approval, until = excluded.until";
 const REMEMBERED: &str = "SELECT memory, until FROM refusals WHERE tenant = ?1 AND until > ?2";
@@ -203,6 +207,24 @@ impl Store {
         };
         let rows: Vec<Row> = query.fetch_all(self.readers()).await?;
         rows.into_iter().map(stored).collect()
+    }
+
+    /// The actions for which an approval of this task was used.
+    ///
+    /// # Errors
+    ///
+    /// The database fails, or a row is damaged.
+    pub async fn approved(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+    ) -> Result<BTreeSet<ActionName>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as(APPROVED)
+            .bind(tenant.as_str())
+            .bind(task.to_string())
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(|(action,)| parsed(WHAT, action)).collect()
     }
 
     /// How many of a task, and of an agent, are neither answered with a no, used, withdrawn nor expired.

@@ -1,5 +1,6 @@
 //! The store against real files.
 
+mod approvals;
 mod crash;
 mod makers;
 mod opening;

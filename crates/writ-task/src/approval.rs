@@ -50,6 +50,16 @@ pub trait Approvals: Send + Sync + fmt::Debug {
         now: Timestamp,
     ) -> LedgerFuture<'a, Result<Option<Status>, AskError>>;
 
+    /// The actions of which this task has made a call that a person approved; not those of other tasks of its tree.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Unavailable`].
+    fn approved<'a>(
+        &'a self,
+        grant: &'a Grant,
+    ) -> LedgerFuture<'a, Result<BTreeSet<ActionName>, AskError>>;
+
     /// Becomes ready at the next answer of a person after this call.
     fn changed(&self) -> LedgerFuture<'_, ()>;
 

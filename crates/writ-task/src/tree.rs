@@ -824,6 +824,7 @@ impl State {
             this_operation: this.map_or(1, |count| count.spent.saturating_add(count.reserved)),
             left: own.map_or(NOTHING, |node| self.left(node)),
             seen: seen.map(|count| count.action.to_string()).collect(),
+            approved: BTreeSet::new(),
             operation: action.operation.clone(),
             vouchers: own.map_or_else(Vouchers::default, |node| self.vouchers(node)),
             arguments: ArgumentOrigins::default(),

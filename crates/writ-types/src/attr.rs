@@ -123,6 +123,8 @@ pub struct Facts {
     pub left: Budget,
     /// Operations (`api:operation`) the task has called before.
     pub seen: BTreeSet<String>,
+    /// Operations (`api:operation`) of which the task has made a call that a person approved. Filled where a rule looks at it.
+    pub approved: BTreeSet<String>,
     /// The operation.
     pub operation: OperationId,
     /// What vouches for the values of its arguments.

@@ -660,6 +660,7 @@ fn first_call(action: &ActionName, charge: Charge, left: Budget, now: Timestamp)
         deferred: BTreeSet::new(),
         left,
         seen: BTreeSet::new(),
+        approved: BTreeSet::new(),
         operation: action.operation.clone(),
         vouchers: writ_types::Vouchers::default(),
         arguments: writ_types::ArgumentOrigins::default(),

@@ -244,6 +244,7 @@ impl Call<'_> {
             this_operation: facts.this_operation.unwrap_or(1),
             left: budget.less(spent),
             seen: facts.seen.iter().cloned().collect(),
+            approved: facts.approved.iter().cloned().collect(),
             operation: self.case.action.operation.clone(),
             vouchers: Vouchers::default(),
             arguments: origins(&self.case.raw)?,

@@ -92,6 +92,7 @@ pub(super) struct RawFacts {
     pub(super) now: Option<String>,
     pub(super) labels: Vec<String>,
     pub(super) seen: Vec<String>,
+    pub(super) approved: Vec<String>,
     pub(super) approvals: Vec<String>,
     pub(super) deferred: Vec<String>,
     /// Where values of arguments come from, by pointer; what is not named is vouched for.

@@ -90,6 +90,10 @@ impl Example {
         ));
         said.extend(list("after", facts.seen.iter().cloned().collect()));
         said.extend(list(
+            "after a person approved",
+            facts.approved.iter().cloned().collect(),
+        ));
+        said.extend(list(
             "approved by",
             facts.approvals.iter().cloned().collect(),
         ));
@@ -145,6 +149,10 @@ impl Example {
                 strings(facts.labels.iter().map(ToString::to_string)),
             ),
             ("seen", strings(facts.seen.iter().map(String::as_str))),
+            (
+                "approved",
+                strings(facts.approved.iter().map(String::as_str)),
+            ),
             (
                 "approvals",
                 strings(facts.approvals.iter().map(String::as_str)),
@@ -257,6 +265,7 @@ impl Replay<'_> {
         attempt(&mut call, &|call| call.grant.requester = None);
         attempt(&mut call, &|call| call.facts.labels.clear());
         attempt(&mut call, &|call| call.facts.seen.clear());
+        attempt(&mut call, &|call| call.facts.approved.clear());
         attempt(&mut call, &|call| call.facts.approvals.clear());
         attempt(&mut call, &|call| call.facts.deferred.clear());
         attempt(&mut call, &|call| call.extra.clear());
@@ -418,6 +427,7 @@ impl Call {
             this_operation: 1,
             left: sys.member("left").map_or(Budget::DEFAULT, budget),
             seen: texts("seen"),
+            approved: texts("approved"),
             operation: action.operation.clone(),
             vouchers: writ_types::Vouchers::default(),
             arguments: writ_types::ArgumentOrigins::default(),

@@ -165,6 +165,7 @@ impl<'g> Asked<'g> {
             this_operation: 1,
             left: inputs.left.unwrap_or(grant.budget).less(charge),
             seen: BTreeSet::new(),
+            approved: BTreeSet::new(),
             operation: ground.operation.id().clone(),
             vouchers: Vouchers::default(),
             arguments: ArgumentOrigins::default(),

@@ -171,6 +171,7 @@ impl Call {
             this_operation: 1,
             left: purpose.budget.less(charge),
             seen: BTreeSet::new(),
+            approved: BTreeSet::new(),
             operation: operation.id().clone(),
             vouchers: Vouchers::default(),
             arguments: writ_types::ArgumentOrigins::default(),

@@ -91,6 +91,8 @@ enum Change {
     Group(String, bool),
     Asserted,
     Called(String, bool),
+    /// Whether a person has approved a call of the operation in the task.
+    ApprovedBefore(String, bool),
     Fresh,
     Counted(&'static str, u64),
     At(Timestamp),
@@ -306,6 +308,10 @@ fn around(asked: &Asked<'_>) -> Vec<Change> {
                 let there = asked.facts.seen.contains(text);
                 found.push(Change::Called(text.clone(), !there));
             }
+            (["context", "sys", "approved"], Constant::Text(text)) => {
+                let there = asked.facts.approved.contains(text);
+                found.push(Change::ApprovedBefore(text.clone(), !there));
+            }
             (["context", "sys", "count", name], Constant::Long(number)) => {
                 found.push(Change::Fresh);
                 for by in [0_i64, -1, 1] {
@@ -410,6 +416,14 @@ impl Change {
             Self::Asserted => asked.grant.asserters = Asserters::all(Asserter::AgentAccepted),
             Self::Called(operation, true) => drop(asked.facts.seen.insert(operation.clone())),
             Self::Called(operation, false) => drop(asked.facts.seen.remove(operation)),
+            Self::ApprovedBefore(operation, there) => {
+                let approved = &mut asked.facts.approved;
+                let _changed = if *there {
+                    approved.insert(operation.clone())
+                } else {
+                    approved.remove(operation)
+                };
+            }
             Self::Fresh => {
                 asked.facts.spent = Charge::of(asked.ground.operation.effects());
                 asked.facts.this_operation = 1;
@@ -474,6 +488,12 @@ impl Change {
             Self::Called(operation, false) => {
                 format!("the task has not called `{operation}` before")
             }
+            Self::ApprovedBefore(operation, true) => {
+                format!("a person has approved a call of `{operation}` in the task before")
+            }
+            Self::ApprovedBefore(operation, false) => {
+                format!("nobody has approved a call of `{operation}` in the task before")
+            }
             Self::Fresh => "it is the first call of its task".to_owned(),
             Self::Counted(name, count) => format!("`count.{name}` is {count}"),
             Self::At(now) => format!("it is made at {now}"),
@@ -491,7 +511,9 @@ impl Change {
     const fn who(&self) -> Who {
         match self {
             Self::Argument(..) => Who::Agent,
-            Self::Approved(_) | Self::Vouched(_) | Self::Forgotten => Who::Approvers,
+            Self::Approved(_) | Self::ApprovedBefore(..) | Self::Vouched(_) | Self::Forgotten => {
+                Who::Approvers
+            }
             Self::Unbound(_)
             | Self::Paid
             | Self::Planned

@@ -262,6 +262,7 @@ impl Call {
                 deferred: BTreeSet::new(),
                 left: budget,
                 seen: BTreeSet::new(),
+                approved: BTreeSet::new(),
                 operation: action(name).operation,
                 vouchers: writ_types::Vouchers::default(),
                 arguments: writ_types::ArgumentOrigins::default(),

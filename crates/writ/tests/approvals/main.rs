@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod before;
 mod entered;
 mod excepted;
 mod explained;
