@@ -101,6 +101,24 @@ fn a_question_is_answered_with_the_state_of_its_own_call() {
     });
 }
 
+/// A step of a plan says what arguments a call has; what a client answers a server is in none.
+#[test]
+fn what_a_client_answers_is_no_step_of_its_plan() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let plan = format!(r#","plan":[{{"action":"fixture:{TOOL}","times":5}}]"#);
+        let task = stage.task(&[format!("fixture:{TOOL}")], &plan).await;
+        let mut client = Client::new(&stage, &task, "/mcp/fixture");
+        client.can = EVERYTHING;
+        let asked = state(&call(&client, TOOL, "").await);
+        let answer = call(&client, TOOL, &answered(YES, &asked)).await;
+        let said = answer.json().to_string();
+        assert!(said.contains("approval_required"), "{said}");
+        // The same call without an answer is the step, again.
+        state(&call(&client, TOOL, "").await);
+    });
+}
+
 #[test]
 fn what_was_not_declared_is_not_asked() {
     runtime().block_on(async {
