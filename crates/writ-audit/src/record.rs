@@ -17,7 +17,8 @@ use crate::hash::leaf_hash;
 pub use event::{
     Actor, Alarm, AlarmKind, AlarmResponse, Approval, ApprovalStep, CheckpointRef, Closing,
     Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, OutcomeKind, Phases, Refused,
-    RevisionActivated, Started, Subject, TaskClosed, TaskOpened, TokenIssued, TokenRefused,
+    RevisionActivated, Shadowed, Started, Subject, TaskClosed, TaskOpened, TokenIssued,
+    TokenRefused,
 };
 pub use part::{Day, EvidenceRef, Method, NodeName, PartError, Source, TraceId, Word};
 

@@ -204,6 +204,7 @@ fn intent(clock: &RealClock) -> Result<Record, Box<dyn Error>> {
             policy: Digest::of(b"policy"),
             obligations: [].into(),
             approval: None,
+            shadow: None,
         },
         credential: Some("powerdns".parse()?),
         request: KeyedDigest::of(&key, "request", b"request"),

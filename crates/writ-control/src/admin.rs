@@ -8,6 +8,7 @@ mod look;
 mod operators;
 mod proposals;
 mod queue;
+mod shadow;
 mod sign_in;
 mod stop;
 mod suggest;
@@ -249,6 +250,7 @@ pub(crate) async fn serve(
         Endpoint::Api => look::api(plane, call),
         Endpoint::Reviews => queue::list(plane, call).await,
         Endpoint::Suggest => suggest::suggest(plane, call).await,
+        Endpoint::Shadow => shadow::shadow(plane).await,
         Endpoint::Agents => Ok(look::agents(plane)),
         Endpoint::Exceptions => Ok(look::exceptions(plane)),
         Endpoint::Purposes => Ok(look::purposes(plane)),

@@ -172,6 +172,7 @@ async fn public(
         | Endpoint::Agents
         | Endpoint::Reviews
         | Endpoint::Suggest
+        | Endpoint::Shadow
         | Endpoint::Purposes
         | Endpoint::Exceptions
         | Endpoint::Credentials

@@ -29,6 +29,7 @@ mod reload;
 mod reviews;
 mod roots;
 mod routes;
+mod shadow;
 mod sign_in;
 pub mod span;
 mod start;

@@ -14,14 +14,14 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
-use writ_policy::{EXCEPTIONS, Pack, PolicySource};
+use writ_policy::{EXCEPTIONS, Pack, PolicySource, SHADOW, SHADOW_TIME};
 use writ_types::{
     ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, CredentialName, Effect, Effects, Hours,
     Planted, Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value, WantedAuthentication,
     Watch,
 };
 
-use timed::EXCEPTIONS_FILE;
+use timed::{EXCEPTIONS_FILE, SHADOW_FILE};
 
 use raw::{
     RawAgent, RawApi, RawAttach, RawCredential, RawFederation, RawHours, RawOperation, RawPacks,
@@ -82,14 +82,14 @@ impl ProjectFault {
     /// What a load found wrong with a policy, or with an API as policies see it.
     pub(crate) fn of_policy(found: &writ_policy::Diagnostic) -> Self {
         // What is made of a file that people write is shown to nobody.
-        let made = found.file == EXCEPTIONS;
-        let known = |number: u32| (number > 0 && !made).then_some(number);
+        let written = match found.file.as_str() {
+            EXCEPTIONS => Some(EXCEPTIONS_FILE),
+            SHADOW_TIME => Some(SHADOW_FILE),
+            _ => None,
+        };
+        let known = |number: u32| (number > 0 && written.is_none()).then_some(number);
         Self {
-            file: if made {
-                EXCEPTIONS_FILE.to_owned()
-            } else {
-                found.file.clone()
-            },
+            file: written.unwrap_or(&found.file).to_owned(),
             line: known(found.line),
             column: known(found.column),
             lint: found.lint.id(),
@@ -202,7 +202,8 @@ impl Project {
                 }
             }
         }
-        for (file, _) in files_in(files, "policies/", ".cedar") {
+        let policies = files_in(files, "policies/", ".cedar");
+        for (file, _) in policies.chain(files_in(files, SHADOW, ".cedar")) {
             let text = files
                 .get(file)
                 .and_then(|bytes| String::from_utf8(bytes.clone()).ok());
@@ -214,7 +215,11 @@ impl Project {
                 None => reader.fault(file, None, "the file is not UTF-8 text".to_owned()),
             }
         }
-        let timed = [reader.freezes(&project), reader.exceptions(&project)];
+        let timed = [
+            reader.freezes(&project),
+            reader.exceptions(&project),
+            reader.shadow(),
+        ];
         project.policies.extend(timed.into_iter().flatten());
         let packs = reader.packs_of_all();
         for agent in project.agents.values_mut() {

@@ -8,7 +8,6 @@ use writ_audit::{Event, EvidenceRef, Record, Seal, SealFault};
 use writ_types::{ActionName, ApprovalId, CallId, JsonLimits, RecordId, TaskId, Value};
 
 use crate::log::{Entry, LogReader, LogWriter, Query, ReadError, Vault};
-use crate::suggest::Usage;
 
 /// The log and the evidence beside it.
 #[derive(Debug, Clone)]
@@ -97,12 +96,12 @@ impl LogPlace {
         read.await.map_err(|_panic| RecordsError::Reader)?
     }
 
-    /// Folds the newest records into what an agent did, and says how many older ones were not looked at.
-    pub(crate) async fn usage(
+    /// Folds the newest records, in their order, and says how many older ones were not looked at.
+    pub(crate) async fn fold<T: Send + 'static>(
         &self,
-        mut usage: Usage,
-        strangers: impl Fn(&ActionName) -> bool + Send + 'static,
-    ) -> Result<(Usage, u64), RecordsError> {
+        mut folded: T,
+        mut take: impl FnMut(&mut T, &Record) + Send + 'static,
+    ) -> Result<(T, u64), RecordsError> {
         let reader = self.reader.clone();
         let read = tokio::task::spawn_blocking(move || {
             let before = reader.size()?.saturating_sub(MOST_LOOKED_AT);
@@ -110,14 +109,14 @@ impl LogPlace {
             reader.scan(before, |index, bytes| {
                 match Record::decode(bytes) {
                     Ok(record) => {
-                        usage.take(&record, &strangers);
+                        take(&mut folded, &record);
                         return ControlFlow::Continue(());
                     }
                     Err(error) => fault = Some(ReadError::Record { index, error }),
                 }
                 ControlFlow::Break(())
             })?;
-            fault.map_or(Ok((usage, before)), |fault| Err(fault.into()))
+            fault.map_or(Ok((folded, before)), |fault| Err(fault.into()))
         });
         read.await.map_err(|_panic| RecordsError::Reader)?
     }

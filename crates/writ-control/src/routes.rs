@@ -99,6 +99,7 @@ routes! {
     "GET" "/v1/records" VIEWER => Records;
     "GET" "/v1/explain/{call}" OPERATOR => Explain;
     "GET" "/v1/suggest" VIEWER => Suggest;
+    "GET" "/v1/shadow" VIEWER => Shadow;
     "POST" "/v1/can-i" VIEWER => CanI;
     "POST" "/access/v1/evaluation" VIEWER => Evaluation;
     "POST" "/access/v1/evaluations" VIEWER => Evaluations;

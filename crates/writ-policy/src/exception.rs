@@ -303,13 +303,13 @@ pub(crate) struct Liftings<'a> {
 impl<'a> Liftings<'a> {
     /// Reads the exceptions' file, if there is one.
     pub(crate) fn read(
-        policies: &'a [PolicySource],
+        policies: &[&'a PolicySource],
         now: Timestamp,
     ) -> (Self, Vec<Diagnostic>, Vec<Diagnostic>) {
         let (mut found, mut notices, mut faults) = (Self::default(), Vec::new(), Vec::new());
         let mut names = BTreeSet::new();
         let ours = policies.iter().filter(|source| source.name == EXCEPTIONS);
-        for chunk in ours.flat_map(PolicySource::chunks) {
+        for chunk in ours.copied().flat_map(PolicySource::chunks) {
             if let Some(fault) = chunk.beyond_measure() {
                 faults.push(fault);
                 continue;

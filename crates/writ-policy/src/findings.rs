@@ -68,6 +68,9 @@ lints! {
     Exception "exception" "An exception that is none",
         why "An exception lifts a rule. One that names no rule, no end or nobody who answers for it would lift it without anybody knowing, or lift nothing while somebody counts on it.",
         fix "Write it into `policies/exceptions.toml` with rule, agent, actions, owner, reason, ticket, begin and an end within 90 days.";
+    Shadow "shadow" "A draft that cannot be tried",
+        why "A draft in `policies/shadow` decides beside the rules in force for a time. Without an end it would be looked at by nobody, and one that does without the baseline could never be put in force.",
+        fix "Say in `policies/shadow.toml` from when until when it is tried, at most 30 days; name the rules it does without by their `@id`.";
     UnknownName "unknown-name" "An action, group or API that there is not",
         why "A forbid of something that does not exist never fires, and nothing says so.",
         fix "Correct the spelling; a group is `Writ::Action::\"write\"`, an operation `Api_<id>::Action::\"<operation>\"`.";

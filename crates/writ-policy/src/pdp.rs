@@ -13,6 +13,7 @@ use crate::index::{self, ActionIndex, Index, Known};
 use crate::rule::{Comparison, Loaded, Rule, Turn};
 use crate::schema::{ApiActions, ApiModel, CoreNames, Operation, Root};
 use crate::scope::{Apis, Scope};
+use crate::shadow::{self, Draft, SHADOW, Shadow, Split};
 use crate::source::PolicySource;
 use crate::validate::{self, CanMatch, Verdicts};
 use crate::vocabulary::NAMESPACE;
@@ -25,6 +26,7 @@ pub struct Pdp {
     apis: Apis,
     rules: Vec<Arc<Known>>,
     exceptions: Vec<Excepted>,
+    shadow: Option<Box<Shadow>>,
     index: Index,
     policies: Digest,
     bundle: Digest,
@@ -116,6 +118,42 @@ impl Pdp {
         policies: &[PolicySource],
         now: Timestamp,
     ) -> Result<Self, Vec<Diagnostic>> {
+        let Split { in_force, draft } = shadow::split(policies).map_err(|fault| vec![fault])?;
+        let mut whole = Self::compile_rules(previous, apis, (&in_force, None), now)?;
+        let Some(draft) = draft else {
+            return Ok(whole);
+        };
+        let known: BTreeSet<String> = whole.rules().map(str::to_owned).collect();
+        let faults = shadow::left_out(&draft, &known);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let pdp = if now < draft.time.until {
+            let before = previous.and_then(|pdp| pdp.shadow.as_ref()?.pdp.as_ref());
+            Some(Self::compile_rules(
+                before,
+                apis,
+                (&in_force, Some(&draft)),
+                now,
+            )?)
+        } else {
+            whole.notices.push(shadow::over(&draft.time));
+            None
+        };
+        let time = draft.time;
+        whole.shadow = Some(Box::new(Shadow { time, pdp }));
+        Ok(whole)
+    }
+
+    /// The rules in force, or what a draft makes of them.
+    fn compile_rules(
+        previous: Option<&Self>,
+        apis: &[ApiActions],
+        (in_force, draft): (&[&PolicySource], Option<&Draft<'_>>),
+        now: Timestamp,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let drafted = draft.map_or(&[][..], |draft| draft.sources.as_slice());
+        let policies: Vec<&PolicySource> = drafted.iter().chain(in_force).copied().collect();
         let names =
             CoreNames::new().ok_or_else(|| vec![internal("Cedar refuses our own names")])?;
         let models = models(apis, &names, previous)?;
@@ -125,10 +163,10 @@ impl Pdp {
             liftings,
             mut notices,
             mut faults,
-        } = load(policies, now);
+        } = load(&policies, draft, now);
         let (rules, scopes) = scopes(rules, &models, &mut faults);
         let scoped: Vec<(&Rule<'_>, &Scope)> = rules.iter().zip(&scopes).collect();
-        if faults.is_empty() {
+        if faults.is_empty() && draft.is_none() {
             faults.extend(exception::unfounded(&liftings, &scoped, &models));
         }
         let lints: Vec<Diagnostic> = scoped
@@ -149,13 +187,14 @@ impl Pdp {
             .map(|(rule, scope)| known(rule, scope))
             .collect();
         let index = index::build(&scoped, &known, &models, &liftings)?;
-        let policies = digest(policies);
+        let policies = digest(&policies, draft);
         Ok(Self {
             bundle: bundle_digest(policies, &models),
             names,
             apis: models,
             rules: known,
             exceptions: liftings.written().map(Excepted::of).collect(),
+            shadow: None,
             index,
             policies,
             notices,
@@ -204,11 +243,19 @@ impl Pdp {
         index.is_some_and(|index| index.facts.wants("labels") || index.facts.wants("held"))
     }
 
-    /// Whether any active policy about the action looks at what people approved before in the task.
+    /// Whether any active policy about the action, or one that is tried, looks at what people approved before in the task.
     #[must_use]
     pub fn looks_at_approved(&self, action: &ActionName) -> bool {
-        let index = self.index.get(action);
-        index.is_some_and(|index| index.facts.wants("approved"))
+        let looks = |pdp: &Self| {
+            let index = pdp.index.get(action);
+            index.is_some_and(|index| index.facts.wants("approved"))
+        };
+        let draft = self.shadow.as_ref().and_then(|shadow| shadow.pdp.as_ref());
+        looks(self) || draft.is_some_and(looks)
+    }
+
+    pub(crate) fn draft(&self) -> Option<&Shadow> {
+        self.shadow.as_deref()
     }
 
     /// The ids of all rules, in the order of the files.
@@ -397,7 +444,7 @@ struct Read<'a> {
 }
 
 /// Reads every policy of every file.
-fn load(policies: &[PolicySource], now: Timestamp) -> Read<'_> {
+fn load<'a>(policies: &[&'a PolicySource], draft: Option<&Draft<'_>>, now: Timestamp) -> Read<'a> {
     let mut rules: Vec<Rule<'_>> = Vec::new();
     let (liftings, mut notices, mut faults) = Liftings::read(policies, now);
     let mut taken: BTreeMap<String, (&str, u32)> = BTreeMap::new();
@@ -413,6 +460,28 @@ fn load(policies: &[PolicySource], now: Timestamp) -> Read<'_> {
         for chunk in ruling {
             match Rule::load(*chunk, now, &liftings) {
                 Ok(Loaded::Rule(rule)) => {
+                    // What a draft has of its own, or does without, is not taken from the rules in force.
+                    let in_force = draft.filter(|_| !source.name.starts_with(SHADOW));
+                    if in_force.is_some_and(|draft| draft.time.without.contains(&rule.id)) {
+                        continue;
+                    }
+                    let replaced = taken
+                        .get(&rule.id)
+                        .is_some_and(|(file, _)| file.starts_with(SHADOW));
+                    if in_force.is_some() && replaced {
+                        if rule.id.starts_with("core.") {
+                            faults.push(rule.fault(
+                                Lint::Shadow,
+                                "id",
+                                format!(
+                                    "`{}` is of the baseline, whose place no draft takes",
+                                    rule.id
+                                ),
+                                None,
+                            ));
+                        }
+                        continue;
+                    }
                     let here = (source.name.as_str(), chunk.line);
                     if let Some((file, line)) = taken.insert(rule.id.clone(), here) {
                         let message = format!("the `@id` is taken by the policy at {file}:{line}");
@@ -510,8 +579,8 @@ fn named(rule: &Rule<'_>) -> Vec<Named> {
     purposes.chain(groups).collect()
 }
 
-fn digest(policies: &[PolicySource]) -> Digest {
-    let mut ordered: Vec<&PolicySource> = policies.iter().collect();
+fn digest(policies: &[&PolicySource], draft: Option<&Draft<'_>>) -> Digest {
+    let mut ordered = policies.to_vec();
     ordered.sort_by_key(|source| (&source.name, &source.text));
     let mut text = String::from("writ policies v1\n");
     for source in ordered {
@@ -519,6 +588,11 @@ fn digest(policies: &[PolicySource]) -> Digest {
         text.push_str(&format!("{} {}\n", source.name.len(), source.text.len()));
         text.push_str(&source.name);
         text.push_str(&source.text);
+    }
+    for id in draft.into_iter().flat_map(|draft| &draft.time.without) {
+        text.push_str("without ");
+        text.push_str(id);
+        text.push('\n');
     }
     Digest::of(text.as_bytes())
 }

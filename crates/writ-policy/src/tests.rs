@@ -11,6 +11,7 @@ mod lints;
 mod load;
 mod matrix;
 mod properties;
+mod shadow;
 mod shipped;
 mod softened;
 mod survey;

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use writ_contract::{Operation, Parsed, RawCall, Route, RouteError};
-use writ_policy::{Denied, InputView, Permit, Question, ResponseView};
+use writ_policy::{Denied, InputView, Pdp, Permit, Question, ResponseView};
 use writ_task::Entered;
 use writ_token::Authenticated;
 use writ_types::{ActionName, Agent, Attr, CallId, Facts, Limits, ReasonCode, Timestamp, Verdict};
@@ -205,29 +205,40 @@ pub(crate) fn decide(
     operation: &Operation,
     parsed: &Parsed,
     facts: &Facts,
-    story: &Story,
+    story: &mut Story,
 ) -> Result<Permit, Denied> {
     let (grant, action) = (entered.grant(), operation.action());
-    let projected = operation.project(&parsed.input, snapshot.pdp.projection(action));
-    let input = view(parsed, &projected);
-    let question = Question {
-        tenant: &snapshot.tenant,
-        call: story.call(),
-        agent,
-        grant,
-        action,
-        input,
-        facts,
-        extra: &parsed.input.extra,
-        nulls: &parsed.input.nulls,
-        response: if operation.stream() {
-            ResponseView::Streamed
-        } else {
-            ResponseView::Buffered
-        },
+    let asked = |pdp: &Pdp, decide: &dyn Fn(&Question<'_>) -> Result<Permit, Denied>| {
+        let projected = operation.project(&parsed.input, pdp.projection(action));
+        decide(&Question {
+            tenant: &snapshot.tenant,
+            call: story.call(),
+            agent,
+            grant,
+            action,
+            input: view(parsed, &projected),
+            facts,
+            extra: &parsed.input.extra,
+            nulls: &parsed.input.nulls,
+            response: if operation.stream() {
+                ResponseView::Streamed
+            } else {
+                ResponseView::Buffered
+            },
+        })
     };
-    let prepared = snapshot.prepared(agent, grant)?;
-    snapshot.pdp.decide_prepared(&prepared, &question)
+    let prepared = snapshot.prepared(agent, grant);
+    let decided = prepared.and_then(|prepared| {
+        asked(&snapshot.pdp, &|question| {
+            snapshot.pdp.decide_prepared(&prepared, question)
+        })
+    });
+    let draft = snapshot.pdp.shadow(facts.now);
+    let disagreement = draft.and_then(|draft| {
+        draft.disagreement(&decided, asked(draft, &|question| draft.decide(question)))
+    });
+    story.shadowed(disagreement);
+    decided
 }
 
 /// What a decision that is no yes becomes, for the record and for the caller.

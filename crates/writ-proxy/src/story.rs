@@ -9,10 +9,10 @@ use std::sync::Arc;
 use hyper::header::HeaderMap;
 use writ_audit::{
     Decision, Durability, Event, EvidenceKind, Header, Intent, Method, Receipt, Record, Refused,
-    Source, Subject, TraceId,
+    Shadowed, Source, Subject, TraceId,
 };
 use writ_contract::{Fault, Operation};
-use writ_policy::{Denied, Permit};
+use writ_policy::{Denied, Disagreement, Permit};
 use writ_task::ReserveError;
 use writ_token::Authenticated;
 use writ_types::{
@@ -42,6 +42,7 @@ pub(crate) struct Story {
     answers: Option<Value>,
     decision: Option<Decision>,
     approval: Option<ApprovalId>,
+    shadow: Option<Shadowed>,
     errors: u64,
     pauses: bool,
     recorded: bool,
@@ -91,6 +92,7 @@ impl Story {
             answers: None,
             decision: None,
             approval: None,
+            shadow: None,
             errors: 0,
             pauses: false,
             recorded: false,
@@ -196,6 +198,15 @@ impl Story {
         self.approval = approval;
     }
 
+    /// What a draft that is tried makes of the call, where that is another verdict; the last word of it counts.
+    pub(crate) fn shadowed(&mut self, disagreement: Option<Disagreement>) {
+        self.shadow = disagreement.map(|other| Shadowed {
+            verdict: other.verdict,
+            rules: other.rules.into_iter().collect(),
+            policy: other.policy,
+        });
+    }
+
     /// A decision that is no yes.
     pub(crate) fn denied(&mut self, denied: &Denied, policy: Digest, at: Timestamp) {
         let rules = denied.rules.iter().cloned().collect();
@@ -206,6 +217,7 @@ impl Story {
             policy,
             obligations: BTreeSet::new(),
             approval: self.approval,
+            shadow: self.shadow.clone(),
         });
         self.errors = self
             .errors
@@ -220,6 +232,7 @@ impl Story {
             policy: permit.policy(),
             obligations: permit.obligations().words().collect(),
             approval: self.approval,
+            shadow: self.shadow.clone(),
         }
     }
 

@@ -73,6 +73,8 @@ pub(crate) enum Command {
     CanI(CanIArgs),
     /// Say who could do something, or what an agent could do
     WhoCan(WhoCanArgs),
+    /// Say where the draft that is tried decides otherwise than the rules in force
+    Shadow,
     /// Suggest a rule that leaves an agent what it has used of a purpose
     Suggest(SuggestArgs),
     /// Show why a call was decided as it was

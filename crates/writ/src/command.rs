@@ -19,6 +19,7 @@ mod operators;
 mod plan;
 mod policy;
 pub(crate) mod serve;
+mod shadow;
 mod suggest;
 mod task;
 mod trust;
@@ -53,6 +54,7 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
         Command::Trust(command) => trust::run(terminal, &config()?, command).await,
         Command::CanI(args) => ask::can_i(terminal, &config()?, args).await,
         Command::WhoCan(args) => who_can::run(terminal, &config()?, args).await,
+        Command::Shadow => shadow::run(terminal, &config()?).await,
         Command::Suggest(args) => suggest::run(terminal, &config()?, args).await,
         Command::Explain(args) => ask::explain(terminal, &config()?, args).await,
         Command::Kill(command) => kill::run(terminal, &config()?, command).await,

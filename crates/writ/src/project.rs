@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::failure::Failure;
 
 /// Folders of a project that are read.
-const FOLDERS: [&str; 4] = ["apis", "agents", "purposes", "policies"];
+const FOLDERS: [&str; 5] = ["apis", "agents", "purposes", "policies", "policies/shadow"];
 /// Largest file that is read, in bytes.
 const MOST: u64 = 64 * 1024 * 1024;
 

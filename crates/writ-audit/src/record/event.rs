@@ -112,6 +112,19 @@ pub struct Decision {
     pub obligations: BTreeSet<String>,
     /// The approval or deferral that it rests on, or that it asks for.
     pub approval: Option<ApprovalId>,
+    /// What a draft that was tried made of the call, where that is another verdict.
+    pub shadow: Option<Shadowed>,
+}
+
+/// What a draft of policies would have decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadowed {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The ids of the rules that made it. Free-form: may be cut.
+    pub rules: BTreeSet<String>,
+    /// The digest of the draft's policies.
+    pub policy: Digest,
 }
 
 /// A permitted call, before the upstream hears of it.

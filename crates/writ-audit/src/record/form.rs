@@ -8,7 +8,8 @@ use writ_types::{Asserter, Binding, Budget, Charge, Digest, Requester};
 
 use super::event::{
     Alarm, Approval, Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, Refused,
-    RevisionActivated, Started, Subject, TaskClosed, TaskOpened, TokenIssued, TokenRefused,
+    RevisionActivated, Shadowed, Started, Subject, TaskClosed, TaskOpened, TokenIssued,
+    TokenRefused,
 };
 use super::part::EvidenceRef;
 use super::write::Object;
@@ -114,6 +115,7 @@ impl Intent {
             policy,
             obligations,
             approval,
+            shadow: shadowed,
         } = &self.decision;
         detail.text("action", &self.action);
         detail.text("agent", agent);
@@ -137,6 +139,7 @@ impl Intent {
         detail.number("request_bytes", self.request_bytes);
         write_requester(detail, requester.as_ref(), scissors);
         detail.list_if("rules", scissors.items(rules.iter()));
+        shadow(detail, shadowed.as_ref(), scissors);
         detail.text_if("source", self.source);
         charge(detail, "spent", self.spent);
         detail.text("spiffe", spiffe);
@@ -210,6 +213,8 @@ impl Refused {
         write_requester(detail, requester.as_ref(), scissors);
         let rules = decision.into_iter().flat_map(|decision| &decision.rules);
         detail.list_if("rules", scissors.items(rules));
+        let shadowed = decision.and_then(|decision| decision.shadow.as_ref());
+        shadow(detail, shadowed, scissors);
         detail.text_if("source", self.source);
         detail.text("spiffe", spiffe);
         detail.text("task", task);
@@ -220,6 +225,16 @@ impl Refused {
             decision.map(|decision| decision.verdict.as_str()),
         );
     }
+}
+
+fn shadow(detail: &mut Object<'_>, shadowed: Option<&Shadowed>, scissors: &Scissors) {
+    detail.text_if("shadow_policy", shadowed.map(|shadowed| shadowed.policy));
+    let rules = shadowed.into_iter().flat_map(|shadowed| &shadowed.rules);
+    detail.list_if("shadow_rules", scissors.items(rules));
+    detail.text_if(
+        "shadow_verdict",
+        shadowed.map(|shadowed| shadowed.verdict.as_str()),
+    );
 }
 
 impl TaskOpened {

@@ -12,7 +12,8 @@ use writ_types::{
 use super::event::{
     Alarm, AlarmKind, AlarmResponse, Approval, ApprovalStep, CheckpointRef, Closing, Decision,
     Event, Intent, KeyRotated, OperatorAction, Outcome, OutcomeKind, Phases, Refused,
-    RevisionActivated, Started, Subject, TaskClosed, TaskOpened, TokenIssued, TokenRefused,
+    RevisionActivated, Shadowed, Started, Subject, TaskClosed, TaskOpened, TokenIssued,
+    TokenRefused,
 };
 use super::form::PAUSED;
 use super::part::EvidenceRef;
@@ -204,6 +205,18 @@ impl<'a> Members<'a> {
             policy: self.parse("policy")?,
             obligations: self.set("obligations")?,
             approval: self.parse_if("approval")?,
+            shadow: self.shadow()?,
+        }))
+    }
+
+    fn shadow(&self) -> Read<Option<Shadowed>> {
+        let Some(policy) = self.parse_if("shadow_policy")? else {
+            return Ok(None);
+        };
+        Ok(Some(Shadowed {
+            verdict: self.word("shadow_verdict", &VERDICTS, Verdict::as_str)?,
+            rules: self.set("shadow_rules")?,
+            policy,
         }))
     }
 

@@ -60,6 +60,11 @@ fn decision() -> Decision {
         policy: Digest::of(b"policy"),
         obligations: [].into(),
         approval: None,
+        shadow: Some(Shadowed {
+            verdict: Verdict::Deny,
+            rules: ["acme.less".to_owned()].into(),
+            policy: Digest::of(b"draft"),
+        }),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use writ_policy::{Exception, ExceptionState, Holds, Standing};
+use writ_policy::{Exception, ExceptionState, Holds, ShadowTime, Standing};
 use writ_task::{Ledger as _, TaskState, TaskStatus};
 use writ_types::{
     ActionName, Agent, ApiId, BlastRadius, Budget, Charge, Facts, Grant, PlanStanding, Program,
@@ -131,6 +131,20 @@ async fn unanswerable(plane: &Plane, loaded: &Loaded) -> Result<Vec<String>, Adm
     Ok(told.collect())
 }
 
+/// What a draft does now.
+fn tried(time: &ShadowTime, now: Timestamp) -> String {
+    let until = time.until;
+    if now < until {
+        format!(
+            "the draft in policies/shadow is tried until {until} and binds nobody: `writ shadow` says where it decides otherwise"
+        )
+    } else {
+        format!(
+            "the draft in policies/shadow was tried until {until}: put its rules in force, or take them out"
+        )
+    }
+}
+
 /// What an exception does now.
 fn excepted(exception: &Exception, now: Timestamp) -> String {
     let agent = &exception.agent;
@@ -156,6 +170,8 @@ fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
             .exceptions()
             .map(|exception| excepted(exception, now)),
     );
+    let time = loaded.pdp.shadow_time();
+    loose.extend(time.map(|time| tried(time, now)));
     if plane.settings.single_user_machine {
         loose.push("agents may run as Writ's own user and could read its keys: give them a user of their own and unset `identity.single_user_machine`".to_owned());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use writ_policy::exceptions;
+use writ_policy::{SHADOW, exceptions};
 use writ_store::{Registry, StoreError, StoredChange};
 use writ_types::{ChangeId, Digest, OperatorId, Timestamp, Value};
 
@@ -279,7 +279,7 @@ pub(super) async fn refuse(plane: &Plane, call: &Call<'_>) -> Result<Value, Admi
 }
 
 /// Whether a revision changes who is asked before a call, or whose tokens are an agent's: the texts of policies that could have
-/// rules which ask; exceptions that were not there; owner and groups of agents that are in both; and federations that were not there.
+/// rules which ask, but no draft's; exceptions that were not there; owner and groups of agents that are in both; and federations that were not there.
 pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
     // Cedar allows blanks and comments between `@` and the word, so that only the words themselves are looked for.
     const ASKING: [&str; 3] = ["approval", "four_eyes", "defer"];
@@ -287,7 +287,7 @@ pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
     let asking = |registry: &Registry| {
         let policies = registry.policies.clone().into_iter();
         policies
-            .filter(|(_, text)| asks(text))
+            .filter(|(name, text)| !name.starts_with(SHADOW) && asks(text))
             .collect::<BTreeMap<_, _>>()
     };
     let lifted = |registry: &Registry| {

@@ -31,9 +31,9 @@ pub(super) async fn suggest(plane: &Plane, call: &Call<'_>) -> Result<Value, Adm
         .map(|operation| operation.action().clone())
         .collect();
     let usage = Usage::of(agent.id, purpose.name.clone());
-    let read = plane
-        .logs
-        .usage(usage, move |action| strangers.contains(action));
+    let read = plane.logs.fold(usage, move |usage, record| {
+        usage.take(record, |action| strangers.contains(action));
+    });
     let (usage, before) = read.await.map_err(|fault| unavailable(&fault))?;
     let suggested = usage.suggest(agent, purpose, plane.clock.now());
     let suggestion = suggested.map_err(|nothing| AdminError::Invalid(nothing.to_string()))?;

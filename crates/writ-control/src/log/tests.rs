@@ -122,6 +122,7 @@ fn intent(number: u64) -> Record {
             policy: Digest::of(b"policy"),
             obligations: [].into(),
             approval: None,
+            shadow: None,
         },
         credential: None,
         request: KeyedDigest::of(&key, "request", &number.to_be_bytes()),

@@ -226,6 +226,16 @@ pub(super) struct RawException {
     pub(super) until: Spanned<String>,
 }
 
+/// `policies/shadow.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawShadow {
+    pub(super) from: Spanned<String>,
+    pub(super) until: Spanned<String>,
+    #[serde(default)]
+    pub(super) without: Vec<String>,
+}
+
 fn yes() -> bool {
     true
 }

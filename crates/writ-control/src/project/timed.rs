@@ -1,16 +1,18 @@
-//! What holds for a time: freezes and exceptions, written down in files of their own and made rules.
+//! What holds for a time: freezes, exceptions and drafts that are tried, written down in files of their own.
 
 use std::collections::BTreeSet;
 
 use toml::Spanned;
-use writ_policy::{EXCEPTIONS, Exception, FREEZES, Freeze, PolicySource};
+use writ_policy::{EXCEPTIONS, Exception, FREEZES, Freeze, PolicySource, SHADOW_TIME, ShadowTime};
 use writ_types::{ApiId, SpiffeId, Timestamp};
 
-use super::raw::{RawException, RawExceptions, RawFreezes};
+use super::raw::{RawException, RawExceptions, RawFreezes, RawShadow};
 use super::{Project, Reader, instant, line_of};
 
 /// Where exceptions are written down.
 pub(super) const EXCEPTIONS_FILE: &str = "policies/exceptions.toml";
+/// Where it is written down when a draft is tried.
+pub(super) const SHADOW_FILE: &str = "policies/shadow.toml";
 
 impl Reader<'_> {
     /// The rules of `policies/freezes.toml`.
@@ -111,6 +113,30 @@ impl Reader<'_> {
             from: from?,
             until: until?,
         })
+    }
+
+    /// When the draft in `policies/shadow/` is tried.
+    pub(super) fn shadow(&mut self) -> Option<PolicySource> {
+        let file = SHADOW_FILE;
+        self.files.get(file)?;
+        let (text, raw) = self.toml::<RawShadow>(file)?;
+        let from = self.instant(file, &text, &raw.from);
+        let until = self.instant(file, &text, &raw.until);
+        let time = ShadowTime {
+            from: from?,
+            until: until?,
+            without: raw.without.into_iter().collect(),
+        };
+        match time.text() {
+            Ok(text) => Some(PolicySource {
+                name: SHADOW_TIME.to_owned(),
+                text,
+            }),
+            Err(fault) => {
+                self.fault(file, Some(1), fault.to_string());
+                None
+            }
+        }
     }
 
     /// The workload identity of the agent whose file has this name.

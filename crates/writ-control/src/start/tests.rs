@@ -155,6 +155,7 @@ fn intent(grant: &Grant, number: u8) -> Record {
             policy: Digest::of(b"policy"),
             obligations: [].into(),
             approval: None,
+            shadow: None,
         },
         credential: None,
         request: KeyedDigest::of(&Secret::new([3; 32]), "request", b""),

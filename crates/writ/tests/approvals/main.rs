@@ -18,4 +18,5 @@ mod once;
 mod planned;
 mod stage;
 mod survive;
+mod tried;
 mod waiting;

@@ -1,0 +1,236 @@
+//! A draft tried beside the rules in force: it decides every call too, is recorded where it decides otherwise, and binds nobody.
+//!
+//! A draft is written down like rules are, in a folder of its own, with a begin and an end. A rule of it with the `@id` of one in
+//! force stands in that one's place; the others are added.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use writ_types::{Digest, Timestamp, Verdict};
+
+use crate::decide::{Denied, Permit};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::findings::Lint;
+use crate::pdp::Pdp;
+use crate::source::PolicySource;
+
+/// How the names of a draft's files begin.
+pub const SHADOW: &str = "policies/shadow/";
+/// The file that says when a draft is tried. It is no rules.
+pub const SHADOW_TIME: &str = "policies/shadow/time";
+
+/// When a draft is tried, and which rules in force it does without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShadowTime {
+    /// Its first instant.
+    pub from: Timestamp,
+    /// Its end, not included.
+    pub until: Timestamp,
+    /// The ids of the rules that the draft leaves out.
+    pub without: BTreeSet<String>,
+}
+
+/// Why a draft cannot be tried in that time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ShadowError {
+    /// It ends before it begins.
+    #[error("a draft's trial ends after it begins")]
+    Order,
+    /// It would be tried for ever.
+    #[error("a draft is tried for at most 30 days: put it in force, or take it out")]
+    Long,
+    /// A rule is named by no id.
+    #[error("`without` names rules by their `@id`: letters, digits, `.`, `_` and `-`")]
+    Rule,
+}
+
+impl ShadowTime {
+    /// The longest trial.
+    pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+    /// What stands in [`SHADOW_TIME`].
+    ///
+    /// # Errors
+    ///
+    /// [`ShadowError`].
+    pub fn text(&self) -> Result<String, ShadowError> {
+        if self.until <= self.from {
+            return Err(ShadowError::Order);
+        }
+        if self.until.since(self.from) > Self::LONGEST {
+            return Err(ShadowError::Long);
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let is_id = |id: &String| (1..=64).contains(&id.len()) && id.bytes().all(plain);
+        if !self.without.iter().all(is_id) {
+            return Err(ShadowError::Rule);
+        }
+        let mut text = format!("{}\n{}\n", self.from, self.until);
+        for id in &self.without {
+            text.push_str(id);
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let read = Self {
+            from: Timestamp::parse(lines.next()?)?,
+            until: Timestamp::parse(lines.next()?)?,
+            without: lines.map(str::to_owned).collect(),
+        };
+        (read.text().ok()? == text).then_some(read)
+    }
+
+    fn holds(&self, now: Timestamp) -> bool {
+        self.from <= now && now < self.until
+    }
+}
+
+/// The sources of a bundle: those in force, and a draft's.
+pub(crate) struct Split<'a> {
+    pub(crate) in_force: Vec<&'a PolicySource>,
+    pub(crate) draft: Option<Draft<'a>>,
+}
+
+/// A draft as it is loaded.
+pub(crate) struct Draft<'a> {
+    pub(crate) time: ShadowTime,
+    pub(crate) sources: Vec<&'a PolicySource>,
+}
+
+/// Takes a draft from beside the rules in force.
+pub(crate) fn split(policies: &[PolicySource]) -> Result<Split<'_>, Diagnostic> {
+    let is_draft = |source: &&PolicySource| source.name.starts_with(SHADOW);
+    let (drafted, in_force): (Vec<_>, Vec<_>) = policies.iter().partition(is_draft);
+    let (times, sources): (Vec<&PolicySource>, Vec<&PolicySource>) = drafted
+        .into_iter()
+        .partition(|source| source.name == SHADOW_TIME);
+    let draft = match (times.as_slice(), sources.first()) {
+        ([], None) => None,
+        ([time], _) => Some(time),
+        (_, Some(first)) | ([first, ..], None) => {
+            let message = "a draft says once when it is tried".to_owned();
+            let help = Some("write `from` and `until` into `policies/shadow.toml`".to_owned());
+            return Err(first.at(Lint::Shadow, 0, None, message, help));
+        }
+    };
+    let Some(time) = draft else {
+        return Ok(Split {
+            in_force,
+            draft: None,
+        });
+    };
+    let Some(read) = ShadowTime::read(&time.text) else {
+        let message = "this is no time as Writ writes it".to_owned();
+        let help = Some("write `from` and `until` into `policies/shadow.toml`".to_owned());
+        return Err(time.at(Lint::Shadow, 0, None, message, help));
+    };
+    Ok(Split {
+        in_force,
+        draft: Some(Draft {
+            time: read,
+            sources,
+        }),
+    })
+}
+
+/// A draft, compiled.
+#[derive(Debug)]
+pub(crate) struct Shadow {
+    pub(crate) time: ShadowTime,
+    /// None once the trial is over.
+    pub(crate) pdp: Option<Pdp>,
+}
+
+/// What a draft decides otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disagreement {
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Its rules that decided.
+    pub rules: Vec<String>,
+    /// The digest of its policies.
+    pub policy: Digest,
+}
+
+impl Pdp {
+    /// The draft that is tried at `now`, if one is.
+    #[must_use]
+    pub fn shadow(&self, now: Timestamp) -> Option<&Self> {
+        let shadow = self.draft()?;
+        shadow.pdp.as_ref().filter(|_| shadow.time.holds(now))
+    }
+
+    /// When the draft of the bundle is tried, if there is one, be its trial over or not.
+    #[must_use]
+    pub fn shadow_time(&self) -> Option<&ShadowTime> {
+        self.draft().map(|shadow| &shadow.time)
+    }
+
+    /// The digest of the draft's policies, as records name it; none once its trial is over.
+    #[must_use]
+    pub fn shadow_digest(&self) -> Option<Digest> {
+        self.draft()?.pdp.as_ref().map(Self::digest)
+    }
+
+    /// What a draft makes of a call, where that is another verdict than the one in force.
+    #[must_use]
+    pub fn disagreement(
+        &self,
+        in_force: &Result<Permit, Denied>,
+        drafted: Result<Permit, Denied>,
+    ) -> Option<Disagreement> {
+        let verdict = |decided: &Result<Permit, Denied>| match decided {
+            Ok(permit) => permit.verdict(),
+            Err(denied) => denied.verdict,
+        };
+        let other = verdict(&drafted);
+        (other != verdict(in_force)).then(|| Disagreement {
+            verdict: other,
+            rules: match drafted {
+                Ok(permit) => permit.rules().to_vec(),
+                Err(denied) => denied.rules,
+            },
+            policy: self.digest(),
+        })
+    }
+}
+
+/// What a draft cannot do without: no draft stands in the place of the baseline, and a name that there is not is a slip.
+pub(crate) fn left_out(draft: &Draft<'_>, known: &BTreeSet<String>) -> Vec<Diagnostic> {
+    let faults = draft.time.without.iter().filter_map(|id| {
+        let message = if id.starts_with("core.") {
+            format!("`{id}` is of the baseline, which no draft does without")
+        } else if known.contains(id) {
+            return None;
+        } else {
+            format!("there is no rule `{id}` to do without")
+        };
+        let source = PolicySource {
+            name: SHADOW_TIME.to_owned(),
+            text: String::new(),
+        };
+        let help = Some("take it out of `policies/shadow.toml`".to_owned());
+        Some(source.at(Lint::Shadow, 0, None, message, help))
+    });
+    faults.collect()
+}
+
+/// That a trial is over.
+pub(crate) fn over(time: &ShadowTime) -> Diagnostic {
+    let source = PolicySource {
+        name: SHADOW_TIME.to_owned(),
+        text: String::new(),
+    };
+    let message = format!(
+        "the draft in policies/shadow was tried until {}",
+        time.until
+    );
+    let help = Some("put its rules in force, or take them out".to_owned());
+    Diagnostic {
+        severity: Severity::Notice,
+        ..source.at(Lint::Expired, 0, None, message, help)
+    }
+}
