@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use cedar_policy::{Policy, PolicyId, PolicySet};
+use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
 use writ_types::{ActionName, OwnerName, PurposeName, SpiffeId, Timestamp};
 
 use crate::baseline::FREEZE_ID;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::findings::Lint;
-use crate::rule::Rule;
+use crate::rule::{Rule, Turn};
 use crate::scope::{Apis, Scope};
 use crate::source::{Chunk, PolicySource};
 use crate::suggest;
@@ -367,8 +367,10 @@ impl<'a> Liftings<'a> {
         let mut set = PolicySet::new();
         for lifting in self.all() {
             if lifting.exception.actions.contains(action) {
-                let added = lifting.policy().map(|policy| set.add(policy));
-                if !matches!(added, Some(Ok(()))) {
+                let added = lifting
+                    .policy()
+                    .is_some_and(|policy| set.add(policy).is_ok());
+                if !added {
                     let message = "Cedar does not take it".to_owned();
                     return Err(vec![lifting.fault(
                         Lint::Exception,
@@ -436,8 +438,9 @@ pub(crate) fn unfounded(
 ///
 /// What time alone lifts (a freeze) has its own end. What no person can lift in Writ's baseline is the floor that every installation
 /// stands on. An exception grants nothing: what nothing permits needs a rule.
-pub(crate) fn liftable(id: &str, forbids: bool, asks: bool) -> Result<(), &'static str> {
-    if !forbids {
+pub(crate) fn liftable(id: &str, effect: Effect, turn: &Turn) -> Result<(), &'static str> {
+    let asks = matches!(turn, Turn::Approval { .. } | Turn::Defer { .. });
+    if effect != Effect::Forbid {
         Err("an exception lifts a `forbid`, and this rule forbids nothing")
     } else if id.starts_with(FREEZE_ID) {
         Err("a freeze is lifted by nothing but its end: change `policies/freezes.toml`")

@@ -232,9 +232,9 @@ impl<'a> Rule<'a> {
             }
         }
         let lifted = lifted(&id, &written, &turn, liftings)?;
-        let digest = [b"writ rule v1\n" as &[u8], chunk.text.as_bytes()].into_iter();
-        let digest = digest.chain(lifted.iter().map(String::as_bytes));
-        let digest = Digest::of_parts(&digest.collect::<Vec<_>>());
+        let texts = ["writ rule v1\n", chunk.text].into_iter();
+        let texts = texts.chain(lifted.iter().map(String::as_str));
+        let digest = Digest::of_parts(&texts.map(str::as_bytes).collect::<Vec<_>>());
         added.extend(lifted);
         let policy_id = PolicyId::new(&id);
         let evaluated = match chunk.text.strip_suffix(';') {
@@ -336,10 +336,8 @@ fn lifted(
     turn: &Turn,
     liftings: &Liftings<'_>,
 ) -> Result<Vec<String>, Vec<Diagnostic>> {
-    let asks = matches!(turn, Turn::Approval { .. } | Turn::Defer { .. });
-    let forbids = written.effect() == Effect::Forbid;
     let of_rule = liftings.of(id);
-    match liftable(id, forbids, asks) {
+    match liftable(id, written.effect(), turn) {
         Ok(()) => Ok(of_rule.iter().map(Lifting::clause).collect()),
         Err(why) => {
             let fault = |lifting: &Lifting<'_>| {

@@ -57,6 +57,12 @@ pub(crate) async fn permit(
     facts: &mut Facts,
     story: &mut Story,
 ) -> Result<Permit, Refusal> {
+    let (_agent, entered) = who;
+    if snapshot.pdp.looks_at_approved(call.operation.action()) {
+        let approved = gateway.parts.approvals.approved(entered.grant()).await;
+        let approved = approved.map_err(|fault| fault.reason())?;
+        facts.approved = approved.iter().map(ToString::to_string).collect();
+    }
     let refusal = match settle(gateway, snapshot, who, call, facts, story).await {
         Ok(permit) => return Ok(permit),
         Err(refusal) => refusal,
@@ -65,7 +71,6 @@ pub(crate) async fn permit(
     // A call that waits for a person is asked again and again; it is one try.
     if refusal.reason == ReasonCode::ValueNotVouched && !refusal.waits_already {
         let places = facts.arguments.unvouched().map(str::to_owned).collect();
-        let (_agent, entered) = who;
         let ledger = &gateway.parts.ledger;
         let action = call.operation.action();
         if ledger.count_unvouched(entered, action, &places).await {
@@ -92,11 +97,6 @@ async fn settle(
     let is_refused = |memory| parts.approvals.remembers_no(memory, facts.now);
     if memory.iter().any(is_refused) {
         return Err(ReasonCode::ApprovalDenied.into());
-    }
-    if snapshot.pdp.looks_at_approved(operation.action()) {
-        let approved = parts.approvals.approved(entered.grant()).await;
-        let approved = approved.map_err(|fault| fault.reason())?;
-        facts.approved = approved.iter().map(ToString::to_string).collect();
     }
     let (mut claims, mut confirmed): (Vec<ApprovalId>, bool) = (Vec::new(), false);
     for _ in 0..MOST_DECISIONS {

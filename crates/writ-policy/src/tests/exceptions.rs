@@ -43,8 +43,8 @@ fn compiled_at(exceptions: &[Exception], now: Timestamp) -> Result<Pdp, String> 
     let freeze = Freeze {
         name: "never".to_owned(),
         reason: "an example".to_owned(),
-        from: NOW.plus(HOUR * 1000),
-        until: NOW.plus(HOUR * 1001),
+        from: NOW.plus(Exception::LONGEST),
+        until: NOW.plus(Exception::LONGEST).plus(HOUR),
         apis: BTreeSet::new(),
     };
     let texts: String = exceptions
@@ -280,7 +280,7 @@ fn it_has_a_name_an_end_and_somebody_who_can_be_asked() {
         (with(&|e| e.actions.clear()), ExceptionError::Actions),
         (with(&|e| e.until = e.from), ExceptionError::Order),
         (
-            with(&|e| e.until = e.from.plus(HOUR * 24 * 90 + HOUR)),
+            with(&|e| e.until = e.from.plus(Exception::LONGEST).plus(HOUR)),
             ExceptionError::Long,
         ),
     ] {

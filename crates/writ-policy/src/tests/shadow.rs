@@ -171,7 +171,7 @@ fn a_trial_has_an_end() {
         Err(ShadowError::Order)
     );
     assert_eq!(
-        with(&|time| time.until = time.from.plus(ShadowTime::LONGEST + DAY)),
+        with(&|time| time.until = time.from.plus(ShadowTime::LONGEST).plus(DAY)),
         Err(ShadowError::Long)
     );
     assert_eq!(
