@@ -15,6 +15,7 @@ mod ending;
 mod four_eyes;
 mod http;
 mod identity;
+mod key_origin;
 mod loaded;
 pub mod log;
 mod mend;
@@ -48,6 +49,7 @@ pub use approvals::ApprovalDesk;
 pub use drift::{Fetch, Fetching, Published};
 pub use http::handle;
 pub use identity::{IdentityBody, Workload, serve as serve_identity};
+pub use key_origin::KeyOrigin;
 pub use loaded::{Loaded, LoadedApi, LoadedCredential};
 pub use mend::{Mended, Mending};
 pub use oauth::Instances;
@@ -63,6 +65,7 @@ pub use start::{LedgerRebuild, StartError, first_boot_token, seed, stored_tasks}
 pub use token_keys::{Rotation, TokenKeyError, TokenKeys};
 pub use trust::{Client, Trust};
 pub use vouching::{Reread, Rereading};
+pub use workload_api::{EndpointFault, Following, WorkloadEndpoint};
 
 /// Bytes of the operating system's random source.
 pub(crate) fn random<const N: usize>() -> [u8; N] {

@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use writ_token::{Issuer, IssuerUrl, RegisteredClient, TrustBundle, TrustBundles, Vouches};
 use writ_types::{SpiffeId, TrustDomain};
 
+use crate::key_origin::KeyOrigin;
+
 /// A registered client: an orchestrator, or the application of the user who asks.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -31,6 +33,8 @@ pub struct Trust {
     issuers: ArcSwap<Vec<Issuer>>,
     clients: ArcSwap<BTreeMap<String, Arc<Client>>>,
     bundles: ArcSwap<TrustBundles>,
+    /// Where the keys of each of them come from, by name.
+    origins: ArcSwap<BTreeMap<String, KeyOrigin>>,
     /// Told of each bundle that is put in force.
     changes: watch::Sender<()>,
 }
@@ -88,6 +92,30 @@ impl Trust {
     pub fn put_bundle(&self, bundle: &TrustBundle) {
         self.bundles.rcu(|bundles| bundles.with(bundle.clone()));
         self.changes.send_replace(());
+    }
+
+    /// Notes where somebody's keys come from and how they stand.
+    pub fn put_origin(&self, name: &str, origin: &KeyOrigin) {
+        self.origins.rcu(|origins| {
+            let mut origins = BTreeMap::clone(origins);
+            origins.insert(name.to_owned(), origin.clone());
+            origins
+        });
+    }
+
+    /// Forgets where somebody's keys came from.
+    pub fn remove_origin(&self, name: &str) {
+        self.origins.rcu(|origins| {
+            let mut origins = BTreeMap::clone(origins);
+            origins.remove(name);
+            origins
+        });
+    }
+
+    /// Where the keys of each who vouches come from, by name.
+    #[must_use]
+    pub fn origins(&self) -> Arc<BTreeMap<String, KeyOrigin>> {
+        self.origins.load_full()
     }
 
     /// Tells of each bundle that is put in force.

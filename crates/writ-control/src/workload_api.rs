@@ -5,6 +5,7 @@
 //! answer, and for each turn of a stream: `attest` looks, the registrations decide.
 
 mod bundles;
+mod endpoint;
 mod message;
 mod stream;
 mod wire;
@@ -21,6 +22,7 @@ use crate::plane::Plane;
 use message::{JwtSvidRequest, Svid, ValidateRequest};
 use wire::{Code, Status};
 
+pub use endpoint::{EndpointFault, Following, WorkloadEndpoint};
 pub(crate) use wire::is_grpc;
 
 /// What must be among the metadata of each call, so that no browser and no forwarded request makes one (§6.1 of the

@@ -1,5 +1,7 @@
 //! Trust bundles: what vouches for the workloads of one trust domain (SPIFFE Trust Domain and Bundle §4).
 
+mod served;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -76,12 +78,9 @@ impl TrustBundle {
             .member("keys")
             .and_then(Value::as_array)
             .unwrap_or_default();
-        let used = |key: &&Value, wanted| key.member("use").and_then(Value::as_str) == Some(wanted);
         let authorities = keys.iter().filter(|key| used(key, "x509-svid"));
         let authorities: Vec<_> = authorities.map(read_authority).collect::<Result<_, _>>()?;
         let anchors: Result<_, _> = authorities.iter().map(|der| Anchor::parse(der)).collect();
-        let signing = keys.iter().filter(|key| used(key, "jwt-svid"));
-        let jwks = Value::object([("keys", Value::Array(signing.cloned().collect()))]);
         let number = |name| match value.member(name) {
             None => Ok(None),
             Some(number) => number.as_u64().map(Some).ok_or(BundleError::Number),
@@ -89,7 +88,7 @@ impl TrustBundle {
         Ok(Self {
             domain,
             jwt,
-            jwks,
+            jwks: signing(value),
             anchors: anchors.map_err(BundleError::Certificate)?,
             authorities,
             sequence: number("spiffe_sequence")?,
@@ -162,6 +161,19 @@ impl TrustBundle {
     pub const fn refresh_hint(&self) -> Option<Duration> {
         self.refresh_hint
     }
+}
+
+/// Whether a key of a bundle is for this.
+fn used(key: &Value, wanted: &str) -> bool {
+    key.member("use").and_then(Value::as_str) == Some(wanted)
+}
+
+/// The keys of a set that sign JWT-SVIDs, as they stand there: a JWKS.
+fn signing(set: &Value) -> Value {
+    let keys = set.member("keys").and_then(Value::as_array);
+    let keys = keys.unwrap_or_default().iter();
+    let signing = keys.filter(|key| used(key, "jwt-svid"));
+    Value::object([("keys", Value::Array(signing.cloned().collect()))])
 }
 
 fn read_authority(key: &Value) -> Result<Vec<u8>, BundleError> {

@@ -6,6 +6,7 @@ mod mcp;
 mod reference;
 mod sign_in;
 mod trust;
+mod workload_api;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -234,13 +235,20 @@ impl Config {
         if let Some(data) = environment("WRIT_DATA") {
             raw.data = Some(data.into());
         }
-        Meaning { file: path }.of(raw)
+        let endpoint_socket = environment("SPIFFE_ENDPOINT_SOCKET");
+        let meaning = Meaning {
+            file: path,
+            endpoint_socket,
+        };
+        meaning.of(raw)
     }
 }
 
 /// Turns what was typed into what is meant; a fault names the setting.
 struct Meaning<'a> {
     file: &'a Path,
+    /// What `SPIFFE_ENDPOINT_SOCKET` holds: read where a setting asks for it.
+    endpoint_socket: Option<String>,
 }
 
 impl Meaning<'_> {

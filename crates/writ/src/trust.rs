@@ -1,7 +1,10 @@
-//! Everybody who vouches for others, with their keys from files and URLs, and keeping those that are fetched fresh.
+//! Everybody who vouches for others, with their keys from files, URLs and agents, and keeping those that are fetched fresh.
 //!
-//! A file that cannot be read stops the start, and a reload leaves everything as it was. A URL that cannot be reached does not: who depends on it is refused until it
-//! can be, and what was fetched last is believed until its limit, never beyond.
+//! A file that cannot be read stops the start, and a reload leaves everything as it was. A URL or an agent that cannot be reached does not: who depends on it is refused
+//! until it can be, and what was had last is believed until its limit, never beyond.
+
+mod following;
+mod origin;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-use writ_control::{Client, Roots, Trust};
+use writ_control::{Client, EndpointFault, KeyOrigin, Roots, Trust, WorkloadEndpoint};
 use writ_token::{Issuer, KeyPins, KeySet, RegisteredClient, TrustBundle, Vouches};
 use writ_types::{Clock, Digest, Timeouts, Timestamp};
 
@@ -91,6 +94,15 @@ impl Voucher {
                 good_for,
             } => {
                 field("url", url.as_bytes());
+                field("refresh", refresh.as_millis().to_string().as_bytes());
+                field("good_for", good_for.as_millis().to_string().as_bytes());
+            }
+            KeySource::Agent {
+                socket,
+                refresh,
+                good_for,
+            } => {
+                field("workload_api", socket.as_os_str().as_encoded_bytes());
                 field("refresh", refresh.as_millis().to_string().as_bytes());
                 field("good_for", good_for.as_millis().to_string().as_bytes());
             }
@@ -197,7 +209,7 @@ impl Vouchers {
         let known = issuers.chain(clients).chain(domains).map(|voucher| {
             let document = match voucher.source() {
                 KeySource::File(path) => Some(read(&voucher, path)?),
-                KeySource::Url { .. } => None,
+                KeySource::Url { .. } | KeySource::Agent { .. } => None,
             };
             let parse = |document: &Vec<u8>| voucher.parse(document, None);
             Ok(Known {
@@ -221,9 +233,52 @@ impl Vouchers {
 struct Remote {
     voucher: Voucher,
     settings: Digest,
-    url: String,
+    place: Place,
     refresh: Duration,
     good_for: Duration,
+}
+
+/// Where keys are fetched.
+#[derive(Debug, Clone)]
+enum Place {
+    Url(String),
+    Agent(WorkloadEndpoint),
+}
+
+impl Remote {
+    /// None if the keys are in a file.
+    fn of(voucher: &Voucher, settings: Digest, patience: Duration) -> Option<Self> {
+        let (place, refresh, good_for) = match (voucher.source().clone(), voucher) {
+            (
+                KeySource::Url {
+                    url,
+                    refresh,
+                    good_for,
+                },
+                _,
+            ) => (Place::Url(url), refresh, good_for),
+            (
+                KeySource::Agent {
+                    socket,
+                    refresh,
+                    good_for,
+                },
+                Voucher::Domain(domain),
+            ) => {
+                let agent = WorkloadEndpoint::new(socket, domain.name.clone(), patience);
+                (Place::Agent(agent), refresh, good_for)
+            }
+            // The settings name an agent for trust domains alone.
+            (KeySource::File(_) | KeySource::Agent { .. }, _) => return None,
+        };
+        Some(Self {
+            voucher: voucher.clone(),
+            settings,
+            place,
+            refresh,
+            good_for,
+        })
+    }
 }
 
 /// Somebody who is believed, by these settings.
@@ -302,31 +357,20 @@ impl Refresher {
             settings,
             keys,
         } = known;
+        let remote = Remote::of(&voucher, settings, self.timeouts.key_fetch);
+        let mut origin = KeyOrigin::unknown(origin::of(voucher.source()));
         if let Some(keys) = keys {
             keys.put(&self.trust);
+            origin.since = Some(self.clock.now());
         }
-        let source = voucher.source().clone();
-        let fetching = match source {
-            KeySource::File(_) => None,
-            KeySource::Url {
-                url,
-                refresh,
-                good_for,
-            } => {
-                let remote = Remote {
-                    voucher: voucher.clone(),
-                    settings,
-                    url,
-                    refresh,
-                    good_for,
-                };
-                let (first, told) = oneshot::channel();
-                fetches.push(told);
-                let shared = Arc::clone(self);
-                let keeping = async move { shared.keep_fresh(&remote, first).await };
-                Some(tokio::spawn(keeping).abort_handle())
-            }
-        };
+        self.trust.put_origin(voucher.name(), &origin);
+        let fetching = remote.map(|remote| {
+            let (first, told) = oneshot::channel();
+            fetches.push(told);
+            let shared = Arc::clone(self);
+            let keeping = async move { shared.keep_fresh(&remote, First(Some(first))).await };
+            tokio::spawn(keeping).abort_handle()
+        });
         Believed {
             voucher,
             settings,
@@ -342,11 +386,17 @@ impl Refresher {
         }
     }
 
-    async fn keep_fresh(&self, remote: &Remote, first: oneshot::Sender<Option<Failure>>) {
-        let mut first = Some(first);
+    async fn keep_fresh(&self, remote: &Remote, mut first: First) {
         let mut failures = 0_u32;
         loop {
-            let (pause, fault) = match self.fetch(remote).await {
+            let outcome = match &remote.place {
+                Place::Url(url) => self.fetch(remote, url).await,
+                Place::Agent(agent) => {
+                    let told = (&mut first, &mut failures);
+                    self.follow(remote, agent, told).await
+                }
+            };
+            let (pause, fault) = match outcome {
                 Ok(next) => {
                     failures = 0;
                     (next, None)
@@ -361,37 +411,71 @@ impl Refresher {
             };
             if let Some(fault) = &fault {
                 tracing::warn!(%fault, failures, "keys could not be renewed; those before are believed until their limit");
+                self.note(remote, |origin| origin.fault = Some(fault.to_string()));
             }
-            if let Some(first) = first.take() {
-                // Nobody may be waiting for it.
-                drop(first.send(fault));
-            }
+            first.tell(fault);
             tokio::time::sleep(pause).await;
         }
     }
 
     /// Fetches a document and puts its keys in place; gives the pause until the next time.
-    async fn fetch(&self, remote: &Remote) -> Result<Duration, Failure> {
+    async fn fetch(&self, remote: &Remote, url: &str) -> Result<Duration, Failure> {
         // Until when it is believed counts from before it was asked for.
-        let until = self.clock.now().plus(remote.good_for);
-        let document = download(&remote.url, &self.roots, &self.timeouts).await;
+        let asked = self.clock.now();
+        let document = download(url, &self.roots, &self.timeouts).await;
         let failed = |why: String| {
-            Failure::new(format!(
-                "cannot fetch the keys of {} from {}: {why}",
-                remote.voucher.name(),
-                remote.url
-            ))
+            let name = remote.voucher.name();
+            Failure::new(format!("cannot fetch the keys of {name} from {url}: {why}"))
         };
         let document = document.map_err(failed)?;
+        let until = asked.plus(remote.good_for);
         let parsed = remote.voucher.parse(&document, Some(until))?;
-        let believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner);
-        // The settings may have changed while it was asked for.
-        let wanted = believed.get(remote.voucher.name());
-        if wanted.is_some_and(|one| one.settings == remote.settings) {
-            parsed.put(&self.trust);
-        }
+        self.put(remote, &parsed, asked);
         let pause = parsed.hint().unwrap_or(remote.refresh).min(remote.refresh);
         Ok(pause.max(SHORTEST))
+    }
+
+    /// Puts keys in place that were asked for at an instant, if they are still wanted: the settings may have changed since.
+    fn put(&self, remote: &Remote, parsed: &Parsed, asked: Timestamp) {
+        self.if_wanted(remote, || parsed.put(&self.trust));
+        self.note(remote, |origin| {
+            origin.since = Some(asked);
+            origin.until = Some(asked.plus(remote.good_for));
+            origin.fault = None;
+        });
+    }
+
+    /// Notes how the keys of somebody stand.
+    fn note(&self, remote: &Remote, change: impl FnOnce(&mut KeyOrigin)) {
+        self.if_wanted(remote, || {
+            let name = remote.voucher.name();
+            if let Some(mut origin) = self.trust.origins().get(name).cloned() {
+                change(&mut origin);
+                self.trust.put_origin(name, &origin);
+            }
+        });
+    }
+
+    fn if_wanted(&self, remote: &Remote, act: impl FnOnce()) {
+        let believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = believed.get(remote.voucher.name());
+        if wanted.is_some_and(|one| one.settings == remote.settings) {
+            act();
+        }
+    }
+}
+
+/// Whoever waits for the first fetch.
+#[derive(Debug)]
+struct First(Option<oneshot::Sender<Option<Failure>>>);
+
+impl First {
+    /// Tells them, once.
+    fn tell(&mut self, fault: Option<Failure>) {
+        if let Some(first) = self.0.take() {
+            // Nobody may be waiting for it.
+            drop(first.send(fault));
+        }
     }
 }
 
@@ -405,6 +489,7 @@ impl Believed {
     fn end(&self, trust: &Trust) {
         self.stop();
         self.voucher.remove(trust);
+        trust.remove_origin(self.voucher.name());
     }
 }
 

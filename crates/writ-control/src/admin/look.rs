@@ -85,8 +85,16 @@ pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
         ("store_is_ahead", Value::from(behind)),
         ("single_operator", Value::from(single)),
         ("alarms", plane.alarms.shown()),
+        ("keys", keys(plane)),
         ("loose", strings(loose.into_iter())),
     ]))
+}
+
+/// Where the keys of those who vouch come from, and how old they are.
+fn keys(plane: &Plane) -> Value {
+    let (origins, now) = (plane.trust.origins(), plane.clock.now());
+    let rows = origins.iter().map(|(name, origin)| origin.row(name, now));
+    Value::Array(rows.collect())
 }
 
 /// Why the settings of who vouches are not in force, and which settings wait for a start.

@@ -68,25 +68,55 @@ pub(crate) struct Malformed;
 /// # Errors
 ///
 /// [`Malformed`].
-pub(crate) fn fields(mut message: &[u8]) -> Result<Vec<(u64, &[u8])>, Malformed> {
-    let mut found = Vec::new();
-    while !message.is_empty() {
-        let tag = varint(&mut message)?;
+pub(crate) fn fields(message: &[u8]) -> Result<Vec<(u64, &[u8])>, Malformed> {
+    Fields::of(message).collect()
+}
+
+/// The fields of bytes, texts and messages of a message, one by one, with their numbers; the first fault is the last item.
+#[derive(Debug)]
+pub(super) struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(super) const fn of(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+
+    fn field(&mut self) -> Result<Option<(u64, &'a [u8])>, Malformed> {
+        let tag = varint(&mut self.0)?;
+        let mut found = None;
         match tag & 7 {
-            0 => drop(varint(&mut message)?),
-            1 => drop(take(&mut message, 8)?),
+            0 => drop(varint(&mut self.0)?),
+            1 => drop(take(&mut self.0, 8)?),
             2 => {
-                let length = usize::try_from(varint(&mut message)?).map_err(|_huge| Malformed)?;
-                found.push((tag >> 3, take(&mut message, length)?));
+                let length = usize::try_from(varint(&mut self.0)?).map_err(|_huge| Malformed)?;
+                found = Some((tag >> 3, take(&mut self.0, length)?));
             }
-            5 => drop(take(&mut message, 4)?),
+            5 => drop(take(&mut self.0, 4)?),
             _ => return Err(Malformed),
         }
         if tag >> 3 == 0 {
             return Err(Malformed);
         }
+        Ok(found)
     }
-    Ok(found)
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<(u64, &'a [u8]), Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.0.is_empty() {
+            match self.field() {
+                Ok(Some(field)) => return Some(Ok(field)),
+                Ok(None) => {}
+                Err(fault) => {
+                    self.0 = &[];
+                    return Some(Err(fault));
+                }
+            }
+        }
+        None
+    }
 }
 
 fn take<'a>(message: &mut &'a [u8], length: usize) -> Result<&'a [u8], Malformed> {

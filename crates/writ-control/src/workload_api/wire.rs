@@ -20,8 +20,8 @@ const MOST: usize = 64 * 1024;
 /// Longest wait for a request's message.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The type of requests and responses.
-const GRPC: &str = "application/grpc";
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub(super) const GRPC: &str = "application/grpc";
+pub(super) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Status codes of gRPC.
@@ -61,7 +61,12 @@ impl Status {
 
 /// Whether a request speaks gRPC.
 pub(crate) fn is_grpc(request: &Request<Incoming>) -> bool {
-    let kind = request.headers().get(header::CONTENT_TYPE);
+    says_grpc(request.headers())
+}
+
+/// Whether what these fields stand before is gRPC.
+pub(super) fn says_grpc(fields: &HeaderMap) -> bool {
+    let kind = fields.get(header::CONTENT_TYPE);
     let rest = kind
         .and_then(|kind| kind.to_str().ok())
         .and_then(|kind| kind.strip_prefix(GRPC));

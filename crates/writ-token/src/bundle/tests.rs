@@ -1,6 +1,6 @@
 use super::*;
-use crate::TrustDomainAuthority;
 use crate::testing::{agent, authority, domain, now, secs, token_id};
+use crate::{SubjectKey, TrustDomainAuthority, generate_signing_key};
 
 const AUDIENCE: &str = "https://control.writ.example";
 
@@ -79,4 +79,78 @@ fn an_empty_bundle_revokes() {
     );
     let bundles = TrustBundles::of([bundle(&authority, Some(1))]).with(empty.unwrap());
     assert!(!believed(&bundles, &authority, now()));
+}
+
+/// SPIFFE Workload API §5.2.2 and §6.2.2: what an agent hands out of one domain, and what a key set may say of its keys.
+#[test]
+fn a_workload_api_hands_out_certificates_and_a_plain_key_set() {
+    let (first, second) = (authority(), authority());
+    let of = |authorities: &[u8], jwks: &str| {
+        let pins = KeyPins::default();
+        TrustBundle::of_workload_api(domain(), Some(authorities), Some(jwks.as_bytes()), &pins)
+    };
+    let published = first.trust_bundle().unwrap();
+    let one: Vec<u8> = published.authorities().flatten().copied().collect();
+    let other = second.trust_bundle().unwrap();
+    let two: Vec<u8> = one
+        .iter()
+        .chain(other.authorities().flatten())
+        .copied()
+        .collect();
+    let jwks = published.jwks().to_string();
+    let plain = jwks.replace(r#","use":"jwt-svid""#, "");
+    assert_ne!(plain, jwks, "the key says its use");
+    for (row, authorities, keys, anchors, verifies) in [
+        ("as Writ serves it", &one, &jwks, 1, true),
+        ("as SPIRE serves it, without a use", &one, &plain, 1, true),
+        ("two authorities", &two, &plain, 2, true),
+        (
+            "a key for something else",
+            &one,
+            &plain.replace("\"kid\"", "\"use\":\"sig\",\"kid\""),
+            1,
+            false,
+        ),
+        (
+            "everything revoked",
+            &Vec::new(),
+            &r#"{"keys":[]}"#.to_owned(),
+            0,
+            false,
+        ),
+    ] {
+        let bundle = of(authorities, keys).unwrap();
+        assert_eq!(bundle.anchors().len(), anchors, "{row}");
+        let bundles = TrustBundles::of([bundle]);
+        assert_eq!(believed(&bundles, &first, now()), verifies, "{row}");
+        assert!(!believed(&bundles, &second, now()), "{row}");
+    }
+    let nothing = TrustBundle::of_workload_api(domain(), None, None, &KeyPins::default());
+    assert!(!believed(
+        &TrustBundles::of([nothing.unwrap()]),
+        &first,
+        now()
+    ));
+
+    let private = plain.replace("\"kid\"", "\"use\":\"sig\",\"d\":\"AA\",\"kid\"");
+    let many: Vec<u8> = std::iter::repeat_n(one.iter(), 129)
+        .flatten()
+        .copied()
+        .collect();
+    let leaf = SubjectKey::of_pkcs8(&generate_signing_key().unwrap()).unwrap();
+    let leaf = first
+        .x509()
+        .issue(&agent(), &leaf, now(), secs(60), [7; 16])
+        .unwrap();
+    for (row, authorities, keys) in [
+        ("half a certificate", &one[..one.len() - 1].to_vec(), &plain),
+        ("something behind it", &[&one[..], b"x"].concat(), &plain),
+        ("no authority's", &leaf.der, &plain),
+        ("too many", &many, &plain),
+        ("no key set", &one, &"[]".to_owned()),
+        ("no JSON", &one, &"{".to_owned()),
+        ("a private key", &one, &private),
+    ] {
+        assert!(of(authorities, keys).is_err(), "{row}");
+    }
 }

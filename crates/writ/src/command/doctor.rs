@@ -173,6 +173,10 @@ async fn running(report: &mut Report, config: &Config) {
             ),
         );
     }
+    let vouching = status.member("keys").and_then(Value::as_array);
+    for origin in vouching.unwrap_or_default() {
+        key_origin(report, origin);
+    }
     let alarms = status.member("alarms").and_then(Value::as_array);
     for alarm in alarms.unwrap_or_default() {
         report.bad("alarm", &told(alarm));
@@ -183,6 +187,33 @@ async fn running(report: &mut Report, config: &Config) {
         .unwrap_or_default()
     {
         report.loose("policy", loose.as_str().unwrap_or_default());
+    }
+}
+
+/// Where the keys of somebody who vouches come from, and how old they are.
+fn key_origin(report: &mut Report, origin: &Value) {
+    let text = |name| origin.member(name).and_then(Value::as_str);
+    let (name, from) = (
+        text("name").unwrap_or_default(),
+        text("from").unwrap_or_default(),
+    );
+    let age = origin.member("age_seconds").and_then(Value::as_u64);
+    let had = age.map_or_else(
+        || "nobody has them".to_owned(),
+        |age| format!("{age} s old"),
+    );
+    let until = text("until").map(|until| format!(", believed until {until}"));
+    let fault = text("fault").map(|fault| format!("; {fault}"));
+    let told = format!(
+        "{name} from {from}: {had}{}{}",
+        until.unwrap_or_default(),
+        fault.as_deref().unwrap_or_default()
+    );
+    let believed = origin.member("believed").and_then(Value::as_bool);
+    match (believed, fault) {
+        (Some(true), None) => report.good("trust", &told),
+        (Some(true), Some(_)) => report.loose("trust", &told),
+        (Some(false) | None, _) => report.bad("trust", &told),
     }
 }
 

@@ -83,6 +83,9 @@ const HEAD: &str = r#"# Writ: settings of this process. Every value shown is the
 # [[trust_domain]]
 # name = "prod.example.org"
 # bundle_url = "https://spire.example.org/bundle"   # or bundle_file = "prod.bundle.json"
+# Or what an agent on this machine says of that one domain, also of one it federates with: its SPIFFE Workload API, asked anew every
+# `refresh` and believed for `good_for`. "env:SPIFFE_ENDPOINT_SOCKET" takes the address from the environment.
+# workload_api = "unix:///run/spire/sockets/agent.sock"
 
 "#;
 

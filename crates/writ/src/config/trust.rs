@@ -11,7 +11,7 @@ use writ_control::span;
 use writ_token::{ClientId, IssuerUrl, Vouches};
 use writ_types::{SpiffeId, TrustDomain};
 
-use super::{ConfigError, Meaning};
+use super::{ConfigError, Meaning, workload_api};
 
 /// How often keys are fetched again, unless it is said.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -66,7 +66,7 @@ pub(crate) struct ClientConfig {
 pub(crate) struct DomainConfig {
     /// Its name.
     pub(crate) name: TrustDomain,
-    /// Its bundle: a file, or an endpoint with the profile `https_web`.
+    /// Its bundle: a file, an endpoint with the profile `https_web`, or the Workload API of an agent.
     pub(crate) bundle: KeySource,
 }
 
@@ -82,6 +82,15 @@ pub(crate) enum KeySource {
         /// How often.
         refresh: Duration,
         /// How long what was fetched is believed.
+        good_for: Duration,
+    },
+    /// The Workload API of an agent on this machine, which tells of each change. For trust domains alone.
+    Agent {
+        /// Its socket.
+        socket: PathBuf,
+        /// How often it is asked anew.
+        refresh: Duration,
+        /// How long what it said is believed after it was asked.
         good_for: Duration,
     },
 }
@@ -131,6 +140,7 @@ pub(super) struct RawDomain {
     name: String,
     bundle_file: Option<PathBuf>,
     bundle_url: Option<String>,
+    workload_api: Option<String>,
     refresh: Option<String>,
     good_for: Option<String>,
 }
@@ -259,9 +269,22 @@ impl Meaning<'_> {
             let message = "this is the built-in trust domain, whose keys are Writ's own";
             return Err(self.value("trust_domain.name", message));
         }
-        Ok(DomainConfig {
-            name,
-            bundle: self.source(
+        let bundle = match raw.workload_api {
+            Some(_) if raw.bundle_file.is_some() || raw.bundle_url.is_some() => {
+                let message = "name one of `bundle_file`, `bundle_url` and `workload_api`";
+                return Err(self.value("trust_domain", message));
+            }
+            Some(address) => {
+                let socket = workload_api::socket(&address, self.endpoint_socket.as_deref());
+                let socket = socket.map_err(|why| self.value("trust_domain.workload_api", why))?;
+                let (refresh, good_for) = self.lives("trust_domain", raw.refresh, raw.good_for)?;
+                KeySource::Agent {
+                    socket,
+                    refresh,
+                    good_for,
+                }
+            }
+            None => self.source(
                 project,
                 RawSource {
                     section: "trust_domain",
@@ -272,7 +295,8 @@ impl Meaning<'_> {
                     good_for: raw.good_for,
                 },
             )?,
-        })
+        };
+        Ok(DomainConfig { name, bundle })
     }
 
     fn source(&self, project: &Path, raw: RawSource) -> Result<KeySource, ConfigError> {
@@ -287,12 +311,7 @@ impl Meaning<'_> {
             (None, Some(url))
                 if url.starts_with("https://") || url.starts_with("http://127.0.0.1:") =>
             {
-                let refresh = self.span(raw.section, "refresh", raw.refresh, REFRESH)?;
-                let good_for = self.span(raw.section, "good_for", raw.good_for, GOOD_FOR)?;
-                if good_for <= refresh {
-                    let message = "`good_for` is longer than `refresh`: one fetch that fails is no reason to refuse";
-                    return Err(self.value(raw.section, message));
-                }
+                let (refresh, good_for) = self.lives(raw.section, raw.refresh, raw.good_for)?;
                 Ok(KeySource::Url {
                     url,
                     refresh,
@@ -305,6 +324,23 @@ impl Meaning<'_> {
             )),
             _ => Err(self.value(raw.section, &either)),
         }
+    }
+
+    /// How often keys are asked for, and how long they are believed.
+    fn lives(
+        &self,
+        section: &str,
+        refresh: Option<String>,
+        good_for: Option<String>,
+    ) -> Result<(Duration, Duration), ConfigError> {
+        let refresh = self.span(section, "refresh", refresh, REFRESH)?;
+        let good_for = self.span(section, "good_for", good_for, GOOD_FOR)?;
+        if good_for <= refresh {
+            let message =
+                "`good_for` is longer than `refresh`: one fetch that fails is no reason to refuse";
+            return Err(self.value(section, message));
+        }
+        Ok((refresh, good_for))
     }
 
     fn span(

@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod agents;
 mod carried;
 mod clients;
 mod dpop;
@@ -24,6 +25,7 @@ mod mtls;
 mod provider;
 mod reload;
 mod routes;
+mod spire;
 mod step_up;
 mod tasks;
 mod trust;

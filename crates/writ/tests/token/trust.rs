@@ -12,7 +12,8 @@ use writ::agent::form;
 use writ::http::Answer;
 use writ_testkit::{Project, runtime};
 use writ_token::{
-    JwtSvidSigner, SubjectKey, TrustDomainAuthority, X509Authority, generate_signing_key,
+    JwtSvidSigner, SubjectKey, TrustBundle, TrustDomainAuthority, X509Authority,
+    generate_signing_key,
 };
 use writ_types::{TokenId, Value};
 
@@ -407,6 +408,10 @@ impl Domain {
 
     pub(crate) fn bundle(&self, sequence: u64) -> String {
         self.0.bundle(sequence, Duration::from_secs(1)).to_string()
+    }
+
+    pub(crate) fn trust_bundle(&self) -> TrustBundle {
+        self.0.trust_bundle().unwrap()
     }
 
     /// The certificate of one of its workloads, and its key in PKCS #8.
