@@ -55,13 +55,12 @@ impl TrustBundle {
 
 /// The key with its use said: in these sets a key without one signs JWT-SVIDs.
 fn with_its_use(key: Value) -> Value {
-    match key {
-        Value::Object(mut members) => {
-            let used = || Value::from("jwt-svid");
-            members.entry("use".to_owned()).or_insert_with(used);
+    match key.as_object().cloned() {
+        Some(mut members) if !members.contains_key("use") => {
+            members.insert("use".to_owned(), Value::from("jwt-svid"));
             Value::Object(members)
         }
-        other => other,
+        Some(_) | None => key,
     }
 }
 
