@@ -34,7 +34,7 @@ pub use record::{
     Decision, Event, EvidenceRef, Header, Intent, KeyRotated, Leaf, Method, NodeName,
     OperatorAction, Outcome, OutcomeKind, PartError, Phases, RECORD_VERSION, Record, RecordError,
     Refused, RevisionActivated, Shadowed, Source, Started, Subject, TaskClosed, TaskOpened,
-    TokenIssued, TokenRefused, TraceId, Word,
+    TokenIssued, TokenRefused, TraceId, UpstreamToken, Word,
 };
 pub use sequencer::{Durability, Receipt, Sequencer, Staged};
 pub use tile::{

@@ -18,7 +18,7 @@ pub use event::{
     Actor, Alarm, AlarmKind, AlarmResponse, Approval, ApprovalStep, CheckpointRef, Closing,
     Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, OutcomeKind, Phases, Refused,
     RevisionActivated, Shadowed, Started, Subject, TaskClosed, TaskOpened, TokenIssued,
-    TokenRefused,
+    TokenRefused, UpstreamToken,
 };
 pub use part::{Day, EvidenceRef, Method, NodeName, PartError, Source, TraceId, Word};
 
@@ -142,6 +142,7 @@ impl Record {
             Event::Outcome(outcome) => Some(outcome.call),
             Event::Refused(refused) => Some(refused.call),
             Event::Approval(approval) => approval.call,
+            Event::UpstreamToken(token) => Some(token.call),
             Event::TaskOpened(_)
             | Event::TaskClosed(_)
             | Event::TokenIssued(_)
@@ -165,6 +166,7 @@ impl Record {
             Event::TaskClosed(closed) => Some(closed.task),
             Event::TokenIssued(issued) => Some(issued.task),
             Event::Approval(approval) => Some(approval.task),
+            Event::UpstreamToken(token) => Some(token.task),
             Event::Alarm(alarm) => alarm.task,
             Event::TokenRefused(_)
             | Event::Started(_)
@@ -186,6 +188,7 @@ impl Record {
             Event::TokenIssued(issued) => Some(issued.agent),
             Event::Approval(approval) => Some(approval.agent),
             Event::TokenRefused(refused) => Some(refused.agent),
+            Event::UpstreamToken(token) => Some(token.agent),
             Event::Alarm(alarm) => alarm.agent,
             Event::Started(_)
             | Event::RevisionActivated(_)
@@ -206,6 +209,7 @@ impl Record {
             | Event::TaskClosed(_)
             | Event::TokenIssued(_)
             | Event::TokenRefused(_)
+            | Event::UpstreamToken(_)
             | Event::Started(_)
             | Event::RevisionActivated(_)
             | Event::OperatorAction(_)

@@ -113,7 +113,8 @@ fn published(api: &LoadedApi) -> Option<Published> {
         .and_then(|((_, how), opened)| {
             let value = opened.secret.expose();
             Some(match how {
-                Attach::Environment => return None,
+                // It is no credential of the API itself.
+                Attach::Environment | Attach::ClientSecret => return None,
                 Attach::Header(name) => (name.clone(), Secret::new(value.clone())),
                 Attach::Bearer => (
                     "authorization".to_owned(),

@@ -4,6 +4,7 @@
 //! and `writ doctor`, so a file means one thing everywhere. It collects every fault before it gives up, because a person
 //! is waiting to mend them.
 
+mod authorization_server;
 mod raw;
 mod timed;
 mod upstream;
@@ -347,6 +348,10 @@ impl Reader<'_> {
             Some(raw) => Some(self.parse(file, &text, &raw.trust_domain)?),
             None => None,
         };
+        let authorization_server = match &raw.authorization_server {
+            Some(raw) => Some(self.authorization_server(file, &text, raw)?),
+            None => None,
+        };
         let document_file = format!("apis/{}", raw.contract.get_ref());
         let environment = match &raw.environment {
             Some(name) => Some(self.parse(file, &text, name)?),
@@ -374,12 +379,14 @@ impl Reader<'_> {
             drift,
             credential,
             transaction_tokens,
+            authorization_server,
             allow_unbound_tokens: raw.allow_unbound_tokens,
             max_token_life: raw.max_token_life.0,
             environment,
         };
         self.contract(file, &id, &document_file, &document, &reviews);
-        if let Some(fault) = upstream::mismatch(&api, &document) {
+        let fault = upstream::mismatch(&api, &document);
+        if let Some(fault) = fault.or_else(|| authorization_server::mismatch(&api, &document)) {
             let line = Some(line_of(&text, raw.upstream.span().start));
             self.fault(file, line, fault.to_owned());
         }
@@ -423,6 +430,7 @@ impl Reader<'_> {
             (RawAttach::Bearer, None) => Some(Attach::Bearer),
             (RawAttach::Basic, None) => Some(Attach::Basic),
             (RawAttach::Environment, None) => Some(Attach::Environment),
+            (RawAttach::ClientSecret, None) => Some(Attach::ClientSecret),
             (RawAttach::Header, Some(name)) => {
                 let name = name.to_ascii_lowercase();
                 let plain = name
@@ -451,7 +459,13 @@ impl Reader<'_> {
                 );
                 None
             }
-            (RawAttach::Bearer | RawAttach::Basic | RawAttach::Environment, Some(_)) => {
+            (
+                RawAttach::Bearer
+                | RawAttach::Basic
+                | RawAttach::Environment
+                | RawAttach::ClientSecret,
+                Some(_),
+            ) => {
                 self.fault(
                     file,
                     line,

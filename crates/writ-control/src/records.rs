@@ -264,6 +264,7 @@ fn called(index: u64, bytes: &[u8]) -> Result<Option<(ActionName, bool)>, ReadEr
         | Event::TaskClosed(_)
         | Event::TokenIssued(_)
         | Event::TokenRefused(_)
+        | Event::UpstreamToken(_)
         | Event::Started(_)
         | Event::RevisionActivated(_)
         | Event::OperatorAction(_)

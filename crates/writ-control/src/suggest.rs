@@ -136,6 +136,7 @@ impl Usage {
             Event::Refused(_)
             | Event::TokenIssued(_)
             | Event::TokenRefused(_)
+            | Event::UpstreamToken(_)
             | Event::Started(_)
             | Event::RevisionActivated(_)
             | Event::OperatorAction(_)

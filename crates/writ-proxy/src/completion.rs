@@ -128,6 +128,16 @@ impl Completion {
         &self.entered
     }
 
+    /// What its records begin with.
+    pub(crate) const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Whether the call may be made a second time with nothing done twice: it only reads.
+    pub(crate) const fn only_reads(&self) -> bool {
+        self.charge.writes == 0 && self.charge.irreversible == 0
+    }
+
     /// Nothing will be sent.
     pub(crate) fn refuse(self, reason: ReasonCode) -> ReasonCode {
         self.finish(End::NotSent);

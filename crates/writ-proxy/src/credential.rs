@@ -25,6 +25,8 @@ enum Sent {
     Field(HeaderName, HeaderValue),
     /// In the environment of a program, when it is started.
     Environment(Secret<String>),
+    /// Not at all: it goes to the API's authorization server, which `granted` asks.
+    Nowhere,
 }
 
 /// The credential cannot travel in a header field.
@@ -47,6 +49,14 @@ impl Credential {
         let secret = secret.expose();
         let mut finders: Vec<_> = LeakGuard::finders(secret).collect();
         let (field, text) = match attach {
+            Attach::ClientSecret => {
+                return Ok(Self {
+                    name,
+                    version,
+                    sent: Sent::Nowhere,
+                    finders: finders.into(),
+                });
+            }
             Attach::Environment => {
                 if secret.contains('\0') {
                     return Err(CredentialError);
@@ -106,7 +116,7 @@ impl Credential {
     pub(crate) fn of_program(&self, _permit: &Permit) -> Option<Secret<String>> {
         match &self.sent {
             Sent::Environment(secret) => Some(Secret::new(secret.expose().clone())),
-            Sent::Field(..) => None,
+            Sent::Field(..) | Sent::Nowhere => None,
         }
     }
 

@@ -16,6 +16,7 @@ use writ_types::{
     WallGuard,
 };
 
+use crate::granted::GrantedTokens;
 use crate::kept::Kept;
 use crate::mcp::upstream::ServerSessions;
 use crate::mcp::{Listeners, Running, Sessions, Waiting};
@@ -80,6 +81,7 @@ pub struct Gateway {
     running: Running,
     listeners: Listeners,
     waiting: Waiting,
+    granted: GrantedTokens,
     changed: watch::Sender<()>,
     rates: Mutex<Rates>,
 }
@@ -119,6 +121,7 @@ impl Gateway {
             running: Running::default(),
             listeners: Listeners::default(),
             waiting: Waiting::default(),
+            granted: GrantedTokens::default(),
             changed: watch::Sender::new(()),
             rates: Mutex::new(Rates::new(Rates::MOST)),
         }
@@ -200,6 +203,11 @@ impl Gateway {
     /// The calls that wait for an answer, for clients that ask for it.
     pub(crate) const fn waiting(&self) -> &Waiting {
         &self.waiting
+    }
+
+    /// The tokens of authorization servers that are good still.
+    pub(crate) const fn granted(&self) -> &GrantedTokens {
+        &self.granted
     }
 
     /// Tells when another revision is in force, or none will be.

@@ -13,6 +13,7 @@ use writ_types::{
 };
 
 use crate::credential::Credential;
+use crate::granted::TokenClient;
 use crate::transaction::TransactionTokens;
 
 /// One revision of contracts, policies, keys, agents and credentials. A call reads exactly one.
@@ -91,4 +92,6 @@ pub struct ApiSnapshot {
     pub credential: Option<Credential>,
     /// What signs its transaction tokens, where its services verify them.
     pub transaction_tokens: Option<TransactionTokens>,
+    /// What obtains its tokens, where it has an authorization server.
+    pub token_client: Option<TokenClient>,
 }

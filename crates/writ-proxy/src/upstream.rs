@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use writ_audit::Receipt;
 use writ_contract::McpRevision;
 use writ_policy::Permit;
@@ -15,6 +15,7 @@ use crate::body::RequestBody;
 use crate::coming::Coming;
 use crate::completion::{Completion, End};
 use crate::gateway::Gateway;
+use crate::granted::{self, Asking, Granted, Obtained};
 use crate::leak::LeakGuard;
 use crate::mcp;
 use crate::pool::{Lease, Pool, Unanswered};
@@ -33,6 +34,21 @@ pub(crate) struct Outgoing {
     pub(crate) headers: HeaderMap,
     /// The bytes that were decided on, or those that nobody looks at and the client still has.
     pub(crate) body: RequestBody,
+}
+
+impl Outgoing {
+    /// The same request once more, where all of it is at hand.
+    fn copy(&self) -> Option<Self> {
+        let RequestBody::Whole(body) = &self.body else {
+            return None;
+        };
+        Some(Self {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers: self.headers.clone(),
+            body: RequestBody::Whole(body.clone()),
+        })
+    }
 }
 
 /// A request as it leaves.
@@ -79,8 +95,32 @@ pub(crate) async fn send(
         tracing::error!(call.id = %call, "proofs of different calls met; nothing was sent");
         return Err(completion.refuse(ReasonCode::NotReady));
     }
-    let prepared = prepare(api, &permit, transaction, outgoing, &mut completion);
-    let (leaving, guard) = match prepared {
+    let mut cut = completion.entered().cut();
+    let asking = Asking {
+        pool,
+        api,
+        completion: &completion,
+        transaction,
+    };
+    let obtained = tokio::select! {
+        biased;
+        () = &mut cut => Err(ReasonCode::TaskEnded),
+        obtained = granted::obtain(asking, &permit) => obtained,
+    };
+    let obtained = match obtained {
+        Ok(obtained) => obtained,
+        Err(reason) => return Err(completion.refuse(reason)),
+    };
+    let again = Again::of(obtained.as_ref(), &completion, &outgoing);
+    let token = obtained.as_ref().map(|obtained| &*obtained.token);
+    let prepared = prepare(
+        api,
+        &permit,
+        (transaction, token),
+        outgoing,
+        &mut completion,
+    );
+    let (leaving, mut guard) = match prepared {
         Ok(prepared) => prepared,
         Err(reason) => return Err(completion.refuse(reason)),
     };
@@ -88,26 +128,103 @@ pub(crate) async fn send(
         Ok(held) => held,
         Err(fault) => return Err(completion.fail(End::NotSent, fault)),
     };
-    let mut cut = completion.entered().cut();
     if cut.is_cut() {
         return Err(completion.refuse(ReasonCode::TaskEnded));
     }
     completion.sent(reservation);
     let gateway = Arc::clone(completion.gateway());
-    let exchange = exchange(pool, (&gateway, api), held, call, leaving);
-    tokio::select! {
+    let exchanged = async {
+        let answer = exchange(pool, (&gateway, api), held, call, leaving).await?;
+        match again.filter(|_| answer.0.status() == StatusCode::UNAUTHORIZED) {
+            None => Ok((answer, None)),
+            // Boxed: a token that ended early is rare.
+            Some(again) => {
+                Box::pin(again.make((pool, api), &permit, transaction, &mut completion, answer))
+                    .await
+            }
+        }
+    };
+    let exchanged = tokio::select! {
         biased;
-        () = &mut cut => {
+        () = &mut cut => None,
+        exchanged = exchanged => Some(exchanged),
+    };
+    match exchanged {
+        None => {
             completion.finish(End::Cut);
             Err(ReasonCode::TaskEnded)
         }
-        outcome = exchange => match outcome {
-            Ok((response, lease)) => {
-                completion.head(response.status());
-                Ok(Arrived { response, lease, completion, guard, obligations: permit.obligations().clone() })
-            }
-            Err(fault) => Err(completion.fail(End::UpstreamError, fault)),
+        Some(Ok(((response, lease), other))) => {
+            guard = other.unwrap_or(guard);
+            completion.head(response.status());
+            let obligations = permit.obligations().clone();
+            Ok(Arrived {
+                response,
+                lease,
+                completion,
+                guard,
+                obligations,
+            })
         }
+        Some(Err(fault)) => Err(completion.fail(End::UpstreamError, fault)),
+    }
+}
+
+/// An answer's head, and the connection it came on.
+type Answer = (Response<Coming>, Option<Lease>);
+
+/// What is done when the upstream does not take a token: it is used no more, and where the call only reads, all of it is at hand and
+/// the token was not obtained for this very call, the call is made once more with another.
+struct Again {
+    refused: Arc<Granted>,
+    outgoing: Option<Outgoing>,
+}
+
+impl Again {
+    fn of(
+        obtained: Option<&Obtained>,
+        completion: &Completion,
+        outgoing: &Outgoing,
+    ) -> Option<Self> {
+        let obtained = obtained?;
+        let safe = !obtained.fresh && completion.only_reads();
+        Some(Self {
+            refused: Arc::clone(&obtained.token),
+            outgoing: safe.then(|| outgoing.copy()).flatten(),
+        })
+    }
+
+    /// The answer to the second call with what keeps its token out of it; the first answer, where there is no second call.
+    async fn make(
+        self,
+        (pool, api): (&Arc<Pool>, &ApiSnapshot),
+        permit: &Permit,
+        transaction: Transaction<'_>,
+        completion: &mut Completion,
+        first: Answer,
+    ) -> Result<(Answer, Option<LeakGuard>), Unanswered> {
+        let gateway = Arc::clone(completion.gateway());
+        gateway.granted().forget(&self.refused).await;
+        let Some(outgoing) = self.outgoing else {
+            return Ok((first, None));
+        };
+        let asking = Asking {
+            pool,
+            api,
+            completion,
+            transaction,
+        };
+        let Ok(Some(obtained)) = granted::obtain(asking, permit).await else {
+            return Ok((first, None));
+        };
+        let token = Some(&*obtained.token);
+        let prepared = prepare(api, permit, (transaction, token), outgoing, completion);
+        let Ok((leaving, guard)) = prepared else {
+            return Ok((first, None));
+        };
+        drop(first);
+        let answer = exchange(pool, (&gateway, api), None, permit.call(), leaving).await?;
+        Ok((answer, Some(guard)))
     }
 }
 
@@ -173,7 +290,7 @@ async fn exchange(
 fn prepare(
     api: &ApiSnapshot,
     permit: &Permit,
-    transaction: Transaction<'_>,
+    (transaction, token): (Transaction<'_>, Option<&Granted>),
     outgoing: Outgoing,
     completion: &mut Completion,
 ) -> Result<(Leaving, LeakGuard), ReasonCode> {
@@ -215,6 +332,14 @@ fn prepare(
         (None, None) => Arc::from([]),
         (None, Some(_)) | (Some(_), None) => return Err(ReasonCode::CredentialUnavailable),
     };
+    match (token, &api.api.authorization_server) {
+        (Some(token), Some(_)) => {
+            let found = token.attach(permit, headers);
+            finders = finders.iter().chain(found).cloned().collect();
+        }
+        (None, None) => {}
+        (None, Some(_)) | (Some(_), None) => return Err(ReasonCode::CredentialUnavailable),
+    }
     match (&api.transaction_tokens, &api.api.transaction_tokens) {
         (Some(tokens), Some(_)) => {
             let grant = completion.entered().grant();

@@ -1,5 +1,7 @@
 //! APIs, as a revision names them.
 
+mod authorization_server;
+
 use writ_types::{Api, Attach, Value};
 
 use crate::StoreError;
@@ -20,6 +22,7 @@ pub(crate) fn to_value(api: &Api) -> Value {
         drift,
         credential,
         transaction_tokens,
+        authorization_server,
         allow_unbound_tokens,
         max_token_life,
         environment,
@@ -31,6 +34,7 @@ pub(crate) fn to_value(api: &Api) -> Value {
             Attach::Bearer => ("bearer", None),
             Attach::Basic => ("basic", None),
             Attach::Environment => ("environment", None),
+            Attach::ClientSecret => ("client_secret", None),
         };
         let how = ("attach", Value::from(how));
         let members = [name, how].into_iter().chain(header);
@@ -45,6 +49,13 @@ pub(crate) fn to_value(api: &Api) -> Value {
     ];
     let domain = transaction_tokens.as_ref();
     let domain = domain.map(|domain| ("transaction_tokens", Value::from(domain.as_str())));
+    let server = authorization_server.as_ref();
+    let server = server.map(|server| {
+        (
+            "authorization_server",
+            authorization_server::to_value(server),
+        )
+    });
     let drift = drift
         .as_ref()
         .map(|url| ("drift", Value::from(url.to_string())));
@@ -55,6 +66,7 @@ pub(crate) fn to_value(api: &Api) -> Value {
             .into_iter()
             .chain(credential)
             .chain(domain)
+            .chain(server)
             .chain(drift)
             .chain(environment),
     )
@@ -68,6 +80,7 @@ pub(crate) fn from_value(value: &Value) -> Result<Api, StoreError> {
         "drift",
         "credential",
         "transaction_tokens",
+        "authorization_server",
         "allow_unbound_tokens",
         "max_token_life_ms",
         "environment",
@@ -90,6 +103,10 @@ pub(crate) fn from_value(value: &Value) -> Result<Api, StoreError> {
             .transpose()?,
         credential,
         transaction_tokens: fields.maybe("transaction_tokens")?,
+        authorization_server: fields
+            .optional("authorization_server")
+            .map(authorization_server::from_value)
+            .transpose()?,
         allow_unbound_tokens: fields.flag("allow_unbound_tokens")?,
         max_token_life: fields.life("max_token_life_ms")?,
         environment: fields.maybe("environment")?,
@@ -102,6 +119,7 @@ fn attach(credential: &Fields<'_>) -> Result<Attach, StoreError> {
         "bearer" => Ok(Attach::Bearer),
         "basic" => Ok(Attach::Basic),
         "environment" => Ok(Attach::Environment),
+        "client_secret" => Ok(Attach::ClientSecret),
         other => Err(StoreError::damaged(
             WHAT,
             &format!("a credential cannot be attached as `{other}`"),

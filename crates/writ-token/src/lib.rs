@@ -16,6 +16,7 @@ mod issuer;
 mod jose;
 mod oauth_error;
 mod oidc;
+mod outside;
 mod request;
 mod svid;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use jose::{
 };
 pub use oauth_error::{OauthError, OauthErrorCode};
 pub use oidc::{Issuer, OidcError, OidcToken, Vouches};
+pub use outside::{OutsideClient, OutsideSubject};
 pub use request::{
     Authority, ClientAuthentication, GrantRequest, Opening, PresentedToken, TokenExchange,
     TokenInquiry, TokenRequest, TokenType, disarmed,

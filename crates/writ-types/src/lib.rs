@@ -7,6 +7,7 @@
 mod approval;
 mod asserter;
 mod attr;
+mod authorization_server;
 mod blast;
 mod bounds;
 mod budget;
@@ -45,6 +46,9 @@ mod watch;
 pub use approval::ApprovalState;
 pub use asserter::{Asserter, Asserters};
 pub use attr::{Attr, AttrField, AttrType, Domains, Facts, Projection};
+pub use authorization_server::{
+    AuthorizationServer, AuthorizationServerError, Scope, UpstreamAuthentication, UpstreamGrant,
+};
 pub use blast::BlastRadius;
 pub use bounds::{Bound, BoundPlace, BoundPointer, Bounds, BoundsError};
 pub use budget::{Budget, Charge};

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::{
-    ActionName, AgentId, ApiId, Budget, CredentialName, Digest, EnvironmentName, Federation, Hours,
-    Mode, OwnerName, PurposeName, SpiffeId, Timestamp, TrustDomain, Upstream, UserAuthentication,
-    WantedAuthentication, Watch,
+    ActionName, AgentId, ApiId, AuthorizationServer, Budget, CredentialName, Digest,
+    EnvironmentName, Federation, Hours, Mode, OwnerName, PurposeName, SpiffeId, Timestamp,
+    TrustDomain, Upstream, UserAuthentication, WantedAuthentication, Watch,
 };
 
 /// Why a text is not an upstream URL.
@@ -141,6 +141,8 @@ pub enum Attach {
     Basic,
     /// In the environment of a program, in the variable that the settings name.
     Environment,
+    /// To no call: it is what Writ proves itself with at the API's authorization server.
+    ClientSecret,
 }
 
 /// An upstream API.
@@ -158,6 +160,8 @@ pub struct Api {
     pub credential: Option<(CredentialName, Attach)>,
     /// The trust domain of its services, if they verify transaction tokens: each call then carries one.
     pub transaction_tokens: Option<TrustDomain>,
+    /// Its authorization server, if its calls carry tokens of one.
+    pub authorization_server: Option<AuthorizationServer>,
     /// Whether its owner accepts tokens that are bound to no key.
     pub allow_unbound_tokens: bool,
     /// Longest life of a token for it.

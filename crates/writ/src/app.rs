@@ -16,12 +16,12 @@ use writ_control::{
     AlarmDesk, ApprovalDesk, At, Compiler, Loaded, Mended, Mending, Plane, Roots, Settings, Trust,
 };
 use writ_proxy::{
-    ApiSnapshot, Credential, Gateway, Pool, PreparedTasks, Snapshot, TransactionTokens,
+    ApiSnapshot, Credential, Gateway, Pool, PreparedTasks, Snapshot, TokenClient, TransactionTokens,
 };
 use writ_store::Store;
 use writ_task::MemoryLedger;
-use writ_token::{NonceIssuer, ReplayCache, Signer, TokenCache, TokenVerifier};
-use writ_types::{Clock, Secret, Tenant, WallGuard};
+use writ_token::{IssuerUrl, NonceIssuer, ReplayCache, Signer, TokenCache, TokenVerifier};
+use writ_types::{Api, Clock, Secret, Tenant, WallGuard};
 
 use crate::app::listener::Stop;
 use crate::clock::SystemClock;
@@ -220,6 +220,8 @@ impl App {
                 api.transaction_tokens = api.api.transaction_tokens.clone().map(|domain| {
                     TransactionTokens::new(issuer.clone(), domain, Arc::clone(signer))
                 });
+                let own = (issuer.clone(), Arc::clone(signer));
+                api.token_client = token_client(loaded, &api.api, own);
             }
             target.swap(Arc::new(snapshot));
             Ok(())
@@ -378,6 +380,20 @@ async fn load(
         })
 }
 
+/// What obtains the tokens of an API, where it has an authorization server; with the client's secret, where there is one and it is
+/// set.
+fn token_client(loaded: &Loaded, api: &Api, own: (IssuerUrl, Arc<Signer>)) -> Option<TokenClient> {
+    let server = api.authorization_server.clone()?;
+    let opened = loaded
+        .apis
+        .get(&api.id)
+        .and_then(|api| api.credential.as_ref());
+    let opened = opened.zip(api.credential.as_ref());
+    let version = opened.map(|(opened, (name, _))| (name.clone(), opened.version));
+    let secret = opened.map(|(opened, _)| Secret::new(opened.secret.expose().clone()));
+    Some(TokenClient::new(server, version, secret, own))
+}
+
 /// What the data plane runs on.
 fn snapshot(
     loaded: &Arc<Loaded>,
@@ -404,6 +420,7 @@ fn snapshot(
                 quarantined: api.quarantined.clone(),
                 credential,
                 transaction_tokens: None,
+                token_client: None,
             },
         );
     }

@@ -31,6 +31,8 @@ pub enum Event {
     TokenIssued(TokenIssued),
     /// A registered agent's request for a token was refused.
     TokenRefused(TokenRefused),
+    /// A token for calls of an API was asked for at its authorization server.
+    UpstreamToken(Box<UpstreamToken>),
     /// The process began to write this log.
     Started(Started),
     /// A revision came into force.
@@ -57,6 +59,7 @@ impl Event {
             Self::TaskClosed(_) => "task_closed",
             Self::TokenIssued(_) => "token_issued",
             Self::TokenRefused(_) => "token_refused",
+            Self::UpstreamToken(_) => "upstream_token",
             Self::Started(_) => "started",
             Self::RevisionActivated(_) => "revision_activated",
             Self::OperatorAction(_) => "operator_action",
@@ -465,6 +468,29 @@ pub struct TokenRefused {
     pub error: Word,
     /// Where the request came from.
     pub source: Option<Source>,
+}
+
+/// A token for calls of an API that was asked for at its authorization server, for the call that needed it first; never the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamToken {
+    /// The call.
+    pub call: CallId,
+    /// Its task.
+    pub task: TaskId,
+    /// Its agent.
+    pub agent: AgentId,
+    /// The API.
+    pub api: ApiId,
+    /// The secret that Writ proved itself with, if it was one.
+    pub credential: Option<CredentialName>,
+    /// The grant that was asked for.
+    pub grant: Word,
+    /// The scope that was asked for. Free-form: may be cut.
+    pub scope: String,
+    /// Until when the token is used, if one came.
+    pub expires: Option<Timestamp>,
+    /// Why none came.
+    pub error: Option<Word>,
 }
 
 /// The head of a log at some time.

@@ -9,7 +9,7 @@ use writ_types::{Asserter, Binding, Budget, Charge, Digest, Requester};
 use super::event::{
     Alarm, Approval, Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, Refused,
     RevisionActivated, Shadowed, Started, Subject, TaskClosed, TaskOpened, TokenIssued,
-    TokenRefused,
+    TokenRefused, UpstreamToken,
 };
 use super::part::EvidenceRef;
 use super::write::Object;
@@ -88,6 +88,7 @@ impl Event {
             Self::TaskClosed(closed) => closed.write(detail),
             Self::TokenIssued(issued) => issued.write(detail),
             Self::TokenRefused(refused) => refused.write(detail),
+            Self::UpstreamToken(token) => token.write(detail, scissors),
             Self::Started(started) => started.write(detail, scissors),
             Self::RevisionActivated(activated) => activated.write(detail),
             Self::OperatorAction(action) => action.write(detail, scissors),
@@ -290,6 +291,20 @@ impl TokenRefused {
         detail.text("agent", self.agent);
         detail.text("error", &self.error);
         detail.text_if("source", self.source);
+    }
+}
+
+impl UpstreamToken {
+    fn write(&self, detail: &mut Object<'_>, scissors: &Scissors) {
+        detail.text("agent", self.agent);
+        detail.text("api", &self.api);
+        detail.text("call", self.call);
+        detail.text_if("credential", self.credential.as_ref());
+        detail.text_if("error", self.error.as_ref());
+        detail.text_if("expires", self.expires);
+        detail.text("grant", &self.grant);
+        detail.text("scope", scissors.text(&self.scope));
+        detail.text("task", self.task);
     }
 }
 

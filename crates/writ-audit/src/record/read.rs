@@ -13,7 +13,7 @@ use super::event::{
     Alarm, AlarmKind, AlarmResponse, Approval, ApprovalStep, CheckpointRef, Closing, Decision,
     Event, Intent, KeyRotated, OperatorAction, Outcome, OutcomeKind, Phases, Refused,
     RevisionActivated, Shadowed, Started, Subject, TaskClosed, TaskOpened, TokenIssued,
-    TokenRefused,
+    TokenRefused, UpstreamToken,
 };
 use super::form::PAUSED;
 use super::part::EvidenceRef;
@@ -258,6 +258,10 @@ impl Members<'_> {
             "task_closed" => self.task_closed().map(Event::TaskClosed),
             "token_issued" => self.token_issued().map(Event::TokenIssued),
             "token_refused" => self.token_refused().map(Event::TokenRefused),
+            "upstream_token" => {
+                let token = self.upstream_token();
+                token.map(|token| Event::UpstreamToken(Box::new(token)))
+            }
             "started" => self.started().map(Event::Started),
             "revision_activated" => self.revision_activated().map(Event::RevisionActivated),
             "operator_action" => self.operator_action().map(Event::OperatorAction),
@@ -416,6 +420,20 @@ impl Members<'_> {
             agent: self.parse("agent")?,
             error: self.parse("error")?,
             source: self.parse_if("source")?,
+        })
+    }
+
+    fn upstream_token(&self) -> Read<UpstreamToken> {
+        Ok(UpstreamToken {
+            call: self.parse("call")?,
+            task: self.parse("task")?,
+            agent: self.parse("agent")?,
+            api: self.parse("api")?,
+            credential: self.parse_if("credential")?,
+            grant: self.parse("grant")?,
+            scope: self.text("scope")?.to_owned(),
+            expires: self.time_if("expires")?,
+            error: self.parse_if("error")?,
         })
     }
 

@@ -239,6 +239,17 @@ pub(crate) fn all() -> Vec<Record> {
             error: "invalid_grant".parse().unwrap(),
             source: Some(Source::of("127.0.0.1".parse().unwrap())),
         }),
+        Event::UpstreamToken(Box::new(UpstreamToken {
+            call: CallId::new(NOW, [5; 10]),
+            task,
+            agent,
+            api: "dns".parse().unwrap(),
+            credential: Some("dns-client".parse().unwrap()),
+            grant: "client_credentials".parse().unwrap(),
+            scope: "zones.read".to_owned(),
+            expires: Some(NOW),
+            error: None,
+        })),
         Event::Started(Started {
             orphans: 1,
             entries: 18,

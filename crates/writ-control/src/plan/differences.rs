@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use writ_contract::{Contract, Operation};
-use writ_types::{Agent, Api, Attach, Budget, Digest, Purpose, SpiffeId, Value};
+use writ_types::{Agent, Api, Attach, Budget, Digest, Purpose, Scope, SpiffeId, Value};
 
 use super::access::Surveys;
 use super::side::Side;
@@ -228,12 +228,43 @@ fn api(old: &Bare, new: &Bare) -> Vec<String> {
         moved("owner", &old.owner.as_str(), &new.owner.as_str()),
         moved("upstream", &old.upstream, &new.upstream),
         moved("environment", &environment(old), &environment(new)),
+        moved("authorization server", &server(old), &server(new)),
         unbound,
         life,
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// All that the registration says of where its tokens come from.
+fn server(api: &Api) -> String {
+    let Some(server) = &api.authorization_server else {
+        return "none".to_owned();
+    };
+    let words = |scopes: &BTreeSet<Scope>| {
+        let words: Vec<&str> = scopes.iter().map(Scope::as_str).collect();
+        words.join(" ")
+    };
+    let text = |name: &str, text: &Option<String>| {
+        text.as_ref()
+            .map(|text| format!(", {name} {text}"))
+            .unwrap_or_default()
+    };
+    let single = server.operations.iter();
+    let single = single.map(|(id, scopes)| format!(", {id} with {}", words(scopes)));
+    format!(
+        "{} at {} as {} by {}{}{}{}, scopes {}{}",
+        server.grant.as_str(),
+        server.token_endpoint,
+        server.client_id,
+        server.authentication.as_str(),
+        text("issuer", &server.issuer),
+        text("resource", &server.resource),
+        text("audience", &server.audience),
+        words(&server.scopes),
+        single.collect::<String>(),
+    )
 }
 
 fn credential(name: &str, sides: (Option<&Api>, Option<&Api>)) -> Option<Difference> {
@@ -245,6 +276,7 @@ fn credential(name: &str, sides: (Option<&Api>, Option<&Api>)) -> Option<Differe
                 Attach::Bearer => format!("{name} as bearer token"),
                 Attach::Basic => format!("{name} as user and password"),
                 Attach::Environment => format!("{name} in the program's environment"),
+                Attach::ClientSecret => format!("{name} at its authorization server"),
             },
         )
     };

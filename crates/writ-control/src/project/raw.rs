@@ -16,6 +16,7 @@ pub(super) struct RawApi {
     pub(super) drift: Option<Spanned<String>>,
     pub(super) credential: Option<RawCredential>,
     pub(super) transaction_tokens: Option<RawTransactionTokens>,
+    pub(super) authorization_server: Option<Spanned<RawAuthorizationServer>>,
     pub(super) rate: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) allow_unbound_tokens: bool,
@@ -41,12 +42,29 @@ pub(super) struct RawTransactionTokens {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAuthorizationServer {
+    pub(super) grant: String,
+    pub(super) token_endpoint: String,
+    pub(super) client_id: String,
+    pub(super) authentication: String,
+    pub(super) issuer: Option<String>,
+    pub(super) resource: Option<String>,
+    pub(super) audience: Option<String>,
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+    #[serde(default)]
+    pub(super) operations: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum RawAttach {
     Header,
     Bearer,
     Basic,
     Environment,
+    ClientSecret,
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use writ_types::{
-    Agent, AgentId, Api, Asserter, Asserters, Attach, Bounds, Budget, Digest, Federation, Grant,
-    JsonLimits, KeyedDigest, Mode, OperatorId, Plan, Planted, Purpose, Reaction, Requester,
-    RevisionId, Secret, Selector, TaskId, Tenant, Timestamp, Value, WantedAuthentication, Watch,
+    Agent, AgentId, Api, Asserter, Asserters, Attach, AuthorizationServer, Bounds, Budget, Digest,
+    Federation, Grant, JsonLimits, KeyedDigest, Mode, OperatorId, Plan, Planted, Purpose, Reaction,
+    Requester, RevisionId, Secret, Selector, TaskId, Tenant, Timestamp, UpstreamAuthentication,
+    UpstreamGrant, Value, WantedAuthentication, Watch,
 };
 
 use crate::{Contract, Registry, Store};
@@ -66,6 +67,7 @@ pub(super) fn api(id: &str, attach: Option<Attach>) -> Api {
             .map(|_| "http://127.0.0.1:8081/api/docs".parse().unwrap()),
         credential: attach.map(|attach| ("dns-key".parse().unwrap(), attach)),
         transaction_tokens: Some("internal.example".parse().unwrap()),
+        authorization_server: Some(server()),
         allow_unbound_tokens: false,
         max_token_life: Duration::from_millis(299_999),
         environment: (id == "dns").then(|| "production".parse().unwrap()),
@@ -217,5 +219,21 @@ pub(super) fn grant_below(number: u8, parent: u8) -> Grant {
     Grant {
         parent: Some(task(parent)),
         ..grant(number)
+    }
+}
+
+/// An authorization server of which everything is said.
+fn server() -> AuthorizationServer {
+    let scopes = |words: &[&str]| words.iter().map(|word| word.parse().unwrap()).collect();
+    AuthorizationServer {
+        grant: UpstreamGrant::TokenExchange,
+        token_endpoint: "https://as.example/token".parse().unwrap(),
+        client_id: "writ".to_owned(),
+        authentication: UpstreamAuthentication::PrivateKeyJwt,
+        issuer: Some("https://as.example".to_owned()),
+        resource: Some("https://api.example/v1".to_owned()),
+        audience: Some("tickets".to_owned()),
+        scopes: scopes(&["read", "write"]),
+        operations: BTreeMap::from([("list".parse().unwrap(), scopes(&["read"]))]),
     }
 }

@@ -89,15 +89,21 @@ pub(crate) fn frame(message: &[u8]) -> Vec<u8> {
     framed
 }
 
+/// Which bundles are streamed.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    X509,
+    Jwt,
+}
+
 /// What one method says of them.
-fn message(bundles: &Bundles, x509: bool) -> Vec<u8> {
-    let entries = bundles.iter().map(|(name, (authorities, jwks))| {
-        if x509 {
-            entry(2, name, authorities)
-        } else {
-            entry(1, name, jwks)
-        }
-    });
+fn message(bundles: &Bundles, kind: Kind) -> Vec<u8> {
+    let entries = bundles
+        .iter()
+        .map(|(name, (authorities, jwks))| match kind {
+            Kind::X509 => entry(2, name, authorities),
+            Kind::Jwt => entry(1, name, jwks),
+        });
     frame(&entries.collect::<Vec<_>>().concat())
 }
 
@@ -200,16 +206,16 @@ fn status(code: &'static str) -> HeaderMap {
 fn answer(request: &Request<Incoming>, mut told: watch::Receiver<Act>) -> Response<Messages> {
     let (sender, receiver) = mpsc::channel(1);
     let mut response = Response::new(Messages(receiver));
-    let kind = HeaderValue::from_static("application/grpc");
-    response.headers_mut().insert("content-type", kind);
+    let grpc = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert("content-type", grpc);
     let metadata: Vec<_> = request
         .headers()
         .get_all("workload.spiffe.io")
         .iter()
         .collect();
-    let x509 = match request.uri().path() {
-        "/SpiffeWorkloadAPI/FetchX509Bundles" => true,
-        "/SpiffeWorkloadAPI/FetchJWTBundles" => false,
+    let kind = match request.uri().path() {
+        "/SpiffeWorkloadAPI/FetchX509Bundles" => Kind::X509,
+        "/SpiffeWorkloadAPI/FetchJWTBundles" => Kind::Jwt,
         _ => {
             response.headers_mut().extend(status("12"));
             return response;
@@ -221,8 +227,8 @@ fn answer(request: &Request<Incoming>, mut told: watch::Receiver<Act>) -> Respon
     } else if let Act::Status(code) = act {
         response.headers_mut().extend(status(code));
     } else if matches!(act, Act::Html) {
-        let kind = HeaderValue::from_static("text/html");
-        response.headers_mut().insert("content-type", kind);
+        let html = HeaderValue::from_static("text/html");
+        response.headers_mut().insert("content-type", html);
     } else {
         tokio::spawn(async move {
             let mut act = act;
@@ -230,11 +236,11 @@ fn answer(request: &Request<Incoming>, mut told: watch::Receiver<Act>) -> Respon
                 let data = |bytes: Vec<u8>| Frame::data(Bytes::from(bytes));
                 let end = match act {
                     Act::Say(bundles) => {
-                        drop(sender.send(data(message(&bundles, x509))).await);
+                        drop(sender.send(data(message(&bundles, kind))).await);
                         None
                     }
                     Act::Flood(bundles) => {
-                        let flood = message(&bundles, x509).repeat(1025);
+                        let flood = message(&bundles, kind).repeat(1025);
                         drop(sender.send(data(flood)).await);
                         None
                     }

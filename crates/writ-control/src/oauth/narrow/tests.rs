@@ -53,6 +53,7 @@ fn loaded() -> Loaded {
         drift: None,
         credential: None,
         transaction_tokens: None,
+        authorization_server: None,
         allow_unbound_tokens: false,
         max_token_life: Duration::from_secs(LONGEST_TOKEN),
         environment: Some("staging".parse().unwrap()),

@@ -252,13 +252,14 @@ async fn end(place: Arc<Place>, pool: Arc<Pool>) {
 }
 
 impl Gateway {
-    /// Ends sessions with MCP servers when they are over, for as long as it is polled.
+    /// Ends sessions with MCP servers when they are over, and forgets the tokens of tasks that are, for as long as it is polled.
     pub async fn tend(&self, pool: &Arc<Pool>) {
         loop {
             tokio::time::sleep(EACH).await;
             for place in self.server_sessions().take_over(self).await {
                 tokio::spawn(end(place, Arc::clone(pool)));
             }
+            self.granted().forget_ended(self).await;
         }
     }
 
