@@ -224,6 +224,9 @@ impl Again {
         };
         drop(first);
         let answer = exchange(pool, (&gateway, api), None, permit.call(), leaving).await?;
+        if answer.0.status() == StatusCode::UNAUTHORIZED {
+            gateway.granted().forget(&obtained.token).await;
+        }
         Ok((answer, Some(guard)))
     }
 }

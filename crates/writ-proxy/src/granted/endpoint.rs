@@ -56,8 +56,8 @@ pub(super) enum Fault {
     #[error("the authorization server refuses: {0}")]
     Refused(&'static str),
     /// Another status, a redirect among them: none is followed.
-    #[error("the token endpoint answers with a status that brings no token")]
-    Status,
+    #[error("the token endpoint answers with status {0}, which brings no token")]
+    Status(u16),
     /// More than 64 KiB.
     #[error("the answer is larger than 64 KiB, or broke off")]
     Body,
@@ -86,7 +86,7 @@ impl Fault {
             Self::Unreachable => "unreachable",
             Self::Late => "late",
             Self::Refused(code) => code,
-            Self::Status => "status",
+            Self::Status(_) => "status",
             Self::Body => "body",
             Self::Malformed => "malformed",
             Self::TokenType => "token_type",
@@ -279,7 +279,7 @@ fn read(
             .ok()
             .and_then(|value| value.member("error")?.as_str());
         let known = code.and_then(|code| KNOWN.into_iter().find(|known| *known == code));
-        return Err(known.map_or(Fault::Status, Fault::Refused));
+        return Err(known.map_or(Fault::Status(status.as_u16()), Fault::Refused));
     }
     let value = value.map_err(|_not_strict| Fault::Malformed)?;
     let text = |name| value.member(name).and_then(Value::as_str);
@@ -503,12 +503,16 @@ mod tests {
                 r#"{"error":"invalid_client"}"#,
                 Fault::Refused("invalid_client"),
             ),
-            (400, r#"{"error":"secret-of-writ"}"#, Fault::Status),
-            (400, "{\"error\":\"invalid_scope\u{7}\"}", Fault::Status),
-            (400, "<html>", Fault::Status),
-            (302, GOOD, Fault::Status),
-            (201, GOOD, Fault::Status),
-            (500, GOOD, Fault::Status),
+            (400, r#"{"error":"secret-of-writ"}"#, Fault::Status(400)),
+            (
+                400,
+                "{\"error\":\"invalid_scope\u{7}\"}",
+                Fault::Status(400),
+            ),
+            (400, "<html>", Fault::Status(400)),
+            (302, GOOD, Fault::Status(302)),
+            (201, GOOD, Fault::Status(201)),
+            (500, GOOD, Fault::Status(500)),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             let answer = read(

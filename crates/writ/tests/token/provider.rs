@@ -43,11 +43,16 @@ pub(crate) struct Provider {
 impl Provider {
     /// Starts one; none, loudly, where the clients are not installed.
     pub(crate) fn start() -> Option<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/token/clients/provider.mjs");
+        Self::run("provider.mjs", &[("WRIT_AUDIENCE", AUDIENCE)])
+    }
+
+    /// Starts one of the scripts beside the clients with these variables.
+    pub(crate) fn run(script: &str, environment: &[(&str, &str)]) -> Option<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/token/clients");
         let mut child = Command::new("node")
-            .arg(script)
+            .arg(folder.join(script))
             .env("WRIT_MODULES", modules()?)
-            .env("WRIT_AUDIENCE", AUDIENCE)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
