@@ -69,5 +69,6 @@ provider.registerGrantType(EXCHANGE, async (context, next) => {
   return next();
 }, ['subject_token', 'subject_token_type', 'requested_token_type', 'resource', 'scope']);
 
+provider.on('grant.error', (_context, fault) => console.error(fault.error_description, fault.error_detail));
 server.on('request', provider.callback());
 console.log(issuer);
