@@ -17,9 +17,9 @@ use toml::Spanned;
 use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
 use writ_policy::{EXCEPTIONS, Pack, PolicySource, SHADOW, SHADOW_TIME};
 use writ_types::{
-    ActionName, Agent, AgentId, Api, ApiId, Attach, Budget, CredentialName, Effect, Effects, Hours,
-    Planted, Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value, WantedAuthentication,
-    Watch,
+    ActionName, Agent, AgentId, Api, ApiId, Attach, AuthorizationServer, Budget, CredentialName,
+    Effect, Effects, Hours, Planted, Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value,
+    WantedAuthentication, Watch,
 };
 
 use timed::{EXCEPTIONS_FILE, SHADOW_FILE};
@@ -248,6 +248,13 @@ fn files_in<'a>(
     })
 }
 
+/// What the calls of an API carry.
+struct Carried {
+    credential: Option<(CredentialName, Attach)>,
+    transaction_tokens: Option<TrustDomain>,
+    authorization_server: Option<AuthorizationServer>,
+}
+
 struct Reader<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     /// The file of each agent, for faults that show only when everything is read.
@@ -340,18 +347,7 @@ impl Reader<'_> {
             Some(url) => Some(self.parse(file, &text, url)?),
             None => None,
         };
-        let credential = match &raw.credential {
-            Some(credential) => Some(self.credential(file, &text, credential)?),
-            None => None,
-        };
-        let transaction_tokens = match raw.transaction_tokens {
-            Some(raw) => Some(self.parse(file, &text, &raw.trust_domain)?),
-            None => None,
-        };
-        let authorization_server = match &raw.authorization_server {
-            Some(raw) => Some(self.authorization_server(file, &text, raw)?),
-            None => None,
-        };
+        let carried = self.carried(file, &text, &raw)?;
         let document_file = format!("apis/{}", raw.contract.get_ref());
         let environment = match &raw.environment {
             Some(name) => Some(self.parse(file, &text, name)?),
@@ -377,9 +373,9 @@ impl Reader<'_> {
             owner: owner?,
             upstream: upstream?,
             drift,
-            credential,
-            transaction_tokens,
-            authorization_server,
+            credential: carried.credential,
+            transaction_tokens: carried.transaction_tokens,
+            authorization_server: carried.authorization_server,
             allow_unbound_tokens: raw.allow_unbound_tokens,
             max_token_life: raw.max_token_life.0,
             environment,
@@ -395,6 +391,27 @@ impl Reader<'_> {
             document,
             document_file,
             reviews,
+        })
+    }
+
+    /// What the calls of an API carry; none if something of it cannot be read.
+    fn carried(&mut self, file: &str, text: &str, raw: &RawApi) -> Option<Carried> {
+        let credential = match &raw.credential {
+            Some(credential) => Some(self.credential(file, text, credential)?),
+            None => None,
+        };
+        let transaction_tokens = match &raw.transaction_tokens {
+            Some(raw) => Some(self.parse(file, text, &raw.trust_domain)?),
+            None => None,
+        };
+        let authorization_server = match &raw.authorization_server {
+            Some(raw) => Some(self.authorization_server(file, text, raw)?),
+            None => None,
+        };
+        Some(Carried {
+            credential,
+            transaction_tokens,
+            authorization_server,
         })
     }
 

@@ -95,19 +95,13 @@ pub(crate) async fn send(
         tracing::error!(call.id = %call, "proofs of different calls met; nothing was sent");
         return Err(completion.refuse(ReasonCode::NotReady));
     }
-    let mut cut = completion.entered().cut();
     let asking = Asking {
         pool,
         api,
         completion: &completion,
         transaction,
     };
-    let obtained = tokio::select! {
-        biased;
-        () = &mut cut => Err(ReasonCode::TaskEnded),
-        obtained = granted::obtain(asking, &permit) => obtained,
-    };
-    let obtained = match obtained {
+    let obtained = match obtained(asking, &permit).await {
         Ok(obtained) => obtained,
         Err(reason) => return Err(completion.refuse(reason)),
     };
@@ -128,22 +122,20 @@ pub(crate) async fn send(
         Ok(held) => held,
         Err(fault) => return Err(completion.fail(End::NotSent, fault)),
     };
+    let mut cut = completion.entered().cut();
     if cut.is_cut() {
         return Err(completion.refuse(ReasonCode::TaskEnded));
     }
     completion.sent(reservation);
     let gateway = Arc::clone(completion.gateway());
-    let exchanged = async {
-        let answer = exchange(pool, (&gateway, api), held, call, leaving).await?;
-        match again.filter(|_| answer.0.status() == StatusCode::UNAUTHORIZED) {
-            None => Ok((answer, None)),
-            // Boxed: a token that ended early is rare.
-            Some(again) => {
-                Box::pin(again.make((pool, api), &permit, transaction, &mut completion, answer))
-                    .await
-            }
-        }
-    };
+    let first = exchange(pool, (&gateway, api), held, call, leaving);
+    let exchanged = answered(
+        first,
+        again,
+        (pool, api),
+        (&permit, transaction),
+        &mut completion,
+    );
     let exchanged = tokio::select! {
         biased;
         () = &mut cut => None,
@@ -167,6 +159,33 @@ pub(crate) async fn send(
             })
         }
         Some(Err(fault)) => Err(completion.fail(End::UpstreamError, fault)),
+    }
+}
+
+/// The token for a call, unless its task is killed first.
+async fn obtained(asking: Asking<'_>, permit: &Permit) -> Result<Option<Obtained>, ReasonCode> {
+    let mut cut = asking.completion.entered().cut();
+    tokio::select! {
+        biased;
+        () = &mut cut => Err(ReasonCode::TaskEnded),
+        obtained = granted::obtain(asking, permit) => obtained,
+    }
+}
+
+/// The answer to a call, or to the second one, where the upstream did not take the token of the first; with what keeps the second
+/// token out of it.
+async fn answered(
+    first: impl Future<Output = Result<Answer, Unanswered>>,
+    again: Option<Again>,
+    way: (&Arc<Pool>, &ApiSnapshot),
+    whose: (&Permit, Transaction<'_>),
+    completion: &mut Completion,
+) -> Result<(Answer, Option<LeakGuard>), Unanswered> {
+    let answer = first.await?;
+    match again.filter(|_| answer.0.status() == StatusCode::UNAUTHORIZED) {
+        None => Ok((answer, None)),
+        // Boxed: a token that ended early is rare.
+        Some(again) => Box::pin(again.make(way, whose, completion, answer)).await,
     }
 }
 
@@ -198,8 +217,7 @@ impl Again {
     async fn make(
         self,
         (pool, api): (&Arc<Pool>, &ApiSnapshot),
-        permit: &Permit,
-        transaction: Transaction<'_>,
+        (permit, transaction): (&Permit, Transaction<'_>),
         completion: &mut Completion,
         first: Answer,
     ) -> Result<(Answer, Option<LeakGuard>), Unanswered> {

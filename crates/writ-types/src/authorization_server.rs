@@ -236,35 +236,58 @@ mod tests {
         }
     }
 
+    type Change = fn(&mut AuthorizationServer);
+
+    fn of_one_operation(it: &mut AuthorizationServer, words: &[&str]) {
+        let words = words.iter().map(|word| word.parse().unwrap()).collect();
+        it.operations = BTreeMap::from([("list".parse().unwrap(), words)]);
+    }
+
+    fn check(rows: &[(&str, Change, Option<AuthorizationServerError>)]) {
+        for (row, change, wanted) in rows {
+            let mut changed = server();
+            change(&mut changed);
+            assert_eq!(changed.checked().err(), *wanted, "{row}");
+        }
+    }
+
+    fn at(it: &mut AuthorizationServer, url: &str) {
+        it.token_endpoint = url.parse().unwrap();
+    }
+
     #[test]
-    fn parts_that_do_not_go_together_are_refused() {
-        use AuthorizationServerError as Fault;
-        type Change = fn(&mut AuthorizationServer);
-        let rows: [(&str, Change, Option<Fault>); 14] = [
+    fn a_token_endpoint_is_reached_over_tls() {
+        let clear = Some(AuthorizationServerError::Clear);
+        check(&[
             ("as it is", |_| {}, None),
             (
                 "in the clear",
-                |it| it.token_endpoint = "http://as.example/token".parse().unwrap(),
-                Some(Fault::Clear),
+                |it| at(it, "http://as.example/token"),
+                clear,
+            ),
+            ("a name", |it| at(it, "http://localhost/token"), clear),
+            (
+                "another machine",
+                |it| at(it, "http://10.0.0.1/token"),
+                clear,
             ),
             (
-                "in the clear, a name that could be anybody's",
-                |it| it.token_endpoint = "http://localhost/token".parse().unwrap(),
-                Some(Fault::Clear),
-            ),
-            (
-                "on this machine",
-                |it| it.token_endpoint = "http://127.0.0.1:9/token".parse().unwrap(),
+                "this machine",
+                |it| at(it, "http://127.0.0.1:9/token"),
                 None,
             ),
+            ("by IPv6", |it| at(it, "http://[::1]:9/token"), None),
+        ]);
+    }
+
+    #[test]
+    fn parts_that_do_not_go_together_are_refused() {
+        use AuthorizationServerError as Fault;
+        check(&[
+            ("no client", |it| it.client_id.clear(), Some(Fault::Text)),
             (
-                "no client",
-                |it| it.client_id = String::new(),
-                Some(Fault::Text),
-            ),
-            (
-                "a client with a line end",
-                |it| it.client_id = "a\nb".to_owned(),
+                "a line end",
+                |it| it.client_id.push('\n'),
                 Some(Fault::Text),
             ),
             (
@@ -273,12 +296,12 @@ mod tests {
                 Some(Fault::Resource),
             ),
             (
-                "a resource with a fragment",
+                "a fragment",
                 |it| it.resource = Some("https://a/#b".to_owned()),
                 Some(Fault::Resource),
             ),
             (
-                "a key, and nobody it is for",
+                "nobody it is signed for",
                 |it| it.authentication = UpstreamAuthentication::PrivateKeyJwt,
                 Some(Fault::Issuer),
             ),
@@ -298,30 +321,28 @@ mod tests {
                 Some(Fault::Audience),
             ),
             (
-                "an operation that needs more",
-                |it| {
-                    it.operations = BTreeMap::from([(
-                        "list".parse().unwrap(),
-                        ["admin".parse().unwrap()].into(),
-                    )]);
-                },
+                "an operation that needs less",
+                |it| of_one_operation(it, &["read"]),
+                None,
+            ),
+            (
+                "one that needs more",
+                |it| of_one_operation(it, &["admin"]),
                 Some(Fault::Scopes),
             ),
             (
-                "an operation that needs nothing",
-                |it| {
-                    it.operations = BTreeMap::from([("list".parse().unwrap(), BTreeSet::new())]);
-                },
+                "one that needs nothing",
+                |it| of_one_operation(it, &[]),
                 Some(Fault::Scopes),
             ),
-        ];
-        for (row, change, wanted) in rows {
-            let mut changed = server();
-            change(&mut changed);
-            assert_eq!(changed.checked().err(), wanted, "{row}");
-        }
+        ]);
+    }
+
+    #[test]
+    fn a_scope_is_one_word() {
         for word in ["", "a b", "a\"b", "a\\b", "ä", "a\u{7f}"] {
-            assert_eq!(word.parse::<Scope>(), Err(Fault::Scope), "{word:?}");
+            let refused = Err(AuthorizationServerError::Scope);
+            assert_eq!(word.parse::<Scope>(), refused, "{word:?}");
         }
     }
 }

@@ -213,6 +213,29 @@ fn approval() -> Event {
     }))
 }
 
+fn upstream_token(task: TaskId, agent: AgentId) -> Event {
+    Event::UpstreamToken(Box::new(UpstreamToken {
+        call: CallId::new(NOW, [5; 10]),
+        task,
+        agent,
+        api: "dns".parse().unwrap(),
+        credential: Some("dns-client".parse().unwrap()),
+        grant: "client_credentials".parse().unwrap(),
+        scope: "zones.read".to_owned(),
+        expires: Some(NOW),
+        error: None,
+    }))
+}
+
+fn activated(by: Actor) -> Event {
+    Event::RevisionActivated(RevisionActivated {
+        from: None,
+        to: RevisionId::new(NOW, [1; 10]),
+        digest: Digest::of(b"revision"),
+        by,
+    })
+}
+
 /// One record of each kind.
 pub(crate) fn all() -> Vec<Record> {
     let (task, agent) = (subject().task, subject().agent);
@@ -239,17 +262,7 @@ pub(crate) fn all() -> Vec<Record> {
             error: "invalid_grant".parse().unwrap(),
             source: Some(Source::of("127.0.0.1".parse().unwrap())),
         }),
-        Event::UpstreamToken(Box::new(UpstreamToken {
-            call: CallId::new(NOW, [5; 10]),
-            task,
-            agent,
-            api: "dns".parse().unwrap(),
-            credential: Some("dns-client".parse().unwrap()),
-            grant: "client_credentials".parse().unwrap(),
-            scope: "zones.read".to_owned(),
-            expires: Some(NOW),
-            error: None,
-        })),
+        upstream_token(task, agent),
         Event::Started(Started {
             orphans: 1,
             entries: 18,
@@ -259,12 +272,7 @@ pub(crate) fn all() -> Vec<Record> {
             }),
             program: "0.1.0".to_owned(),
         }),
-        Event::RevisionActivated(RevisionActivated {
-            from: None,
-            to: RevisionId::new(NOW, [1; 10]),
-            digest: Digest::of(b"revision"),
-            by,
-        }),
+        activated(by),
         Event::OperatorAction(OperatorAction {
             by: OperatorId::new(NOW, [8; 10]),
             action: "agent.add".parse().unwrap(),

@@ -329,164 +329,97 @@ mod tests {
     const GOOD: &str =
         r#"{"access_token":"0123456789abcdef.-_~+/==","token_type":"bearer","expires_in":300}"#;
 
-    fn with(changes: &[(&str, &str)]) -> String {
-        let mut text = GOOD.to_owned();
-        for (from, to) in changes {
-            assert!(text.contains(from), "{from}");
-            text = text.replace(from, to);
-        }
-        text
-    }
+    /// What of a good answer is said otherwise, and why it is refused then.
+    type Row = (&'static str, &'static str, &'static str, Option<Fault>);
+
+    const TOKEN: &str = "\"0123456789abcdef.-_~+/==\"";
+    const LIFE: &str = ",\"expires_in\":300";
+    const KIND: &str = "\"token_type\":\"bearer\",";
+    const PLAIN: &[Row] = &[
+        ("as it should be", "300", "300", None),
+        ("no life", LIFE, "", None),
+        ("a long life", "300", "18446744073709551615", None),
+        ("a narrower scope", "}", ",\"scope\":\"read\"}", None),
+        (
+            "a wider scope",
+            "}",
+            ",\"scope\":\"read admin\"}",
+            Some(Fault::Scope),
+        ),
+        (
+            "a scope that is none",
+            "}",
+            ",\"scope\":[\"read\"]}",
+            Some(Fault::Scope),
+        ),
+        (
+            "no token",
+            "access_token",
+            "id_token",
+            Some(Fault::Malformed),
+        ),
+        ("no text", TOKEN, "17", Some(Fault::Malformed)),
+        ("a short token", TOKEN, "\"abcdef\"", Some(Fault::Malformed)),
+        (
+            "a line end in it",
+            "abcdef",
+            "ab\\r\\ncdef",
+            Some(Fault::Malformed),
+        ),
+        ("a space in it", "abcdef", "ab cdef", Some(Fault::Malformed)),
+        (
+            "two tokens",
+            "}",
+            ",\"access_token\":\"fedcba9876543210\"}",
+            Some(Fault::Malformed),
+        ),
+        ("no JSON", "{", "", Some(Fault::Malformed)),
+        ("a bound token", "bearer", "DPoP", Some(Fault::TokenType)),
+        ("no kind", KIND, "", Some(Fault::TokenType)),
+        (
+            "no token of access",
+            "bearer",
+            "N_A",
+            Some(Fault::TokenType),
+        ),
+        ("over already", "300", "0", Some(Fault::Life)),
+        ("over before it began", "300", "-1", Some(Fault::Life)),
+        ("half a second", "300", "0.5", Some(Fault::Life)),
+        ("a life in words", "300", "\"300\"", Some(Fault::Life)),
+        (
+            "a life beyond counting",
+            "300",
+            "18446744073709551616",
+            Some(Fault::Life),
+        ),
+    ];
+    const ISSUED: &str =
+        ",\"issued_token_type\":\"urn:ietf:params:oauth:token-type:access_token\"}";
+    const ANOTHER: &str = ",\"issued_token_type\":\"urn:ietf:params:oauth:token-type:jwt\"}";
+    const EXCHANGED: &[Row] = &[
+        ("an access token", "}", ISSUED, None),
+        ("nobody says what", "300", "300", Some(Fault::IssuedType)),
+        ("something else", "}", ANOTHER, Some(Fault::IssuedType)),
+    ];
 
     #[test]
     fn of_an_answer_nothing_is_taken_that_was_not_asked_for() {
         let asked: BTreeSet<Scope> = ["read", "write"].map(|word| word.parse().unwrap()).into();
-        let long = format!("\"{}\"", "a".repeat(LONGEST_TOKEN + 1));
-        let plain = UpstreamGrant::ClientCredentials;
-        let exchange = UpstreamGrant::TokenExchange;
-        let token = "\"0123456789abcdef.-_~+/==\"";
-        let life = ",\"expires_in\":300";
-        let issued = |kind: &str| format!(",\"issued_token_type\":\"{kind}\"}}");
-        for (row, grant, body, fault) in [
-            ("as it should be", plain, GOOD.to_owned(), None),
-            ("no life", plain, with(&[(life, "")]), None),
-            (
-                "a narrower scope",
-                plain,
-                with(&[("}", ",\"scope\":\"read\"}")]),
-                None,
-            ),
-            (
-                "a wider scope",
-                plain,
-                with(&[("}", ",\"scope\":\"read admin\"}")]),
-                Some(Fault::Scope),
-            ),
-            (
-                "a scope that is none",
-                plain,
-                with(&[("}", ",\"scope\":[\"read\"]}")]),
-                Some(Fault::Scope),
-            ),
-            (
-                "no token",
-                plain,
-                with(&[("access_token", "id_token")]),
-                Some(Fault::Malformed),
-            ),
-            (
-                "no text",
-                plain,
-                with(&[(token, "17")]),
-                Some(Fault::Malformed),
-            ),
-            (
-                "a short token",
-                plain,
-                with(&[(token, "\"abcdef\"")]),
-                Some(Fault::Malformed),
-            ),
-            (
-                "a long token",
-                plain,
-                with(&[(token, &long)]),
-                Some(Fault::Malformed),
-            ),
-            (
-                "a token with a line end",
-                plain,
-                with(&[("abcdef", "ab\\r\\ncdef")]),
-                Some(Fault::Malformed),
-            ),
-            (
-                "a token with a space",
-                plain,
-                with(&[("abcdef", "ab cdef")]),
-                Some(Fault::Malformed),
-            ),
-            (
-                "two tokens",
-                plain,
-                with(&[("}", ",\"access_token\":\"fedcba9876543210\"}")]),
-                Some(Fault::Malformed),
-            ),
-            (
-                "a bound token",
-                plain,
-                with(&[("bearer", "DPoP")]),
-                Some(Fault::TokenType),
-            ),
-            (
-                "no kind",
-                plain,
-                with(&[("\"token_type\":\"bearer\",", "")]),
-                Some(Fault::TokenType),
-            ),
-            (
-                "not a token of access",
-                plain,
-                with(&[("bearer", "N_A")]),
-                Some(Fault::TokenType),
-            ),
-            (
-                "over already",
-                plain,
-                with(&[("300", "0")]),
-                Some(Fault::Life),
-            ),
-            (
-                "over before it began",
-                plain,
-                with(&[("300", "-1")]),
-                Some(Fault::Life),
-            ),
-            (
-                "half a second",
-                plain,
-                with(&[("300", "0.5")]),
-                Some(Fault::Life),
-            ),
-            (
-                "a life in words",
-                plain,
-                with(&[("300", "\"300\"")]),
-                Some(Fault::Life),
-            ),
-            (
-                "a life beyond counting",
-                plain,
-                with(&[("300", "18446744073709551616")]),
-                Some(Fault::Life),
-            ),
-            (
-                "a long life",
-                plain,
-                with(&[("300", "18446744073709551615")]),
-                None,
-            ),
-            (
-                "exchanged",
-                exchange,
-                with(&[("}", &issued(ACCESS_TOKEN))]),
-                None,
-            ),
-            (
-                "exchanged for no one knows what",
-                exchange,
-                GOOD.to_owned(),
-                Some(Fault::IssuedType),
-            ),
-            (
-                "exchanged for something else",
-                exchange,
-                with(&[("}", &issued(JWT))]),
-                Some(Fault::IssuedType),
-            ),
-            ("no JSON", plain, "ok".to_owned(), Some(Fault::Malformed)),
+        for (grant, rows) in [
+            (UpstreamGrant::ClientCredentials, PLAIN),
+            (UpstreamGrant::TokenExchange, EXCHANGED),
         ] {
-            let answer = read(StatusCode::OK, body.as_bytes(), grant, &asked);
-            assert_eq!(answer.err(), fault, "{row}: {body}");
+            for (row, from, to, fault) in rows {
+                assert!(GOOD.contains(from), "{row}");
+                let body = GOOD.replacen(from, to, 1);
+                let answer = read(StatusCode::OK, body.as_bytes(), grant, &asked);
+                assert_eq!(answer.err(), *fault, "{row}: {body}");
+            }
         }
+        let long = GOOD.replace("abcdef", &"a".repeat(LONGEST_TOKEN));
+        let grant = UpstreamGrant::ClientCredentials;
+        let answer = read(StatusCode::OK, long.as_bytes(), grant, &asked);
+        assert_eq!(answer.err(), Some(Fault::Malformed));
     }
 
     /// RFC 6749 §5.2: codes that are known are repeated, and no other text.

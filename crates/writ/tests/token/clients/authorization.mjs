@@ -9,13 +9,12 @@ import { pathToFileURL } from 'node:url';
 const { WRIT_MODULES, WRIT_ISSUER, WRIT_RESOURCE } = process.env;
 const load = (...parts) => import(pathToFileURL(join(WRIT_MODULES, ...parts)));
 const { default: Provider, errors } = await load('oidc-provider', 'lib', 'index.js');
-const { createRemoteJWKSet, jwtVerify } = await load('jose', 'dist', 'webapi', 'index.js');
+const { createLocalJWKSet, jwtVerify } = await load('jose', 'dist', 'webapi', 'index.js');
 
 const server = createServer();
 await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
 const issuer = `http://127.0.0.1:${server.address().port}`;
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
-const jwks_uri = `${WRIT_ISSUER}/oauth/jwks`;
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const client = (client_id, more) => ({
@@ -27,48 +26,56 @@ const client = (client_id, more) => ({
   ...more,
 });
 
-const provider = new Provider(issuer, {
-  clients: [
-    client('writ-secret', { client_secret: 'a secret: with +signs/&%', token_endpoint_auth_method: 'client_secret_basic' }),
-    client('writ-key', { jwks_uri, token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' }),
-  ],
-  jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'ec', use: 'sig' }] },
-  scopes: ['items.read', 'items.write'],
-  ttl: { ClientCredentials: 120 },
-  features: {
-    devInteractions: { enabled: false },
-    clientCredentials: { enabled: true },
-    resourceIndicators: {
-      enabled: true,
-      getResourceServerInfo: (_context, resource) => {
-        if (resource !== WRIT_RESOURCE) throw new errors.InvalidTarget();
-        return { scope: 'items.read items.write', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };
+// Begun with the first request, because Writ starts after this process and its keys are registered in their own words: the provider
+// fetches nothing from loopback addresses.
+const begin = async () => {
+  const jwks = await (await fetch(`${WRIT_ISSUER}/oauth/jwks`)).json();
+  const provider = new Provider(issuer, {
+    clients: [
+      client('writ-secret', { client_secret: 'a secret: with +signs/&%', token_endpoint_auth_method: 'client_secret_basic' }),
+      client('writ-key', { jwks, token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' }),
+    ],
+    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'ec', use: 'sig' }] },
+    scopes: ['items.read', 'items.write'],
+    ttl: { ClientCredentials: 120 },
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (_context, resource) => {
+          if (resource !== WRIT_RESOURCE) throw new errors.InvalidTarget();
+          return { scope: 'items.read items.write', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };
+        },
       },
     },
-  },
-  extraTokenClaims: (context, token) => context.exchanged && { for: context.exchanged },
-});
-
-const keys = createRemoteJWKSet(new URL(jwks_uri));
-provider.registerGrantType(EXCHANGE, async (context, next) => {
-  const { params, client: asks } = context.oidc;
-  const verified = await jwtVerify(params.subject_token, keys, {
-    issuer: WRIT_ISSUER, audience: issuer, requiredClaims: ['exp', 'sub', 'act', 'jti'],
-  }).catch(() => { throw new errors.InvalidGrant('no subject'); });
-  const { sub, act } = verified.payload;
-  context.exchanged = { sub, act };
-  const token = new provider.ClientCredentials({ client: asks, scope: params.scope });
-  token.resourceServer = new provider.ResourceServer(params.resource, {
-    scope: 'items.read items.write', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } },
+    extraTokenClaims: (context, token) => context.exchanged && { for: context.exchanged },
   });
-  const access_token = await token.save();
-  context.body = {
-    access_token, token_type: 'Bearer', expires_in: token.expiration, scope: token.scope,
-    issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
-  };
-  return next();
-}, ['subject_token', 'subject_token_type', 'requested_token_type', 'resource', 'scope']);
 
-provider.on('grant.error', (_context, fault) => console.error(fault.error_description, fault.error_detail));
-server.on('request', provider.callback());
+  const keys = createLocalJWKSet(jwks);
+  provider.registerGrantType(EXCHANGE, async (context, next) => {
+    const { params, client: asks } = context.oidc;
+    const verified = await jwtVerify(params.subject_token, keys, {
+      issuer: WRIT_ISSUER, audience: issuer, requiredClaims: ['exp', 'sub', 'act', 'jti'],
+    }).catch(() => { throw new errors.InvalidGrant('no subject'); });
+    const { sub, act } = verified.payload;
+    context.exchanged = { sub, act };
+    const token = new provider.ClientCredentials({ client: asks, scope: params.scope });
+    token.resourceServer = new provider.ResourceServer(params.resource, {
+      scope: 'items.read items.write', accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } },
+    });
+    const access_token = await token.save();
+    context.body = {
+      access_token, token_type: 'Bearer', expires_in: token.expiration, scope: token.scope,
+      issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+    };
+    return next();
+  }, ['subject_token', 'subject_token_type', 'requested_token_type', 'resource', 'scope']);
+
+  provider.on('grant.error', (_context, fault) => console.error(fault.error_description, fault.error_detail));
+  return provider.callback();
+};
+
+let serving;
+server.on('request', async (request, response) => (await (serving ??= begin()))(request, response));
 console.log(issuer);
