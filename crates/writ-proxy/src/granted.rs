@@ -232,6 +232,16 @@ pub(crate) async fn obtain(
         (None, None) => return Ok(None),
         (None, Some(_)) | (Some(_), None) => return Err(ReasonCode::CredentialUnavailable),
     };
+    // Boxed: asking is rare, and its state is large.
+    Box::pin(of_server(asking, client, permit)).await.map(Some)
+}
+
+async fn of_server(
+    asking: Asking<'_>,
+    client: &TokenClient,
+    permit: &Permit,
+) -> Result<Obtained, ReasonCode> {
+    let api = asking.api;
     let grant = asking.completion.entered().grant();
     let server = &client.server;
     let key = Key {
@@ -252,10 +262,10 @@ pub(crate) async fn obtain(
     let now = clock.monotonic();
     if let Some(token) = place.held.as_ref().filter(|held| held.lives(now)) {
         let token = Arc::clone(token);
-        return Ok(Some(Obtained {
+        return Ok(Obtained {
             token,
             fresh: false,
-        }));
+        });
     }
     place.held = None;
     if place
@@ -277,7 +287,7 @@ pub(crate) async fn obtain(
     if !token.life.is_zero() {
         place.held = Some(Arc::clone(&token));
     }
-    Ok(Some(Obtained { token, fresh: true }))
+    Ok(Obtained { token, fresh: true })
 }
 
 /// How long a token is used, of what its server says: to shortly before its end, and by one call where that is not said or near.

@@ -101,20 +101,13 @@ pub(crate) async fn send(
         completion: &completion,
         transaction,
     };
-    let obtained = match obtained(asking, &permit).await {
+    let (token, again) = match obtained(asking, &permit, &outgoing).await {
         Ok(obtained) => obtained,
         Err(reason) => return Err(completion.refuse(reason)),
     };
-    let again = Again::of(obtained.as_ref(), &completion, &outgoing);
-    let token = obtained.as_ref().map(|obtained| &*obtained.token);
-    let prepared = prepare(
-        api,
-        &permit,
-        (transaction, token),
-        outgoing,
-        &mut completion,
-    );
-    let (leaving, mut guard) = match prepared {
+    let carried = (transaction, token.as_deref());
+    let prepared = prepare(api, &permit, carried, outgoing, &mut completion);
+    let (leaving, guard) = match prepared {
         Ok(prepared) => prepared,
         Err(reason) => return Err(completion.refuse(reason)),
     };
@@ -128,64 +121,75 @@ pub(crate) async fn send(
     }
     completion.sent(reservation);
     let gateway = Arc::clone(completion.gateway());
-    let first = exchange(pool, (&gateway, api), held, call, leaving);
-    let exchanged = answered(
-        first,
-        again,
-        (pool, api),
-        (&permit, transaction),
-        &mut completion,
-    );
-    let exchanged = tokio::select! {
+    let exchange = exchange(pool, (&gateway, api), held, call, leaving);
+    let answer = tokio::select! {
         biased;
-        () = &mut cut => None,
-        exchanged = exchanged => Some(exchanged),
+        () = &mut cut => Ok(None),
+        answer = exchange => answer.map(Some),
     };
-    match exchanged {
-        None => {
+    let answer = match answer {
+        Ok(Some(answer)) if answer.0.status() == StatusCode::UNAUTHORIZED && again.is_some() => {
+            let whose = (&permit, transaction);
+            taken_back(answer, again, (pool, api), whose, &mut completion).await
+        }
+        Ok(answer) => Ok(answer.map(|answer| (answer, None))),
+        Err(fault) => Err(fault),
+    };
+    match answer {
+        Ok(None) => {
             completion.finish(End::Cut);
             Err(ReasonCode::TaskEnded)
         }
-        Some(Ok(((response, lease), other))) => {
-            guard = other.unwrap_or(guard);
+        Ok(Some(((response, lease), other))) => {
             completion.head(response.status());
-            let obligations = permit.obligations().clone();
             Ok(Arrived {
                 response,
                 lease,
                 completion,
-                guard,
-                obligations,
+                guard: other.unwrap_or(guard),
+                obligations: permit.obligations().clone(),
             })
         }
-        Some(Err(fault)) => Err(completion.fail(End::UpstreamError, fault)),
+        Err(fault) => Err(completion.fail(End::UpstreamError, fault)),
     }
 }
 
-/// The token for a call, unless its task is killed first.
-async fn obtained(asking: Asking<'_>, permit: &Permit) -> Result<Option<Obtained>, ReasonCode> {
+/// The token for a call, unless its task is killed first, and what is done if the upstream does not take it.
+async fn obtained(
+    asking: Asking<'_>,
+    permit: &Permit,
+    outgoing: &Outgoing,
+) -> Result<(Option<Arc<Granted>>, Option<Again>), ReasonCode> {
     let mut cut = asking.completion.entered().cut();
-    tokio::select! {
+    let obtained = tokio::select! {
         biased;
         () = &mut cut => Err(ReasonCode::TaskEnded),
         obtained = granted::obtain(asking, permit) => obtained,
-    }
+    };
+    let obtained = obtained?;
+    let again = Again::of(obtained.as_ref(), asking.completion, outgoing);
+    Ok((obtained.map(|obtained| obtained.token), again))
 }
 
-/// The answer to a call, or to the second one, where the upstream did not take the token of the first; with what keeps the second
-/// token out of it.
-async fn answered(
-    first: impl Future<Output = Result<Answer, Unanswered>>,
+/// The answer to a call whose token the upstream did not take: the one to a second call with what keeps the token of that out of it, or
+/// the first. None if the task is killed meanwhile.
+async fn taken_back(
+    answer: Answer,
     again: Option<Again>,
     way: (&Arc<Pool>, &ApiSnapshot),
     whose: (&Permit, Transaction<'_>),
     completion: &mut Completion,
-) -> Result<(Answer, Option<LeakGuard>), Unanswered> {
-    let answer = first.await?;
-    match again.filter(|_| answer.0.status() == StatusCode::UNAUTHORIZED) {
-        None => Ok((answer, None)),
-        // Boxed: a token that ended early is rare.
-        Some(again) => Box::pin(again.make(way, whose, completion, answer)).await,
+) -> Result<Option<(Answer, Option<LeakGuard>)>, Unanswered> {
+    let Some(again) = again else {
+        return Ok(Some((answer, None)));
+    };
+    let mut cut = completion.entered().cut();
+    // Boxed: a token that ended early is rare.
+    let making = Box::pin(again.make(way, whose, completion, answer));
+    tokio::select! {
+        biased;
+        () = &mut cut => Ok(None),
+        made = making => made.map(Some),
     }
 }
 
@@ -196,7 +200,7 @@ type Answer = (Response<Coming>, Option<Lease>);
 /// the token was not obtained for this very call, the call is made once more with another.
 struct Again {
     refused: Arc<Granted>,
-    outgoing: Option<Outgoing>,
+    outgoing: Option<Box<Outgoing>>,
 }
 
 impl Again {
@@ -209,7 +213,7 @@ impl Again {
         let safe = !obtained.fresh && completion.only_reads();
         Some(Self {
             refused: Arc::clone(&obtained.token),
-            outgoing: safe.then(|| outgoing.copy()).flatten(),
+            outgoing: safe.then(|| outgoing.copy()).flatten().map(Box::new),
         })
     }
 
@@ -236,7 +240,7 @@ impl Again {
             return Ok((first, None));
         };
         let token = Some(&*obtained.token);
-        let prepared = prepare(api, permit, (transaction, token), outgoing, completion);
+        let prepared = prepare(api, permit, (transaction, token), *outgoing, completion);
         let Ok((leaving, guard)) = prepared else {
             return Ok((first, None));
         };
