@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use tokio::sync::Semaphore;
 use writ_store::{Operator, Role};
-use writ_token::{ClientId, Issuer, IssuerUrl, KeyPins, KeySet, OidcToken};
+use writ_token::{ClientId, Issuer, IssuerUrl, KeyPins, KeySet, OidcToken, SignedBy};
 use writ_types::{
     ClaimName, Digest, JsonLimits, KeyedDigest, OperatorId, Requester, Secret, Timestamp, Value,
 };
@@ -493,7 +493,7 @@ pub(crate) async fn complete(
     let spender = spender.map_err(|fault| unavailable(&fault))?;
     plane
         .spent
-        .spend_once(&plane.tenant, &spender, handle, end, now)
+        .spend_once(&plane.tenant, SignedBy::Client(&spender), handle, end, now)
         .map_err(|_spent| refused("its handle was used before"))?;
     let metadata = sign_in.metadata(now).await;
     let metadata = metadata.map_err(|fault| unavailable(&fault))?;

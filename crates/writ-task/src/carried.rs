@@ -139,6 +139,18 @@ impl Carried {
         labels
     }
 
+    /// The labels that the agent of a sub-task brings into a tree in which these act already.
+    pub(crate) fn brought(&self, acting: &Acting, there: &BTreeSet<Subject>) -> BTreeSet<Label> {
+        if there.contains(&Subject::Agent(acting.agent)) {
+            return BTreeSet::new();
+        }
+        // For whom it acts is the tree's own.
+        self.labels(&Acting {
+            agent: acting.agent,
+            requester: None,
+        })
+    }
+
     /// A tree in which they act has read something so labelled. `true` if one of them had read nothing of the kind; who finds
     /// no room here begins every task with everything anyway.
     pub(crate) fn read(

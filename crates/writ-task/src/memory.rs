@@ -149,14 +149,18 @@ impl MemoryLedger {
         {
             return Err(OpenError::TooManyTasks { most });
         }
+        let mut news = None;
         let tree = match grant.parent {
             Some(parent) => {
                 let tree = tasks.trees.get(&parent).ok_or(OpenError::ParentUnknown)?;
+                let before_it = tree.live().map(|live| live.subjects).unwrap_or_default();
                 tree.open_below(parent, Arc::clone(&grant), before, now)?;
-                if let Some(live) = tree.live() {
-                    // What its parent knows it may be told.
-                    let own = Acting::of(&grant);
-                    tasks.carried(|carried| carried.read(own.subjects(), &live.labels));
+                if most_tasks.is_some() {
+                    // What its agent knows it may tell, and be told what its parent knows.
+                    news = tasks.carried(|carried| {
+                        let knows = carried.brought(&Acting::of(&grant), &before_it);
+                        meet(tree, &grant, &knows, carried)
+                    });
                 }
                 Arc::clone(tree)
             }
@@ -175,8 +179,14 @@ impl MemoryLedger {
                 Arc::new(tree)
             }
         };
-        tasks.trees.insert(grant.task, tree);
+        tasks.trees.insert(grant.task, Arc::clone(&tree));
         tasks.live.insert((grant.agent, grant.task));
+        drop(tenants);
+        if let Some(live) = news {
+            for other in self.others(&grant.tenant, &tree) {
+                other.hear(&live.subjects, &live.labels);
+            }
+        }
         Ok(grant)
     }
 
@@ -413,6 +423,23 @@ impl MemoryLedger {
         self.expire(&tree, task, now);
         tree.status(task)
     }
+}
+
+/// A sub-task begins: from here on all who act in its tree know what any of them knows. What of it is news to one of them, and
+/// who they are; none if nothing is.
+fn meet(
+    tree: &Tree,
+    grant: &Grant,
+    knows: &BTreeSet<Label>,
+    carried: &mut Carried,
+) -> Option<Live> {
+    if !knows.is_empty() {
+        // It was opened just now, and if it has ended since, the labels are there all the same.
+        let _ended: Result<(), EnterError> = tree.add_labels(grant.task, knows);
+    }
+    let live = tree.live()?;
+    let is_news = carried.read(live.subjects.iter().cloned(), &live.labels);
+    is_news.then_some(live)
 }
 
 /// A call is a call, whatever its operation declares.

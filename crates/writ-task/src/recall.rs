@@ -79,9 +79,12 @@ impl Recall {
         if let Some(root) = above
             && let Some(known) = self.trees.get_mut(&root)
         {
-            self.carried.read(opening.acting.subjects(), &known.labels);
+            let brought = self.carried.brought(&opening.acting, &known.subjects());
+            known.labels.extend(brought);
             known.tasks.insert(opening.task, own);
             self.roots.insert(opening.task, root);
+            let (subjects, labels) = (known.subjects(), known.labels.clone());
+            self.spread(&subjects, &labels, Some(root));
             return;
         }
         let labels = if opening.attested {
@@ -119,10 +122,20 @@ impl Recall {
             known.labels.extend(labels.iter().cloned());
             all.extend(known.subjects());
         }
-        if self.carried.read(all.iter().cloned(), labels) {
+        self.spread(&all, labels, root);
+    }
+
+    /// They know such things now, in all their trees that no client vouches for.
+    fn spread(
+        &mut self,
+        subjects: &BTreeSet<Subject>,
+        labels: &BTreeSet<Label>,
+        from: Option<TaskId>,
+    ) {
+        if self.carried.read(subjects.iter().cloned(), labels) {
             for (other, known) in &mut self.trees {
-                let acts = !known.attested && !known.subjects().is_disjoint(&all);
-                if acts && Some(*other) != root {
+                let acts = !known.attested && !known.subjects().is_disjoint(subjects);
+                if acts && Some(*other) != from {
                     known.labels.extend(labels.iter().cloned());
                 }
             }

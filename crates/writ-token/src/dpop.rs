@@ -17,7 +17,7 @@ use crate::{
 
 pub use nonce::{NonceCheck, NonceIssuer};
 pub use prove::ProofKey;
-pub use replay::{ReplayCache, ReplayError};
+pub use replay::{ReplayCache, ReplayError, SignedBy};
 pub use uri::{HttpUri, HttpUriError};
 
 /// Why a proof was refused: one variant for each numbered check of RFC 9449 §4.3, in its order.

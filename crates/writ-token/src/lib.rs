@@ -11,6 +11,7 @@ mod bundle;
 mod claims;
 mod client_assertion;
 mod dpop;
+mod handover;
 mod identifier;
 mod issuer;
 mod jose;
@@ -34,8 +35,9 @@ pub use claims::{ClaimError, Claims};
 pub use client_assertion::{ClientAssertion, ClientError, RegisteredClient};
 pub use dpop::{
     DpopError, DpopExpectation, DpopProof, HttpUri, HttpUriError, NonceCheck, NonceIssuer,
-    ProofKey, ReplayCache, ReplayError,
+    ProofKey, ReplayCache, ReplayError, SignedBy,
 };
+pub use handover::Handover;
 pub use identifier::{ClientId, IdentifierError, IssuerUrl};
 pub use issuer::{
     CertifiedLeaf, IssueError, JwtSvidSigner, SubjectKey, TrustDomainAuthority, X509Authority,

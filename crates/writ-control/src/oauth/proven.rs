@@ -5,11 +5,12 @@ use std::sync::Arc;
 use writ_task::TaskState;
 use writ_token::{
     ClientAssertion, ClientAuthentication, ClientError, ClientId, GrantRequest, Issuer, OauthError,
-    OauthErrorCode, OidcToken, PresentedToken, ReplayError, TokenExchange, TokenType, Vouches,
+    OauthErrorCode, OidcToken, PresentedToken, ReplayError, SignedBy, TokenExchange, TokenType,
+    Vouches,
 };
 use writ_types::{
-    Agent, Binding, Budget, Federation, Grant, Requester, Resource, SpiffeId, Timestamp,
-    UserAuthentication,
+    Agent, Binding, Budget, Digest, Federation, Grant, Requester, Resource, Secret, SpiffeId,
+    Timestamp, UserAuthentication,
 };
 
 use crate::loaded::Loaded;
@@ -55,12 +56,31 @@ pub(super) struct Parent {
     pub(super) left: Budget,
     binding: Binding,
     resource: Resource,
+    /// The token, where it is another agent that asks.
+    handed_with: Option<Secret<String>>,
 }
 
 impl Parent {
-    /// Narrowing takes the key of the token that is shown, and reaches no API that this token does not.
+    /// The token whose task is handed on to another agent, and the key that its holder signs with; none if it is narrowed
+    /// for its own agent.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_grant`: its token is bound to no key that signs.
+    pub(super) fn handed(&self) -> Result<Option<(&str, Digest)>, OauthError> {
+        match (&self.handed_with, &self.binding) {
+            (None, _) => Ok(None),
+            (Some(token), Binding::Dpop(key)) => Ok(Some((token.expose(), *key))),
+            (Some(_), Binding::Mtls(_) | Binding::Unbound) => Err(grant_error(
+                "a task is handed on by the holder of a token that is bound to a key by DPoP",
+            )),
+        }
+    }
+
+    /// Narrowing takes the key of the token that is shown, or what its holder signs for another agent, and reaches no API that
+    /// this token does not.
     pub(super) fn admits(&self, binding: &Binding, resource: &Resource) -> Result<(), OauthError> {
-        if self.binding != *binding {
+        if self.handed()?.is_none() && self.binding != *binding {
             return Err(grant_error(
                 "a task is narrowed with the key its token is bound to",
             ));
@@ -231,7 +251,7 @@ impl Proof<'_> {
         }
         self.plane
             .spend(
-                &client,
+                SignedBy::Client(&client.registered.id),
                 assertion.jti(),
                 (assertion.issued(), assertion.expires()),
                 self.now,
@@ -248,7 +268,7 @@ impl Proof<'_> {
     ) -> Result<Proven, OauthError> {
         let text = subject.token.expose();
         match (subject.kind, acting) {
-            (TokenType::AccessToken, _) => self.narrowed(text).await,
+            (TokenType::AccessToken, acting) => self.narrowed(text, acting).await,
             // With somebody acting the subject is a user; alone it is the agent's own token.
             (TokenType::Jwt | TokenType::IdToken, Some((agent, until))) => {
                 if let Ok((own, own_until)) = self.workload(text, None, grant_error) {
@@ -275,8 +295,12 @@ impl Proof<'_> {
         }
     }
 
-    /// One of our own tokens, whose live task is to be narrowed for the same agent.
-    async fn narrowed(&self, text: &str) -> Result<Proven, OauthError> {
+    /// One of our own tokens, whose live task is to be narrowed: for its own agent, or handed on to the one that is acting.
+    async fn narrowed(
+        &self,
+        text: &str,
+        acting: Option<&ProvenAgent>,
+    ) -> Result<Proven, OauthError> {
         let refused = || grant_error("the subject token is refused");
         let token = self
             .plane
@@ -293,18 +317,24 @@ impl Proof<'_> {
             .await
             .filter(|status| status.state == TaskState::Live);
         let status = status.ok_or_else(|| grant_error("the task has ended"))?;
+        let other = acting.filter(|(acting, _)| acting.id != agent.id);
         let parent = Parent {
             grant: status.grant,
             left: status.left,
             binding: token.binding().clone(),
             resource: token.resource().clone(),
+            handed_with: other.map(|_| Secret::new(text.to_owned())),
         };
         let requester = principal.requester.clone();
+        let (agent, until) = match other {
+            None => (agent, token.expires()),
+            Some((other, until)) => (Arc::clone(other), token.expires().min(*until)),
+        };
         Ok(Proven {
             requester,
             authentication: token.authentication().cloned(),
             parent: Some(parent),
-            ..Proven::itself(agent, token.expires())
+            ..Proven::itself(agent, until)
         })
     }
 
@@ -392,12 +422,12 @@ impl Proof<'_> {
 const UNKNOWN: &str = "no enabled agent has this identity";
 
 impl Plane {
-    /// Spends what a client signed for one use.
+    /// Spends what a client, or the holder of a key, signed for one use.
     ///
     /// What was signed before this process began is refused: whether it was used before, nobody remembers.
     pub(super) fn spend(
         &self,
-        client: &Client,
+        signer: SignedBy<'_>,
         jti: &str,
         (issued, expires): (Timestamp, Timestamp),
         now: Timestamp,
@@ -406,8 +436,7 @@ impl Plane {
             return Err("it was signed before the server began: sign another one");
         }
         let end = expires.plus(ClientAssertion::LEEWAY);
-        let id = &client.registered.id;
-        let spent = self.spent.spend_once(&self.tenant, id, jti, end, now);
+        let spent = self.spent.spend_once(&self.tenant, signer, jti, end, now);
         spent.map_err(|fault| match fault {
             ReplayError::Replayed => "it was used before: sign another one",
             ReplayError::Full => "too many are in use at once: try again",

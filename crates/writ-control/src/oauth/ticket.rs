@@ -1,10 +1,10 @@
 //! Who vouches for a task that is opened: a registered client, by asking itself or by a ticket, or nobody but the agent.
 
-use writ_token::{ClientError, OauthError, Opening, TaskTicket};
-use writ_types::{Asserter, Binding, Purpose, Timestamp};
+use writ_token::{ClientError, Handover, OauthError, Opening, SignedBy, TaskTicket};
+use writ_types::{Asserter, Binding, Digest, Purpose, Timestamp};
 
 use crate::oauth::grant_error;
-use crate::oauth::proven::Proven;
+use crate::oauth::proven::{Parent, Proven};
 use crate::plane::{Connection, Plane};
 
 /// The party whose own authentication carried what the task is opened with. A ticket is spent.
@@ -24,6 +24,10 @@ pub(super) fn asserter(
         tracing::debug!(%fault, "a task ticket was refused");
         grant_error("the task ticket is refused")
     };
+    let handed = proven.parent.as_ref().map(Parent::handed);
+    if let Some(handed) = handed.transpose()?.flatten() {
+        return handed_on(plane, proven, handed, (binding, opening), now);
+    }
     let client = match (&opening.ticket, &proven.voucher) {
         (None, None) => return Ok(Asserter::Agent),
         (None, Some(client)) => client.registered.id.to_string(),
@@ -56,7 +60,7 @@ pub(super) fn asserter(
             }
             plane
                 .spend(
-                    &client,
+                    SignedBy::Client(&client.registered.id),
                     ticket.jti(),
                     (ticket.issued(), ticket.expires()),
                     now,
@@ -66,6 +70,43 @@ pub(super) fn asserter(
         }
     };
     Ok(Asserter::Client(client))
+}
+
+/// A task that is handed on to another agent takes what the holder of its token signs for that agent, its key and this task; it is
+/// spent. An agent vouches for nothing, whoever it hands a task to.
+fn handed_on(
+    plane: &Plane,
+    proven: &Proven,
+    token: (&str, Digest),
+    (binding, opening): (&Binding, &Opening),
+    now: Timestamp,
+) -> Result<Asserter, OauthError> {
+    let Some(text) = &opening.ticket else {
+        return Err(grant_error(
+            "a task is handed on to another agent with a `task_ticket` that the holder of its token signs (`writ-handover+jwt`)",
+        ));
+    };
+    if proven.voucher.is_some() {
+        return Err(grant_error(
+            "a client that asks itself vouches itself: leave the task ticket out",
+        ));
+    }
+    let handover = Handover::verify(text.expose(), token, &plane.settings.issuer, now);
+    let handover = handover.map_err(|fault| {
+        tracing::debug!(%fault, "a hand-over was refused");
+        grant_error("the task ticket is refused")
+    })?;
+    if !handover.admits(&proven.agent.spiffe, binding, &opening.details) {
+        return Err(grant_error(
+            "the task ticket is for another agent, key or task",
+        ));
+    }
+    let (_, holder) = token;
+    let life = (handover.issued(), handover.expires());
+    plane
+        .spend(SignedBy::Key(holder), handover.jti(), life, now)
+        .map_err(grant_error)?;
+    Ok(Asserter::Agent)
 }
 
 /// The same, where the purpose's owner accepts the agent's own word.

@@ -254,6 +254,39 @@ fn what_an_agent_reads_in_one_task_it_knows_in_the_others_that_live() {
 }
 
 #[test]
+fn an_agent_that_is_handed_a_task_brings_what_it_knows_and_hears_what_is_known() {
+    let bench = Bench::new();
+    let others = |number| Grant {
+        agent: agent(9),
+        ..grant(number)
+    };
+    bench.open(others(1)).unwrap();
+    let reads = |number, id, label| {
+        let entered = bench.enter(number, id).unwrap();
+        now(bench.0.add_labels(&entered, &labels(&[label]))).unwrap();
+    };
+    reads(1, 1, "untrusted");
+    bench.open(grant(2)).unwrap();
+    bench.open(grant(3)).unwrap();
+    reads(2, 2, "secret");
+    let both = labels(&["secret", "untrusted"]);
+    bench
+        .open(Grant {
+            agent: agent(9),
+            ..below(4, 2)
+        })
+        .unwrap();
+    for (number, why) in [
+        (4, "the task that was handed on"),
+        (2, "the task above it"),
+        (1, "what else the other agent does"),
+        (3, "what else the first agent does"),
+    ] {
+        assert_eq!(bench.labels(number, 10 + number), both, "{why}");
+    }
+}
+
+#[test]
 fn beginning_anew_teaches_nobody_what_their_live_tasks_have_not_heard() {
     let bench = Bench::new();
     // What Ada has heard from another agent is on her tasks, and not on those the agent has for nobody.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::SignedBy;
 use crate::testing::{doubled, issuer_url, json, keys_of, mutations, now, p256, secs, with};
 use crate::{ReplayCache, ReplayError, Signer};
 use writ_types::{Tenant, Value};
@@ -133,8 +134,15 @@ fn only_the_clients_own_keys_while_they_are_fresh() {
 fn an_assertion_is_spent_by_client_and_id() {
     let cache = ReplayCache::new(6_400);
     let (tenant, end) = (Tenant::default_tenant(), now().plus(secs(60)));
-    let spend =
-        |client: &str, jti, at| cache.spend_once(&tenant, &client.parse().unwrap(), jti, end, at);
+    let spend = |client: &str, jti, at| {
+        cache.spend_once(
+            &tenant,
+            SignedBy::Client(&client.parse().unwrap()),
+            jti,
+            end,
+            at,
+        )
+    };
     assert_eq!(spend("planner", "1", now()), Ok(()));
     assert_eq!(spend("planner", "1", end), Err(ReplayError::Replayed));
     assert_eq!(spend("planner", "2", now()), Ok(()));

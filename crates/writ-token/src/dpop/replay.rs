@@ -28,6 +28,15 @@ struct Shard {
     by_end: BTreeSet<(Timestamp, Digest)>,
 }
 
+/// Who signed something that is good for one use.
+#[derive(Debug, Clone, Copy)]
+pub enum SignedBy<'a> {
+    /// A registered client.
+    Client(&'a ClientId),
+    /// Whoever has the key of this thumbprint.
+    Key(Digest),
+}
+
 /// A bounded memory of used proofs, by tenant, key and `jti`, for as long as each could still be accepted.
 ///
 /// Proofs spread evenly over the shards, so that one key may use as much of the memory as all: what bounds a caller is its
@@ -74,16 +83,19 @@ impl ReplayCache {
     pub fn spend_once(
         &self,
         tenant: &Tenant,
-        client: &ClientId,
+        signer: SignedBy<'_>,
         jti: &str,
         end: Timestamp,
         now: Timestamp,
     ) -> Result<(), ReplayError> {
-        let client = Digest::of(client.as_str().as_bytes());
+        let (kind, signer) = match signer {
+            SignedBy::Client(client) => ([1], Digest::of(client.as_str().as_bytes())),
+            SignedBy::Key(thumbprint) => ([2], thumbprint),
+        };
         let parts = [
             tenant.as_str().as_bytes(),
-            &[1],
-            client.as_bytes(),
+            &kind,
+            signer.as_bytes(),
             jti.as_bytes(),
         ];
         self.remember(Digest::of_parts(&parts), end, now)

@@ -18,6 +18,7 @@ mod endpoint;
 mod failures;
 mod fields;
 mod four_eyes;
+mod handed;
 mod identity;
 mod inquiry;
 mod kit;

@@ -75,7 +75,7 @@ impl Planner {
 }
 
 /// The thumbprint of a key (RFC 7638).
-fn jkt(key: &Key) -> String {
+pub(crate) fn jkt(key: &Key) -> String {
     key.kid.clone()
 }
 

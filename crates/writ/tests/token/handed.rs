@@ -1,0 +1,220 @@
+//! Handing a task on: another agent gets a task below it, from the holder of its token and nobody else.
+
+use hyper::Method;
+use writ::agent::random_id;
+use writ::http::Answer;
+use writ_testkit::{reason, runtime};
+use writ_types::Value;
+
+use crate::kit::{
+    ACCESS_TOKEN, BOT, EXCHANGE, JWT_SPIFFE, Key, OTHER, Opened, READ, Stage, TICKETS, hash, now,
+    opened, refused, with, without,
+};
+use crate::vouching::jkt;
+
+const GRANT: &str = "invalid_grant";
+const NARROWER: &str = r#"[{"type":"writ_task","purpose":"triage","actions":["helpdesk:listTickets"],"budget":{"calls":2}}]"#;
+
+/// What the holder of `parent` signs for the other agent, its key and these details.
+fn claims(stage: &Stage, parent: &Opened, key: &Key, details: &str) -> Value {
+    let second = now().secs_since_epoch();
+    Value::object([
+        ("aud", Value::from(stage.control(""))),
+        ("sub", Value::from(OTHER)),
+        ("cnf", Value::object([("jkt", Value::from(jkt(key)))])),
+        ("ath", Value::from(hash(&parent.token))),
+        ("authorization_details#S256", Value::from(hash(details))),
+        ("jti", Value::from(random_id().unwrap())),
+        ("iat", Value::from_u64(second)),
+        ("exp", Value::from_u64(second + 60)),
+    ])
+}
+
+fn signed(key: &Key, typ: &str, claims: &Value) -> String {
+    let header = Value::object([
+        ("alg", Value::from("ES256")),
+        ("jwk", key.jwk()),
+        ("typ", Value::from(typ)),
+    ]);
+    key.sign(&header.to_string(), &claims.to_string())
+}
+
+fn handover(parent: &Opened, claims: &Value) -> String {
+    signed(&parent.key, "writ-handover+jwt", claims)
+}
+
+/// The other agent asks for a task below the one whose token it was given.
+async fn take(
+    stage: &Stage,
+    parent: &Opened,
+    (agent, key): (&str, &Key),
+    details: &str,
+    ticket: Option<&str>,
+) -> Answer {
+    let (svid, public) = (stage.svid(agent).await, stage.public(""));
+    let mut pairs = vec![
+        ("grant_type", EXCHANGE),
+        ("subject_token", parent.token.as_str()),
+        ("subject_token_type", ACCESS_TOKEN),
+        ("client_assertion_type", JWT_SPIFFE),
+        ("client_assertion", &svid),
+        ("resource", &public),
+        ("authorization_details", details),
+    ];
+    pairs.extend(ticket.map(|ticket| ("task_ticket", ticket)));
+    stage.token(key, &pairs).await
+}
+
+#[test]
+fn a_task_is_handed_on_to_another_agent_and_ends_with_it() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let parent = stage.grant(BOT, READ).await;
+        let key = Key::new();
+        let ticket = handover(&parent, &claims(&stage, &parent, &key, NARROWER));
+        let answer = take(&stage, &parent, (OTHER, &key), NARROWER, Some(&ticket)).await;
+        assert_eq!(answer.status, 200, "{}", answer.json());
+        let again = take(&stage, &parent, (OTHER, &key), NARROWER, Some(&ticket)).await;
+        refused(&again, GRANT, "used before");
+        let child = opened(&answer, key);
+        let shown = stage.task(&child.task).await;
+        let holder = stage.task(&parent.task).await;
+        assert_ne!(shown.member("agent"), holder.member("agent"));
+        assert_eq!(
+            shown.member("parent").and_then(Value::as_str),
+            Some(&*parent.task)
+        );
+        let asserters = shown.member("asserters").unwrap().to_string();
+        assert!(
+            !asserters.contains("client") && !asserters.contains("accepted"),
+            "{asserters}"
+        );
+        let renewed = stage
+            .ask(OTHER, &Key::new(), &[("task_id", &child.task)])
+            .await;
+        assert_eq!(renewed.status, 200, "it is the other agent's own");
+        // What it spends its parent has spent, and with its parent it ends.
+        for status in [200, 200, 403] {
+            assert_eq!(
+                stage.call(&child, Method::GET, TICKETS).await.status,
+                status
+            );
+        }
+        let spent = stage.task(&parent.task).await;
+        assert_eq!(spent.member("calls_spent").and_then(Value::as_u64), Some(2));
+        stage
+            .order("/v1/kill", &format!(r#"{{"task":"{}"}}"#, parent.task))
+            .await;
+        let ended = stage.call(&child, Method::GET, TICKETS).await;
+        assert_eq!((ended.status, reason(&ended).as_str()), (401, "task_ended"));
+    });
+}
+
+/// What is no hand-over of this task to the other agent with this key, and why.
+fn no_handovers(
+    stage: &Stage,
+    (parent, other): (&Opened, &Opened),
+    key: &Key,
+) -> Vec<(&'static str, String, &'static str)> {
+    let good = claims(stage, parent, key, NARROWER);
+    let change = |name: &str, value: Value| with(&good, &Value::object([(name, value)]));
+    let late = now().secs_since_epoch() - 120;
+    let old = with(
+        &good,
+        &Value::object([
+            ("iat", Value::from_u64(late - 60)),
+            ("exp", Value::from_u64(late)),
+        ]),
+    );
+    let long = change("exp", Value::from_u64(now().secs_since_epoch() + 7200));
+    vec![
+        (
+            "the thief of a token",
+            signed(&Key::new(), "writ-handover+jwt", &good),
+            NARROWER,
+        ),
+        ("a proof", signed(&parent.key, "dpop+jwt", &good), NARROWER),
+        (
+            "a ticket",
+            signed(&parent.key, "writ-ticket+jwt", &good),
+            NARROWER,
+        ),
+        (
+            "for another agent",
+            handover(parent, &change("sub", Value::from(BOT))),
+            NARROWER,
+        ),
+        (
+            "for another key",
+            handover(
+                parent,
+                &change(
+                    "cnf",
+                    Value::object([("jkt", Value::from(jkt(&Key::new())))]),
+                ),
+            ),
+            NARROWER,
+        ),
+        (
+            "of another token",
+            handover(parent, &change("ath", Value::from(hash(&other.token)))),
+            NARROWER,
+        ),
+        ("for another task", handover(parent, &good), READ),
+        (
+            "for another server",
+            handover(parent, &change("aud", Value::from("https://other.example"))),
+            NARROWER,
+        ),
+        ("of an hour ago", handover(parent, &old), NARROWER),
+        ("for two hours", handover(parent, &long), NARROWER),
+        (
+            "without an id",
+            handover(parent, &without(&good, "jti")),
+            NARROWER,
+        ),
+        (
+            "with more than is understood",
+            handover(parent, &change("scope", Value::from("all"))),
+            NARROWER,
+        ),
+    ]
+}
+
+#[test]
+fn nobody_hands_on_what_they_do_not_hold() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let parent = stage.grant(BOT, READ).await;
+        let key = Key::new();
+        let wider =
+            r#"[{"type":"writ_task","purpose":"triage","actions":["helpdesk:addComment"]}]"#;
+        let spare = r#"[{"type":"writ_task","purpose":"spare","actions":["helpdesk:getTicket"]}]"#;
+        let other = stage.grant(BOT, READ).await;
+        let rows = no_handovers(&stage, (&parent, &other), &key);
+        for (row, ticket, details) in rows {
+            let answer = take(&stage, &parent, (OTHER, &key), details, Some(&ticket)).await;
+            refused(&answer, GRANT, row);
+        }
+        refused(
+            &take(&stage, &parent, (OTHER, &key), NARROWER, None).await,
+            GRANT,
+            "no word of the holder",
+        );
+        // What is signed does not widen.
+        for (row, details) in [
+            ("an action that the parent has not", wider),
+            ("another purpose", spare),
+        ] {
+            let ticket = handover(&parent, &claims(&stage, &parent, &key, details));
+            let answer = take(&stage, &parent, (OTHER, &key), details, Some(&ticket)).await;
+            refused(&answer, "invalid_authorization_details", row);
+        }
+        stage
+            .order("/v1/kill", &format!(r#"{{"task":"{}"}}"#, parent.task))
+            .await;
+        let ticket = handover(&parent, &claims(&stage, &parent, &key, NARROWER));
+        let answer = take(&stage, &parent, (OTHER, &key), NARROWER, Some(&ticket)).await;
+        refused(&answer, GRANT, "of a task that was killed");
+    });
+}
