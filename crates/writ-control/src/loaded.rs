@@ -66,6 +66,16 @@ impl Loaded {
         self.agents.values().find(|agent| agent.spiffe == *spiffe)
     }
 
+    /// Whether all these agents are enabled and have the purpose: what is handed on is theirs only as long as they do.
+    #[must_use]
+    pub fn all_hold(&self, agents: &[AgentId], purpose: &PurposeName) -> bool {
+        let holds = |id: &AgentId| {
+            let agent = self.agents.get(id).filter(|agent| agent.enabled);
+            agent.is_some_and(|agent| agent.purposes.contains(purpose))
+        };
+        agents.iter().all(holds)
+    }
+
     /// The agent meant by a SPIFFE id, an agent id, or the end of a SPIFFE id's path, if it is only one.
     #[must_use]
     pub fn agent_named(&self, name: &str) -> Option<&Arc<Agent>> {

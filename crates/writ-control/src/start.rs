@@ -324,6 +324,7 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                 self.awaited.insert(intent.call, (task, acting.clone()));
                 if Charge::of(intent.effects).writes > 0 {
                     let wrote = Remembered::Wrote {
+                        task,
                         acting: acting.clone(),
                         forms: intent.written.clone().map(|digests| digests.0),
                         at: record.header.time,
@@ -372,4 +373,4 @@ pub(crate) fn brought(outcome: &Outcome) -> BTreeSet<Label> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use writ_audit::{Closing, Event, Record, TaskOpened};
+use writ_task::{Acting, Knower, several};
 use writ_types::{
-    ActionName, Agent, AgentId, Asserter, Budget, Charge, Label, Purpose, PurposeName, Requester,
-    TaskId, Timestamp, Value,
+    ActionName, Agent, AgentId, Asserter, Budget, Charge, Label, Purpose, PurposeName, TaskId,
+    Timestamp, Value,
 };
 
 use crate::start::brought;
@@ -19,47 +20,36 @@ use crate::start::brought;
 pub(crate) struct Usage {
     agent: AgentId,
     purpose: PurposeName,
-    /// By root task.
+    /// Those of everybody, by root task: what one agent hands on, another may do for a stranger.
     trees: BTreeMap<TaskId, Tree>,
     /// The root of each task.
     roots: BTreeMap<TaskId, TaskId>,
-    /// Who acts in each task of anybody.
+    /// Who acts in each task, or did.
     acting: BTreeMap<TaskId, Acting>,
     /// Who has read what strangers wrote.
-    tainted: BTreeSet<Subject>,
-}
-
-/// Who acts in a task.
-#[derive(Debug, Clone)]
-struct Acting {
-    agent: AgentId,
-    requester: Option<Requester>,
-}
-
-/// Whose memory it is (`writ_task::Acting`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
-    Agent(AgentId),
-    Requester(Requester),
-}
-
-impl Acting {
-    fn subjects(&self) -> impl Iterator<Item = Subject> {
-        let requester = self.requester.clone().map(Subject::Requester);
-        [Subject::Agent(self.agent)].into_iter().chain(requester)
-    }
+    tainted: BTreeSet<Knower>,
 }
 
 /// What a task and those below it did.
 #[derive(Debug)]
 struct Tree {
-    acting: Acting,
-    /// A client vouched for what it began with.
-    attested: bool,
+    /// Its tasks that may still act, and who acts in them.
+    live: BTreeMap<TaskId, Acting>,
+    /// For whom a client vouched that they begin anew.
+    shielded: BTreeSet<Knower>,
+    /// A task of it was the agent's, for the purpose.
+    is_meant: bool,
+    /// What those tasks called.
     calls: BTreeMap<ActionName, u64>,
     spent: Charge,
     knows: Knows,
     end: End,
+}
+
+impl Tree {
+    fn subjects(&self) -> BTreeSet<Knower> {
+        self.live.values().flat_map(Acting::subjects).collect()
+    }
 }
 
 /// What whoever acts in a tree knows of strangers.
@@ -123,9 +113,9 @@ impl Usage {
                 }
             }
             Event::TaskClosed(closed) => {
-                self.acting.remove(&closed.task);
                 let is_root = self.roots.get(&closed.task) == Some(&closed.task);
                 if let Some(tree) = self.tree(closed.task) {
+                    tree.live.remove(&closed.task);
                     if closed.how == Closing::Revoked {
                         tree.end = End::Stopped;
                     } else if is_root && tree.end == End::Live {
@@ -151,55 +141,122 @@ impl Usage {
             agent: opened.agent,
             requester: opened.requester.clone(),
         };
-        let root = opened.parent.and_then(|above| self.roots.get(&above));
-        let own = opened.agent == self.agent && opened.purpose == self.purpose;
-        let attested = matches!(opened.asserters.prompt, Asserter::Client(_));
-        if attested && opened.parent.is_none() {
-            // Agent and requester begin anew.
-            for subject in acting.subjects() {
-                self.tainted.remove(&subject);
-            }
-        }
-        if let Some(root) = root.copied().or_else(|| own.then_some(opened.task)) {
-            self.roots.insert(opened.task, root);
-            let knows = acting.subjects().any(|one| self.tainted.contains(&one));
-            self.trees.entry(root).or_insert_with(|| Tree {
-                acting: acting.clone(),
-                attested,
-                calls: BTreeMap::new(),
-                spent: Charge::default(),
-                knows: if knows {
-                    Knows::Elsewhere
-                } else {
-                    Knows::Nothing
-                },
-                end: End::Live,
-            });
-        }
-        self.acting.insert(opened.task, acting);
-    }
-
-    /// A task of anybody has read what strangers wrote: whoever acts in it knows, in their other tasks and in those to come.
-    fn reads_strangers(&mut self, task: TaskId) {
-        if let Some(tree) = self.tree(task) {
-            tree.knows = Knows::Here;
-        }
-        let Some(acting) = self.acting.get(&task) else {
-            return;
-        };
-        let subjects: BTreeSet<Subject> = acting.subjects().collect();
-        for tree in self.trees.values_mut() {
-            let hears = !tree.attested && tree.end == End::Live && tree.knows == Knows::Nothing;
-            if hears && tree.acting.subjects().any(|own| subjects.contains(&own)) {
+        let is_meant = opened.agent == self.agent && opened.purpose == self.purpose;
+        let above = opened.parent.and_then(|above| self.roots.get(&above));
+        let root = above.copied().unwrap_or(opened.task);
+        self.roots.insert(opened.task, root);
+        self.acting.insert(opened.task, acting.clone());
+        if let Some(tree) = self.trees.get_mut(&root) {
+            // What its agent knows it may tell, and be told what is known there.
+            let agent = Knower::Agent(acting.agent);
+            let brings = !tree.subjects().contains(&agent) && self.tainted.contains(&agent);
+            tree.live.insert(opened.task, acting);
+            tree.is_meant |= is_meant;
+            if brings && tree.knows == Knows::Nothing {
                 tree.knows = Knows::Elsewhere;
             }
+            if tree.knows != Knows::Nothing {
+                let subjects = tree.subjects();
+                self.spread(subjects, root);
+            }
+            return;
         }
-        self.tainted.extend(subjects);
+        let attested = matches!(opened.asserters.prompt, Asserter::Client(_));
+        let mut shielded = BTreeSet::new();
+        if attested && opened.parent.is_none() {
+            shielded.extend(acting.subjects());
+            self.begin_anew(&shielded);
+        }
+        let knows = acting.subjects().any(|one| self.tainted.contains(&one));
+        let knows = knows && shielded.is_empty();
+        let tree = Tree {
+            live: BTreeMap::from([(opened.task, acting)]),
+            shielded,
+            is_meant,
+            calls: BTreeMap::new(),
+            spent: Charge::default(),
+            knows: if knows {
+                Knows::Elsewhere
+            } else {
+                Knows::Nothing
+            },
+            end: End::Live,
+        };
+        self.trees.insert(root, tree);
+    }
+
+    /// Agent and requester begin anew, but for what their tasks that still live know.
+    fn begin_anew(&mut self, subjects: &BTreeSet<Knower>) {
+        let knowing = self.trees.values();
+        let knowing = knowing.filter(|tree| tree.knows != Knows::Nothing);
+        let known: BTreeSet<Knower> = knowing.flat_map(Tree::subjects).collect();
+        self.tainted
+            .retain(|one| !subjects.contains(one) || known.contains(one));
+    }
+
+    /// A task of anybody has read what strangers wrote: whoever acts in its tree knows, in their other tasks and in those to come.
+    fn reads_strangers(&mut self, task: TaskId) {
+        let Some(root) = self.roots.get(&task).copied() else {
+            return;
+        };
+        // Those of a call that outlived its task, too.
+        let mut subjects: BTreeSet<Knower> = BTreeSet::new();
+        if let Some(acting) = self.acting.get(&task) {
+            subjects.extend(acting.subjects());
+        }
+        if let Some(tree) = self.trees.get_mut(&root) {
+            tree.knows = Knows::Here;
+            subjects.extend(tree.subjects());
+        }
+        self.spread(subjects, root);
+    }
+
+    /// They know now, and so does whoever acts with one of them in another tree (`writ_task::Ledger::add_labels`).
+    fn spread(&mut self, subjects: BTreeSet<Knower>, from: TaskId) {
+        let mut next = vec![subjects];
+        while let Some(subjects) = next.pop() {
+            let is_news = !subjects.is_subset(&self.tainted);
+            self.tainted.extend(subjects.iter().cloned());
+            if !is_news {
+                continue;
+            }
+            for (other, tree) in &mut self.trees {
+                let acting = tree.subjects();
+                let mut exposed = acting.difference(&tree.shielded);
+                if *other != from && exposed.any(|own| subjects.contains(own)) {
+                    if tree.knows == Knows::Nothing {
+                        tree.knows = Knows::Elsewhere;
+                    }
+                    next.push(several(acting));
+                }
+            }
+        }
     }
 
     fn tree(&mut self, task: TaskId) -> Option<&mut Tree> {
         let root = self.roots.get(&task)?;
         self.trees.get_mut(root)
+    }
+
+    /// The trees in which the agent had a task for the purpose.
+    fn meant(&self) -> impl Iterator<Item = &Tree> {
+        self.trees.values().filter(|tree| tree.is_meant)
+    }
+
+    /// Those of them that something is learned from.
+    fn sound(&self) -> impl Iterator<Item = &Tree> {
+        let is_sound = |tree: &&Tree| tree.knows != Knows::Here && tree.end != End::Stopped;
+        self.meant().filter(is_sound)
+    }
+
+    fn seen(&self) -> Seen {
+        let is_stopped = |tree: &&Tree| tree.end == End::Stopped;
+        let is_tainted = |tree: &&Tree| tree.knows == Knows::Here && tree.end != End::Stopped;
+        Seen {
+            tasks: self.sound().count(),
+            tainted: self.meant().filter(is_tainted).count(),
+            stopped: self.meant().filter(is_stopped).count(),
+        }
     }
 
     /// What is suggested.
@@ -213,21 +270,9 @@ impl Usage {
         purpose: &Purpose,
         now: Timestamp,
     ) -> Result<Suggestion, NothingSeen> {
-        let stopped = self
-            .trees
-            .values()
-            .filter(|tree| tree.end == End::Stopped)
-            .count();
-        let is_tainted = |tree: &&Tree| tree.knows == Knows::Here && tree.end != End::Stopped;
-        let tainted = self.trees.values().filter(is_tainted).count();
-        let sound = || {
-            self.trees
-                .values()
-                .filter(|tree| tree.knows != Knows::Here && tree.end != End::Stopped)
-        };
         let mut used: BTreeMap<ActionName, Used> = BTreeMap::new();
         let mut spent = Charge::default();
-        for tree in sound() {
+        for tree in self.sound() {
             spent = most(spent, tree.spent);
             for (action, calls) in &tree.calls {
                 // What is not of the purpose any more is not given back.
@@ -238,11 +283,7 @@ impl Usage {
                 }
             }
         }
-        let seen = Seen {
-            tasks: sound().count(),
-            tainted,
-            stopped,
-        };
+        let seen = self.seen();
         if used.is_empty() {
             return Err(NothingSeen(seen));
         }
@@ -424,3 +465,6 @@ impl Suggestion {
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,9 @@ use writ_contract::{Operation, Parsed, RawCall, Route, RouteError};
 use writ_policy::{Denied, InputView, Pdp, Permit, Question, ResponseView};
 use writ_task::Entered;
 use writ_token::Authenticated;
-use writ_types::{ActionName, Agent, Attr, CallId, Facts, Limits, ReasonCode, Timestamp, Verdict};
+use writ_types::{
+    ActionName, Agent, AgentId, Attr, CallId, Facts, Limits, ReasonCode, Timestamp, Verdict,
+};
 
 use crate::asked::{Asked, Read};
 use crate::mcp;
@@ -20,7 +22,7 @@ use crate::story::Story;
 use crate::target::Target;
 use crate::upstream::Outgoing;
 
-/// The agent of the task, if it may act and the token is its own: what the token says of agent, user and grant is what
+/// The agent of the task, if it and those that handed the task on to it may act and the token is its own: what the token says of agent, user and grant is what
 /// the ledger and the registry say, so that no member of it can be another's.
 pub(crate) fn agent(
     snapshot: &Snapshot,
@@ -40,6 +42,15 @@ pub(crate) fn agent(
         .get(&principal.agent)
         .filter(|agent| agent.enabled)
         .ok_or(ReasonCode::AgentDisabled)?;
+    let stands = |above: &AgentId| {
+        snapshot
+            .agents
+            .get(above)
+            .is_some_and(|agent| agent.enabled)
+    };
+    if !entered.above().iter().all(stands) {
+        return Err(ReasonCode::AgentDisabled);
+    }
     // The agent is the client of its own tokens; an identity it had before is not its own any more.
     if agent.spiffe != principal.spiffe || token.client().as_str() != agent.spiffe.as_str() {
         return Err(ReasonCode::Unauthenticated);
@@ -67,7 +78,7 @@ pub(crate) fn user(
 }
 
 /// Whether the task holds the action, and its purpose still covers it, reaches the API and is open. What was taken from a
-/// purpose or an agent is taken from live tasks too.
+/// purpose or an agent is taken from live tasks too, and what was taken from an agent is taken from whom it handed a task on to.
 pub(crate) fn granted(
     snapshot: &Snapshot,
     agent: &Agent,
@@ -76,10 +87,14 @@ pub(crate) fn granted(
     now: Timestamp,
 ) -> Result<(), ReasonCode> {
     let name = &entered.grant().purpose;
+    let holds = |above: &AgentId| {
+        let agent = snapshot.agents.get(above);
+        agent.is_some_and(|agent| agent.purposes.contains(name))
+    };
     let purpose = snapshot
         .purposes
         .get(name)
-        .filter(|_| agent.purposes.contains(name));
+        .filter(|_| agent.purposes.contains(name) && entered.above().iter().all(holds));
     let purpose = purpose
         .filter(|purpose| purpose.actions.contains(action) && entered.grant().holds(action))
         .ok_or(ReasonCode::ActionNotGranted)?;

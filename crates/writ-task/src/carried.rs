@@ -27,9 +27,21 @@ pub(crate) const WORST: [&str; 4] = ["confidential", "pii", "secret", Label::UNT
 
 /// Whose memory it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Subject {
+pub enum Knower {
+    /// An agent's.
     Agent(AgentId),
+    /// A user's.
     Requester(Requester),
+}
+
+/// The agents of a tree in which several act: what one of them knows the others may be told. None where one acts alone.
+#[must_use]
+pub fn several(mut acting: BTreeSet<Knower>) -> BTreeSet<Knower> {
+    acting.retain(|one| matches!(one, Knower::Agent(_)));
+    if acting.len() < 2 {
+        acting.clear();
+    }
+    acting
 }
 
 /// Who acts in a task: the agent, and the user it acts for.
@@ -52,9 +64,9 @@ impl Acting {
     }
 
     /// Both, each with a memory of its own.
-    pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject> {
-        let requester = self.requester.clone().map(Subject::Requester);
-        [Subject::Agent(self.agent)].into_iter().chain(requester)
+    pub fn subjects(&self) -> impl Iterator<Item = Knower> {
+        let requester = self.requester.clone().map(Knower::Requester);
+        [Knower::Agent(self.agent)].into_iter().chain(requester)
     }
 }
 
@@ -71,11 +83,11 @@ struct Memory {
 
 /// Who was asked for what a person entered: the requester, or the agent where it acts for nobody. What helps is no wider
 /// than that, other than what was read and written.
-fn asker(grant: &Grant) -> Subject {
+fn asker(grant: &Grant) -> Knower {
     grant
         .requester
         .clone()
-        .map_or(Subject::Agent(grant.agent), Subject::Requester)
+        .map_or(Knower::Agent(grant.agent), Knower::Requester)
 }
 
 impl Memory {
@@ -95,13 +107,26 @@ impl Memory {
             }
         }
     }
+
+    /// What somebody else wrote counts as written here, for as long as it does there.
+    fn adopt(&mut self, other: &Self, now: Timestamp) {
+        self.lost_until = self.lost_until.max(other.lost_until);
+        for (form, until) in other.written.iter().filter(|(_, until)| **until > now) {
+            let known = self.written.get(form).copied();
+            self.write(
+                Some(&[*form]),
+                known.map_or(*until, |own| own.max(*until)),
+                now,
+            );
+        }
+    }
 }
 
 /// A tree with tasks that may still act.
 #[derive(Debug)]
 pub(crate) struct Live {
     /// Who acts in them.
-    pub(crate) subjects: BTreeSet<Subject>,
+    pub(crate) subjects: BTreeSet<Knower>,
     /// What the tree has read.
     pub(crate) labels: BTreeSet<Label>,
 }
@@ -109,7 +134,7 @@ pub(crate) struct Live {
 /// The memories of one tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Carried {
-    memories: BTreeMap<Subject, Memory>,
+    memories: BTreeMap<Knower, Memory>,
     /// There was no room for somebody.
     forgetful: bool,
     /// Until when what they wrote may not have cooled off.
@@ -140,8 +165,8 @@ impl Carried {
     }
 
     /// The labels that the agent of a sub-task brings into a tree in which these act already.
-    pub(crate) fn brought(&self, acting: &Acting, there: &BTreeSet<Subject>) -> BTreeSet<Label> {
-        if there.contains(&Subject::Agent(acting.agent)) {
+    pub(crate) fn brought(&self, acting: &Acting, there: &BTreeSet<Knower>) -> BTreeSet<Label> {
+        if there.contains(&Knower::Agent(acting.agent)) {
             return BTreeSet::new();
         }
         // For whom it acts is the tree's own.
@@ -151,11 +176,42 @@ impl Carried {
         })
     }
 
+    /// The agent of a sub-task acts in a tree in which these did already: what one of its agents wrote, each of them could have
+    /// been told to write. What its agents wrote that has not cooled off; none if that is not known.
+    pub(crate) fn meet(
+        &mut self,
+        acting: &Acting,
+        there: &BTreeSet<Knower>,
+        now: Timestamp,
+    ) -> Option<Vec<ValueDigest>> {
+        if there.contains(&Knower::Agent(acting.agent)) {
+            return Some(Vec::new());
+        }
+        let mut agents = there.clone();
+        agents.insert(Knower::Agent(acting.agent));
+        let agents = several(agents);
+        let mut all = Memory::default();
+        for memory in agents.iter().filter_map(|one| self.memories.get(one)) {
+            all.adopt(memory, now);
+        }
+        if !all.written.is_empty() || all.lost_until.is_some() {
+            for agent in agents {
+                match self.memory(agent) {
+                    Some(memory) => memory.adopt(&all, now),
+                    None => self.lost_until = Some(now.plus(COOLING_OFF)),
+                }
+            }
+        }
+        let lost = self.lost_until.max(all.lost_until);
+        let known = lost.is_none_or(|until| until <= now);
+        known.then(|| all.written.into_keys().collect())
+    }
+
     /// A tree in which they act has read something so labelled. `true` if one of them had read nothing of the kind; who finds
     /// no room here begins every task with everything anyway.
     pub(crate) fn read(
         &mut self,
-        subjects: impl IntoIterator<Item = Subject>,
+        subjects: impl IntoIterator<Item = Knower>,
         labels: &BTreeSet<Label>,
     ) -> bool {
         let mut is_news = false;
@@ -180,10 +236,15 @@ impl Carried {
         }
     }
 
-    /// A task is about to write values of these forms that nothing vouches for; none: it is not known which.
-    pub(crate) fn write(&mut self, acting: &Acting, forms: Option<&[ValueDigest]>, now: Timestamp) {
+    /// A tree in which they act is about to write values of these forms that nothing vouches for; none: it is not known which.
+    pub(crate) fn write(
+        &mut self,
+        subjects: BTreeSet<Knower>,
+        forms: Option<&[ValueDigest]>,
+        now: Timestamp,
+    ) {
         let until = now.plus(COOLING_OFF);
-        for subject in acting.subjects() {
+        for subject in subjects {
             match self.memory(subject) {
                 Some(memory) => memory.write(forms, until, now),
                 None => self.lost_until = Some(until),
@@ -191,13 +252,18 @@ impl Carried {
         }
     }
 
-    /// Whether a value of this form was written by the task's agent or for its requester, and has not cooled off; if that is
+    /// Whether a value of this form was written by or for one of those who act in a tree, and has not cooled off; if that is
     /// not known, it was.
-    pub(crate) fn has_written(&self, acting: &Acting, form: ValueDigest, now: Timestamp) -> bool {
+    pub(crate) fn has_written(
+        &self,
+        subjects: &BTreeSet<Knower>,
+        form: ValueDigest,
+        now: Timestamp,
+    ) -> bool {
         let later = |until: Option<Timestamp>| until.is_some_and(|until| until > now);
-        let mut memories = acting
-            .subjects()
-            .filter_map(|subject| self.memories.get(&subject));
+        let mut memories = subjects
+            .iter()
+            .filter_map(|subject| self.memories.get(subject));
         later(self.lost_until)
             || memories
                 .any(|memory| later(memory.lost_until) || later(memory.written.get(&form).copied()))
@@ -247,7 +313,7 @@ impl Carried {
         });
     }
 
-    fn memory(&mut self, subject: Subject) -> Option<&mut Memory> {
+    fn memory(&mut self, subject: Knower) -> Option<&mut Memory> {
         if self.memories.len() >= MOST_SUBJECTS && !self.memories.contains_key(&subject) {
             self.forgetful = true;
             return None;

@@ -283,4 +283,6 @@ pub struct TaskStatus {
     pub children: Vec<TaskId>,
     /// How far it has come with its plan.
     pub progress: Progress,
+    /// The agents of the tasks above it, other than its own, each once. It has their authority, and none where they have none.
+    pub above: Vec<AgentId>,
 }

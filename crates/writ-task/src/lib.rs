@@ -23,7 +23,7 @@ mod tree;
 pub use approval::{
     Approvals, Approver, Ask, AskError, STANDING_ROLES, Standing, Status, Subject, Used, Want,
 };
-pub use carried::{Acting, worst};
+pub use carried::{Acting, Knower, several, worst};
 pub use cut::{Canceller, CutSignal};
 pub use detect::Detector;
 pub use error::{EndError, EnterError, OpenError, RebuildError, ReserveError};

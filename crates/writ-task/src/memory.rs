@@ -10,7 +10,7 @@ use writ_types::{
     ValueDigest,
 };
 
-use crate::carried::{Acting, Carried, Live};
+use crate::carried::{Acting, Carried, Knower, Live};
 use crate::ledger::{Cut, Ending, Ledger, LedgerFuture, Read, TaskStatus};
 use crate::proof::{Entered, Reservation};
 use crate::tree::{Before, Severed, Taken, Tree};
@@ -153,14 +153,12 @@ impl MemoryLedger {
         let tree = match grant.parent {
             Some(parent) => {
                 let tree = tasks.trees.get(&parent).ok_or(OpenError::ParentUnknown)?;
-                let before_it = tree.live().map(|live| live.subjects).unwrap_or_default();
+                let there = tree.live().map(|live| live.subjects).unwrap_or_default();
                 tree.open_below(parent, Arc::clone(&grant), before, now)?;
                 if most_tasks.is_some() {
                     // What its agent knows it may tell, and be told what its parent knows.
-                    news = tasks.carried(|carried| {
-                        let knows = carried.brought(&Acting::of(&grant), &before_it);
-                        meet(tree, &grant, &knows, carried)
-                    });
+                    tasks.carried(|carried| meet(tree, &grant, &there, carried, now));
+                    news = tree.live();
                 }
                 Arc::clone(tree)
             }
@@ -183,9 +181,7 @@ impl MemoryLedger {
         tasks.live.insert((grant.agent, grant.task));
         drop(tenants);
         if let Some(live) = news {
-            for other in self.others(&grant.tenant, &tree) {
-                other.hear(&live.subjects, &live.labels);
-            }
+            self.spread(&grant, &tree, live.subjects, &live.labels);
         }
         Ok(grant)
     }
@@ -292,18 +288,30 @@ impl MemoryLedger {
         // The tree first: whoever begins anew meanwhile sees it there, or is before what is remembered here.
         let labelled = entered.tree.add_labels(grant.task, labels);
         if !labels.is_empty() {
-            let live = entered.tree.live();
-            let mut all = live.map(|live| live.subjects).unwrap_or_default();
-            // Those of a call that outlives its task too.
-            all.extend(Acting::of(grant).subjects());
-            let is_news = self.carry(grant, |carried| carried.read(all.iter().cloned(), labels));
-            if is_news {
-                for other in self.others(&grant.tenant, &entered.tree) {
-                    other.hear(&all, labels);
-                }
-            }
+            self.spread(grant, &entered.tree, everybody(entered), labels);
         }
         labelled
+    }
+
+    /// They know such things now, in all their trees that no client vouches for, and so does whoever acts with one of them
+    /// there.
+    fn spread(
+        &self,
+        grant: &Grant,
+        from: &Arc<Tree>,
+        subjects: BTreeSet<Knower>,
+        labels: &BTreeSet<Label>,
+    ) {
+        let mut next = vec![subjects];
+        while let Some(subjects) = next.pop() {
+            let is_news = self.carry(grant, |carried| {
+                carried.read(subjects.iter().cloned(), labels)
+            });
+            if is_news {
+                let others = self.others(&grant.tenant, from).into_iter();
+                next.extend(others.map(|other| other.hear(&subjects, labels)));
+            }
+        }
     }
 
     fn note_at(&self, entered: &Entered, read: &Read, now: Timestamp) -> Result<(), EnterError> {
@@ -311,10 +319,10 @@ impl MemoryLedger {
         let sources: Vec<_> = if read.sources.is_empty() {
             Vec::new()
         } else {
-            let acting = Acting::of(grant);
+            let all = everybody(entered);
             self.carry(grant, |carried| {
                 let sources = read.sources.iter();
-                let vouching = sources.filter(|one| !carried.has_written(&acting, one.form, now));
+                let vouching = sources.filter(|one| !carried.has_written(&all, one.form, now));
                 vouching.collect()
             })
         };
@@ -337,7 +345,7 @@ impl MemoryLedger {
         let cools = carried.as_deref();
         if cools.is_none_or(|forms| !forms.is_empty()) {
             self.carry(grant, |carried| {
-                carried.write(&Acting::of(grant), cools, now);
+                carried.write(everybody(entered), cools, now);
             });
         }
         entered.tree.write(grant.task, forms)
@@ -425,21 +433,32 @@ impl MemoryLedger {
     }
 }
 
-/// A sub-task begins: from here on all who act in its tree know what any of them knows. What of it is news to one of them, and
-/// who they are; none if nothing is.
+/// A sub-task begins in a tree in which these act: its agent brings what it knows, and what it wrote vouches for nothing there.
 fn meet(
     tree: &Tree,
     grant: &Grant,
-    knows: &BTreeSet<Label>,
+    there: &BTreeSet<Knower>,
     carried: &mut Carried,
-) -> Option<Live> {
+    now: Timestamp,
+) {
+    let acting = Acting::of(grant);
+    let knows = carried.brought(&acting, there);
     if !knows.is_empty() {
         // It was opened just now, and if it has ended since, the labels are there all the same.
-        let _ended: Result<(), EnterError> = tree.add_labels(grant.task, knows);
+        let _ended: Result<(), EnterError> = tree.add_labels(grant.task, &knows);
     }
-    let live = tree.live()?;
-    let is_news = carried.read(live.subjects.iter().cloned(), &live.labels);
-    is_news.then_some(live)
+    let wrote = carried.meet(&acting, there, now);
+    if !there.contains(&Knower::Agent(grant.agent)) {
+        tree.disown(wrote.as_deref());
+    }
+}
+
+/// Who acts in the tree of a call, and in the call itself, which may outlive its task.
+fn everybody(entered: &Entered) -> BTreeSet<Knower> {
+    let live = entered.tree.live();
+    let mut all = live.map(|live| live.subjects).unwrap_or_default();
+    all.extend(Acting::of(&entered.grant).subjects());
+    all
 }
 
 /// A call is a call, whatever its operation declares.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use writ_types::{CallId, Charge, Grant, Label, Plan, TaskId};
+use writ_types::{AgentId, CallId, Charge, Grant, Label, Plan, TaskId};
 
 use crate::cut::CutFlag;
 use crate::tree::{Taken, Tree};
@@ -15,6 +15,7 @@ pub struct Entered {
     pub(crate) tree: Arc<Tree>,
     pub(crate) grant: Arc<Grant>,
     pub(crate) planned: Option<Arc<Grant>>,
+    pub(crate) above: Vec<AgentId>,
     pub(crate) call: CallId,
     pub(crate) flag: Arc<CutFlag>,
 }
@@ -30,6 +31,12 @@ impl Entered {
     #[must_use]
     pub fn plan(&self) -> Option<&Plan> {
         self.planned.as_ref().map(|grant| &grant.plan)
+    }
+
+    /// The agents of the tasks above it, other than its own, each once: it has their authority, and none where they have none.
+    #[must_use]
+    pub fn above(&self) -> &[AgentId] {
+        &self.above
     }
 
     /// The call.

@@ -67,8 +67,10 @@ pub enum Remembered {
         /// The labels.
         labels: BTreeSet<Label>,
     },
-    /// Somebody has written.
+    /// A task has written.
     Wrote {
+        /// The task.
+        task: TaskId,
         /// Who.
         acting: Acting,
         /// What it could be read back as; none: not known.
@@ -125,7 +127,12 @@ impl Rebuild {
                 acting,
                 labels,
             } => recall.read(*task, acting, labels),
-            Remembered::Wrote { acting, forms, at } => recall.wrote(acting, forms.as_deref(), *at),
+            Remembered::Wrote {
+                task,
+                acting,
+                forms,
+                at,
+            } => recall.wrote(*task, acting, forms.as_deref(), *at),
             Remembered::Ended(task) => recall.ended(*task),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_types::{Label, TaskId, Timestamp, ValueDigest};
 
-use crate::carried::{Acting, Carried, Live, Subject};
+use crate::carried::{Acting, Carried, Knower, Live, several};
 
 /// After so many openings the trees that are over by then are let go.
 const SWEEP_EVERY: usize = 1024;
@@ -22,8 +22,8 @@ pub(crate) struct Recall {
 /// A tree that may still act.
 #[derive(Debug)]
 struct Known {
-    /// A client vouched for what it began with.
-    attested: bool,
+    /// For whom a client vouched that they begin anew; nobody if it did not.
+    shielded: BTreeSet<Knower>,
     labels: BTreeSet<Label>,
     deadline: Timestamp,
     /// Its tasks that are not over: the one above each, and who acts in it.
@@ -31,7 +31,7 @@ struct Known {
 }
 
 impl Known {
-    fn subjects(&self) -> BTreeSet<Subject> {
+    fn subjects(&self) -> BTreeSet<Knower> {
         let acting = self.tasks.values();
         acting.flat_map(|(_, acting)| acting.subjects()).collect()
     }
@@ -79,12 +79,16 @@ impl Recall {
         if let Some(root) = above
             && let Some(known) = self.trees.get_mut(&root)
         {
-            let brought = self.carried.brought(&opening.acting, &known.subjects());
+            let there = known.subjects();
+            let brought = self.carried.brought(&opening.acting, &there);
             known.labels.extend(brought);
+            let (acting, opened) = (&opening.acting, opening.opened);
+            // What the tree has read does not vouch after a restart, so nothing has to be disowned.
+            let _wrote: Option<Vec<ValueDigest>> = self.carried.meet(acting, &there, opened);
             known.tasks.insert(opening.task, own);
             self.roots.insert(opening.task, root);
             let (subjects, labels) = (known.subjects(), known.labels.clone());
-            self.spread(&subjects, &labels, Some(root));
+            self.spread(subjects, &labels, Some(root));
             return;
         }
         let labels = if opening.attested {
@@ -99,7 +103,11 @@ impl Recall {
             self.carried.labels(&opening.acting)
         };
         let known = Known {
-            attested: opening.attested,
+            shielded: if opening.attested {
+                opening.acting.subjects().collect()
+            } else {
+                BTreeSet::new()
+            },
             labels,
             tasks: BTreeMap::from([(opening.task, own)]),
             deadline: opening.deadline,
@@ -116,34 +124,55 @@ impl Recall {
 
     pub(crate) fn read(&mut self, task: TaskId, acting: &Acting, labels: &BTreeSet<Label>) {
         let root = self.roots.get(&task).copied();
-        // Those of a call that outlived its task, too.
-        let mut all: BTreeSet<Subject> = acting.subjects().collect();
+        let all = self.everybody(root, acting);
         if let Some(known) = root.and_then(|root| self.trees.get_mut(&root)) {
             known.labels.extend(labels.iter().cloned());
-            all.extend(known.subjects());
         }
-        self.spread(&all, labels, root);
+        self.spread(all, labels, root);
     }
 
-    /// They know such things now, in all their trees that no client vouches for.
+    /// Who acts in a tree, and in a call of it that may have outlived its task.
+    fn everybody(&self, root: Option<TaskId>, acting: &Acting) -> BTreeSet<Knower> {
+        let known = root.and_then(|root| self.trees.get(&root));
+        let mut all = known.map(Known::subjects).unwrap_or_default();
+        all.extend(acting.subjects());
+        all
+    }
+
+    /// They know such things now, in all their trees that no client vouches for, and so does whoever acts with one of them
+    /// there.
     fn spread(
         &mut self,
-        subjects: &BTreeSet<Subject>,
+        subjects: BTreeSet<Knower>,
         labels: &BTreeSet<Label>,
         from: Option<TaskId>,
     ) {
-        if self.carried.read(subjects.iter().cloned(), labels) {
+        let mut next = vec![subjects];
+        while let Some(subjects) = next.pop() {
+            if !self.carried.read(subjects.iter().cloned(), labels) {
+                continue;
+            }
             for (other, known) in &mut self.trees {
-                let acts = !known.attested && !known.subjects().is_disjoint(subjects);
-                if acts && Some(*other) != from {
+                let acting = known.subjects();
+                let mut exposed = acting.difference(&known.shielded);
+                if Some(*other) != from && exposed.any(|own| subjects.contains(own)) {
                     known.labels.extend(labels.iter().cloned());
+                    next.push(several(acting));
                 }
             }
         }
     }
 
-    pub(crate) fn wrote(&mut self, acting: &Acting, forms: Option<&[ValueDigest]>, at: Timestamp) {
-        self.carried.write(acting, forms, at);
+    pub(crate) fn wrote(
+        &mut self,
+        task: TaskId,
+        acting: &Acting,
+        forms: Option<&[ValueDigest]>,
+        at: Timestamp,
+    ) {
+        let root = self.roots.get(&task).copied();
+        let all = self.everybody(root, acting);
+        self.carried.write(all, forms, at);
     }
 
     /// A task is over; a root takes everything below it along.

@@ -1,6 +1,7 @@
 //! The ledger's rules, each through the public interface.
 
 mod flow;
+mod handed;
 mod kill;
 mod narrowing;
 mod recall;

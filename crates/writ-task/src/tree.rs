@@ -8,11 +8,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use writ_types::{
-    ActionName, ArgumentOrigins, Budget, CallId, Charge, Facts, Grant, Label, Origins,
+    ActionName, AgentId, ArgumentOrigins, Budget, CallId, Charge, Facts, Grant, Label, Origins,
     PlanStanding, Progress, Sighting, TaskId, Timestamp, ValueDigest, Vouchers,
 };
 
-use crate::carried::{Acting, Live, Subject};
+use crate::carried::{Acting, Knower, Live, several};
 use crate::cut::CutFlag;
 use crate::ledger::{Cut, Ending, TaskState, TaskStatus};
 use crate::narrow::{Widening, within};
@@ -216,11 +216,13 @@ impl Tree {
             node.in_flight = node.in_flight.saturating_add(1);
         });
         let planned = state.planned(&lineage).map(|node| Arc::clone(&node.grant));
+        let above = state.nodes.get(task).map(|node| state.above(node));
         drop(state);
         Ok(Entered {
             tree: Arc::clone(self),
             grant,
             planned,
+            above: above.unwrap_or_default(),
             call,
             flag,
         })
@@ -364,22 +366,27 @@ impl Tree {
         self.lock().labels.is_subset(labels)
     }
 
-    /// Somebody has read something so labelled in another tree. Who acts here too knows it, unless this tree was opened by
-    /// a party that vouches for what its agent begins with.
-    pub(crate) fn hear(&self, subjects: &BTreeSet<Subject>, labels: &BTreeSet<Label>) {
+    /// Somebody has read something so labelled in another tree. Who acts here too knows it, but for the agent and the user
+    /// of a tree that was opened by a party that vouches for what they begin with; to whom that agent has handed it on, it
+    /// was not vouched for. Who has to be told in turn: the agents of a tree in which several act, where one of them knows.
+    pub(crate) fn hear(
+        &self,
+        subjects: &BTreeSet<Knower>,
+        labels: &BTreeSet<Label>,
+    ) -> BTreeSet<Knower> {
         let mut state = self.lock();
-        let is_attested = state
-            .nodes
-            .get(state.root)
-            .is_some_and(|node| node.attested);
-        let acts = |node: &Node| {
-            let acting = Acting::of(&node.grant);
-            let mut own = acting.subjects();
-            node.ended.is_none() && own.any(|own| subjects.contains(&own))
-        };
-        if !is_attested && state.nodes.0.iter().any(acts) {
-            state.labels.extend(labels.iter().cloned());
+        let root = state.nodes.get(state.root);
+        let vouched = root.filter(|root| root.attested).map(|root| &*root.grant);
+        let shielded = vouched.map_or_else(BTreeSet::new, |grant| {
+            Acting::of(grant).subjects().collect::<BTreeSet<_>>()
+        });
+        let acting = state.acting();
+        let mut exposed = acting.difference(&shielded);
+        if !exposed.any(|own| subjects.contains(own)) {
+            return BTreeSet::new();
         }
+        state.labels.extend(labels.iter().cloned());
+        several(acting)
     }
 
     /// Somebody vouches for a task's bounds and prompt; `false` if it is not known. A root begins without labels.
@@ -400,10 +407,7 @@ impl Tree {
     /// What may still act, and what the tree has read; none if nothing may.
     pub(crate) fn live(&self) -> Option<Live> {
         let state = self.lock();
-        let live = state.nodes.0.iter().filter(|node| node.ended.is_none());
-        let subjects: BTreeSet<_> = live
-            .flat_map(|node| Acting::of(&node.grant).subjects().collect::<Vec<_>>())
-            .collect();
+        let subjects = state.acting();
         (!subjects.is_empty()).then(|| Live {
             subjects,
             labels: state.labels.clone(),
@@ -442,6 +446,13 @@ impl Tree {
         state.write(forms);
         let node = state.nodes.get(task).ok_or(EnterError::Unknown)?;
         node.ended.map_or(Ok(()), |why| Err(EnterError::Ended(why)))
+    }
+
+    /// Somebody acts here from now on who wrote values of these forms elsewhere (none: not known which).
+    pub(crate) fn disown(&self, forms: Option<&[ValueDigest]>) {
+        if forms.is_none_or(|forms| !forms.is_empty()) {
+            Arc::make_mut(&mut self.lock().flow().origins).disown(forms);
+        }
     }
 
     /// Counts a refusal for values that nothing vouched for; `true` if the tree is paused now.
@@ -543,6 +554,7 @@ impl Tree {
             in_flight: node.in_flight,
             children: node.children.clone(),
             progress: node.progress.as_deref().cloned().unwrap_or_default(),
+            above: state.above(node),
         })
     }
 
@@ -658,6 +670,24 @@ impl State {
             progress: None,
         };
         self.nodes.insert(node);
+    }
+
+    /// Who acts in what may still act.
+    fn acting(&self) -> BTreeSet<Knower> {
+        let live = self.nodes.0.iter().filter(|node| node.ended.is_none());
+        live.flat_map(|node| Acting::of(&node.grant).subjects().collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// The agents of the tasks above one, other than its own, each once.
+    fn above(&self, node: &Node) -> Vec<AgentId> {
+        let mut above = Vec::new();
+        for agent in self.chain(&node.lineage).map(|node| node.grant.agent) {
+            if agent != node.grant.agent && !above.contains(&agent) {
+                above.push(agent);
+            }
+        }
+        above
     }
 
     fn flow(&mut self) -> &mut Flow {

@@ -122,6 +122,18 @@ impl Origins {
         self.lost = true;
     }
 
+    /// Somebody acts in the tree from now on who wrote values of these forms elsewhere; none: it is not known which. What was
+    /// read before could be theirs, so it vouches no more until it is read again, and theirs not then.
+    pub fn disown(&mut self, forms: Option<&[ValueDigest]>) {
+        self.vouched
+            .retain(|_, origin| *origin == Origin::Endorsement);
+        self.forms.clear();
+        match forms {
+            Some(forms) => self.write(forms),
+            None => self.lose(),
+        }
+    }
+
     /// A response had values of these forms. For the card of an approval alone: it vouches for nothing.
     pub fn see(&mut self, forms: &[ValueDigest], call: CallId) {
         for form in forms {

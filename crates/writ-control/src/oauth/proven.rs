@@ -318,6 +318,13 @@ impl Proof<'_> {
             .filter(|status| status.state == TaskState::Live);
         let status = status.ok_or_else(|| grant_error("the task has ended"))?;
         let other = acting.filter(|(acting, _)| acting.id != agent.id);
+        let mut above = status.above;
+        above.extend(other.map(|_| agent.id));
+        if !self.loaded.all_hold(&above, &status.grant.purpose) {
+            return Err(grant_error(
+                "an agent that hands the task on has its purpose no more",
+            ));
+        }
         let parent = Parent {
             grant: status.grant,
             left: status.left,

@@ -280,9 +280,12 @@ impl Asked<'_> {
         if status.left.calls == 0 {
             return Err(grant_error("the task has spent its budget"));
         }
-        // What was taken from the agent or from the purpose since the task was opened is not renewed.
+        // What was taken since the task was opened from the agent, from one that handed it on, or from the purpose is not renewed.
         let purpose = loaded.purposes.get(&status.grant.purpose);
-        let purpose = purpose.filter(|purpose| proven.agent.purposes.contains(&purpose.name));
+        let purpose = purpose.filter(|purpose| {
+            let name = &purpose.name;
+            proven.agent.purposes.contains(name) && loaded.all_hold(&status.above, name)
+        });
         if !purpose.is_some_and(|purpose| status.grant.actions.is_subset(&purpose.actions)) {
             return Err(grant_error(
                 "the purpose no longer covers the task: open a new one",

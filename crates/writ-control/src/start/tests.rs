@@ -13,9 +13,9 @@ use writ_types::{
 
 use super::{LedgerRebuild, StartError};
 
-const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
-fn grant() -> Grant {
+pub(crate) fn grant() -> Grant {
     Grant {
         tenant: Tenant::default_tenant(),
         task: TaskId::new(NOW, [1; 10]),
@@ -38,7 +38,7 @@ fn grant() -> Grant {
     }
 }
 
-fn record(event: Event) -> Record {
+pub(crate) fn record(event: Event) -> Record {
     let header = Header {
         id: RecordId::new(NOW, [3; 10]),
         tenant: Tenant::default_tenant(),
@@ -49,14 +49,14 @@ fn record(event: Event) -> Record {
     Record::new(header, event)
 }
 
-fn opened(grant: &Grant) -> Record {
+pub(crate) fn opened(grant: &Grant) -> Record {
     let spiffe = "spiffe://writ.local/agent/a".parse().unwrap();
     record(Event::TaskOpened(Box::new(TaskOpened::of(
         grant, &spiffe, None, None,
     ))))
 }
 
-fn closed(grant: &Grant) -> Record {
+pub(crate) fn closed(grant: &Grant) -> Record {
     let (task, agent) = (grant.task, grant.agent);
     record(Event::TaskClosed(TaskClosed {
         task,
@@ -130,7 +130,7 @@ fn call(number: u8) -> CallId {
     CallId::new(NOW, [number; 10])
 }
 
-fn intent(grant: &Grant, number: u8) -> Record {
+pub(crate) fn intent(grant: &Grant, number: u8) -> Record {
     record(Event::Intent(Box::new(Intent {
         call: call(number),
         subject: Subject {

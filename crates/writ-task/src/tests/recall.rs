@@ -100,6 +100,7 @@ impl Logged {
             .write(&entered, forms.as_deref(), &BTreeSet::new(), NOON);
         now(written).unwrap();
         self.log.push(Line::Known(Remembered::Wrote {
+            task: grant.task,
             acting: Acting::of(grant),
             forms: forms.clone(),
             at: NOON,

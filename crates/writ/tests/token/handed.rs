@@ -218,3 +218,176 @@ fn nobody_hands_on_what_they_do_not_hold() {
         refused(&answer, GRANT, "of a task that was killed");
     });
 }
+
+/// An agent's file, and a word about it.
+struct Registered<'a>(&'a Stage, &'static str, String);
+
+impl<'a> Registered<'a> {
+    fn new(stage: &'a Stage, name: &'static str) -> Self {
+        let text = std::fs::read_to_string(stage.project.path(name)).unwrap();
+        Self(stage, name, text)
+    }
+
+    /// Puts the file as this makes it into force.
+    fn becomes(&self, change: impl Fn(&str) -> String) {
+        let Self(stage, name, text) = self;
+        stage.project.write(name, &change(text));
+        let (code, _, said) = stage
+            .project
+            .run(&["apply", "--resume", BOT, "--resume", OTHER]);
+        assert_eq!(code, 0, "{said}");
+    }
+}
+
+/// The other agent gets a task below, and keeps a key for it.
+async fn handed(stage: &Stage, parent: &Opened, agent: &str) -> Opened {
+    let key = Key::new();
+    let claims = with(
+        &claims(stage, parent, &key, NARROWER),
+        &Value::object([("sub", Value::from(agent))]),
+    );
+    let ticket = handover(parent, &claims);
+    let answer = take(stage, parent, (agent, &key), NARROWER, Some(&ticket)).await;
+    opened(&answer, key)
+}
+
+#[test]
+fn what_is_taken_from_who_handed_on_is_taken_from_who_has_it() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let parent = stage.grant(BOT, READ).await;
+        let child = handed(&stage, &parent, OTHER).await;
+        let below = handed(&stage, &child, BOT).await;
+        let file = Registered::new(&stage, "agents/bot.toml");
+        let disabled = |text: &str| format!("{text}enabled = false\n");
+        let stripped = file.2.replace(r#"["triage"]"#, r#"["spare"]"#);
+        for (row, changed, wanted) in [
+            ("disabled", disabled(&file.2), "agent_disabled"),
+            ("without the purpose", stripped, "action_not_granted"),
+        ] {
+            file.becomes(|_before| changed.clone());
+            let answer = stage.call(&child, Method::GET, TICKETS).await;
+            assert_eq!((answer.status, &*reason(&answer)), (403, wanted), "{row}");
+            let renewed = stage
+                .ask(OTHER, &Key::new(), &[("task_id", &child.task)])
+                .await;
+            refused(&renewed, GRANT, row);
+            // Neither narrowed for itself nor handed on once more.
+            let (svid, public) = (stage.svid(OTHER).await, stage.public(""));
+            let narrowed = [
+                ("grant_type", EXCHANGE),
+                ("subject_token", &child.token),
+                ("subject_token_type", ACCESS_TOKEN),
+                ("client_assertion_type", JWT_SPIFFE),
+                ("client_assertion", &svid),
+                ("resource", &public),
+                ("authorization_details", NARROWER),
+            ];
+            refused(&stage.token(&child.key, &narrowed).await, GRANT, row);
+            file.becomes(str::to_owned);
+        }
+        // The task of the first agent above the other's asks nothing of the other: it is above it.
+        let file = Registered::new(&stage, "agents/other.toml");
+        file.becomes(disabled);
+        for (task, wanted) in [(&parent, 200), (&child, 403), (&below, 403)] {
+            let answer = stage.call(task, Method::GET, TICKETS).await;
+            assert_eq!(answer.status, wanted);
+        }
+        file.becomes(str::to_owned);
+        let answer = stage.call(&child, Method::GET, TICKETS).await;
+        assert_eq!(answer.status, 200);
+    });
+}
+
+#[test]
+fn a_parent_that_lost_its_purpose_hands_nothing_on() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let parent = stage.grant(BOT, READ).await;
+        let file = Registered::new(&stage, "agents/bot.toml");
+        file.becomes(|text| text.replace(r#"["triage"]"#, r#"["spare"]"#));
+        let key = Key::new();
+        let ticket = handover(&parent, &claims(&stage, &parent, &key, NARROWER));
+        let answer = take(&stage, &parent, (OTHER, &key), NARROWER, Some(&ticket)).await;
+        refused(&answer, GRANT, "without the purpose");
+    });
+}
+
+#[test]
+fn what_was_handed_on_is_the_same_after_a_crash() {
+    runtime().block_on(async {
+        let mut stage = Stage::open().await;
+        let parent = stage.grant(BOT, READ).await;
+        let child = handed(&stage, &parent, OTHER).await;
+        let below = handed(&stage, &child, BOT).await;
+        let key = Key::new();
+        let past = now().secs_since_epoch() - 10;
+        let early = with(
+            &claims(&stage, &parent, &key, NARROWER),
+            &Value::object([("iat", Value::from_u64(past))]),
+        );
+        let early = handover(&parent, &early);
+        assert_eq!(stage.call(&below, Method::GET, TICKETS).await.status, 200);
+        stage.server.take().unwrap().kill();
+        stage.server = Some(stage.project.start());
+        let answer = take(&stage, &parent, (OTHER, &key), NARROWER, Some(&early)).await;
+        refused(&answer, GRANT, "signed before the server began");
+        // What the one below spent, both above it have spent; each falls with who stands above it.
+        for (task, wanted) in [(&child, 200), (&below, 403), (&parent, 200)] {
+            let answer = stage.call(task, Method::GET, TICKETS).await;
+            assert_eq!(answer.status, wanted, "{}", answer.json());
+        }
+        stage
+            .order("/v1/kill", &format!(r#"{{"task":"{}"}}"#, child.task))
+            .await;
+        for (task, wanted) in [(&child, 401), (&below, 401), (&parent, 200)] {
+            let answer = stage.call(task, Method::GET, TICKETS).await;
+            assert_eq!(answer.status, wanted, "{}", answer.json());
+        }
+        stage.restart();
+        for (task, wanted) in [(&child, 401), (&below, 401), (&parent, 200)] {
+            let answer = stage.call(task, Method::GET, TICKETS).await;
+            assert_eq!(answer.status, wanted, "{}", answer.json());
+        }
+    });
+}
+
+#[test]
+fn a_hand_over_is_spent_by_a_task_that_is_refused_too() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let parent = stage.grant(BOT, READ).await;
+        let key = Key::new();
+        let wider =
+            r#"[{"type":"writ_task","purpose":"triage","actions":["helpdesk:addComment"]}]"#;
+        let ticket = handover(&parent, &claims(&stage, &parent, &key, wider));
+        let answer = take(&stage, &parent, (OTHER, &key), wider, Some(&ticket)).await;
+        refused(&answer, "invalid_authorization_details", "wider");
+        let again = take(&stage, &parent, (OTHER, &key), wider, Some(&ticket)).await;
+        refused(&again, GRANT, "used before");
+    });
+}
+
+#[test]
+fn the_agents_own_word_counts_for_the_other_agent_only_where_the_purpose_says_so() {
+    runtime().block_on(async {
+        for (row, word, wanted) in [
+            ("nothing said", "", "agent"),
+            ("accepted", "agent_vouches = true\n", "agent_accepted"),
+        ] {
+            let stage = Stage::prepared(|project| {
+                let text = std::fs::read_to_string(project.path("purposes/triage.toml")).unwrap();
+                project.write("purposes/triage.toml", &format!("{word}{text}"));
+            })
+            .await;
+            let parent = stage.grant(BOT, READ).await;
+            let child = handed(&stage, &parent, OTHER).await;
+            let shown = stage.task(&child.task).await;
+            let asserters = shown.member("asserters").unwrap();
+            for what in ["prompt", "bounds", "plan"] {
+                let said = asserters.member(what).unwrap().to_string();
+                assert_eq!(said, format!("\"{wanted}\""), "{row}: {what}");
+            }
+        }
+    });
+}
