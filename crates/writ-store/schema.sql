@@ -1,4 +1,4 @@
--- Schema version 4: the sum of the migrations. A test compares.
+-- Schema version 5: the sum of the migrations. A test compares.
 
 CREATE TABLE active_revision (
     tenant TEXT NOT NULL PRIMARY KEY,
@@ -152,6 +152,16 @@ CREATE TABLE revisions (
     PRIMARY KEY (tenant, revision),
     FOREIGN KEY (tenant, base) REFERENCES revisions (tenant, revision)
 ) STRICT;
+
+CREATE TABLE stops (
+    tenant TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    operator TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, kind, name)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tasks (
     tenant TEXT NOT NULL,

@@ -11,6 +11,7 @@ mod queue;
 mod shadow;
 mod sign_in;
 mod stop;
+mod stops;
 mod suggest;
 mod trust;
 
@@ -267,6 +268,8 @@ pub(crate) async fn serve(
         Endpoint::SearchAction => authzen::search_action(plane, &object(call.body)?),
         Endpoint::CloseTask => stop::close(plane, call).await,
         Endpoint::Kill => stop::kill(plane, call).await,
+        Endpoint::Resume => stops::resume(plane, call).await,
+        Endpoint::Stops => stops::list(plane).await,
         Endpoint::Approvals => approvals::list(plane, call).await,
         Endpoint::Approval => approvals::show(plane, call).await,
         Endpoint::Approve => approvals::yes(plane, call).await,

@@ -174,6 +174,9 @@ fn possible(
     if !agent.enabled {
         return Decision::No(ReasonCode::AgentDisabled.as_str());
     }
+    if plane.has_stopped(agent) || plane.has_stopped_api(api) {
+        return Decision::No(ReasonCode::Stopped.as_str());
+    }
     if api.quarantined.contains(operation.id()) {
         return Decision::No(ReasonCode::ContractQuarantined.as_str());
     }
@@ -189,7 +192,9 @@ fn possible(
         if !purpose.actions.contains(operation.action()) {
             continue;
         }
-        if !purpose.reaches(&api.api) {
+        if plane.has_stopped_purpose(purpose) {
+            decision = Decision::No(ReasonCode::Stopped.as_str());
+        } else if !purpose.reaches(&api.api) {
             decision = Decision::No(ReasonCode::OutsideEnvironment.as_str());
         } else if !purpose.is_open(plane.clock.now()) {
             decision = Decision::No(ReasonCode::OutsideHours.as_str());
@@ -298,7 +303,11 @@ fn trace(plane: &Plane, loaded: &Loaded, asked: &Evaluation<'_>) -> Option<Trace
         left: None,
     };
     let quarantined = api.quarantined.contains(operation.id());
-    let stopped = quarantined.then_some(ReasonCode::ContractQuarantined);
+    let stopped = plane.has_stopped(agent)
+        || plane.has_stopped_purpose(purpose)
+        || plane.has_stopped_api(api);
+    let stopped = stopped.then_some(ReasonCode::Stopped);
+    let stopped = stopped.or_else(|| quarantined.then_some(ReasonCode::ContractQuarantined));
     Some(trace::of_question(ground, &grant, inputs, stopped))
 }
 

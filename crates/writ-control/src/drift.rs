@@ -170,6 +170,10 @@ pub(crate) async fn check(plane: &Plane, id: &ApiId) -> Result<Value, AdminError
     })?;
     let now = plane.clock.now();
     let url = published.url.to_string();
+    if plane.has_stopped_api(api) {
+        let fault = "a person has stopped the API or its credential, so nothing is asked of it";
+        return Err(unseen(plane, id, &url, fault));
+    }
     let live = match (plane.fetch)(published).await {
         Ok(live) => live,
         Err(fault) => return Err(unseen(plane, id, &url, &fault)),

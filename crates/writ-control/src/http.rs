@@ -196,6 +196,8 @@ async fn public(
         | Endpoint::Trust
         | Endpoint::ApproveTrust
         | Endpoint::Kill
+        | Endpoint::Resume
+        | Endpoint::Stops
         | Endpoint::Records
         | Endpoint::Explain
         | Endpoint::CanI

@@ -129,7 +129,8 @@ pub(crate) async fn agents_of(
 
 fn matching(plane: &Plane, seen: &Seen) -> Vec<Arc<Agent>> {
     let loaded = plane.loaded();
-    let own = loaded.agents.values().filter(|agent| seen.is(agent));
+    let agents = loaded.agents.values();
+    let own = agents.filter(|agent| seen.is(agent) && !plane.has_stopped(agent));
     // The built-in issuer vouches for its own trust domain alone.
     let own = own.filter(|agent| *agent.spiffe.trust_domain() == plane.settings.trust_domain);
     own.map(Arc::clone).collect()

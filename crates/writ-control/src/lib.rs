@@ -61,7 +61,7 @@ pub use reload::{Compiler, check_project, shapes};
 pub use roots::{At, Roots};
 pub use routes::{Access, Endpoint, ROUTES, TWO_PEOPLE};
 pub use sign_in::{Accounts, Answering, AskIssuer, Asked, RoleRule, SignIn, SignInSettings};
-pub use start::{LedgerRebuild, StartError, first_boot_token, seed, stored_tasks};
+pub use start::{LedgerRebuild, StartError, first_boot_token, seed, stops, stored_tasks};
 pub use token_keys::{Rotation, TokenKeyError, TokenKeys};
 pub use trust::{Client, Trust};
 pub use vouching::{Reread, Rereading};

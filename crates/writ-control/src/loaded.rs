@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use writ_contract::Contract;
 use writ_policy::Pdp;
+use writ_task::Heading;
 use writ_types::{
     Agent, AgentId, Api, ApiId, Digest, OperationId, Purpose, PurposeName, RevisionId, Secret,
     SpiffeId, Traps,
@@ -49,6 +50,18 @@ pub struct LoadedCredential {
     pub version: u32,
     /// Its value.
     pub secret: Secret<String>,
+}
+
+impl LoadedApi {
+    /// Where its calls go.
+    #[must_use]
+    pub fn heading(&self) -> Heading {
+        let named = self.api.credential.as_ref().zip(self.credential.as_ref());
+        Heading {
+            api: self.api.id.clone(),
+            credential: named.map(|((name, _), opened)| (name.clone(), opened.version)),
+        }
+    }
 }
 
 impl fmt::Debug for LoadedCredential {

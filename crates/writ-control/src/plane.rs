@@ -13,7 +13,7 @@ use writ_audit::{
     EvidenceKind, Header, NodeName, Places, Record, Seal, SealFault, Source, Started,
 };
 use writ_store::{CredentialSealer, Store, StoreError};
-use writ_task::{MemoryLedger, TaskStatus};
+use writ_task::{MemoryLedger, Stops, TaskStatus};
 use writ_token::{
     AccessTokenClaims, IssuerUrl, NonceIssuer, ReplayCache, SignError, Signer, TokenError,
     TokenVerifier, TrustDomainAuthority, VerifiedToken,
@@ -141,6 +141,8 @@ pub struct Parts {
     pub instances: Instances,
     /// Where keys are in use; the data plane knows it too.
     pub places: Arc<Places>,
+    /// What people have stopped; the data plane asks it too.
+    pub stops: Arc<Stops>,
     /// What is kept.
     pub store: Store,
     /// Keys.
@@ -192,6 +194,7 @@ pub struct Plane {
     pub(crate) alarms: Arc<AlarmDesk>,
     pub(crate) instances: Instances,
     pub(crate) places: Arc<Places>,
+    pub(crate) stops: Arc<Stops>,
     pub(crate) store: Store,
     pub(crate) keys: Keys,
     pub(crate) nonces: NonceIssuer,
@@ -296,6 +299,7 @@ impl Plane {
             alarms: parts.alarms,
             instances: parts.instances,
             places: parts.places,
+            stops: parts.stops,
             store: parts.store,
             keys: parts.keys,
             nonces: parts.nonces,

@@ -96,6 +96,8 @@ routes! {
     "GET" "/v1/trust" VIEWER => Trust;
     "POST" "/v1/trust/approve" ADMIN => ApproveTrust;
     "POST" "/v1/kill" OPERATOR => Kill;
+    "POST" "/v1/resume" ADMIN => Resume;
+    "GET" "/v1/stops" VIEWER => Stops;
     "GET" "/v1/records" VIEWER => Records;
     "GET" "/v1/explain/{call}" OPERATOR => Explain;
     "GET" "/v1/suggest" VIEWER => Suggest;

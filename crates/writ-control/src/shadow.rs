@@ -81,6 +81,7 @@ impl Trial {
             | Event::OperatorAction(_)
             | Event::KeyRotated(_)
             | Event::Approval(_)
+            | Event::UpstreamToken(_)
             | Event::Alarm(_) => {}
         }
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use writ_audit::{ApprovalStep, Closing, Event, Outcome, Record, TaskClosed, TaskOpened};
 use writ_store::{Store, StoreError};
-use writ_task::{Acting, Ending, MemoryLedger, Opening, Rebuild, RebuildError, Remembered};
+use writ_task::{Acting, Ending, MemoryLedger, Opening, Rebuild, RebuildError, Remembered, Stops};
 use writ_types::{
     ActionName, Asserter, CallId, Charge, Conformance, Grant, Label, Limits, RevisionId, TaskId,
     Tenant, Timestamp, TrustDomain,
@@ -118,6 +118,19 @@ pub async fn first_boot_token(
         .map_err(failed)?;
     file.sync_all().map_err(failed)?;
     Ok(true)
+}
+
+/// What people have stopped: it holds before the first call is served.
+///
+/// # Errors
+///
+/// The store fails, or a row is damaged: what is stopped is not known then.
+pub async fn stops(store: &Store, tenant: &Tenant) -> Result<Stops, StoreError> {
+    let stops = Stops::default();
+    for stopped in store.stops(tenant).await? {
+        stops.stop(tenant, stopped.stop, stopped.version);
+    }
+    Ok(stops)
 }
 
 /// The tasks of the store that may still be live.

@@ -76,7 +76,7 @@ impl Generation {
         self.0.load(Ordering::SeqCst)
     }
 
-    fn next(&self) {
+    pub(crate) fn next(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -22,8 +22,8 @@ use crate::story::Story;
 use crate::target::Endpoint;
 use crate::transaction::Transaction;
 use crate::{
-    approve, authenticate, decide, flow, mcp, metadata, pace, planned, response, target, upstream,
-    watch,
+    approve, authenticate, decide, flow, mcp, metadata, pace, planned, response, stops, target,
+    upstream, watch,
 };
 
 /// Serves one request: proves who asks, decides, records, forwards. There is always a response.
@@ -133,19 +133,19 @@ async fn call(
     story.resolved(api, operation);
     decide::granted(&snapshot, &agent, &entered, operation.action(), now)?;
     decide::unchanged(api, operation)?;
+    let who = (&*agent, &entered);
+    stops::keep(gateway, &snapshot, who, api)?;
     pace::keep(gateway, &entered, operation)?;
     let read = asked.read(parts).await?;
     story.read(&read);
 
     let charge = Charge::of(operation.effects());
-    let action = operation.action();
     let reserved = planned::reserve(parts, &entered, operation, &read, charge, now).await;
     let (mut reservation, mut facts) = reserved.map_err(|fault| story.unpaid(fault))?;
     let (key, input) = (&parts.audit_key, &read.parsed.input);
     let mut judged = flow::judge(key, operation, input, &facts.vouchers);
     flow::tell(&mut facts, operation, &mut judged, &read);
     let canonical = Canonical::of(operation, &read, judged.unvouched.as_deref());
-    let who = (&*agent, &entered);
     let permit = approve::permit(gateway, &snapshot, who, &canonical, &mut facts, story).await?;
 
     let written = judged.written(key, &facts.arguments, &read);
@@ -153,7 +153,7 @@ async fn call(
     let outgoing = decide::outgoing((api, operation), read, story.call(), mcp.as_ref())?;
     let transaction = Transaction {
         agent: &agent,
-        action,
+        action: operation.action(),
         now,
     };
 

@@ -162,13 +162,25 @@ impl Completion {
     pub(crate) fn fail(self, end: End, fault: Unanswered) -> ReasonCode {
         let writes = self.charge.writes > 0 && fault.reason != ReasonCode::TaskEnded;
         let (end, reason) = match self.upload.as_ref().and_then(|upload| upload.fault()) {
-            Some(cut @ (UploadEnd::Cut | UploadEnd::Told)) => (End::Cut, cut.reason()),
+            Some(UploadEnd::Cut) => (End::Cut, self.cut()),
+            Some(told @ UploadEnd::Told) => (End::Cut, told.reason()),
             Some(broken) => (End::ClientGone, broken.reason()),
             None if writes && fault.heard => (end, ReasonCode::EffectUnknown),
             None => (end, fault.reason),
         };
         self.finish(end);
         reason
+    }
+
+    /// What a call that was cut is told: its task is over, or what it needs was stopped and its task lives on. Then nobody knows of one
+    /// that writes and has left whether it had its effect.
+    pub(crate) fn cut(&self) -> ReasonCode {
+        let has_left = self.sent.is_some() && self.charge.writes > 0;
+        match (self.entered.cut().is_stopped(), has_left) {
+            (false, _) => ReasonCode::TaskEnded,
+            (true, false) => ReasonCode::Stopped,
+            (true, true) => ReasonCode::EffectUnknown,
+        }
     }
 
     /// The request is about to leave: what was reserved is used up.

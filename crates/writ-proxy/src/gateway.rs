@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 use writ_audit::{Append, NodeName, Places, Seal, Watchman};
-use writ_task::{Approvals, Ledger, Rates};
+use writ_task::{Approvals, Ledger, Rates, Stops};
 use writ_token::{ClientCertificate, NonceIssuer, ReplayCache, TokenCache};
 use writ_types::{
     CallId, Clock, Limits, Program, ProgramName, ReasonCode, RecordId, Secret, Timeouts, Timestamp,
@@ -50,6 +50,8 @@ pub struct Parts {
     pub replays: ReplayCache,
     /// Where keys are in use; the control plane knows it too.
     pub places: Arc<Places>,
+    /// What a person has stopped; the control plane stops and lets go on.
+    pub stops: Arc<Stops>,
     /// Who is told of what an honest agent does not do.
     pub watchman: Arc<dyn Watchman>,
     /// Commits to values that could be guessed.

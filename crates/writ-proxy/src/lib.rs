@@ -28,6 +28,7 @@ mod pool;
 mod refusal;
 mod response;
 mod snapshot;
+mod stops;
 mod story;
 mod target;
 mod transaction;

@@ -319,7 +319,7 @@ impl Whole {
         loop {
             let frame = tokio::select! {
                 biased;
-                () = &mut cut => return Err((End::Cut, ReasonCode::TaskEnded)),
+                () = &mut cut => return Err((End::Cut, completion.cut())),
                 () = &mut late => return Err((End::UpstreamError, ReasonCode::UpstreamTimeout)),
                 frame = incoming.frame() => frame,
             };

@@ -117,7 +117,8 @@ pub(crate) async fn send(
     };
     let mut cut = completion.entered().cut();
     if cut.is_cut() {
-        return Err(completion.refuse(ReasonCode::TaskEnded));
+        let reason = completion.cut();
+        return Err(completion.refuse(reason));
     }
     completion.sent(reservation);
     let gateway = Arc::clone(completion.gateway());
@@ -137,8 +138,9 @@ pub(crate) async fn send(
     };
     match answer {
         Ok(None) => {
+            let reason = completion.cut();
             completion.finish(End::Cut);
-            Err(ReasonCode::TaskEnded)
+            Err(reason)
         }
         Ok(Some(((response, lease), other))) => {
             completion.head(response.status());
@@ -163,7 +165,7 @@ async fn obtained(
     let mut cut = asking.completion.entered().cut();
     let obtained = tokio::select! {
         biased;
-        () = &mut cut => Err(ReasonCode::TaskEnded),
+        () = &mut cut => Err(asking.completion.cut()),
         obtained = granted::obtain(asking, permit) => obtained,
     };
     let obtained = obtained?;

@@ -23,6 +23,7 @@ mod policies;
 mod purposes;
 mod revisions;
 mod seal;
+mod stops;
 mod tasks;
 
 pub use approvals::{Asked, StoredApproval};
@@ -35,6 +36,7 @@ pub use keyfile::KeyFileError;
 pub use operators::{Operator, Role, Session};
 pub use revisions::{ActiveRevision, Registry, Revision};
 pub use seal::{CredentialSealer, SealError, Sealed};
+pub use stops::Stopped;
 pub use tasks::StoredTask;
 
 #[cfg(test)]

@@ -7,4 +7,5 @@ mod opening;
 mod revisions;
 mod rows;
 mod schema;
+mod stops;
 mod support;

@@ -13,6 +13,8 @@ pub(crate) struct CutFlag {
     cut: AtomicBool,
     /// Its own client took it back.
     cancelled: AtomicBool,
+    /// What it needs was stopped, and not its task.
+    stopped: AtomicBool,
     waiting: Mutex<Waiting>,
 }
 
@@ -28,6 +30,17 @@ impl CutFlag {
     pub(crate) fn set(&self) {
         // INVARIANT: sequentially consistent, so that a kill that has returned is seen by every later `is_cut`.
         self.cut.store(true, Ordering::SeqCst);
+    }
+
+    /// The same, because what the call needs was stopped and its task lives on; `false` if it was cut already.
+    pub(crate) fn stop(&self) -> bool {
+        if self.is_set() {
+            return false;
+        }
+        // First, so that who sees that it is cut sees why.
+        self.stopped.store(true, Ordering::SeqCst);
+        self.set();
+        true
     }
 
     pub(crate) fn is_set(&self) -> bool {
@@ -47,7 +60,7 @@ impl CutFlag {
     }
 }
 
-/// Tells a call that its task was killed, closed or ran out.
+/// Tells a call that its task was killed, closed or ran out, or that what it needs was stopped.
 ///
 /// A future that becomes ready when the call is cut, for waiting on together with the upstream; and
 /// [`is_cut`](Self::is_cut), to be read once more after the last wait, right before sending. A kill that returned
@@ -66,6 +79,12 @@ impl CutSignal {
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.flag.is_set()
+    }
+
+    /// Whether it was cut because what it needs was stopped: its task lives on.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.flag.stopped.load(Ordering::SeqCst)
     }
 }
 

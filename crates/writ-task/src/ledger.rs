@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use writ_types::{
-    ActionName, AgentId, Budget, CallId, Charge, Facts, Grant, Label, Progress, Sighting, TaskId,
-    Tenant, Timestamp, ValueDigest,
+    ActionName, AgentId, Budget, CallId, Charge, Facts, Grant, Label, Progress, Sighting, Stop,
+    TaskId, Tenant, Timestamp, ValueDigest,
 };
 
 use crate::{EndError, EnterError, Entered, OpenError, Reservation, ReserveError};
@@ -178,6 +178,10 @@ pub trait Ledger: Send + Sync + fmt::Debug {
 
     /// Ends every task of an agent and everything below them.
     fn revoke_agent(&self, tenant: &Tenant, agent: AgentId) -> LedgerFuture<'_, Cut>;
+
+    /// Cuts the calls in flight that need what was stopped, a credential up to this version. Their tasks live on. When this
+    /// returns, each of them reads as cut. Put it into [`Stops`](crate::Stops) first.
+    fn cut(&self, tenant: &Tenant, stop: &Stop, version: u32) -> LedgerFuture<'_, Cut>;
 
     /// Ends every task whose deadline has passed and forgets those that nothing hangs on any more.
     fn sweep(&self, now: Timestamp) -> LedgerFuture<'_, Cut>;

@@ -18,6 +18,7 @@ mod proof;
 mod rates;
 mod rebuild;
 mod recall;
+mod stops;
 mod tree;
 
 pub use approval::{
@@ -34,6 +35,7 @@ pub use proof::{Entered, Hearing, Outcome, Reservation};
 pub use rates::{Lane, Pacer, Rates, Share};
 pub use rebuild::{Event, Rebuild, Remembered, Restored};
 pub use recall::Opening;
+pub use stops::{Heading, Stops};
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use writ_types::{
-    ActionName, AgentId, CallId, Charge, Facts, Grant, Label, Limits, TaskId, Tenant, Timestamp,
-    ValueDigest,
+    ActionName, AgentId, CallId, Charge, Facts, Grant, Label, Limits, Stop, TaskId, Tenant,
+    Timestamp, ValueDigest,
 };
 
 use crate::carried::{Acting, Carried, Knower, Live};
@@ -247,12 +247,18 @@ impl MemoryLedger {
 
     /// Every other tree of the tenant, each once.
     fn others(&self, tenant: &Tenant, tree: &Arc<Tree>) -> Vec<Arc<Tree>> {
+        let mut others = self.all(tenant);
+        others.retain(|other| !Arc::ptr_eq(other, tree));
+        others
+    }
+
+    /// Every tree of the tenant, each once.
+    fn all(&self, tenant: &Tenant) -> Vec<Arc<Tree>> {
         let mut trees: Vec<Arc<Tree>> = {
             let tenants = self.read();
             let trees = tenants.get(tenant).into_iter();
             trees
                 .flat_map(|tasks| tasks.trees.values())
-                .filter(|other| !Arc::ptr_eq(other, tree))
                 .map(Arc::clone)
                 .collect()
         };
@@ -604,6 +610,14 @@ impl Ledger for MemoryLedger {
             cut.calls.extend(more.calls);
         }
         Box::pin(ready(cut))
+    }
+
+    fn cut(&self, tenant: &Tenant, stop: &Stop, version: u32) -> LedgerFuture<'_, Cut> {
+        let mut severed = Severed::default();
+        for tree in self.all(tenant) {
+            severed.join(tree.cut(stop, version));
+        }
+        Box::pin(ready(severed.wake()))
     }
 
     fn sweep(&self, now: Timestamp) -> LedgerFuture<'_, Cut> {

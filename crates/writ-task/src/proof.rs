@@ -8,7 +8,7 @@ use writ_types::{AgentId, CallId, Charge, Grant, Label, Plan, TaskId};
 
 use crate::cut::CutFlag;
 use crate::tree::{Taken, Tree};
-use crate::{Canceller, CutSignal};
+use crate::{Canceller, CutSignal, Heading};
 
 /// A call of a live task, registered so that a kill can cut it. Keep it until the last byte; dropping it deregisters.
 pub struct Entered {
@@ -43,6 +43,11 @@ impl Entered {
     #[must_use]
     pub const fn call(&self) -> CallId {
         self.call
+    }
+
+    /// Says where the call goes: when something of that is stopped, it is cut ([`Ledger::cut`](crate::Ledger::cut)).
+    pub fn heads_for(&self, heading: Heading) {
+        self.tree.head(self.grant.task, self.call, heading);
     }
 
     /// How the call learns that it was cut.

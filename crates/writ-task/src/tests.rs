@@ -8,6 +8,7 @@ mod recall;
 mod restart;
 mod rules;
 mod sequences;
+mod stops;
 mod support;
 mod threads;
 mod world;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use writ_types::{
     ActionName, AgentId, ArgumentOrigins, Budget, CallId, Charge, Facts, Grant, Label, Origins,
-    PlanStanding, Progress, Sighting, TaskId, Timestamp, ValueDigest, Vouchers,
+    PlanStanding, Progress, Sighting, Stop, TaskId, Timestamp, ValueDigest, Vouchers,
 };
 
 use crate::carried::{Acting, Knower, Live, several};
@@ -17,7 +17,7 @@ use crate::cut::CutFlag;
 use crate::ledger::{Cut, Ending, TaskState, TaskStatus};
 use crate::narrow::{Widening, within};
 use crate::proof::{Entered, Reservation};
-use crate::{EnterError, OpenError, ReserveError};
+use crate::{EnterError, Heading, OpenError, ReserveError};
 
 /// Deepest nesting of sub-tasks; each level is one more budget to look at for every call below it.
 pub(crate) const MOST_DEPTH: usize = 16;
@@ -101,6 +101,8 @@ struct Flight {
     call: CallId,
     flag: Arc<CutFlag>,
     reserved: bool,
+    // Where it goes, once that is known.
+    heading: Option<Box<Heading>>,
 }
 
 /// What ending tasks leaves to be done outside the lock.
@@ -111,6 +113,12 @@ pub(crate) struct Severed {
 }
 
 impl Severed {
+    /// Takes what else was severed.
+    pub(crate) fn join(&mut self, more: Self) {
+        self.tasks.extend(more.tasks);
+        self.calls.extend(more.calls);
+    }
+
     /// Wakes what was cut. The flags are set already; this only hurries the calls that wait.
     pub(crate) fn wake(self) -> Cut {
         for (_, flag) in &self.calls {
@@ -208,6 +216,7 @@ impl Tree {
             call,
             flag: Arc::clone(&flag),
             reserved: false,
+            heading: None,
         };
         let node = state.nodes.get_mut(task).ok_or(EnterError::Unknown)?;
         node.flights.push(flight);
@@ -226,6 +235,31 @@ impl Tree {
             call,
             flag,
         })
+    }
+
+    /// Notes where a call goes.
+    pub(crate) fn head(&self, task: TaskId, call: CallId, heading: Heading) {
+        let mut state = self.lock();
+        let flights = state.nodes.get_mut(task).map(|node| &mut node.flights);
+        let flight = flights.and_then(|all| all.iter_mut().find(|flight| flight.call == call));
+        if let Some(flight) = flight {
+            flight.heading = Some(Box::new(heading));
+        }
+    }
+
+    /// Cuts the calls that need what was stopped, a credential up to this version.
+    pub(crate) fn cut(&self, stop: &Stop, version: u32) -> Severed {
+        let state = self.lock();
+        let mut severed = Severed::default();
+        for flight in state.nodes.0.iter().flat_map(|node| &node.flights) {
+            let heading = flight.heading.as_ref();
+            let needs = heading.is_some_and(|heading| heading.needs(stop, version));
+            if needs && flight.flag.stop() {
+                let flag = Arc::clone(&flight.flag);
+                severed.calls.push((flight.call, flag));
+            }
+        }
+        severed
     }
 
     /// Forgets a call. The other half of [`Tree::enter`].

@@ -37,6 +37,7 @@ mod registry;
 mod resource;
 mod secret;
 mod spiffe;
+mod stop;
 mod task;
 mod time;
 mod user_authentication;
@@ -84,6 +85,7 @@ pub use registry::{Agent, Api, Attach, Purpose, Selector, UpstreamUrl, UpstreamU
 pub use resource::{PublicUrl, PublicUrlError, Resource};
 pub use secret::Secret;
 pub use spiffe::{SpiffeError, SpiffeId, TrustDomain};
+pub use stop::Stop;
 pub use task::{Grant, TaskRequest, TaskRequestError};
 pub use time::{Clock, ClockError, ManualClock, Monotonic, Timestamp, WallGuard};
 pub use user_authentication::{

@@ -169,6 +169,8 @@ reasons! {
     TaskPaused "task_paused" 403 Policy Never AskOwner "The task is paused", "This task is paused until a person has looked at it. Do not retry and do not try another way; report back.";
     /// The upstream's contract has changed in this operation since it was approved, and its owner has not looked at it yet.
     ContractQuarantined "contract_quarantined" 403 Contract NotYet AskOwner "The operation has changed", "The API has changed this operation since it was approved. Its owner has to look at the change first. Do not try another way; other operations are not affected.";
+    /// A person has stopped the API, the credential that the call would carry, or the owner of the agent or the purpose.
+    Stopped "stopped" 403 Policy NotYet AskOwner "Stopped by a person", "A person has stopped this API, its credential, or whoever answers for the agent or the purpose. Do not retry and do not try another way; ask the owner.";
     /// A policy forbids the call.
     Forbidden "forbidden" 403 Policy Never AskOwner "Forbidden by policy", "A policy forbids this call. Do not try another way; ask the owner.";
     /// No policy permits the call.

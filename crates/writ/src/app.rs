@@ -106,6 +106,7 @@ impl App {
 
         let alarms = Arc::new(AlarmDesk::new(Arc::clone(&clock)));
         let places = Arc::new(Places::default());
+        let stops = Arc::new(writ_control::stops(&store, &tenant).await?);
         let desk = desk(config, &store, &opened.place, &node, &clock).await?;
         let gateway = Arc::new(Gateway::new(writ_proxy::Parts {
             ledger: Arc::<MemoryLedger>::clone(&ledger),
@@ -114,6 +115,7 @@ impl App {
             vault: Arc::<Vault>::clone(&opened.place.vault),
             watchman: Arc::<AlarmDesk>::clone(&alarms),
             places: Arc::clone(&places),
+            stops: Arc::clone(&stops),
             tokens: TokenCache::new(config.limits.token_cache),
             nonces: nonces()?,
             replays: ReplayCache::new(config.limits.proof_cache),
@@ -142,6 +144,7 @@ impl App {
             alarms,
             instances,
             places,
+            stops,
             store,
             keys: ring.keys,
             token_keys: ring.tokens,

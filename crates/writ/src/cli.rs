@@ -79,9 +79,12 @@ pub(crate) enum Command {
     Suggest(SuggestArgs),
     /// Show why a call was decided as it was
     Explain(ExplainArgs),
-    /// Stop a task or everything an agent does, at once
+    /// Stop a task, everything an agent does, or an API, a credential or an owner, at once
     #[command(subcommand)]
     Kill(KillCommand),
+    /// Let an API, a credential or an owner go on that was killed
+    #[command(subcommand)]
+    Resume(ResumeCommand),
     /// The keys that sign access tokens
     #[command(subcommand)]
     Key(KeyCommand),
@@ -598,6 +601,42 @@ pub(crate) enum KillCommand {
     Agent {
         /// The agent's SPIFFE id, or the end of it.
         agent: String,
+    },
+    /// Cut the calls of an API, and refuse all until `writ resume api`
+    Api {
+        /// The API.
+        api: String,
+    },
+    /// Cut the calls that carry a credential, and let none carry it until it is replaced (`writ credential set`) or resumed
+    Credential {
+        /// The credential's name.
+        credential: String,
+    },
+    /// Revoke every task whose agent or purpose has this owner, and open none until `writ resume owner`
+    Owner {
+        /// The owner, as agents and purposes name them.
+        owner: String,
+    },
+    /// List the APIs, credentials and owners that are stopped
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ResumeCommand {
+    /// Let an API be called again
+    Api {
+        /// The API.
+        api: String,
+    },
+    /// Let calls carry a credential again
+    Credential {
+        /// The credential's name.
+        credential: String,
+    },
+    /// Let the agents and purposes of an owner open tasks again
+    Owner {
+        /// The owner.
+        owner: String,
     },
 }
 

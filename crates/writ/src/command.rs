@@ -58,6 +58,7 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
         Command::Suggest(args) => suggest::run(terminal, &config()?, args).await,
         Command::Explain(args) => ask::explain(terminal, &config()?, args).await,
         Command::Kill(command) => kill::run(terminal, &config()?, command).await,
+        Command::Resume(command) => kill::resume(terminal, &config()?, command).await,
         Command::Key(command) => key::run(terminal, &config()?, command).await,
         Command::Audit(command) => audit::run(terminal, &config()?, command).await,
     }

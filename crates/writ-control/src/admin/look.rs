@@ -11,7 +11,7 @@ use writ_types::{
 };
 
 use crate::admin::proposals::everybody;
-use crate::admin::{AdminError, Call};
+use crate::admin::{AdminError, Call, stops};
 use crate::four_eyes;
 use crate::http::object;
 use crate::loaded::{Loaded, LoadedApi};
@@ -44,6 +44,8 @@ pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
     let behind = active.is_some_and(|active| active.id != loaded.revision);
     let mut loose = loose(plane, &loaded);
     loose.extend(unanswerable(plane, &loaded).await?);
+    let stopped = stops::told(plane).await;
+    loose.extend(stopped.map_err(|fault| unavailable(&fault))?);
     let single = four_eyes::single_operator(&everybody(plane).await?);
     if single {
         loose.push(SINGLE_OPERATOR.to_owned());
@@ -750,6 +752,15 @@ fn ask(
         .is_some_and(|api| purpose.reaches(&api.api))
     {
         return no(Refusal::Environment);
+    }
+    let api = loaded.apis.get(&action.api);
+    if plane.has_stopped(agent)
+        || plane.has_stopped_purpose(purpose)
+        || api.is_some_and(|api| plane.has_stopped_api(api))
+    {
+        let access = Access::No(Refusal::NotPermitted);
+        let why = writ_types::ReasonCode::Stopped.detail();
+        return answer((purpose, radius), &access, why, Vec::new());
     }
     let quarantined = loaded
         .apis

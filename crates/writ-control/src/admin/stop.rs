@@ -1,10 +1,10 @@
-//! Stopping: one task, or everything an agent does. The ledger first, the record after: a kill waits for nothing.
+//! Stopping: one task, everything an agent does, or what calls need. The ledger first, the record after: a kill waits for nothing.
 
 use writ_audit::{Actor, Closing};
 use writ_task::{Cut, Ending, Ledger as _};
 use writ_types::{AgentId, TaskId, Value};
 
-use crate::admin::{AdminError, Call, changes};
+use crate::admin::{AdminError, Call, changes, stops};
 use crate::ending::settle;
 use crate::http::object;
 use crate::plane::Plane;
@@ -20,12 +20,12 @@ pub(super) async fn close(plane: &Plane, call: &Call<'_>) -> Result<Value, Admin
     kept(plane, call, Some(task), &cut, Closing::Closed).await
 }
 
-/// Revokes a task with all its children; or every task of an agent, which is disabled until `writ apply --resume`.
+/// Revokes a task with all its children; or every task of an agent, which is disabled until `writ apply --resume`; or stops an API, a
+/// credential or an owner until `writ resume`.
 pub(super) async fn kill(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let body = object(call.body)?;
-    let text = |name| body.member(name).and_then(Value::as_str);
-    let (task, cut) = match (text("task"), text("agent")) {
-        (Some(task), None) => {
+    let (task, cut) = match stops::named(&body).as_slice() {
+        [("task", task)] => {
             let task = task_id(task)?;
             let cut = plane
                 .ledger
@@ -34,7 +34,7 @@ pub(super) async fn kill(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminE
                 .map_err(|_unknown| NO_TASK)?;
             (Some(task), cut)
         }
-        (None, Some(name)) => {
+        [("agent", name)] => {
             let loaded = plane.loaded();
             let agent = loaded.agent_named(name);
             let agent = agent
@@ -45,9 +45,10 @@ pub(super) async fn kill(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminE
             disabled?;
             (None, cut)
         }
-        _ => {
+        [named] => (None, stops::stop(plane, call, *named).await?),
+        [] | [_, ..] => {
             return Err(AdminError::Invalid(
-                "name either `task` or `agent`".to_owned(),
+                "name one of `task`, `agent`, `api`, `credential` and `owner`".to_owned(),
             ));
         }
     };

@@ -388,7 +388,10 @@ impl Proof<'_> {
         let fits = |agent: &&Arc<Agent>| {
             let federated = |one: &Federation| one.matches(issuer, claims);
             let meant = named.is_none_or(|id| id.as_str() == agent.spiffe.as_str());
-            agent.enabled && meant && agent.federations.iter().any(federated)
+            agent.enabled
+                && !self.plane.has_stopped(agent)
+                && meant
+                && agent.federations.iter().any(federated)
         };
         let traps = self.loaded.agents.values().filter(|agent| {
             let federated = |one: &Federation| one.matches(issuer, claims);
@@ -421,7 +424,7 @@ impl Proof<'_> {
         self.loaded
             .agent_of(spiffe)
             .inspect(|agent| self.plane.tell_nobody(agent, self.from))
-            .filter(|agent| agent.enabled)
+            .filter(|agent| agent.enabled && !self.plane.has_stopped(agent))
             .cloned()
     }
 }

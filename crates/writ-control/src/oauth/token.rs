@@ -155,6 +155,7 @@ impl Asked<'_> {
             now,
             from: _,
         } = *self;
+        self.unstopped(&wanted.purpose)?;
         self.step_up(&wanted.purpose)?;
         let prompt = wanted
             .prompt
@@ -291,8 +292,22 @@ impl Asked<'_> {
                 "the purpose no longer covers the task: open a new one",
             ));
         }
+        self.unstopped(&status.grant.purpose)?;
         self.step_up(&status.grant.purpose)?;
         Ok(Grant::clone(&status.grant))
+    }
+
+    /// Whether nobody has stopped the owner of the purpose. Who does not have the purpose learns nothing of it.
+    fn unstopped(&self, purpose: &PurposeName) -> Result<(), OauthError> {
+        let Self { loaded, proven, .. } = *self;
+        let purpose = loaded.purposes.get(purpose);
+        let purpose = purpose.filter(|purpose| proven.agent.purposes.contains(&purpose.name));
+        if purpose.is_some_and(|purpose| self.plane.has_stopped_purpose(purpose)) {
+            return Err(grant_error(
+                "stopped: a person has stopped the owner of this purpose",
+            ));
+        }
+        Ok(())
     }
 
     /// Whether the user has authenticated as the purpose wants it (RFC 9470). Who does not have the purpose learns nothing of it.

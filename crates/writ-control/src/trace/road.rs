@@ -56,7 +56,9 @@ impl Gate {
             Self::Granted => {
                 "the purpose needs the action, reaches the API and is open; the task holds it"
             }
-            Self::Unchanged => "the operation is as it was approved",
+            Self::Unchanged => {
+                "the operation is as it was approved, and nothing it needs is stopped"
+            }
             Self::Pace => "it is not called faster than it may be",
             Self::Readable => "the request can be read",
             Self::Budget => "the task goes on, and its budget covers the call",
@@ -85,7 +87,7 @@ impl Gate {
             ReasonCode::ActionNotGranted
             | ReasonCode::OutsideEnvironment
             | ReasonCode::OutsideHours => Self::Granted,
-            ReasonCode::ContractQuarantined => Self::Unchanged,
+            ReasonCode::ContractQuarantined | ReasonCode::Stopped => Self::Unchanged,
             ReasonCode::RateLimited => Self::Pace,
             ReasonCode::BodyTooLarge
             | ReasonCode::BodyTimeout

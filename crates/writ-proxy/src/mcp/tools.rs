@@ -11,6 +11,7 @@ use super::{Caller, Fault, Revision, waiting};
 use crate::decide;
 use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
+use crate::stops;
 
 /// Most tools on one page.
 const PAGE: usize = 100;
@@ -185,6 +186,9 @@ pub(super) async fn standing(
     let (snapshot, entered, agent) = (caller.snapshot, caller.entered, caller.agent);
     let (grant, action) = (entered.grant(), operation.action());
     decide::granted(snapshot, agent, entered, action, caller.now)?;
+    if let Some(api) = snapshot.apis.get(&action.api) {
+        stops::look(caller.gateway, snapshot, (agent, entered), api)?;
+    }
     let ledger = &caller.gateway.parts.ledger;
     let charge = Charge::of(operation.effects());
     let facts = ledger.look(entered, action, charge, caller.now).await;

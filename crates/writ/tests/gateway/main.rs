@@ -17,6 +17,7 @@ mod odd;
 mod pace;
 mod refusals;
 mod smuggling;
+mod stops;
 mod strangers;
 mod streaming;
 mod transactions;

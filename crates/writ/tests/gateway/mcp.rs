@@ -18,13 +18,13 @@ use writ_types::Value;
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
 /// A client of an endpoint that stands for one task.
-struct Client<'a> {
+pub(crate) struct Client<'a> {
     caller: Caller<'a>,
     path: &'a str,
 }
 
 impl<'a> Client<'a> {
-    fn new(project: &Project, task: &'a OpenTask, path: &'a str) -> Self {
+    pub(crate) fn new(project: &Project, task: &'a OpenTask, path: &'a str) -> Self {
         Self {
             caller: Caller::new(project, task),
             path,
@@ -44,7 +44,7 @@ impl<'a> Client<'a> {
     }
 
     /// A request of 2026-07-28 as it should be; `params` are members after `_meta`.
-    async fn ask(&self, method: &str, name: Option<&str>, params: &str) -> Answer {
+    pub(crate) async fn ask(&self, method: &str, name: Option<&str>, params: &str) -> Answer {
         let mut headers = vec![
             ("mcp-protocol-version", "2026-07-28"),
             ("mcp-method", method),
@@ -102,7 +102,7 @@ impl Outcome {
 }
 
 /// The value below names; it must be there.
-fn at(value: &Value, names: &[&str]) -> Value {
+pub(crate) fn at(value: &Value, names: &[&str]) -> Value {
     let found = names
         .iter()
         .try_fold(value, |value, name| value.member(name));

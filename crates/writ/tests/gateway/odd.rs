@@ -114,6 +114,7 @@ impl Odd {
             "upload" => return self.upload(stream).await,
             "garbage" => "SSH-2.0-OpenSSH_9.2\r\n".to_owned(),
             "silent" => return std::future::pending().await,
+            "answer" if path.ends_with("?how=silent") => return std::future::pending().await,
             "half" => "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"half\":".to_owned(),
             "oversize" => format!("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{large}"),
             "oversize-chunked" => format!(

@@ -317,6 +317,30 @@ fn a_kill_takes_the_call_back_and_ends_the_process_of_its_task_alone() {
 }
 
 #[test]
+fn what_is_stopped_ends_the_processes_that_have_it_and_starts_none() {
+    runtime().block_on(async {
+        for (row, body) in [
+            ("the API", r#"{"api":"desk"}"#),
+            ("its credential", r#"{"credential":"desk-key"}"#),
+        ] {
+            let local = Local::start("2025-11-25");
+            let task = local.task().await;
+            assert_eq!(local.call(&task, "echo").await, "did echo in 0");
+            let order = async |path| {
+                let sent = local.project.operator(Method::POST, path, body).await;
+                assert_eq!(sent.status, 200, "{row}: {}", sent.json());
+            };
+            order("/v1/kill").await;
+            assert_eq!(local.desk.wait_for("end").0, 0);
+            assert_eq!(local.call(&task, "echo").await, "stopped", "{row}");
+            order("/v1/resume").await;
+            assert_eq!(local.call(&task, "echo").await, "did echo in 1", "{row}");
+            assert_eq!(local.desk.with(KEY).len(), 2, "{row}: one for each process");
+        }
+    });
+}
+
+#[test]
 fn what_a_program_says_of_itself_or_of_its_credential_reaches_nobody() {
     runtime().block_on(async {
         let local = Local::start("2025-11-25");

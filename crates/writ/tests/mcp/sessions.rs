@@ -194,6 +194,32 @@ fn a_kill_takes_its_calls_back_and_ends_its_session_alone() {
 }
 
 #[test]
+fn what_is_stopped_ends_its_sessions_and_opens_none() {
+    runtime().block_on(async {
+        for body in [r#"{"api":"keeper"}"#, r#"{"credential":"keeper-key"}"#] {
+            let kept = kept();
+            let task = kept.task().await;
+            assert_eq!(call(&kept, &task, "echo").await, "did echo in s-1");
+            let killed = kept.project.operator(Method::POST, "/v1/kill", body).await;
+            assert_eq!(killed.status, 200);
+            let ended = kept.keeper.wait_for("DELETE", 1);
+            assert_eq!(ended[0].field("mcp-session-id"), Some("s-1"), "{body}");
+            assert_eq!(call(&kept, &task, "echo").await, "stopped", "{body}");
+            let gone_on = kept
+                .project
+                .operator(Method::POST, "/v1/resume", body)
+                .await;
+            assert_eq!(gone_on.status, 200);
+            assert_eq!(
+                call(&kept, &task, "echo").await,
+                "did echo in s-2",
+                "{body}"
+            );
+        }
+    });
+}
+
+#[test]
 fn a_ping_is_answered_and_every_other_request_of_the_server_ends_the_call() {
     runtime().block_on(async {
         let kept = kept();

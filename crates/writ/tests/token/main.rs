@@ -30,6 +30,7 @@ mod routes;
 mod scripted;
 mod spire;
 mod step_up;
+mod stops;
 mod tasks;
 mod trust;
 mod users;

@@ -1,7 +1,7 @@
 //! Whose sessions with MCP servers are open: over HTTP those of revision 2025-11-25, and the processes of programs.
 //!
 //! A session is of one task at one API, so that nothing a server keeps of one task reaches another. It ends with its task, when nobody has
-//! used it for a while, when it makes room, and when the API's server or credential becomes another.
+//! used it for a while, when it makes room, when the API's server or credential becomes another, and when either is stopped.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use writ_task::TaskState;
+use writ_task::{Heading, TaskState};
 use writ_types::{ApiId, Clock, CredentialName, Monotonic, TaskId, Tenant, Upstream};
 
 use super::process::Process;
@@ -206,7 +206,8 @@ impl ServerSessions {
         Ok((Held { place, clock }, over))
     }
 
-    /// Takes out the sessions of tasks that are over, and those that nobody has used for a while.
+    /// Takes out the sessions of tasks that are over, those that nobody has used for a while, and those whose API or credential
+    /// a person has stopped.
     async fn take_over(&self, gateway: &Gateway) -> Vec<Arc<Place>> {
         let parts = &gateway.parts;
         let holders: Vec<Holder> = self.all().keys().cloned().collect();
@@ -218,7 +219,14 @@ impl ServerSessions {
             let mut all = self.all();
             let now = parts.clock.monotonic();
             let idle = all.get(&holder).is_some_and(|place| place.is_idle(now));
-            if over || idle {
+            let stopped = all.get(&holder).is_some_and(|place| {
+                let heading = Heading {
+                    api: holder.api.clone(),
+                    credential: place.with.credential.clone(),
+                };
+                parts.stops.holds(&holder.tenant, &heading)
+            });
+            if over || idle || stopped {
                 taken.extend(all.remove(&holder));
             }
         }
