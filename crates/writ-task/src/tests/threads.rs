@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use writ_types::{Grant, Limits};
+use writ_types::{Grant, Limits, Stop};
 
-use super::support::{Bench, READ, below, budget, grant, write};
-use crate::{EnterError, MemoryLedger};
+use super::support::{Bench, READ, below, budget, grant, now, tenant, write};
+use crate::{EnterError, Heading, Ledger, MemoryLedger, Stops};
 
 fn roomy() -> Bench {
     let limits = Limits {
@@ -106,5 +106,47 @@ fn a_kill_is_seen_by_everything_that_comes_after_it() {
             });
         });
         assert_eq!(bench.status(1).in_flight, 0);
+    }
+}
+
+/// A call that says where it goes and then finds nothing stopped is cut by whoever stops it.
+#[test]
+fn a_call_is_refused_or_cut_and_never_neither() {
+    let heading = Heading {
+        api: "dns".parse().unwrap(),
+        credential: None,
+    };
+    let stop = Stop::Api(heading.api.clone());
+    for round in 0..200 {
+        let (bench, stops) = (roomy(), Stops::default());
+        bench.open(grant(1)).unwrap();
+        let (stopped, ids) = (AtomicBool::new(false), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    loop {
+                        let entered = bench.enter(1, ids.fetch_add(1, Ordering::SeqCst));
+                        let entered = entered.unwrap();
+                        entered.heads_for(heading.clone());
+                        if stops.holds(&tenant(), &heading) {
+                            break;
+                        }
+                        let before = stopped.load(Ordering::SeqCst);
+                        assert!(
+                            !before || entered.cut().is_stopped(),
+                            "neither refused nor cut after the kill returned"
+                        );
+                    }
+                });
+            }
+            scope.spawn(|| {
+                for _ in 0..round {
+                    std::hint::spin_loop();
+                }
+                stops.stop(&tenant(), stop.clone(), 0);
+                now(bench.0.cut(&tenant(), &stop, 0));
+                stopped.store(true, Ordering::SeqCst);
+            });
+        });
     }
 }

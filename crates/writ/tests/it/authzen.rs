@@ -427,3 +427,31 @@ fn it_says_where_it_is() {
         assert_eq!(answer.unwrap().json(), json(&wanted));
     });
 }
+
+#[test]
+fn what_a_person_has_stopped_nobody_could_do() {
+    runtime().block_on(async {
+        let (project, _server) = installed();
+        let read = async || {
+            let answer = ask(&project, "evaluation", &request(ALICE, READ, ONE)).await;
+            let answer = answer.json();
+            (decision(&answer), reason(&answer))
+        };
+        for (row, body) in [
+            ("the API", r#"{"api":"record"}"#),
+            (
+                "the owner of agent and purpose",
+                r#"{"owner":"o@example.org"}"#,
+            ),
+        ] {
+            for (path, wanted) in [
+                ("/v1/kill", (Some(false), "stopped".to_owned())),
+                ("/v1/resume", (Some(true), String::new())),
+            ] {
+                let answer = project.operator(Method::POST, path, body).await;
+                assert_eq!(answer.status, 200, "{row}: {}", answer.json());
+                assert_eq!(read().await, wanted, "{row}: {path}");
+            }
+        }
+    });
+}

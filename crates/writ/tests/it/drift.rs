@@ -285,3 +285,34 @@ fn another_origin_does_not_learn_the_credential() {
         server.stop();
     });
 }
+
+#[test]
+fn what_is_stopped_is_not_asked_what_it_publishes() {
+    runtime().block_on(async {
+        let upstream = Upstream::start().unwrap();
+        let (project, _server) = installation(&upstream);
+        let asked = || {
+            let heard = upstream.heard.lock().unwrap();
+            let asks = heard
+                .iter()
+                .filter(|head| head.starts_with("GET /openapi.json "));
+            asks.count()
+        };
+        // A start asks once by itself.
+        while asked() == 0 {
+            project.operator(Method::GET, "/v1/status", "").await;
+        }
+        for body in [r#"{"api":"dns"}"#, r#"{"credential":"dns-key"}"#] {
+            let order = async |path: &str, body: &str| {
+                project.operator(Method::POST, path, body).await.status
+            };
+            assert_eq!(order("/v1/kill", body).await, 200);
+            let before = asked();
+            assert_eq!(order("/v1/apis/dns/drift", "").await, 503, "{body}");
+            assert_eq!(asked(), before, "{body}");
+            assert_eq!(order("/v1/resume", body).await, 200);
+            assert_eq!(order("/v1/apis/dns/drift", "").await, 200, "{body}");
+            assert_eq!(asked(), before + 1, "{body}");
+        }
+    });
+}

@@ -2,9 +2,11 @@
 
 use hyper::Method;
 use writ::http::Answer;
+use writ_store::{Stopped, Store};
 use writ_testkit::{Project, reason, runtime};
+use writ_types::{OperatorId, Stop, Tenant};
 
-use crate::kit::{BOT, JWT_SPIFFE, Key, OTHER, Opened, READ, Stage, TICKETS, opened, refused};
+use crate::kit::{BOT, JWT_SPIFFE, Key, OTHER, Opened, READ, Stage, TICKETS, now, opened, refused};
 
 /// The owner of the first agent, and that of the purpose.
 const ANN: &str = "ann@example.org";
@@ -86,6 +88,42 @@ fn an_owner_who_is_stopped_ends_what_acts_by_their_word() {
             let key = Key::new();
             let answer = ask(&stage, &svid, &key, opening).await;
             assert!(lives(&stage, &opened(&answer, key)).await);
+        }
+    });
+}
+
+/// An owner was stopped and the process died before their tasks had ended: what still lives calls nothing.
+#[test]
+fn a_task_that_outlived_a_kill_of_its_owner_calls_nothing() {
+    runtime().block_on(async {
+        for owner in [ANN, PAT] {
+            let mut stage = Stage::prepared(owners).await;
+            let task = stage.grant(BOT, READ).await;
+            stage.server.take().unwrap().kill();
+            let store = Store::open(&stage.project.path(".writ/writ.db")).await;
+            let store = store.unwrap();
+            let now = now();
+            let stopped = Stopped {
+                stop: Stop::Owner(owner.parse().unwrap()),
+                version: 0,
+                by: OperatorId::new(now, [1; 10]),
+                at: now,
+            };
+            let tenant = Tenant::default_tenant();
+            store.put_stop(&tenant, &stopped).await.unwrap();
+            store.close().await;
+            stage.server = Some(stage.project.start());
+            let answer = stage.call(&task, Method::GET, TICKETS).await;
+            assert_eq!(
+                (answer.status, &*reason(&answer)),
+                (403, "stopped"),
+                "{owner}"
+            );
+            // Killed again, the task ends.
+            stage
+                .order("/v1/kill", &format!(r#"{{"owner":"{owner}"}}"#))
+                .await;
+            assert!(!lives(&stage, &task).await, "{owner}");
         }
     });
 }
