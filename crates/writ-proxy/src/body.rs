@@ -10,7 +10,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderMap};
 use writ_contract::{BodyKind, MediaKind, Operation};
 use writ_task::CutSignal;
-use writ_types::ReasonCode;
+use writ_types::{Grant, ReasonCode};
 
 use crate::completion::{Completion, End};
 use crate::forward::Forwarded;
@@ -58,7 +58,32 @@ impl Whole {
     }
 
     fn len(&self) -> usize {
-        self.words.as_ref().unwrap_or(&self.bytes).len()
+        self.words().len()
+    }
+
+    /// What is handed over.
+    pub(crate) fn words(&self) -> &Bytes {
+        self.words.as_ref().unwrap_or(&self.bytes)
+    }
+
+    /// What the call's task holds; none once it was handed over.
+    pub(crate) fn grant(&self) -> Option<&Grant> {
+        let completion = self.completion.as_ref()?;
+        Some(completion.entered().grant())
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.is_cut()
+    }
+
+    /// How the call learns that it was cut.
+    pub(crate) fn cut(&self) -> CutSignal {
+        self.cut.clone()
+    }
+
+    /// It was handed over in another way.
+    pub(crate) fn handed_over(mut self) {
+        drop(self.hand_over());
     }
 
     /// All of it at once, or nothing.

@@ -45,16 +45,28 @@ pub async fn handle(
     let (mut mcp, told) = mcp::exchange(&endpoint).unzip();
     let served = tokio::spawn(async move {
         let mut story = Story::begin(&gateway, id, &from, request.headers());
-        match Box::pin(call(&gateway, &pool, &from, request, &mut story, &mut mcp)).await {
+        let called = Box::pin(call(&gateway, &pool, &from, request, &mut story, &mut mcp)).await;
+        // The answer may be one that another request waits for.
+        let back = mcp.as_mut().and_then(mcp::Exchange::back);
+        let answer = match called {
             Ok(response) => {
                 let sent = u64::from(story.is_recorded());
                 gateway
                     .counters()
                     .forwarded
                     .fetch_add(sent, Ordering::Relaxed);
-                response
+                match mcp.take() {
+                    Some(exchange) if exchange.asks(&response) => {
+                        exchange.ask(&gateway, id, response).await
+                    }
+                    Some(_) | None => response,
+                }
             }
             Err(refusal) => refuse(&gateway, story, mcp, refusal, endpoint).await,
+        };
+        match back {
+            None => answer,
+            Some(back) => back.hand(answer),
         }
     });
     let mut response = answer(id, served, hang_up, told).await;
@@ -74,6 +86,10 @@ async fn answer(
     if let Some(mut told) = told {
         // There is no first when the answer is there before it. What was cut before it was told is refused like any other call.
         if let Some(first) = told.recv().await.filter(|first| !first.is_cut()) {
+            if first.is_acceptance() {
+                hang_up.answered();
+                return mcp::accepted();
+            }
             return mcp::Events::response(Some(first), told, served, Some(hang_up));
         }
     }

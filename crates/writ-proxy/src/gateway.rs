@@ -19,7 +19,7 @@ use writ_types::{
 use crate::granted::GrantedTokens;
 use crate::kept::Kept;
 use crate::mcp::upstream::ServerSessions;
-use crate::mcp::{Listeners, Running, Sessions, Waiting};
+use crate::mcp::{Listeners, Questions, Running, Sessions, Waiting};
 use crate::snapshot::Snapshot;
 
 /// Where a request came from.
@@ -84,6 +84,7 @@ pub struct Gateway {
     listeners: Listeners,
     waiting: Waiting,
     granted: GrantedTokens,
+    questions: Questions,
     changed: watch::Sender<()>,
     rates: Mutex<Rates>,
 }
@@ -124,6 +125,7 @@ impl Gateway {
             listeners: Listeners::default(),
             waiting: Waiting::default(),
             granted: GrantedTokens::default(),
+            questions: Questions::default(),
             changed: watch::Sender::new(()),
             rates: Mutex::new(Rates::new(Rates::MOST)),
         }
@@ -210,6 +212,11 @@ impl Gateway {
     /// The tokens of authorization servers that are good still.
     pub(crate) const fn granted(&self) -> &GrantedTokens {
         &self.granted
+    }
+
+    /// The calls that wait for answers of their clients.
+    pub(crate) const fn questions(&self) -> &Questions {
+        &self.questions
     }
 
     /// Tells when another revision is in force, or none will be.

@@ -7,6 +7,7 @@
 
 mod answer;
 pub(crate) mod asking;
+mod beside;
 mod envelope;
 mod events;
 mod fault;
@@ -20,14 +21,14 @@ mod tools;
 pub(crate) mod upstream;
 mod waiting;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
-use writ_contract::{McpRevision as Revision, Operation};
+use writ_contract::{Ask, McpRevision as Revision, Operation};
 use writ_task::Entered;
 use writ_types::{Agent, ApiId, ReasonCode, Timestamp, Value};
 
@@ -38,7 +39,9 @@ use crate::snapshot::{ApiSnapshot, Snapshot};
 use crate::target::{Door, Endpoint, Target};
 
 use asking::{Answers, Asking};
-use envelope::{Envelope, Kind};
+use beside::{Again, Back};
+pub(crate) use beside::{Questions, accepted};
+use envelope::{Envelope, Kind, Received};
 pub use events::Events;
 pub(crate) use events::{Line, Told, line};
 pub(crate) use fault::Fault;
@@ -68,6 +71,12 @@ pub(crate) struct Exchange {
     calls: bool,
     /// What the server may ask in the call.
     asking: Option<Asking>,
+    /// What the client of a session can answer beside its call.
+    can: BTreeSet<Ask>,
+    /// What the call is made again with when that was asked and answered.
+    again: Option<Again>,
+    /// It is made again, and who waits for it.
+    back: Option<Back>,
     /// The resource that is asked for, where its URI is plain.
     uri: Option<String>,
     /// The session of the message.
@@ -173,15 +182,21 @@ impl Exchange {
             });
         }
         let bytes = read(caller.gateway, head, body).await?;
-        let envelope = Envelope::parse(&bytes)?;
+        let envelope = match Received::parse(&bytes)? {
+            Received::Asked(envelope) => envelope,
+            Received::Answered(reply) => return self.take(caller, &head.headers, reply),
+        };
         self.id.clone_from(&envelope.id);
         self.revision = envelope.revision(&head.headers)?;
         envelope.agrees_with(&head.headers, self.revision)?;
         if self.revision == Revision::Sessions && envelope.kind() != Kind::Initialize {
             let known = session::given(&head.headers)?.ok_or(Fault::SessionMissing)?;
-            let level = sessions.check(&known, caller, self.api.as_ref())?;
+            let said = sessions.check(&known, caller, self.api.as_ref())?;
             self.session = Some(known);
-            self.wishes = Wishes::read(&envelope, &head.headers, self.revision, level)?;
+            self.wishes = Wishes::read(&envelope, &head.headers, self.revision, said.level)?;
+            if telling::takes_events(&head.headers) {
+                self.can = said.can;
+            }
         } else {
             self.wishes = Wishes::read(&envelope, &head.headers, self.revision, None)?;
         }
@@ -203,7 +218,8 @@ impl Exchange {
             }
             (Kind::Initialize, Revision::Sessions) => {
                 envelope.text("protocolVersion")?;
-                let opened = caller.gateway.sessions().open(caller, self.api.as_ref())?;
+                let (sessions, can) = (caller.gateway.sessions(), envelope.declared());
+                let opened = sessions.open(caller, self.api.as_ref(), can)?;
                 let result = tools::introduction(self.revision, &self.offered(caller));
                 Ok(Message::Answered(self.opened(result, &opened)))
             }
@@ -308,6 +324,9 @@ impl Exchange {
         if let Some((asking, answers)) = asking {
             self.asking = Some(asking);
             call.answers = answers;
+        } else if call.api.contract.mcp() == Some(Revision::Stateless) {
+            self.asking = Asking::beside(caller, operation, arguments, &self.can);
+            self.again = self.asking.is_some().then(|| Again::of(&call));
         }
         self.run(caller);
         Ok(Message::Call(call))
@@ -406,6 +425,9 @@ pub(crate) fn exchange(endpoint: &Endpoint) -> Option<(Exchange, Told)> {
         id: None,
         calls: false,
         asking: None,
+        can: BTreeSet::new(),
+        again: None,
+        back: None,
         uri: None,
         session: None,
         held: None,

@@ -114,6 +114,8 @@ table!(
         upstream_head = "30s" => Duration::from_secs(30),
         /// Between two parts of a response body (cut beyond).
         upstream_idle = "60s" => Duration::from_secs(60),
+        /// A client's answers to what an MCP server asked in the middle of its call; ten minutes at most.
+        client_answer = "300s" => Duration::from_secs(300),
         /// Waiting for the record (503 beyond).
         record = "5s" => Duration::from_secs(5),
         /// An idle client connection.

@@ -14,7 +14,8 @@ pub enum Ask {
 }
 
 impl Ask {
-    const ALL: [Self; 3] = [Self::Elicitation, Self::Sampling, Self::Roots];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Elicitation, Self::Sampling, Self::Roots];
 
     /// The word for it: a client's capability, and a word of an overlay.
     #[must_use]

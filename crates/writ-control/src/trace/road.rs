@@ -118,6 +118,7 @@ impl Gate {
             | ReasonCode::UpstreamInvalid
             | ReasonCode::UpstreamTimeout
             | ReasonCode::Cancelled
+            | ReasonCode::InputUnanswered
             | ReasonCode::EffectUnknown => Self::Sent,
         }
     }

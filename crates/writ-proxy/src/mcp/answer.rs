@@ -123,11 +123,12 @@ impl Exchange {
             Body::Full(bytes) => Body::Full(in_words(&bytes)),
             streamed @ (Body::Forwarded(_) | Body::Events(_)) => streamed,
         };
-        let refused = operation.pinned().is_some() && status == StatusCode::BAD_REQUEST;
-        let status = if refused && self.revision == Revision::Stateless {
-            StatusCode::BAD_REQUEST
-        } else {
-            StatusCode::OK
+        let pinned = operation.pinned().is_some();
+        let status = match (status, self.revision) {
+            (StatusCode::BAD_REQUEST, Revision::Stateless) if pinned => status,
+            // Its client is not handed this: it is asked.
+            (StatusCode::ACCEPTED, Revision::Sessions) if pinned => status,
+            _ => StatusCode::OK,
         };
         with_fields(status, body)
     }

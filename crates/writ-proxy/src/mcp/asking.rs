@@ -1,4 +1,4 @@
-//! Questions of a server in the middle of a call (MCP 2026-07-28, multi round-trip requests).
+//! Questions of a server in the middle of a call (MCP 2026-07-28, multi round-trip requests; for clients of 2025-11-25 see `beside`).
 //!
 //! A server that needs something answers a call with questions, and the client repeats the call with the answers and the state it
 //! was given. Only what the owner declared and the client can answer is passed on. The state that the client gets is ours: sealed
@@ -28,6 +28,8 @@ const LONGEST_STATE: usize = 64 * 1024;
 #[derive(Clone)]
 pub(crate) struct Asking {
     may: BTreeSet<Ask>,
+    /// The client is asked beside its call.
+    beside: bool,
     key: [u8; 32],
     /// Tenant, task, action and arguments.
     binding: Vec<u8>,
@@ -90,22 +92,50 @@ impl Asking {
                 Ok(None)
             };
         }
-        let asking = Self::of(caller, operation, envelope, arguments, declared);
+        let can = |ask: &&Ask| envelope.capability(ask.as_str());
+        let may = declared.iter().filter(can).copied().collect();
+        let asking = Self::of(caller, operation, arguments, may);
         let answers = state
             .map(|state| asking.open(state, responses))
             .transpose()?;
         Ok(Some((asking, answers)))
     }
 
+    /// What may be asked of a client of a session that can answer this much; none where that is nothing.
+    pub(super) fn beside(
+        caller: &Caller<'_, '_>,
+        operation: &Operation,
+        arguments: &Value,
+        can: &BTreeSet<Ask>,
+    ) -> Option<Self> {
+        let may: BTreeSet<Ask> = operation
+            .handling()
+            .asks
+            .intersection(can)
+            .copied()
+            .collect();
+        if may.is_empty() {
+            return None;
+        }
+        let asking = Self::of(caller, operation, arguments, may);
+        Some(Self {
+            beside: true,
+            ..asking
+        })
+    }
+
+    /// Whether the client is asked beside its call. What it cannot answer it does not want to know then.
+    pub(super) const fn is_beside(&self) -> bool {
+        self.beside
+    }
+
     fn of(
         caller: &Caller<'_, '_>,
         operation: &Operation,
-        envelope: &Envelope,
         arguments: &Value,
-        declared: &BTreeSet<Ask>,
+        may: BTreeSet<Ask>,
     ) -> Self {
         let grant = caller.entered.grant();
-        let can = |ask: &&Ask| envelope.capability(ask.as_str());
         let digest = Digest::of(arguments.to_string().as_bytes());
         let mut binding = Vec::new();
         for part in [
@@ -119,7 +149,8 @@ impl Asking {
         binding.extend_from_slice(digest.as_bytes());
         let key = &caller.gateway.parts.audit_key;
         Self {
-            may: declared.iter().filter(can).copied().collect(),
+            may,
+            beside: false,
             key: *KeyedDigest::of(key, "mcp request state", b"").as_bytes(),
             binding,
             api: operation.action().api.to_string(),
@@ -143,7 +174,7 @@ impl Asking {
         };
         let state = result.member("requestState");
         if requests.len() > MOST_QUESTIONS
-            || requests.is_empty() && state.is_none()
+            || requests.is_empty() && (state.is_none() || self.beside)
             || state.is_some_and(|state| state.as_str().is_none())
         {
             return None;
@@ -219,7 +250,7 @@ impl Asking {
     }
 
     /// Opens a state, and keeps of the answers those to its questions.
-    fn open(&self, state: &str, responses: Option<&Value>) -> Result<Answers, Fault> {
+    pub(super) fn open(&self, state: &str, responses: Option<&Value>) -> Result<Answers, Fault> {
         let opened = self.opened(state).ok_or(Fault::State)?;
         let until = opened.member("until").and_then(Value::as_u64);
         if until.is_none_or(|until| until <= self.now.millis_since_epoch()) {
@@ -261,6 +292,7 @@ mod tests {
     fn asking(may: &[Ask]) -> Asking {
         Asking {
             may: may.iter().copied().collect(),
+            beside: false,
             key: [7; 32],
             binding: b"default\0task\0api:tool\0".to_vec(),
             api: "mail".to_owned(),
@@ -316,6 +348,11 @@ mod tests {
             asking(&[]).questions(&result).is_some(),
             "it asks for time alone"
         );
+        let beside = Asking {
+            beside: true,
+            ..asking(&[])
+        };
+        assert_eq!(beside.questions(&result), None, "nobody could be asked");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! One message, read strictly: JSON-RPC 2.0, and the header fields that must repeat what it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{HeaderMap, HeaderValue};
+use writ_contract::Ask;
 use writ_types::{JsonLimits, Value};
 
 use super::{Fault, Revision};
@@ -56,7 +57,25 @@ pub(super) enum Kind {
     Other,
 }
 
-impl Envelope {
+/// What a client answers to a request of ours (2025-11-25).
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// The id of the request.
+    pub(super) id: Value,
+    /// The result; none if the client answers with an error.
+    pub(super) result: Option<Value>,
+}
+
+/// A message as it comes.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// A request or a notification.
+    Asked(Envelope),
+    /// An answer.
+    Answered(Reply),
+}
+
+impl Received {
     /// Reads one message.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         let value =
@@ -64,7 +83,7 @@ impl Envelope {
         if value.as_array().is_some() {
             return Err(Fault::Batch);
         }
-        let mut members = match value {
+        let members = match value {
             Value::Object(members) => members,
             Value::Null
             | Value::Bool(_)
@@ -74,6 +93,46 @@ impl Envelope {
                 return Err(Fault::Request);
             }
         };
+        if members.contains_key("method") {
+            Envelope::of(members).map(Self::Asked)
+        } else {
+            Reply::of(members).map(Self::Answered)
+        }
+    }
+}
+
+impl Reply {
+    fn of(mut members: BTreeMap<String, Value>) -> Result<Self, Fault> {
+        let version = members.remove("jsonrpc");
+        let id = members.remove("id").filter(is_id);
+        let (result, error) = (members.remove("result"), members.remove("error"));
+        let is_object = |value: &Value| value.as_object().is_some();
+        let one = match (&result, &error) {
+            (Some(one), None) | (None, Some(one)) => is_object(one),
+            (None, None) | (Some(_), Some(_)) => false,
+        };
+        match id {
+            Some(id) if one && members.is_empty() && version == Some(Value::from("2.0")) => {
+                Ok(Self { id, result })
+            }
+            Some(_) | None => Err(Fault::Request),
+        }
+    }
+
+    /// Whether the header fields say that it is of a session, and nothing that it does not say.
+    pub(super) fn agrees_with(headers: &HeaderMap) -> Result<(), Fault> {
+        let field = only(headers, VERSION)?;
+        if field.is_some_and(|field| field != Revision::Sessions.as_str()) {
+            return Err(Fault::Request);
+        }
+        let none = only(headers, METHOD)?.is_none() && only(headers, NAME)?.is_none();
+        let none = none && repeated(headers).next().is_none();
+        none.then_some(()).ok_or(Fault::Header)
+    }
+}
+
+impl Envelope {
+    fn of(mut members: BTreeMap<String, Value>) -> Result<Self, Fault> {
         let (id, params) = (members.remove("id"), members.remove("params"));
         let version = members.remove("jsonrpc");
         let method = members.remove("method");
@@ -144,6 +203,19 @@ impl Envelope {
         let capabilities = meta.and_then(|meta| meta.member(META_CAPABILITIES));
         let own = capabilities.and_then(|all| all.member(name));
         own.is_some_and(|own| own.as_object().is_some())
+    }
+
+    /// What a client that opens a session says that it can answer. One that fills in no forms says so by naming another mode alone.
+    pub(super) fn declared(&self) -> BTreeSet<Ask> {
+        let capabilities = self.parameter("capabilities");
+        let can = |ask: &Ask| {
+            let own = capabilities.and_then(|all| all.member(ask.as_str()));
+            let own = own.and_then(Value::as_object);
+            own.is_some_and(|own| {
+                *ask != Ask::Elicitation || own.is_empty() || own.contains_key("form")
+            })
+        };
+        Ask::ALL.into_iter().filter(can).collect()
     }
 
     /// Whether the client says in the message that it knows an extension.

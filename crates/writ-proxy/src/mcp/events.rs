@@ -39,10 +39,15 @@ impl Event {
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.is_cut()
     }
+
+    /// Whether the request was taken, and what it leads to is told on the stream of another.
+    pub(crate) fn is_acceptance(&self) -> bool {
+        self.bytes.is_empty()
+    }
 }
 
 /// The way to the client of one request, for what it is told before its answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Line(mpsc::Sender<Event>);
 
 /// The client's end of it.
@@ -59,6 +64,17 @@ impl Line {
     pub(super) fn tell(&self, message: &Value, cut: CutSignal) -> bool {
         let bytes = event(message.to_string().as_bytes());
         self.0.try_send(Event { bytes, cut }).is_ok()
+    }
+
+    /// Says that the request was taken, and that nothing more comes on this line.
+    pub(super) fn accept(&self, cut: CutSignal) {
+        let bytes = Bytes::new();
+        drop(self.0.try_send(Event { bytes, cut }));
+    }
+
+    /// Waits until the client is gone.
+    pub(super) async fn gone(&self) {
+        self.0.closed().await;
     }
 
     /// Says that the line is still there.

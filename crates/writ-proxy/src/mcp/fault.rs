@@ -60,6 +60,9 @@ pub(crate) enum Fault {
     /// A task that is over, was never, or is another's.
     #[error("no such task")]
     UnknownTask,
+    /// An answer to what was not asked in this session, was answered before, or is not waited for any more.
+    #[error("no such question is open")]
+    Unasked,
     /// A state that was not given out for this call, or is too old.
     #[error("the request state is not one that was given out for this call, or is too old")]
     State,
@@ -74,6 +77,7 @@ impl Fault {
             | Self::Batch
             | Self::Request
             | Self::SessionMissing
+            | Self::Unasked
             | Self::SessionUnknown => -32600,
             Self::UnknownMethod => -32601,
             Self::Meta
@@ -113,6 +117,7 @@ impl Fault {
                 | Self::Header
                 | Self::Version { .. }
                 | Self::SessionMissing
+                | Self::Unasked
                 | Self::Parameters
                 | Self::UnknownTool
                 | Self::UnknownPrompt
@@ -153,6 +158,7 @@ impl Fault {
             | Self::SessionMissing
             | Self::SessionUnknown
             | Self::State
+            | Self::Unasked
             | Self::Tasks
             | Self::Parameters => ReasonCode::MalformedRequest,
         }

@@ -1,11 +1,12 @@
 //! Sessions of revision 2025-11-25. A session is no authority: each message proves its token and key anew, and a session
 //! is good for the task and the endpoint that opened it alone.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use hyper::header::HeaderMap;
+use writ_contract::Ask;
 use writ_types::{ApiId, TaskId, Tenant, Timestamp};
 
 use super::telling::Level;
@@ -38,8 +39,17 @@ struct Session {
     id: String,
     /// The endpoint that opened it.
     api: Option<ApiId>,
-    /// What its client wants to hear of what servers log: nothing, until it says so.
-    level: Option<Level>,
+    /// What its client said.
+    said: Said,
+}
+
+/// What the client of a session said for all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    /// What it wants to hear of what servers log: nothing, until it says so.
+    pub(super) level: Option<Level>,
+    /// What it can answer.
+    pub(super) can: BTreeSet<Ask>,
 }
 
 impl fmt::Debug for Sessions {
@@ -54,6 +64,7 @@ impl Sessions {
         &self,
         caller: &Caller<'_, '_>,
         api: Option<&ApiId>,
+        can: BTreeSet<Ask>,
     ) -> Result<String, Fault> {
         let bytes = [random(), random()].concat();
         let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -75,24 +86,24 @@ impl Sessions {
         own.sessions.push_back(Session {
             id: id.clone(),
             api: api.cloned(),
-            level: None,
+            said: Said { level: None, can },
         });
         Ok(id)
     }
 
-    /// Whether the session is open and the caller's own, and what its client wants to hear. Another's is as unknown as none.
+    /// Whether the session is open and the caller's own, and what its client said. Another's is as unknown as none.
     pub(super) fn check(
         &self,
         id: &str,
         caller: &Caller<'_, '_>,
         api: Option<&ApiId>,
-    ) -> Result<Option<Level>, Fault> {
+    ) -> Result<Said, Fault> {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = open.get(&holder(caller));
         let is = |session: &&Session| session.id == id && session.api.as_ref() == api;
         let known = own.and_then(|own| own.sessions.iter().find(is));
         known
-            .map(|session| session.level)
+            .map(|session| session.said.clone())
             .ok_or(Fault::SessionUnknown)
     }
 
@@ -102,7 +113,7 @@ impl Sessions {
         let sessions = open.get_mut(&holder(caller)).map(|own| &mut own.sessions);
         let own = sessions.into_iter().flatten();
         for session in own.filter(|session| session.id == id) {
-            session.level = Some(level);
+            session.said.level = Some(level);
         }
     }
 

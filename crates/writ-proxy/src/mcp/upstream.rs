@@ -175,7 +175,7 @@ pub(crate) fn result(
         (Some(result), None) if head.status == StatusCode::OK => {
             (StatusCode::OK, judged(pinned, result)?)
         }
-        (None, Some(error)) if asking.is_some() && lacks(error) => {
+        (None, Some(error)) if asking.is_some_and(|asking| !asking.is_beside()) && lacks(error) => {
             (StatusCode::BAD_REQUEST, unable(error)?)
         }
         (None, Some(error)) if tool => (StatusCode::OK, failed(error)?),

@@ -44,6 +44,8 @@ const ELSEWHERE: [ReasonCode; 20] = [
     // The tests of intent, with purposes that have hours and environments.
     ReasonCode::OutsideEnvironment,
     ReasonCode::OutsideHours,
+    // The tests of questions, with a server that asks.
+    ReasonCode::InputUnanswered,
     // `unrecorded.rs`, with a log that cannot be written.
     ReasonCode::RecordUnavailable,
     // Before the first revision and after the last: a listener is open in neither.

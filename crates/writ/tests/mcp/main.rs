@@ -6,6 +6,7 @@
 )]
 
 mod asking;
+mod beside;
 mod client;
 mod conformance;
 mod drift;

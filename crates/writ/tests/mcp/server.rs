@@ -11,13 +11,17 @@ use writ_types::{ApiId, Value};
 
 use crate::shim::Shim;
 
-/// The owner lets the server ask whatever it may ask at all, but for one tool.
+/// The owner lets the server ask whatever it may ask at all.
 const OVERLAY: &str = r#"
 overlay: 1.0.0
 info: {title: fixture, version: "1"}
 actions:
   - target: "$.paths.*.post"
     update: {x-writ: {asks: [elicitation, sampling, roots]}}
+"#;
+
+/// But for one tool.
+const BUT_FOR_ONE: &str = r#"
   - target: "$.paths['/test_sampling'].post['x-writ']"
     remove: true
   - target: "$.paths['/test_sampling'].post"
@@ -37,13 +41,25 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn open() -> Self {
-        Self::open_in("2026-07-28").await
+        Self::open_with("2026-07-28", "").await
     }
 
-    /// The server, spoken to in this revision.
+    /// The server, spoken to in this revision, and free to ask for everything.
     pub(crate) async fn open_in(revision: &str) -> Self {
+        Self::opened(revision, "", OVERLAY.to_owned()).await
+    }
+
+    /// The server, spoken to in this revision, with more settings.
+    pub(crate) async fn open_with(revision: &str, settings: &str) -> Self {
+        let overlay = format!("{}{}", OVERLAY.trim_end(), BUT_FOR_ONE);
+        Self::opened(revision, settings, overlay).await
+    }
+
+    async fn opened(revision: &str, settings: &str, overlay: String) -> Self {
         let fixture = Fixture::start().await;
         let project = project!();
+        project.settings(settings);
+        project.write("apis/fixture.overlay.yaml", &overlay);
         let actions = register(&project, fixture.address, revision);
         project.agent("bot", "autonomous", &["trial"]);
         purpose(&project, &actions);
@@ -79,6 +95,7 @@ impl Stage {
             .await;
         let waits = looked.json().member("quarantined").map(ToString::to_string);
         assert_eq!(waits.as_deref(), Some(r#"["x"]"#), "{}", looked.json());
+        project.write("apis/fixture.overlay.yaml", OVERLAY);
         let actions = register(&project, fixture.address, "2026-07-28");
         purpose(&project, &actions);
         let (code, said, errors) = project.run(&["apply"]);
@@ -177,7 +194,6 @@ fn register(project: &Project, address: SocketAddr, revision: &str) -> Vec<Strin
     }
     project.write("apis/fixture.json", &json(&pinned).to_string());
     project.write("apis/fixture.toml", &text);
-    project.write("apis/fixture.overlay.yaml", OVERLAY);
     contract
         .operations()
         .map(|operation| operation.action().to_string())
