@@ -72,10 +72,6 @@ impl Whole {
         Some(completion.entered().grant())
     }
 
-    pub(crate) fn is_cut(&self) -> bool {
-        self.cut.is_cut()
-    }
-
     /// How the call learns that it was cut.
     pub(crate) fn cut(&self) -> CutSignal {
         self.cut.clone()

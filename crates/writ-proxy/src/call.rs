@@ -59,7 +59,11 @@ pub async fn handle(
                     Some(exchange) if exchange.asks(&response) => {
                         exchange.ask(&gateway, id, response).await
                     }
-                    Some(_) | None => response,
+                    Some(exchange) => {
+                        exchange.passed();
+                        response
+                    }
+                    None => response,
                 }
             }
             Err(refusal) => refuse(&gateway, story, mcp, refusal, endpoint).await,

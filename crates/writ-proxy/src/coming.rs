@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use crate::mcp::upstream::{Held, Pings};
+use crate::mcp::upstream::{Held, Pings, SessionMark};
 
 /// Where a body comes from.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct Coming {
     source: Source,
     /// Answers what the server of a session wants to have answered meanwhile.
     pings: Option<Box<Pings>>,
+    /// The session.
+    within: Option<SessionMark>,
     unfinished: Option<Unfinished>,
     /// Keeps the session while it is read.
     held: Option<Held>,
@@ -33,12 +35,13 @@ impl Coming {
     /// end.
     pub(crate) fn in_session(
         incoming: Incoming,
-        pings: Pings,
+        (pings, within): (Pings, SessionMark),
         unfinished: Option<Unfinished>,
     ) -> Self {
         Self {
             source: Source::Http(incoming),
             pings: Some(Box::new(pings)),
+            within: Some(within),
             unfinished,
             held: None,
         }
@@ -49,8 +52,21 @@ impl Coming {
         Self {
             source: Source::Message(Some(message)),
             pings: None,
+            within: None,
             unfinished: None,
             held: Some(held),
+        }
+    }
+
+    /// The session it is read in.
+    pub(crate) const fn within(&self) -> Option<SessionMark> {
+        self.within
+    }
+
+    /// Somebody hears what the server asks for in it.
+    pub(crate) fn let_ask(&mut self) {
+        if let Some(pings) = &mut self.pings {
+            pings.let_ask();
         }
     }
 
@@ -81,6 +97,7 @@ impl From<Incoming> for Coming {
         Self {
             source: Source::Http(incoming),
             pings: None,
+            within: None,
             unfinished: None,
             held: None,
         }

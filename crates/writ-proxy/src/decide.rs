@@ -312,6 +312,10 @@ pub(crate) fn outgoing(
     exchange: Option<&mcp::Exchange>,
 ) -> Result<Outgoing, ReasonCode> {
     if let Some((pinned, revision)) = operation.pinned().zip(api.contract.mcp()) {
+        let answering = exchange.and_then(mcp::Exchange::answering);
+        if let Some((answering, answers)) = answering.zip(read.answers.as_ref()) {
+            return mcp::upstream::answer(answering, answers).ok_or(ReasonCode::MalformedRequest);
+        }
         let given = read.body.at_hand();
         let asking = exchange.and_then(mcp::Exchange::asking);
         let answers = read.answers.as_ref();
@@ -341,5 +345,6 @@ pub(crate) fn outgoing(
         target: parsed.target,
         headers,
         body,
+        answers: None,
     })
 }

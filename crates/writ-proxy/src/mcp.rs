@@ -38,9 +38,9 @@ use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
 use crate::target::{Door, Endpoint, Target};
 
-use asking::{Answers, Asking};
-use beside::{Again, Back};
-pub(crate) use beside::{Questions, accepted};
+use asking::{Answers, Asking, Way};
+use beside::{Again, Answering, Back};
+pub(crate) use beside::{Passer, Questions, accepted};
 use envelope::{Envelope, Kind, Received};
 pub use events::Events;
 pub(crate) use events::{Line, Told, line};
@@ -77,6 +77,8 @@ pub(crate) struct Exchange {
     again: Option<Again>,
     /// It is made again, and who waits for it.
     back: Option<Back>,
+    /// It sends an answer on to the server that asked.
+    answering: Option<Answering>,
     /// The resource that is asked for, where its URI is plain.
     uri: Option<String>,
     /// The session of the message.
@@ -324,8 +326,12 @@ impl Exchange {
         if let Some((asking, answers)) = asking {
             self.asking = Some(asking);
             call.answers = answers;
-        } else if call.api.contract.mcp() == Some(Revision::Stateless) {
-            self.asking = Asking::beside(caller, operation, arguments, &self.can);
+        } else if let Some(spoken) = call.api.contract.mcp() {
+            let way = match spoken {
+                Revision::Stateless => Way::Beside,
+                Revision::Sessions => Way::Stream,
+            };
+            self.asking = Asking::beside((caller, operation), arguments, &self.can, way);
             self.again = self.asking.is_some().then(|| Again::of(&call));
         }
         self.run(caller);
@@ -390,6 +396,11 @@ impl Exchange {
         &self.wishes
     }
 
+    /// The answer that the call sends on, if that is what it does.
+    pub(crate) const fn answering(&self) -> Option<&Answering> {
+        self.answering.as_ref()
+    }
+
     /// What the server may ask in the call.
     pub(crate) const fn asking(&self) -> Option<&Asking> {
         self.asking.as_ref()
@@ -428,6 +439,7 @@ pub(crate) fn exchange(endpoint: &Endpoint) -> Option<(Exchange, Told)> {
         can: BTreeSet::new(),
         again: None,
         back: None,
+        answering: None,
         uri: None,
         session: None,
         held: None,

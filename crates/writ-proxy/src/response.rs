@@ -23,7 +23,7 @@ use crate::forward::Forwarded;
 use crate::gateway::Gateway;
 use crate::leak::LeakGuard;
 use crate::mcp::telling::{Heard, Telling};
-use crate::mcp::{Exchange, Reader, upstream};
+use crate::mcp::{Exchange, Passer, Reader, upstream};
 use crate::oblige;
 use crate::pool::{Lease, Unanswered};
 use crate::snapshot::ApiSnapshot;
@@ -57,7 +57,7 @@ pub(crate) async fn forward(
         obligations,
         guard,
     } = arrived;
-    let (mut head, incoming) = response.into_parts();
+    let (mut head, mut incoming) = response.into_parts();
     strip_response(&mut head.headers);
     // A tool's result is one message: it is read whole whatever the operation does over HTTP.
     let pinned = operation.pinned();
@@ -79,11 +79,16 @@ pub(crate) async fn forward(
     }
     // What must be left out of a result cannot be left out of words: then nothing is told before it.
     let tells = obligations.is_empty() && pinned.is_some() && upstream::tells(&head.headers);
-    let telling = mcp.filter(|_| tells);
-    let telling = telling.and_then(|exchange| {
+    let listens = mcp.filter(|_| tells);
+    let telling = listens.and_then(|exchange| {
         let action = operation.action();
         exchange.telling(gateway, &action.api, &completion, &guard)
     });
+    let within = incoming.within();
+    let passer = listens.and_then(|exchange| exchange.passer(gateway, &completion, &guard, within));
+    if passer.is_some() {
+        incoming.let_ask();
+    }
     let read = Whole {
         incoming,
         cut,
@@ -91,12 +96,14 @@ pub(crate) async fn forward(
         most: oblige::most(&obligations, gateway.parts.limits.response_bytes),
         patience,
     };
-    match read.read(telling, &mut completion).await {
+    match read.read((telling, passer), &mut completion).await {
         Ok(mut body) => {
             if let Some(lease) = lease {
                 lease.give_back();
             }
-            if let Some(pinned) = pinned {
+            // To an answer nothing is answered.
+            let answers = mcp.is_some_and(|exchange| exchange.answering().is_some());
+            if let Some(pinned) = pinned.filter(|_| !answers) {
                 let (asking, call) = (mcp.and_then(Exchange::asking), completion.call());
                 let Ok(result) = upstream::result(pinned, asking, &mut head, &body, call) else {
                     return Err(completion.fail(End::Withheld, REFUSED));
@@ -296,10 +303,11 @@ struct Whole {
 
 impl Whole {
     /// `telling`: what hears the messages of a server on the way. As long as it says that it gets further, it is waited for
-    /// anew; the task's end, and how much may be told and read, bound that.
+    /// anew; the task's end, and how much may be told and read, bound that. `passer`: what hears what the server asks. While
+    /// it waits for an answer, nothing else is waited for.
     async fn read(
         self,
-        mut telling: Option<Telling<'_>>,
+        (mut telling, mut passer): (Option<Telling<'_>>, Option<Passer<'_>>),
         completion: &mut Completion,
     ) -> Result<Bytes, (End, ReasonCode)> {
         let Self {
@@ -320,7 +328,16 @@ impl Whole {
             let frame = tokio::select! {
                 biased;
                 () = &mut cut => return Err((End::Cut, completion.cut())),
-                () = &mut late => return Err((End::UpstreamError, ReasonCode::UpstreamTimeout)),
+                passed = next(passer.as_mut(), completion) => {
+                    passed.map_err(|reason| (End::Withheld, reason))?;
+                    if let Some(deadline) = Instant::now().checked_add(patience) {
+                        late.as_mut().reset(deadline);
+                    }
+                    continue;
+                }
+                () = &mut late, if !passer.as_ref().is_some_and(Passer::waits) => {
+                    return Err((End::UpstreamError, ReasonCode::UpstreamTimeout));
+                }
                 frame = incoming.frame() => frame,
             };
             let Some(frame) = frame else { break };
@@ -333,9 +350,9 @@ impl Whole {
             if whole.len().saturating_add(part.len()) > most {
                 return Err(withheld);
             }
-            if let Some(telling) = &mut telling {
+            if telling.is_some() || passer.is_some() {
                 for message in reader.pass(&part) {
-                    let further = telling.tell(&message, completion).await? == Heard::Progress;
+                    let further = hear((&mut telling, &mut passer), &message, completion).await?;
                     let deadline = Instant::now().checked_add(patience);
                     if let Some(deadline) = deadline.filter(|_| further) {
                         late.as_mut().reset(deadline);
@@ -349,5 +366,28 @@ impl Whole {
             return Err(withheld);
         }
         Ok(whole.freeze())
+    }
+}
+
+/// Gives a message of a server to whoever hears it; whether it says that the call gets further.
+async fn hear(
+    (telling, passer): (&mut Option<Telling<'_>>, &mut Option<Passer<'_>>),
+    message: &[u8],
+    completion: &mut Completion,
+) -> Result<bool, (End, ReasonCode)> {
+    if let Some(passer) = passer {
+        passer.hear(message, completion).await?;
+    }
+    match telling {
+        None => Ok(false),
+        Some(telling) => Ok(telling.tell(message, completion).await? == Heard::Progress),
+    }
+}
+
+/// Waits until the server has the next answer of its client; for ever where nobody was asked.
+async fn next(passer: Option<&mut Passer<'_>>, completion: &Completion) -> Result<(), ReasonCode> {
+    match passer {
+        None => std::future::pending().await,
+        Some(passer) => passer.next(completion).await,
     }
 }

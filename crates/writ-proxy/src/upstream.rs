@@ -34,6 +34,8 @@ pub(crate) struct Outgoing {
     pub(crate) headers: HeaderMap,
     /// The bytes that were decided on, or those that nobody looks at and the client still has.
     pub(crate) body: RequestBody,
+    /// The session that it answers a question of, and may be sent in alone.
+    pub(crate) answers: Option<mcp::upstream::SessionMark>,
 }
 
 impl Outgoing {
@@ -54,6 +56,8 @@ impl Outgoing {
 /// A request as it leaves.
 enum Leaving {
     Http(Box<Request<Upload>>),
+    /// An answer to a question of a server, in the session it was asked in.
+    Answer(Box<Request<Upload>>, mcp::upstream::SessionMark),
     /// A message for a program, and what that is started with if it does not run.
     Program(mcp::upstream::Starting, Bytes),
 }
@@ -299,11 +303,14 @@ async fn exchange(
             ))
             .await?
         }
+        (Leaving::Answer(request, within), Some(held), Some(_)) => {
+            Box::pin(mcp::upstream::answer_in(pool, (within, held), *request)).await?
+        }
         (Leaving::Http(request), None, Some(upstream)) => {
             let (response, lease) = pool.exchange(upstream, *request).await?;
             (response.map(Coming::from), lease)
         }
-        (Leaving::Program(..) | Leaving::Http(_), _, _) => {
+        (Leaving::Program(..) | Leaving::Answer(..) | Leaving::Http(_), _, _) => {
             return Err(Unanswered {
                 reason: ReasonCode::NotReady,
                 heard: false,
@@ -325,7 +332,7 @@ fn prepare(
         Upstream::Http(upstream) => upstream,
         Upstream::Program(name) => return for_program(api, name, permit, outgoing),
     };
-    let has_body = outgoing.body.length() > 0;
+    let (has_body, answers) = (outgoing.body.length() > 0, outgoing.answers);
     let mut request = Request::new(completion.upload(outgoing.body));
     *request.method_mut() = outgoing.method;
     let mut target = format!("{}{}", upstream.base_path, outgoing.target);
@@ -376,8 +383,12 @@ fn prepare(
         (None, None) => {}
         (None, Some(_)) | (Some(_), None) => return Err(ReasonCode::CredentialUnavailable),
     }
-    let guard = LeakGuard::new(&finders);
-    Ok((Leaving::Http(Box::new(request)), guard))
+    let (guard, request) = (LeakGuard::new(&finders), Box::new(request));
+    let leaving = match answers {
+        None => Leaving::Http(request),
+        Some(within) => Leaving::Answer(request, within),
+    };
+    Ok((leaving, guard))
 }
 
 /// The message for a program, with the credential that it is started with, and what keeps that out of its answers.

@@ -95,6 +95,9 @@ impl Exchange {
         faithful: Conformance,
     ) -> Response<Body> {
         let (head, body) = response.into_parts();
+        if self.answering.is_some() {
+            return nothing(StatusCode::ACCEPTED);
+        }
         let status = head.status;
         let kind = head.headers.get(header::CONTENT_TYPE);
         let kind = kind

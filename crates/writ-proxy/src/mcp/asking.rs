@@ -20,16 +20,26 @@ use super::{Caller, Fault, Revision};
 /// How long a state is good, in seconds.
 const GOOD_FOR: u64 = 600;
 /// Most questions at once.
-const MOST_QUESTIONS: usize = 16;
+pub(super) const MOST_QUESTIONS: usize = 16;
 /// Longest state, as it comes back, in characters.
 const LONGEST_STATE: usize = 64 * 1024;
+
+/// How a server asks, and how its client is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// In the answer, and so is the client: both are of 2026-07-28.
+    Answer,
+    /// In the answer; the client, of 2025-11-25, is asked beside its call.
+    Beside,
+    /// Beside the answer, and so is the client: both are of 2025-11-25.
+    Stream,
+}
 
 /// What may be asked in a call, and what its state is bound to. Nothing may be asked of a client that can answer nothing.
 #[derive(Clone)]
 pub(crate) struct Asking {
     may: BTreeSet<Ask>,
-    /// The client is asked beside its call.
-    beside: bool,
+    way: Way,
     key: [u8; 32],
     /// Tenant, task, action and arguments.
     binding: Vec<u8>,
@@ -50,6 +60,11 @@ impl std::fmt::Debug for Asking {
 pub(crate) struct Answers(Value);
 
 impl Answers {
+    /// The answer to one question of a server that asks beside its answer.
+    pub(super) const fn one(answer: Value) -> Self {
+        Self(answer)
+    }
+
     /// The members of the parameters, as they are sent.
     pub(crate) fn as_value(&self) -> &Value {
         &self.0
@@ -103,10 +118,10 @@ impl Asking {
 
     /// What may be asked of a client of a session that can answer this much; none where that is nothing.
     pub(super) fn beside(
-        caller: &Caller<'_, '_>,
-        operation: &Operation,
+        (caller, operation): (&Caller<'_, '_>, &Operation),
         arguments: &Value,
         can: &BTreeSet<Ask>,
+        way: Way,
     ) -> Option<Self> {
         let may: BTreeSet<Ask> = operation
             .handling()
@@ -118,15 +133,12 @@ impl Asking {
             return None;
         }
         let asking = Self::of(caller, operation, arguments, may);
-        Some(Self {
-            beside: true,
-            ..asking
-        })
+        Some(Self { way, ..asking })
     }
 
-    /// Whether the client is asked beside its call. What it cannot answer it does not want to know then.
-    pub(super) const fn is_beside(&self) -> bool {
-        self.beside
+    /// How the server asks.
+    pub(super) const fn way(&self) -> Way {
+        self.way
     }
 
     fn of(
@@ -150,7 +162,7 @@ impl Asking {
         let key = &caller.gateway.parts.audit_key;
         Self {
             may,
-            beside: false,
+            way: Way::Answer,
             key: *KeyedDigest::of(key, "mcp request state", b"").as_bytes(),
             binding,
             api: operation.action().api.to_string(),
@@ -173,8 +185,9 @@ impl Asking {
             Some(given) => given.as_object()?.clone(),
         };
         let state = result.member("requestState");
-        if requests.len() > MOST_QUESTIONS
-            || requests.is_empty() && (state.is_none() || self.beside)
+        if self.way == Way::Stream
+            || requests.len() > MOST_QUESTIONS
+            || requests.is_empty() && (state.is_none() || self.way == Way::Beside)
             || state.is_some_and(|state| state.as_str().is_none())
         {
             return None;
@@ -189,7 +202,7 @@ impl Asking {
     }
 
     /// One question, if it may be asked, saying whose it is.
-    fn question(&self, request: &Value) -> Option<Value> {
+    pub(super) fn question(&self, request: &Value) -> Option<Value> {
         let method = request.member("method")?.as_str()?;
         let ask = Ask::of_method(method).filter(|ask| self.may.contains(ask))?;
         let mut params = match request.member("params") {
@@ -207,13 +220,9 @@ impl Asking {
         }
         let origin = ("writ/origin", Value::from(self.api.as_str()));
         let trust = ("writ/trust", Value::from("untrusted"));
-        let meta = params
-            .entry("_meta".to_owned())
-            .or_insert_with(|| Value::object::<&str>([]));
-        let Value::Object(meta) = meta else {
-            return None;
-        };
-        meta.extend([origin, trust].map(|(name, value)| (name.to_owned(), value)));
+        // What the server says beside its question, and where it wants to hear of the answer, stays here.
+        params.remove("task");
+        params.insert("_meta".to_owned(), Value::object([origin, trust]));
         Some(Value::object([
             ("method", Value::from(method)),
             ("params", Value::Object(params)),
@@ -292,7 +301,7 @@ mod tests {
     fn asking(may: &[Ask]) -> Asking {
         Asking {
             may: may.iter().copied().collect(),
-            beside: false,
+            way: Way::Answer,
             key: [7; 32],
             binding: b"default\0task\0api:tool\0".to_vec(),
             api: "mail".to_owned(),
@@ -349,10 +358,25 @@ mod tests {
             "it asks for time alone"
         );
         let beside = Asking {
-            beside: true,
+            way: Way::Beside,
             ..asking(&[])
         };
         assert_eq!(beside.questions(&result), None, "nobody could be asked");
+    }
+
+    #[test]
+    fn beside_a_question_a_server_says_nothing() {
+        let more = FORM.replace(
+            r#""mode""#,
+            r#""task":{"ttl":1},"_meta":{"progressToken":1,"writ/trust":"trusted"},"mode""#,
+        );
+        let passed = asking(&[Ask::Elicitation]).question(&json(&more)).unwrap();
+        let params = passed.member("params").unwrap();
+        assert_eq!(params.member("task"), None);
+        assert_eq!(
+            params.member("_meta").unwrap().to_string(),
+            r#"{"writ/origin":"mail","writ/trust":"untrusted"}"#
+        );
     }
 
     #[test]

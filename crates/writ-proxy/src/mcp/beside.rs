@@ -1,12 +1,16 @@
 //! Questions of a server to a client of revision 2025-11-25: put on the stream of its call, and answered by a POST in its session.
 //!
-//! What may be asked is what `asking` lets through: declared by the API's owner, and by the client when it opened its session. The questions of
-//! one answer of a server go out together, under ids of ours that nobody can guess. Only the session that was asked may answer, of the task and at the
-//! endpoint of the call, and each question once. The last answer makes the call anew, with the answers and the state that belongs to them, as a client
-//! of 2026-07-28 would: its sender is proven, and all is decided and recorded as of any other call. What comes of that is the answer to the call that asked.
+//! What may be asked is what `asking` lets through: declared by the API's owner, and by the client when it opened its session. Questions go out
+//! under ids of ours that nobody can guess. Only the session that was asked may answer, of the task and at the endpoint of the call, and each question once.
+//!
+//! A server of 2026-07-28 asks in its answer: then the last answer makes the call anew, with the answers and the state that belongs to them, as a client
+//! of 2026-07-28 would. A server of 2025-11-25 asks while it is at work (`passing`): then each answer is sent on to it. Both are calls
+//! of their own: their sender is proven, and all is decided and recorded as of any other call.
 //!
 //! A question that is not answered in time, or that the client declines, ends its call. While it waits the call is in flight: it counts among those
 //! of its task, a kill cuts it, and its client can take it back.
+
+mod passing;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,15 +21,22 @@ use hyper::header::HeaderMap;
 use hyper::{Response, StatusCode};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
+use writ_contract::Operation;
+use writ_task::CutSignal;
 use writ_types::{
-    ActionName, AgentId, ApiId, CallId, JsonLimits, ReasonCode, TaskId, Tenant, Value,
+    ActionName, AgentId, ApiId, CallId, Grant, JsonLimits, ReasonCode, TaskId, Tenant, Value,
 };
 
+use super::asking::Way;
 use super::envelope::Reply;
 use super::{Asking, Caller, Exchange, Fault, Message, Revision, ToolCall, answer, session};
 use crate::body::{Body, Whole};
 use crate::gateway::{Gateway, random};
 use crate::refusal::Refusal;
+use crate::snapshot::{ApiSnapshot, Snapshot};
+
+use passing::Passing;
+pub(crate) use passing::{Answering, Passer};
 
 /// Most times that one call asks.
 const MOST_ROUNDS: u8 = 8;
@@ -59,6 +70,16 @@ impl Again {
             rounds: 0,
         }
     }
+
+    /// Where the operation stands now.
+    fn find<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+    ) -> Result<(&'s ApiSnapshot, &'s Operation), ReasonCode> {
+        let api = snapshot.apis.get(&self.action.api);
+        let operation = api.and_then(|api| api.contract.operation(&self.action.operation));
+        api.zip(operation).ok_or(ReasonCode::UnknownOperation)
+    }
 }
 
 /// Who may answer: nobody but the session that was asked.
@@ -70,15 +91,41 @@ struct Asked {
     session: String,
 }
 
-/// The questions of one answer of a server.
+impl Asked {
+    fn of(grant: &Grant, api: Option<&ApiId>, session: String) -> Self {
+        Self {
+            tenant: grant.tenant.clone(),
+            task: grant.task,
+            api: api.cloned(),
+            session,
+        }
+    }
+}
+
+/// Questions that were put together.
 struct Round {
     asked: Asked,
     agent: AgentId,
+    /// The call that asks.
+    cut: CutSignal,
     /// What the server calls those that are not answered yet, by the number that ends their id.
     open: BTreeMap<usize, String>,
     answers: BTreeMap<String, Value>,
     bytes: usize,
-    /// The state that belongs to them.
+    then: Then,
+}
+
+/// What the last answer leads to.
+enum Then {
+    /// The call is made again.
+    Again(Box<Parked>),
+    /// The answer is sent on, in the middle of the call.
+    Pass(Passing),
+}
+
+/// A call that is made again.
+struct Parked {
+    /// The state that belongs to the questions.
     state: String,
     /// The server's answer, under way until the questions are over.
     whole: Box<Whole>,
@@ -104,8 +151,8 @@ enum Came {
 enum Given {
     /// Others are still waited for.
     More,
-    Declined(Box<Round>),
-    All(Box<Round>),
+    Declined(Then),
+    All(Then, BTreeMap<String, Value>),
 }
 
 impl fmt::Debug for Questions {
@@ -139,19 +186,19 @@ impl Questions {
     }
 
     /// Keeps the questions of a call, or gives them back where there is no room.
-    fn open(&self, id: &str, round: Round) -> Result<(), Box<Round>> {
+    fn open(&self, id: &str, round: Round) -> Result<(), Then> {
         let mut all = self.all();
         let own = all.values().filter(|other| other.agent == round.agent);
         if own.count() >= MOST_OF_AN_AGENT || all.len() >= MOST {
-            return Err(Box::new(round));
+            return Err(round.then);
         }
         all.insert(id.to_owned(), round);
         Ok(())
     }
 
     /// Takes the questions of a call out, unless the last was answered.
-    fn close(&self, id: &str) -> Option<Round> {
-        self.all().remove(id)
+    fn close(&self, id: &str) -> Option<Then> {
+        self.all().remove(id).map(|round| round.then)
     }
 
     /// Takes one answer. The last, and one that declines, takes the questions out.
@@ -163,7 +210,7 @@ impl Questions {
         let (round_id, number) = id.split_once('-').ok_or(Fault::Unasked)?;
         let mut all = self.all();
         let round = all.get_mut(round_id);
-        let round = round.filter(|round| round.asked == *by && !round.whole.is_cut());
+        let round = round.filter(|round| round.asked == *by && !round.cut.is_cut());
         let round = round.ok_or(Fault::Unasked)?;
         // As it was given out, and no other way of writing it.
         let number = number
@@ -188,20 +235,25 @@ impl Questions {
         if !over && !round.open.is_empty() {
             return Ok(Given::More);
         }
-        let round = Box::new(all.remove(round_id).ok_or(Fault::Unasked)?);
+        let Round { then, answers, .. } = all.remove(round_id).ok_or(Fault::Unasked)?;
         Ok(if over {
-            Given::Declined(round)
+            Given::Declined(then)
         } else {
-            Given::All(round)
+            Given::All(then, answers)
         })
     }
 }
 
-impl Round {
-    /// Ends the questions without answers: the server's answer was handed over, and the exchange has another end.
-    fn end(self) -> Box<Exchange> {
-        self.whole.handed_over();
-        self.exchange
+impl Then {
+    /// Ends the questions without answers: of a server's answer, which was handed over, the exchange has another end.
+    fn end(self) -> Option<Box<Exchange>> {
+        match self {
+            Self::Again(parked) => {
+                parked.whole.handed_over();
+                Some(parked.exchange)
+            }
+            Self::Pass(_) => None,
+        }
     }
 }
 
@@ -234,22 +286,19 @@ impl Exchange {
             whole.handed_over();
             return self.unanswered(unasked, call);
         };
-        let id: String = [random(), random()]
-            .concat()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let id = new_id();
         let (back, came) = oneshot::channel();
         let put = match self.put(&id, result, whole, Back(back)) {
             Ok((round, messages)) => gateway.questions().open(&id, round).map(|()| messages),
-            Err((exchange, whole)) => {
+            Err(parts) => {
+                let (exchange, whole) = *parts;
                 whole.handed_over();
                 return exchange.unanswered(unasked, call);
             }
         };
         let messages = match put {
             Ok(messages) => messages,
-            Err(round) => return round.end().unanswered(ReasonCode::TooManyInFlight, call),
+            Err(then) => return ended(then, ReasonCode::TooManyInFlight, call),
         };
         let told = messages
             .iter()
@@ -272,7 +321,7 @@ impl Exchange {
             }
         };
         match gateway.questions().close(&id) {
-            Some(round) => round.end().unanswered(reason, call),
+            Some(then) => ended(then, reason, call),
             // The last answer came first.
             None => over(came.await.ok(), call),
         }
@@ -285,7 +334,7 @@ impl Exchange {
         result: &Value,
         whole: Box<Whole>,
         back: Back,
-    ) -> Result<(Round, Vec<Value>), (Self, Box<Whole>)> {
+    ) -> Result<(Round, Vec<Value>), Box<(Self, Box<Whole>)>> {
         let requests = result.member("inputRequests").and_then(Value::as_object);
         let state = result.member("requestState").and_then(Value::as_str);
         let session = self.session.clone();
@@ -293,40 +342,35 @@ impl Exchange {
         let (Some(requests), Some(state), Some(session), Some(again)) =
             (requests, state, session, again)
         else {
-            return Err((self, whole));
+            return Err(Box::new((self, whole)));
         };
         let (mut open, mut messages) = (BTreeMap::new(), Vec::new());
         for (number, (name, request)) in requests.iter().enumerate() {
-            let mut message = request.as_object().cloned().unwrap_or_default();
-            message.insert("jsonrpc".to_owned(), Value::from("2.0"));
-            message.insert("id".to_owned(), Value::from(format!("{id}-{number}")));
-            messages.push(Value::Object(message));
+            messages.push(message(id, number, request));
             open.insert(number, name.clone());
         }
         let grant = whole.grant();
         let (Some(grant), false) = (grant, messages.is_empty()) else {
-            return Err((self, whole));
+            return Err(Box::new((self, whole)));
         };
-        let asked = Asked {
-            tenant: grant.tenant.clone(),
-            task: grant.task,
-            api: self.api.clone(),
-            session,
-        };
+        let (asked, agent) = (Asked::of(grant, self.api.as_ref(), session), grant.agent);
         let round = Round {
             asked,
-            agent: grant.agent,
+            agent,
+            cut: whole.cut(),
             open,
             answers: BTreeMap::new(),
             bytes: 0,
-            state: state.to_owned(),
-            whole,
-            exchange: Box::new(self),
-            again: Again {
-                rounds: again.rounds.saturating_add(1),
-                ..again
-            },
-            back,
+            then: Then::Again(Box::new(Parked {
+                state: state.to_owned(),
+                whole,
+                exchange: Box::new(self),
+                again: Again {
+                    rounds: again.rounds.saturating_add(1),
+                    ..again
+                },
+                back,
+            })),
         };
         Ok((round, messages))
     }
@@ -355,30 +399,36 @@ impl Exchange {
         gateway
             .sessions()
             .check(&session, caller, self.api.as_ref())?;
-        let grant = caller.entered.grant();
-        let by = Asked {
-            tenant: grant.tenant.clone(),
-            task: grant.task,
-            api: self.api.clone(),
-            session,
-        };
+        let by = Asked::of(caller.entered.grant(), self.api.as_ref(), session);
         let id = reply.id.as_str().ok_or(Fault::Unasked)?;
         match gateway.questions().answer(id, &by, reply.result)? {
             Given::More => Ok(Message::Answered(accepted())),
-            Given::Declined(round) => {
-                round.whole.handed_over();
-                drop(round.back.0.send(Came::Declined(round.exchange)));
+            Given::Declined(then) => {
+                if let Then::Again(parked) = then {
+                    parked.whole.handed_over();
+                    drop(parked.back.0.send(Came::Declined(parked.exchange)));
+                }
                 Ok(Message::Answered(accepted()))
             }
-            Given::All(round) => {
-                round.whole.handed_over();
+            Given::All(Then::Again(parked), answers) => {
+                let Parked {
+                    state,
+                    whole,
+                    exchange,
+                    again,
+                    back,
+                } = *parked;
+                whole.handed_over();
                 if let Some(line) = &self.line {
                     line.accept(caller.entered.cut());
                 }
-                *self = *round.exchange;
-                self.back = Some(round.back);
-                let answers = Value::Object(round.answers);
-                self.make_again(caller, round.again, &round.state, &answers)
+                *self = *exchange;
+                self.back = Some(back);
+                self.make_again(caller, again, &state, &Value::Object(answers))
+            }
+            Given::All(Then::Pass(passing), answers) => {
+                let answer = answers.into_values().next().ok_or(Fault::Unasked)?;
+                self.pass(caller, passing, answer)
             }
         }
     }
@@ -391,12 +441,13 @@ impl Exchange {
         state: &str,
         answers: &Value,
     ) -> Result<Message<'s>, Refusal> {
-        let api = caller.snapshot.apis.get(&again.action.api);
-        let operation = api.and_then(|api| api.contract.operation(&again.action.operation));
-        let (Some(api), Some(operation)) = (api, operation) else {
-            return Err(ReasonCode::UnknownOperation.into());
-        };
-        let asking = Asking::beside(caller, operation, &again.arguments, &self.can);
+        let (api, operation) = again.find(caller.snapshot)?;
+        let asking = Asking::beside(
+            (caller, operation),
+            &again.arguments,
+            &self.can,
+            Way::Beside,
+        );
         // What may be asked has changed since, and no question of it is left.
         let asking = asking.ok_or(ReasonCode::UpstreamInvalid)?;
         let answers = asking.open(state, Some(answers))?;
@@ -421,4 +472,26 @@ fn over(came: Option<Came>, call: CallId) -> Response<Body> {
         // Whoever made the call again ended in a panic.
         None => Refusal::from(ReasonCode::NotReady).into_response(call, None),
     }
+}
+
+/// Why a call that asked has no result, where its questions were ended.
+fn ended(then: Then, reason: ReasonCode, call: CallId) -> Response<Body> {
+    match then.end() {
+        Some(exchange) => exchange.unanswered(reason, call),
+        None => Refusal::from(reason).into_response(call, None),
+    }
+}
+
+/// What the ids of questions that are put together begin with: 160 random bits.
+fn new_id() -> String {
+    let bytes = [random(), random()].concat();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A question as the client gets it.
+fn message(id: &str, number: usize, request: &Value) -> Value {
+    let mut message = request.as_object().cloned().unwrap_or_default();
+    message.insert("jsonrpc".to_owned(), Value::from("2.0"));
+    message.insert("id".to_owned(), Value::from(format!("{id}-{number}")));
+    Value::Object(message)
 }

@@ -1,8 +1,8 @@
 //! An MCP server as the upstream: the message that calls what it has, and what its answer must be.
 //!
 //! Revision 2026-07-28: one POST, one answer, as JSON or as a stream of events that ends with it. In revision 2025-11-25 the same stands
-//! in a session of the task (`sessions`, `session`). Whatever else such a server may ask for (sampling, elicitation, roots, input, tasks) was not
-//! declared, and is refused.
+//! in a session of the task (`sessions`, `session`). Whatever else such a server may ask for (sampling, elicitation, roots, input, tasks) is
+//! refused, unless it was declared.
 
 mod pings;
 mod process;
@@ -17,7 +17,8 @@ use hyper::http::response::Parts;
 use writ_contract::{Operation, Pinned};
 use writ_types::{CallId, JsonLimits, Value};
 
-use super::asking::{Answers, Asking};
+use super::asking::{Answers, Asking, Way};
+use super::beside::Answering;
 use super::reader::Reader;
 use super::telling::{Level, Wishes};
 use super::{Revision, envelope};
@@ -26,7 +27,7 @@ use crate::upstream::Outgoing;
 
 pub(crate) use pings::Pings;
 pub(crate) use program::{Starting, exchange as ask_program};
-pub(crate) use session::exchange;
+pub(crate) use session::{SessionMark, answer_in, exchange};
 pub(crate) use sessions::{Held, ServerSessions};
 
 /// The answer is not a result that is let through.
@@ -92,6 +93,20 @@ pub(crate) fn outgoing(
         target: String::new(),
         headers,
         body: RequestBody::Whole(Bytes::from(body)),
+        answers: None,
+    })
+}
+
+/// The message that answers a question of the server's, as its client did.
+pub(crate) fn answer(answering: &Answering, answers: &Answers) -> Option<Outgoing> {
+    let (id, result) = (&answering.id, answers.as_value());
+    let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+    Some(Outgoing {
+        method: hyper::Method::POST,
+        target: String::new(),
+        headers: fields(Revision::Sessions, "", None)?,
+        body: RequestBody::Whole(Bytes::from(body)),
+        answers: Some(answering.within),
     })
 }
 
@@ -160,13 +175,14 @@ pub(crate) fn result(
 ) -> Result<Bytes, NoResult> {
     let message = match kind(&head.headers) {
         "application/json" => read(body)?,
-        "text/event-stream" => last_of(body, call)?,
+        "text/event-stream" => last_of(body, call, asking)?,
         _ => return Err(NoResult),
     };
     if message.member("id").and_then(Value::as_str) != Some(&*call.to_string()) {
         return Err(NoResult);
     }
     let tool = matches!(pinned, Pinned::Tool(_));
+    let way = asking.map(Asking::way);
     let (status, said) = match (message.member("result"), message.member("error")) {
         (Some(result), None) if head.status == StatusCode::OK && asks(result) => {
             let questions = asking.and_then(|asking| asking.questions(result));
@@ -175,7 +191,7 @@ pub(crate) fn result(
         (Some(result), None) if head.status == StatusCode::OK => {
             (StatusCode::OK, judged(pinned, result)?)
         }
-        (None, Some(error)) if asking.is_some_and(|asking| !asking.is_beside()) && lacks(error) => {
+        (None, Some(error)) if way == Some(Way::Answer) && lacks(error) => {
             (StatusCode::BAD_REQUEST, unable(error)?)
         }
         (None, Some(error)) if tool => (StatusCode::OK, failed(error)?),
@@ -206,9 +222,10 @@ fn read(bytes: &[u8]) -> Result<Value, NoResult> {
     Value::parse(bytes, &JsonLimits::DOCUMENT).map_err(|_not_strict| NoResult)
 }
 
-/// The answer in a stream of events. What the server tells on its way there is not of it; what it asks is refused.
-fn last_of(body: &[u8], call: CallId) -> Result<Value, NoResult> {
+/// The answer in a stream of events. What the server tells on its way there is not of it; what it asks is refused, unless it was passed on.
+fn last_of(body: &[u8], call: CallId, asking: Option<&Asking>) -> Result<Value, NoResult> {
     let call = call.to_string();
+    let passed = asking.is_some_and(|asking| asking.way() == Way::Stream);
     let mut reader = Reader::default();
     let events = reader.pass(body);
     for event in events.into_iter().chain(reader.end()) {
@@ -216,6 +233,7 @@ fn last_of(body: &[u8], call: CallId) -> Result<Value, NoResult> {
         let id = message.member("id");
         match (message.member("method"), id) {
             (Some(_), None) => {}
+            (Some(_), Some(_)) if passed => {}
             (None, Some(id)) if id.as_str() == Some(&*call) => return Ok(message),
             _ => return Err(NoResult),
         }

@@ -92,10 +92,14 @@ impl<'t> Session<'t> {
     }
 
     /// Answers a question.
-    async fn answer(&self, id: &str, said: &str) -> u16 {
+    async fn reply(&self, id: &str, said: &str) -> Answer {
         let id = Value::from(id);
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},{said}}}"#);
-        self.post(&body).await.status
+        self.post(&body).await
+    }
+
+    async fn answer(&self, id: &str, said: &str) -> u16 {
+        self.reply(id, said).await.status
     }
 }
 
@@ -226,8 +230,7 @@ fn a_question_is_for_the_session_that_was_asked_and_is_answered_once() {
         let again = again.unwrap();
         assert_ne!(first, again);
         for call in [&first, again] {
-            let records = stage.records(call).await;
-            assert_eq!(records, ["intent", "outcome"], "{call}");
+            assert_eq!(stage.ended(call).await, ["intent", "outcome"], "{call}");
         }
     });
 }
@@ -364,5 +367,49 @@ fn one_agent_cannot_make_all_the_calls_that_wait_its_own() {
                 .contains("state-ok")
         );
         session.call(ONCE).await.question(1).await;
+    });
+}
+
+#[test]
+fn a_server_of_sessions_is_answered_while_it_is_at_work() {
+    runtime().block_on(async {
+        let stage = Stage::open_with("2025-11-25", "[timeouts]\nclient_answer = \"3s\"\n").await;
+        let task = stage.task(&actions(&[TWICE, SAMPLES]), "").await;
+        let session = Session::open(&stage.project, &task, EVERYTHING).await;
+        let second = Session::open(&stage.project, &task, EVERYTHING).await;
+        let mut call = session.call(TWICE).await;
+        for round in [1, 2] {
+            let (id, params) = call.question(round).await;
+            let said = at(&params, &["_meta"]).unwrap().to_string();
+            assert_eq!(
+                said,
+                r#"{"writ/origin":"fixture","writ/trust":"untrusted"}"#
+            );
+            assert_eq!(second.answer(&id, YES).await, 400, "of another session");
+            let answer = session.reply(&id, YES).await;
+            assert_eq!(answer.status, 202);
+            // Each answer is a call of its own, decided and recorded.
+            let records = stage.ended(answer.header("writ-call-id").unwrap()).await;
+            assert_eq!(records, ["intent", "outcome"]);
+            assert_eq!(session.answer(&id, YES).await, 400, "once");
+        }
+        let result = call.message(3).await.unwrap();
+        assert!(at(&result, &["result", "content"]).is_some(), "{result}");
+
+        // Declined, and not in time: the call is over, and so are its questions.
+        let mut call = session.call(TWICE).await;
+        let (id, _) = call.question(1).await;
+        assert_eq!(session.answer(&id, NO).await, 202);
+        assert_eq!(why(&call.message(2).await.unwrap()), "input_unanswered");
+        let mut call = session.call(TWICE).await;
+        let (id, _) = call.question(1).await;
+        assert_eq!(why(&call.message(2).await.unwrap()), "input_unanswered");
+        assert_eq!(session.answer(&id, YES).await, 400, "too late");
+        // The owner lets this tool ask for forms alone.
+        let said = session.call(SAMPLES).await.all().await;
+        assert!(
+            said.contains("upstream_invalid") && !said.contains("/create"),
+            "{said}"
+        );
     });
 }

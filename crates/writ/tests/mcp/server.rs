@@ -130,6 +130,16 @@ impl Stage {
         ]
     }
 
+    /// The kinds of a call's records, once its outcome is one of them.
+    pub(crate) async fn ended(&self, call: &str) -> Vec<String> {
+        loop {
+            let records = self.records(call).await;
+            if records.iter().any(|kind| kind == "outcome") {
+                return records;
+            }
+        }
+    }
+
     /// The kinds of a call's records.
     pub(crate) async fn records(&self, call: &str) -> Vec<String> {
         let path = format!("/v1/explain/{call}");

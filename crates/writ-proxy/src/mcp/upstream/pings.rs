@@ -1,7 +1,7 @@
 //! The pings of a server in the middle of its answer (MCP 2025-11-25, ping): answered as they come, and passed on to nobody.
 //!
 //! Everything else of a stream of events passes as it came, and is judged where the whole answer is. With any other request the stream is
-//! over: it will be refused, and the server would wait for an answer.
+//! over, unless somebody hears it: it will be refused, and the server would wait for an answer.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
@@ -26,6 +26,8 @@ pub(crate) struct Pings {
     passing: bool,
     /// The server has asked for something.
     asked: bool,
+    /// Somebody hears what it asks for.
+    heard: bool,
 }
 
 /// What an event is, as far as that matters here.
@@ -53,7 +55,13 @@ impl Pings {
             looked: 0,
             passing: false,
             asked: false,
+            heard: false,
         }
+    }
+
+    /// Somebody hears what the server asks for: it passes, and the stream goes on.
+    pub(crate) const fn let_ask(&mut self) {
+        self.heard = true;
     }
 
     /// Whether the server has asked for what will be refused: nothing more comes then.
@@ -97,6 +105,7 @@ impl Pings {
                 (self.pong)(&id);
                 true
             }
+            Event::Asks if self.heard => false,
             Event::Ping(_) | Event::Asks => {
                 self.asked = true;
                 false

@@ -1,7 +1,7 @@
 //! Calls of a server that is a program of this machine (stdio transport, both revisions): one process for each task, as with sessions, so that nothing
 //! it keeps of one task reaches another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -181,7 +181,7 @@ async fn opened(
 /// `initialize`, and that it was understood. What the program says of itself there goes nowhere.
 async fn introduced(gateway: &Gateway, process: &Process) -> Result<(), Unanswered> {
     let invalid = unheard(ReasonCode::UpstreamInvalid);
-    let answer = process.ask(OPENING, Bytes::from(opening()));
+    let answer = process.ask(OPENING, Bytes::from(opening(&BTreeSet::new())));
     let answer = answer.ok_or(unheard(ReasonCode::UpstreamUnreachable))?;
     let answer = tokio::time::timeout(gateway.parts.timeouts.upstream_head, answer).await;
     let line = answer.map_err(|_elapsed| unheard(ReasonCode::UpstreamTimeout))?;

@@ -3,6 +3,7 @@
 //!
 //! What the server says of itself when it is opened (its instructions, its name, its capabilities) goes nowhere: what it has was pinned.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,13 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
+use writ_contract::Ask;
 use writ_types::{CallId, JsonLimits, ReasonCode, UpstreamUrl, Value};
 
 use super::sessions::{Held, Open};
 use super::{Pings, data_of};
 use crate::coming::{Coming, Unfinished};
+use crate::gateway::random;
 use crate::mcp::{Revision, tools};
 use crate::pool::{Lease, Pool, Unanswered};
 use crate::transaction::TXN_TOKEN;
@@ -36,8 +39,13 @@ const INVALID: Unanswered = Unanswered {
     heard: false,
 };
 
+/// What tells one session from all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SessionMark([u8; 10]);
+
 /// An open session.
 pub(super) struct Session {
+    mark: SessionMark,
     upstream: UpstreamUrl,
     target: Uri,
     /// The fields of each message in it: the credential as it was attached to the call that opened it, and the session's own.
@@ -69,6 +77,35 @@ pub(crate) async fn exchange(
     let session = opened(pool, upstream, &held, &again, Some(&session)).await?;
     let (response, lease) = send(pool, &session, call, again).await?;
     Ok(finish(response, lease, held))
+}
+
+/// Sends the answer to a question of the server, in the session in which it was asked.
+///
+/// # Errors
+///
+/// [`Unanswered`]: nothing was heard where that session is over.
+pub(crate) async fn answer_in(
+    pool: &Arc<Pool>,
+    (within, held): (SessionMark, Held),
+    mut request: Request<Upload>,
+) -> Result<(Response<Coming>, Lease), Unanswered> {
+    let place = held.place.open.lock().await;
+    let session = match &*place {
+        Some(Open::Session(session)) if session.mark == within => Arc::clone(session),
+        Some(Open::Session(_) | Open::Process(_)) | None => return Err(INVALID),
+    };
+    drop(place);
+    if let Some(id) = session.fields.get(SESSION) {
+        request.headers_mut().insert(SESSION, id.clone());
+    }
+    let (response, lease) = pool.exchange(&session.upstream, request).await?;
+    if !response.status().is_success() {
+        return Err(Unanswered {
+            reason: ReasonCode::UpstreamInvalid,
+            heard: true,
+        });
+    }
+    Ok(finish(response.map(Coming::from), lease, held))
 }
 
 /// The session counts as used until its last answer was read.
@@ -104,7 +141,7 @@ async fn opened(
         return Ok(Arc::clone(session));
     }
     *place = None;
-    let session = open(pool, upstream, request).await?;
+    let session = open(pool, upstream, request, held.place.asks()).await?;
     *place = Some(Open::Session(Arc::clone(&session)));
     Ok(session)
 }
@@ -114,8 +151,10 @@ async fn open(
     pool: &Arc<Pool>,
     upstream: &UpstreamUrl,
     request: &Request<Upload>,
+    asks: &BTreeSet<Ask>,
 ) -> Result<Arc<Session>, Unanswered> {
     let mut session = Session {
+        mark: SessionMark(random()),
         upstream: upstream.clone(),
         target: request.uri().clone(),
         fields: request.headers().clone(),
@@ -125,7 +164,7 @@ async fn open(
         heard: false,
         ..fault
     };
-    let opening = session.request(Method::POST, opening());
+    let opening = session.request(Method::POST, opening(asks));
     let (response, lease) = pool.exchange(upstream, opening).await.map_err(unheard)?;
     if response.status() != StatusCode::OK {
         return Err(INVALID);
@@ -133,7 +172,7 @@ async fn open(
     let (head, body) = response.into_parts();
     session.name(&head.headers).ok_or(INVALID)?;
     let session = Arc::new(session);
-    let body = Coming::in_session(body, pings(pool, &session), None);
+    let body = Coming::in_session(body, (pings(pool, &session), session.mark), None);
     let is_open = introduced(pool, &session, &head.headers, body, lease).await;
     match is_open {
         Ok(()) => Ok(session),
@@ -146,11 +185,13 @@ async fn open(
     }
 }
 
-/// The request that opens a session. The server is told of no capability.
-pub(super) fn opening() -> String {
+/// The request that opens a session. The server is told of no capability but of those in which the API's owner lets it ask at all.
+pub(super) fn opening(asks: &BTreeSet<Ask>) -> String {
+    let can = asks.iter();
+    let can = can.map(|ask| (ask.as_str(), Value::object::<&str>([])));
     let params = Value::object([
         ("protocolVersion", Value::from(Revision::Sessions.as_str())),
-        ("capabilities", Value::object::<&str>([])),
+        ("capabilities", Value::object(can)),
         ("clientInfo", tools::server()),
     ]);
     format!(r#"{{"jsonrpc":"2.0","id":"{OPENING}","method":"initialize","params":{params}}}"#)
@@ -233,7 +274,7 @@ async fn send(
     });
     match pool.exchange(&session.upstream, request).await {
         Ok((response, lease)) => {
-            let pings = pings(pool, session);
+            let pings = (pings(pool, session), session.mark);
             let coming = |body| Coming::in_session(body, pings, Some(unfinished));
             Ok((response.map(coming), lease))
         }

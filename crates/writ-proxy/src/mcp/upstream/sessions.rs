@@ -3,12 +3,13 @@
 //! A session is of one task at one API, so that nothing a server keeps of one task reaches another. It ends with its task, when nobody has
 //! used it for a while, when it makes room, when the API's server or credential becomes another, and when either is stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use writ_contract::Ask;
 use writ_task::{Heading, TaskState};
 use writ_types::{ApiId, Clock, CredentialName, Monotonic, TaskId, Tenant, Upstream};
 
@@ -45,6 +46,8 @@ struct OpenedWith {
     upstream: Upstream,
     revision: Option<Revision>,
     credential: Option<(CredentialName, u32)>,
+    /// What the server was told that it may ask.
+    asks: BTreeSet<Ask>,
 }
 
 impl OpenedWith {
@@ -77,6 +80,11 @@ struct Used {
 }
 
 impl Place {
+    /// What the server may ask at all.
+    pub(super) const fn asks(&self) -> &BTreeSet<Ask> {
+        &self.with.asks
+    }
+
     fn used(&self) -> MutexGuard<'_, Used> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,6 +171,7 @@ impl ServerSessions {
             upstream: api.api.upstream.clone(),
             revision: api.contract.mcp(),
             credential: credential.map(|one| (one.name().clone(), one.version())),
+            asks: asks(api),
         };
         let (held, over) = self.place(holder, with, clock)?;
         if let Some(over) = over {
@@ -232,6 +241,13 @@ impl ServerSessions {
         }
         taken
     }
+}
+
+/// What the owner of an API lets its server ask in any of its operations.
+fn asks(api: &ApiSnapshot) -> BTreeSet<Ask> {
+    let operations = api.contract.operations();
+    let asks = operations.flat_map(|operation| &operation.handling().asks);
+    asks.copied().collect()
 }
 
 /// Lets the session go that nobody has used for longest, if there are too many with one server.

@@ -15,6 +15,7 @@ fn with(version: u32) -> OpenedWith {
         upstream: "http://127.0.0.1:1/mcp".parse().unwrap(),
         revision: Some(Revision::Sessions),
         credential: Some(("key".parse().unwrap(), version)),
+        asks: BTreeSet::new(),
     }
 }
 
@@ -44,6 +45,15 @@ fn a_session_is_of_one_task_one_api_and_one_credential() {
     assert!(
         over.is_some() && !Arc::ptr_eq(&elsewhere.place, &other.place),
         "another server"
+    );
+    let asks = OpenedWith {
+        asks: BTreeSet::from([Ask::Sampling]),
+        ..with(2)
+    };
+    let (free, over) = sessions.place(holder("mail", 1), asks, &clock).unwrap();
+    assert!(
+        over.is_some() && !Arc::ptr_eq(&free.place, &elsewhere.place),
+        "a server that was told something else"
     );
 }
 
