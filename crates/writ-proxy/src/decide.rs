@@ -345,6 +345,6 @@ pub(crate) fn outgoing(
         target: parsed.target,
         headers,
         body,
-        answers: None,
+        sent: mcp::upstream::Sent::Call,
     })
 }

@@ -292,6 +292,9 @@ fn fail(completion: Completion, lease: Option<Lease>, end: End, reason: ReasonCo
     )
 }
 
+/// What hears a server on the way to its result: what it tells, and what it asks.
+type Hearers<'e> = (Option<Telling<'e>>, Option<Box<Passer<'e>>>);
+
 /// Reads a response whole, within a limit.
 struct Whole {
     incoming: Coming,
@@ -307,7 +310,7 @@ impl Whole {
     /// it waits for an answer, nothing else is waited for.
     async fn read(
         self,
-        (mut telling, mut passer): (Option<Telling<'_>>, Option<Passer<'_>>),
+        mut hearers: Hearers<'_>,
         completion: &mut Completion,
     ) -> Result<Bytes, (End, ReasonCode)> {
         let Self {
@@ -328,14 +331,14 @@ impl Whole {
             let frame = tokio::select! {
                 biased;
                 () = &mut cut => return Err((End::Cut, completion.cut())),
-                passed = next(passer.as_mut(), completion) => {
+                passed = next(&mut hearers, completion) => {
                     passed.map_err(|reason| (End::Withheld, reason))?;
                     if let Some(deadline) = Instant::now().checked_add(patience) {
                         late.as_mut().reset(deadline);
                     }
                     continue;
                 }
-                () = &mut late, if !passer.as_ref().is_some_and(Passer::waits) => {
+                () = &mut late, if !hearers.1.as_ref().is_some_and(|passer| passer.waits()) => {
                     return Err((End::UpstreamError, ReasonCode::UpstreamTimeout));
                 }
                 frame = incoming.frame() => frame,
@@ -350,9 +353,9 @@ impl Whole {
             if whole.len().saturating_add(part.len()) > most {
                 return Err(withheld);
             }
-            if telling.is_some() || passer.is_some() {
+            if hearers.0.is_some() || hearers.1.is_some() {
                 for message in reader.pass(&part) {
-                    let further = hear((&mut telling, &mut passer), &message, completion).await?;
+                    let further = hear(&mut hearers, &message, completion).await?;
                     let deadline = Instant::now().checked_add(patience);
                     if let Some(deadline) = deadline.filter(|_| further) {
                         late.as_mut().reset(deadline);
@@ -371,12 +374,12 @@ impl Whole {
 
 /// Gives a message of a server to whoever hears it; whether it says that the call gets further.
 async fn hear(
-    (telling, passer): (&mut Option<Telling<'_>>, &mut Option<Passer<'_>>),
+    (telling, passer): &mut Hearers<'_>,
     message: &[u8],
     completion: &mut Completion,
 ) -> Result<bool, (End, ReasonCode)> {
     if let Some(passer) = passer {
-        passer.hear(message, completion).await?;
+        Box::pin(passer.hear(message, completion)).await?;
     }
     match telling {
         None => Ok(false),
@@ -385,9 +388,9 @@ async fn hear(
 }
 
 /// Waits until the server has the next answer of its client; for ever where nobody was asked.
-async fn next(passer: Option<&mut Passer<'_>>, completion: &Completion) -> Result<(), ReasonCode> {
+async fn next((_, passer): &mut Hearers<'_>, completion: &Completion) -> Result<(), ReasonCode> {
     match passer {
         None => std::future::pending().await,
-        Some(passer) => passer.next(completion).await,
+        Some(passer) => Box::pin(passer.next(completion)).await,
     }
 }

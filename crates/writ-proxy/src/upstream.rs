@@ -34,8 +34,8 @@ pub(crate) struct Outgoing {
     pub(crate) headers: HeaderMap,
     /// The bytes that were decided on, or those that nobody looks at and the client still has.
     pub(crate) body: RequestBody,
-    /// The session that it answers a question of, and may be sent in alone.
-    pub(crate) answers: Option<mcp::upstream::SessionMark>,
+    /// What it is to an MCP server.
+    pub(crate) sent: mcp::upstream::Sent,
 }
 
 impl Outgoing {
@@ -55,9 +55,7 @@ impl Outgoing {
 
 /// A request as it leaves.
 enum Leaving {
-    Http(Box<Request<Upload>>),
-    /// An answer to a question of a server, in the session it was asked in.
-    Answer(Box<Request<Upload>>, mcp::upstream::SessionMark),
+    Http(Box<Request<Upload>>, mcp::upstream::Sent),
     /// A message for a program, and what that is started with if it does not run.
     Program(mcp::upstream::Starting, Bytes),
 }
@@ -270,9 +268,8 @@ fn session(
         return Ok(None);
     }
     let (gateway, grant) = (completion.gateway(), completion.entered().grant());
-    let whose = (&grant.tenant, grant.task);
     let (sessions, clock) = (gateway.server_sessions(), &gateway.parts.clock);
-    let held = sessions.hold(whose, api, clock, pool);
+    let held = sessions.hold(grant, api, clock, pool);
     held.map(Some).map_err(|full| {
         tracing::warn!(api = %api.api.id, fault = %full, "a call was not sent");
         Unanswered {
@@ -297,20 +294,15 @@ async fn exchange(
             let answer = mcp::upstream::ask_program(gateway, api, &starting, held, asked);
             return Ok((Box::pin(answer).await?, None));
         }
-        (Leaving::Http(request), Some(held), Some(upstream)) => {
-            Box::pin(mcp::upstream::exchange(
-                pool, upstream, held, call, *request,
-            ))
-            .await?
+        (Leaving::Http(request, sent), Some(held), Some(upstream)) => {
+            let exchange = mcp::upstream::exchange(pool, upstream, held, (call, sent), *request);
+            Box::pin(exchange).await?
         }
-        (Leaving::Answer(request, within), Some(held), Some(_)) => {
-            Box::pin(mcp::upstream::answer_in(pool, (within, held), *request)).await?
-        }
-        (Leaving::Http(request), None, Some(upstream)) => {
+        (Leaving::Http(request, _), None, Some(upstream)) => {
             let (response, lease) = pool.exchange(upstream, *request).await?;
             (response.map(Coming::from), lease)
         }
-        (Leaving::Program(..) | Leaving::Answer(..) | Leaving::Http(_), _, _) => {
+        (Leaving::Program(..) | Leaving::Http(..), _, _) => {
             return Err(Unanswered {
                 reason: ReasonCode::NotReady,
                 heard: false,
@@ -332,7 +324,7 @@ fn prepare(
         Upstream::Http(upstream) => upstream,
         Upstream::Program(name) => return for_program(api, name, permit, outgoing),
     };
-    let (has_body, answers) = (outgoing.body.length() > 0, outgoing.answers);
+    let (has_body, sent) = (outgoing.body.length() > 0, outgoing.sent);
     let mut request = Request::new(completion.upload(outgoing.body));
     *request.method_mut() = outgoing.method;
     let mut target = format!("{}{}", upstream.base_path, outgoing.target);
@@ -383,12 +375,8 @@ fn prepare(
         (None, None) => {}
         (None, Some(_)) | (Some(_), None) => return Err(ReasonCode::CredentialUnavailable),
     }
-    let (guard, request) = (LeakGuard::new(&finders), Box::new(request));
-    let leaving = match answers {
-        None => Leaving::Http(request),
-        Some(within) => Leaving::Answer(request, within),
-    };
-    Ok((leaving, guard))
+    let guard = LeakGuard::new(&finders);
+    Ok((Leaving::Http(Box::new(request), sent), guard))
 }
 
 /// The message for a program, with the credential that it is started with, and what keeps that out of its answers.

@@ -115,12 +115,15 @@ struct Round {
     then: Then,
 }
 
+/// Questions and the messages that ask them; or the exchange and the server's answer back.
+type Put = Result<(Round, Vec<Value>), Box<(Exchange, Box<Whole>)>>;
+
 /// What the last answer leads to.
 enum Then {
     /// The call is made again.
     Again(Box<Parked>),
     /// The answer is sent on, in the middle of the call.
-    Pass(Passing),
+    Pass(Box<Passing>),
 }
 
 /// A call that is made again.
@@ -328,13 +331,7 @@ impl Exchange {
     }
 
     /// The questions as they are kept, and the messages that ask them. The exchange and the answer back if there are none, or too many.
-    fn put(
-        mut self,
-        id: &str,
-        result: &Value,
-        whole: Box<Whole>,
-        back: Back,
-    ) -> Result<(Round, Vec<Value>), Box<(Self, Box<Whole>)>> {
+    fn put(mut self, id: &str, result: &Value, whole: Box<Whole>, back: Back) -> Put {
         let requests = result.member("inputRequests").and_then(Value::as_object);
         let state = result.member("requestState").and_then(Value::as_str);
         let session = self.session.clone();
@@ -428,7 +425,7 @@ impl Exchange {
             }
             Given::All(Then::Pass(passing), answers) => {
                 let answer = answers.into_values().next().ok_or(Fault::Unasked)?;
-                self.pass(caller, passing, answer)
+                self.pass(caller, *passing, answer)
             }
         }
     }

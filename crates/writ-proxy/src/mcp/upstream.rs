@@ -27,13 +27,24 @@ use crate::upstream::Outgoing;
 
 pub(crate) use pings::Pings;
 pub(crate) use program::{Starting, exchange as ask_program};
-pub(crate) use session::{SessionMark, answer_in, exchange};
+pub(crate) use session::{SessionMark, exchange};
 pub(crate) use sessions::{Held, ServerSessions};
 
 /// The answer is not a result that is let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the MCP server's answer is no result of the call")]
 pub(crate) struct NoResult;
+
+/// What a message is to its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// A call that changes nothing and sends nothing out: it may be sent again.
+    Read,
+    /// Any other call.
+    Call,
+    /// An answer to what the server asked in a session, good in that alone.
+    Answer(SessionMark),
+}
 
 /// The request that calls it: the arguments are the very bytes that were decided on. None if they are no object.
 ///
@@ -93,7 +104,11 @@ pub(crate) fn outgoing(
         target: String::new(),
         headers,
         body: RequestBody::Whole(Bytes::from(body)),
-        answers: None,
+        sent: if operation.effects().is_plain_read() {
+            Sent::Read
+        } else {
+            Sent::Call
+        },
     })
 }
 
@@ -106,7 +121,7 @@ pub(crate) fn answer(answering: &Answering, answers: &Answers) -> Option<Outgoin
         target: String::new(),
         headers: fields(Revision::Sessions, "", None)?,
         body: RequestBody::Whole(Bytes::from(body)),
-        answers: Some(answering.within),
+        sent: Sent::Answer(answering.within),
     })
 }
 

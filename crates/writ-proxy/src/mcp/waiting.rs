@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use writ_types::{
-    ActionName, ApiId, ApprovalId, Pending, ReasonCode, TaskId, Tenant, Timestamp, Value,
+    ActionName, AgentId, ApiId, ApprovalId, Pending, ReasonCode, TaskId, Tenant, Timestamp, Value,
 };
 
 use super::envelope::Envelope;
@@ -23,6 +23,8 @@ use crate::refusal::Refusal;
 pub(super) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 /// Most calls of one task that wait.
 const MOST_OF_A_TASK: usize = 16;
+/// Most calls of one agent that wait.
+const MOST_OF_AN_AGENT: usize = 128;
 /// Most calls that wait.
 const MOST: usize = 1024;
 /// Longest arguments that are kept, in bytes of JSON.
@@ -41,6 +43,7 @@ pub(crate) struct Waiting(Mutex<BTreeMap<String, Kept>>);
 #[derive(Clone)]
 struct Kept {
     holder: Holder,
+    agent: AgentId,
     /// The endpoint it was made at.
     api: Option<ApiId>,
     action: ActionName,
@@ -85,11 +88,10 @@ impl Waiting {
         let mut all = self.all();
         if !all.contains_key(id) {
             all.retain(|_, other| other.until > now || other.running);
-            let own = all
-                .values()
-                .filter(|other| other.holder == kept.holder)
-                .count();
-            if own >= MOST_OF_A_TASK || all.len() >= MOST {
+            let of_task = all.values().filter(|other| other.holder == kept.holder);
+            let of_agent = all.values().filter(|other| other.agent == kept.agent);
+            let full = of_task.count() >= MOST_OF_A_TASK || of_agent.count() >= MOST_OF_AN_AGENT;
+            if full || all.len() >= MOST {
                 return false;
             }
         }
@@ -106,6 +108,7 @@ impl Waiting {
 pub(super) struct Held {
     gateway: Arc<Gateway>,
     holder: Holder,
+    agent: AgentId,
     api: Option<ApiId>,
     action: ActionName,
     arguments: Value,
@@ -141,6 +144,7 @@ impl Held {
         let now = self.gateway.parts.clock.now();
         let kept = Kept {
             holder: self.holder.clone(),
+            agent: self.agent,
             api: self.api.clone(),
             action: self.action.clone(),
             arguments: self.arguments.clone(),
@@ -224,6 +228,7 @@ impl Exchange {
         self.held = Some(Held {
             gateway: Arc::clone(caller.gateway),
             holder: (grant.tenant.clone(), grant.task),
+            agent: grant.agent,
             api: self.api.clone(),
             action: call.operation.action().clone(),
             arguments: call.arguments.clone(),
@@ -263,6 +268,7 @@ impl Exchange {
         self.held = Some(Held {
             gateway: Arc::clone(caller.gateway),
             holder: kept.holder,
+            agent: kept.agent,
             api: kept.api,
             action: kept.action.clone(),
             arguments: kept.arguments.clone(),
@@ -361,5 +367,56 @@ impl Exchange {
             task,
             [("resultType", Value::from("complete")), ("result", result)],
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(agent: u8, task: u64) -> Kept {
+        let now = Timestamp::from_secs(1);
+        Kept {
+            holder: (
+                Tenant::default_tenant(),
+                TaskId::new(Timestamp::from_millis(task), [agent; 10]),
+            ),
+            agent: AgentId::new(now, [agent; 10]),
+            api: None,
+            action: "mail:send".parse().unwrap(),
+            arguments: Value::Null,
+            approval: ApprovalId::new(now, [1; 10]),
+            created: now,
+            until: Timestamp::from_secs(100),
+            running: false,
+        }
+    }
+
+    #[test]
+    fn one_agent_cannot_take_the_room_of_all() {
+        let (waiting, now) = (Waiting::default(), Timestamp::from_secs(2));
+        let mut number = 0;
+        let mut keep = |agent, task| {
+            number += 1;
+            waiting.keep(&format!("{number}"), kept(agent, task), now)
+        };
+        for task in 0..8 {
+            for _ in 0..MOST_OF_A_TASK {
+                assert!(keep(1, task), "{task}");
+            }
+            assert!(!keep(1, task), "a task has a share of its own: {task}");
+        }
+        assert!(!keep(1, 100), "in whatever task");
+        assert!(keep(2, 100), "another agent has room");
+        assert!(waiting.keep("1", kept(1, 0), now), "what is kept stays");
+        let later = Timestamp::from_secs(200);
+        let next = Kept {
+            until: Timestamp::from_secs(300),
+            ..kept(1, 100)
+        };
+        assert!(
+            waiting.keep("later", next, later),
+            "what is over makes room"
+        );
     }
 }

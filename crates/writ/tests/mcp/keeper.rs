@@ -322,7 +322,7 @@ fn kept_with(more: impl FnOnce(SocketAddr) -> String) -> Kept {
     project.write(
         "apis/keeper.toml",
         &format!(
-            "owner = \"o@example.org\"\nupstream = \"http://{at}/mcp\"\ncontract = \"keeper.json\"\nrate = \"1000000/s\"\n{more}[credential]\nname = \"keeper-key\"\nattach = \"bearer\"\n[operations.echo]\neffect = \"write\"\n[operations.pings]\neffect = \"write\"\n[operations.asks]\neffect = \"write\"\n[operations.silent]\neffect = \"read\"\n"
+            "owner = \"o@example.org\"\nupstream = \"http://{at}/mcp\"\ncontract = \"keeper.json\"\nrate = \"1000000/s\"\n{more}[credential]\nname = \"keeper-key\"\nattach = \"bearer\"\n[operations.echo]\neffect = \"write\"\n[operations.pings]\neffect = \"read\"\n[operations.asks]\neffect = \"write\"\n[operations.silent]\neffect = \"read\"\n"
         ),
     );
     let actions = ["echo", "pings", "asks", "silent"].map(|tool| format!("keeper:{tool}"));

@@ -132,12 +132,13 @@ impl Stage {
 
     /// The kinds of a call's records, once its outcome is one of them.
     pub(crate) async fn ended(&self, call: &str) -> Vec<String> {
-        loop {
+        for _ in 0..500 {
             let records = self.records(call).await;
             if records.iter().any(|kind| kind == "outcome") {
                 return records;
             }
         }
+        panic!("{call} has no outcome")
     }
 
     /// The kinds of a call's records.

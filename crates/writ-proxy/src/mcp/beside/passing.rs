@@ -110,14 +110,14 @@ impl Exchange {
         completion: &Completion,
         guard: &LeakGuard,
         within: Option<SessionMark>,
-    ) -> Option<Passer<'e>> {
+    ) -> Option<Box<Passer<'e>>> {
         let asking = self.asking.as_ref();
         let asking = asking.filter(|asking| asking.way() == Way::Stream)?;
         let grant = completion.entered().grant();
         let (sender, passed) = mpsc::channel(MOST_QUESTIONS);
         let mut breath = tokio::time::interval_at(Instant::now(), BREATH);
         breath.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Some(Passer {
+        Some(Box::new(Passer {
             gateway,
             line: self.line.as_ref()?,
             asking,
@@ -132,7 +132,7 @@ impl Exchange {
             open: 0,
             by: Instant::now(),
             breath,
-        })
+        }))
     }
 }
 
@@ -211,12 +211,12 @@ impl Passer<'_> {
             open: BTreeMap::from([(0, name)]),
             answers: BTreeMap::new(),
             bytes: 0,
-            then: Then::Pass(Passing {
+            then: Then::Pass(Box::new(Passing {
                 id: id.clone(),
                 within: self.within,
                 again: self.again.clone(),
                 passed: Passed::new(self.sender.clone()),
-            }),
+            })),
         };
         let opened = self.gateway.questions().open(&round, kept);
         opened.map_err(|_full| (End::Withheld, ReasonCode::TooManyInFlight))?;

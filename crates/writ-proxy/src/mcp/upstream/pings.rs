@@ -24,10 +24,18 @@ pub(crate) struct Pings {
     looked: usize,
     /// The event in the middle of which the stream is was too long to be looked at.
     passing: bool,
-    /// The server has asked for something.
-    asked: bool,
-    /// Somebody hears what it asks for.
-    heard: bool,
+    asks: Asks,
+}
+
+/// What becomes of what the server asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// It will be refused, and then nothing more comes.
+    Refused,
+    /// Somebody hears it.
+    Heard,
+    /// It has asked for what will be refused.
+    Over,
 }
 
 /// What an event is, as far as that matters here.
@@ -54,19 +62,18 @@ impl Pings {
             held: BytesMut::new(),
             looked: 0,
             passing: false,
-            asked: false,
-            heard: false,
+            asks: Asks::Refused,
         }
     }
 
     /// Somebody hears what the server asks for: it passes, and the stream goes on.
     pub(crate) const fn let_ask(&mut self) {
-        self.heard = true;
+        self.asks = Asks::Heard;
     }
 
     /// Whether the server has asked for what will be refused: nothing more comes then.
     pub(crate) const fn asked(&self) -> bool {
-        self.asked
+        matches!(self.asks, Asks::Over)
     }
 
     /// What passes of the stream with this part of it.
@@ -105,9 +112,9 @@ impl Pings {
                 (self.pong)(&id);
                 true
             }
-            Event::Asks if self.heard => false,
+            Event::Asks if self.asks == Asks::Heard => false,
             Event::Ping(_) | Event::Asks => {
-                self.asked = true;
+                self.asks = Asks::Over;
                 false
             }
             Event::Other => false,

@@ -2,14 +2,16 @@
 //! it keeps of one task reaches another.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::{self, HeaderValue};
 use memchr::memmem::Finder;
-use writ_types::{ApiId, CallId, JsonLimits, Monotonic, ProgramName, ReasonCode, Secret, Value};
+use writ_types::{
+    AgentId, ApiId, CallId, JsonLimits, Monotonic, ProgramName, ReasonCode, Secret, Value,
+};
 
 use super::process::Process;
 use super::session::{OPENING, opening, speaks};
@@ -25,6 +27,11 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// How many agents have to wait for a program before all do.
+const MANY: usize = 3;
+/// How long after its pause an end is remembered.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
 /// What a program is started with, if it is not running.
 #[derive(Debug)]
 pub(crate) struct Starting {
@@ -34,9 +41,13 @@ pub(crate) struct Starting {
     pub(crate) finders: Arc<[Finder<'static>]>,
 }
 
-/// How often programs ended by themselves, by the API that runs them.
+/// How often programs ended by themselves, by the API that runs them and the agent whose calls they ended in: an agent that makes a program
+/// end stops it for itself. Where the calls of several agents end it, it stops for all.
 #[derive(Debug, Default)]
-pub(super) struct Crashes(Mutex<BTreeMap<ApiId, Crashed>>);
+pub(super) struct Crashes(Mutex<BTreeMap<Whose, Crashed>>);
+
+/// The API and the agent.
+type Whose = (ApiId, AgentId);
 
 #[derive(Debug, Clone, Copy)]
 struct Crashed {
@@ -45,14 +56,22 @@ struct Crashed {
 }
 
 impl Crashes {
-    fn admit(&self, api: &ApiId, now: Monotonic) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(api).is_none_or(|crashed| crashed.until <= now)
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Whose, Crashed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, api: &ApiId, now: Monotonic) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = all.get(api).map_or(0, |crashed| crashed.times);
+    fn admit(&self, whose: &Whose, now: Monotonic) -> bool {
+        let all = self.all();
+        let waits = |crashed: &Crashed| crashed.until > now;
+        let of_api = all.iter().filter(|((api, _), _)| *api == whose.0);
+        let waiting = of_api.filter(|(_, crashed)| waits(crashed)).count();
+        waiting < MANY && !all.get(whose).is_some_and(waits)
+    }
+
+    fn count(&self, whose: &Whose, now: Monotonic) {
+        let mut all = self.all();
+        all.retain(|_, crashed| now.since(crashed.until) < REMEMBERED);
+        let times = all.get(whose).map_or(0, |crashed| crashed.times);
         let pause = match times.checked_sub(1) {
             None => Duration::ZERO,
             Some(more) => PAUSE.saturating_mul(1 << more.min(8)).min(LONGEST_PAUSE),
@@ -61,13 +80,12 @@ impl Crashes {
             times: times.saturating_add(1),
             until: now.plus(pause),
         };
-        all.insert(api.clone(), crashed);
+        all.insert(whose.clone(), crashed);
     }
 
     /// It has answered a call.
-    fn forget(&self, api: &ApiId) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(api);
+    fn forget(&self, whose: &Whose) {
+        self.all().remove(whose);
     }
 }
 
@@ -92,6 +110,7 @@ pub(crate) async fn exchange(
 ) -> Result<Response<Coming>, Unanswered> {
     let process = opened(gateway, api, starting, &held).await?;
     let (id, crashes) = (call.to_string(), gateway.server_sessions().crashes());
+    let whose = (api.api.id.clone(), held.place.agent());
     let answer = process.ask(&id, message);
     let answer = answer.ok_or(unheard(ReasonCode::UpstreamUnreachable))?;
     let (to, request) = (Arc::clone(&process), id);
@@ -112,7 +131,7 @@ pub(crate) async fn exchange(
     match tokio::time::timeout(patience, answer).await {
         Ok(Ok(line)) => {
             unfinished.finish();
-            crashes.forget(&api.api.id);
+            crashes.forget(&whose);
             let mut response = Response::new(Coming::message(line, held));
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -120,7 +139,7 @@ pub(crate) async fn exchange(
         }
         Ok(Err(_ended)) => {
             unfinished.finish();
-            note(gateway, api, &process);
+            note(gateway, &whose, &process);
             Err(heard(ReasonCode::UpstreamUnreachable))
         }
         Err(_elapsed) => Err(heard(ReasonCode::UpstreamTimeout)),
@@ -128,11 +147,11 @@ pub(crate) async fn exchange(
 }
 
 /// Counts the end of a process, once.
-fn note(gateway: &Gateway, api: &ApiSnapshot, process: &Process) {
+fn note(gateway: &Gateway, whose: &Whose, process: &Process) {
     if process.is_news() {
-        tracing::warn!(api = %api.api.id, "a program has ended by itself");
+        tracing::warn!(api = %whose.0, agent = %whose.1, "a program has ended by itself");
         let now = gateway.parts.clock.monotonic();
-        gateway.server_sessions().crashes().count(&api.api.id, now);
+        gateway.server_sessions().crashes().count(whose, now);
     }
 }
 
@@ -143,12 +162,13 @@ async fn opened(
     starting: &Starting,
     held: &Held,
 ) -> Result<Arc<Process>, Unanswered> {
+    let whose = (api.api.id.clone(), held.place.agent());
     let mut place = held.place.open.lock().await;
     if let Some(Open::Process(process)) = &*place {
         if !process.has_ended() {
             return Ok(Arc::clone(process));
         }
-        note(gateway, api, process);
+        note(gateway, &whose, process);
     }
     *place = None;
     let (id, clock) = (&api.api.id, &gateway.parts.clock);
@@ -156,7 +176,7 @@ async fn opened(
     let unreachable = unheard(ReasonCode::UpstreamUnreachable);
     // Looked for at each start: what the settings do not name is not started, whatever the revision says.
     let program = gateway.parts.programs.get(&starting.name);
-    let Some(program) = program.filter(|_| crashes.admit(id, clock.monotonic())) else {
+    let Some(program) = program.filter(|_| crashes.admit(&whose, clock.monotonic())) else {
         tracing::warn!(api = %id, program = %starting.name, "a program was not started: the settings do not name it, or it keeps ending by itself");
         return Err(unreachable);
     };
@@ -164,14 +184,14 @@ async fn opened(
     let started = Process::start(&starting.name, program, credential, finders);
     let process = started.map_err(|fault| {
         tracing::warn!(api = %id, program = %starting.name, %fault, "a program was not started");
-        crashes.count(id, clock.monotonic());
+        crashes.count(&whose, clock.monotonic());
         unreachable
     })?;
     if api.contract.mcp() == Some(Revision::Sessions)
         && let Err(fault) = introduced(gateway, &process).await
     {
         process.end();
-        crashes.count(id, clock.monotonic());
+        crashes.count(&whose, clock.monotonic());
         return Err(fault);
     }
     *place = Some(Open::Process(Arc::clone(&process)));
@@ -202,20 +222,43 @@ mod tests {
     #[test]
     fn a_program_that_keeps_ending_is_started_less_and_less() {
         let crashes = Crashes::default();
-        let (api, other): (ApiId, ApiId) = ("mail".parse().unwrap(), "files".parse().unwrap());
+        let (own, other) = (whose("mail", 1), whose("mail", 2));
         let mut now = Monotonic::from_start(Duration::ZERO);
         for pause in [0, 5, 10, 20, 40, 60, 60] {
-            assert!(crashes.admit(&api, now));
-            crashes.count(&api, now);
+            assert!(crashes.admit(&own, now));
+            crashes.count(&own, now);
             if pause > 0 {
                 let before = now.plus(Duration::from_millis(pause * 1000 - 1));
-                assert!(!crashes.admit(&api, before), "{pause}");
+                assert!(!crashes.admit(&own, before), "{pause}");
+                assert!(crashes.admit(&other, before), "another agent: {pause}");
             }
             now = now.plus(Duration::from_secs(pause));
-            assert!(crashes.admit(&other, now));
         }
-        crashes.forget(&api);
-        crashes.count(&api, now);
-        assert!(crashes.admit(&api, now), "the first end after an answer");
+        crashes.forget(&own);
+        crashes.count(&own, now);
+        assert!(crashes.admit(&own, now), "the first end after an answer");
+    }
+
+    #[test]
+    fn a_program_that_ends_for_many_waits_for_all() {
+        let (crashes, now) = (Crashes::default(), Monotonic::from_start(Duration::ZERO));
+        let (next, elsewhere) = (whose("mail", 9), whose("files", 9));
+        for agent in 1..=3 {
+            assert!(crashes.admit(&next, now), "{agent}");
+            for _ in 0..2 {
+                crashes.count(&whose("mail", agent), now);
+            }
+        }
+        assert!(!crashes.admit(&next, now));
+        assert!(crashes.admit(&elsewhere, now), "another program");
+        assert!(crashes.admit(&next, now.plus(PAUSE)), "and not for ever");
+        // What was long ago counts no more, and is not kept.
+        crashes.count(&next, now.plus(PAUSE).plus(REMEMBERED));
+        assert_eq!(crashes.all().len(), 1);
+    }
+
+    fn whose(api: &str, agent: u8) -> Whose {
+        let agent = AgentId::new(writ_types::Timestamp::from_secs(0), [agent; 10]);
+        (api.parse().unwrap(), agent)
     }
 }

@@ -15,7 +15,7 @@ use writ_contract::Ask;
 use writ_types::{CallId, JsonLimits, ReasonCode, UpstreamUrl, Value};
 
 use super::sessions::{Held, Open};
-use super::{Pings, data_of};
+use super::{Pings, Sent, data_of};
 use crate::coming::{Coming, Unfinished};
 use crate::gateway::random;
 use crate::mcp::{Revision, tools};
@@ -54,7 +54,8 @@ pub(super) struct Session {
 
 /// Sends a call in its task's session, which is opened if it is not open.
 ///
-/// A server that does not know the session any more has not taken the call (404): it is sent once more, in a new one.
+/// A server that does not know the session any more should not have taken the call (404). That is its word, or that of whoever stands before it:
+/// a call that changes nothing is sent once more, in a new session, and of any other nobody knows whether it was heard.
 ///
 /// # Errors
 ///
@@ -63,9 +64,12 @@ pub(crate) async fn exchange(
     pool: &Arc<Pool>,
     upstream: &UpstreamUrl,
     held: Held,
-    call: CallId,
+    (call, sent): (CallId, Sent),
     request: Request<Upload>,
 ) -> Result<(Response<Coming>, Lease), Unanswered> {
+    if let Sent::Answer(within) = sent {
+        return answer_in(pool, (within, held), request).await;
+    }
     let again = again(&request).ok_or(INVALID)?;
     let session = opened(pool, upstream, &held, &request, None).await?;
     let (response, lease) = send(pool, &session, call, request).await?;
@@ -74,6 +78,13 @@ pub(crate) async fn exchange(
     }
     drop(lease);
     response.into_body().let_go();
+    if sent != Sent::Read {
+        forget(&held, &session).await;
+        return Err(Unanswered {
+            heard: true,
+            ..INVALID
+        });
+    }
     let session = opened(pool, upstream, &held, &again, Some(&session)).await?;
     let (response, lease) = send(pool, &session, call, again).await?;
     Ok(finish(response, lease, held))
@@ -84,7 +95,7 @@ pub(crate) async fn exchange(
 /// # Errors
 ///
 /// [`Unanswered`]: nothing was heard where that session is over.
-pub(crate) async fn answer_in(
+async fn answer_in(
     pool: &Arc<Pool>,
     (within, held): (SessionMark, Held),
     mut request: Request<Upload>,
@@ -106,6 +117,15 @@ pub(crate) async fn answer_in(
         });
     }
     Ok(finish(response.map(Coming::from), lease, held))
+}
+
+/// The next call opens another session than the one that is gone.
+async fn forget(held: &Held, gone: &Arc<Session>) {
+    let mut place = held.place.open.lock().await;
+    let is_gone = matches!(&*place, Some(Open::Session(session)) if Arc::ptr_eq(session, gone));
+    if is_gone {
+        *place = None;
+    }
 }
 
 /// The session counts as used until its last answer was read.

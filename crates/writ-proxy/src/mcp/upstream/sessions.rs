@@ -11,7 +11,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use writ_contract::Ask;
 use writ_task::{Heading, TaskState};
-use writ_types::{ApiId, Clock, CredentialName, Monotonic, TaskId, Tenant, Upstream};
+use writ_types::{
+    AgentId, ApiId, Clock, CredentialName, Grant, Monotonic, TaskId, Tenant, Upstream,
+};
 
 use super::process::Process;
 use super::program::Crashes;
@@ -21,10 +23,16 @@ use crate::mcp::Revision;
 use crate::pool::Pool;
 use crate::snapshot::ApiSnapshot;
 
-/// Most sessions with the server of one API.
-const MOST_OF_AN_API: usize = 256;
-/// Most processes of the program of one API.
-const MOST_PROCESSES: usize = 32;
+/// Most sessions with the server of one API, and most of one agent's.
+const MOST_OF_AN_API: Most = Most {
+    all: 256,
+    of_an_agent: 64,
+};
+/// Most processes of the program of one API, and most of one agent's.
+const MOST_PROCESSES: Most = Most {
+    all: 32,
+    of_an_agent: 8,
+};
 /// How long a session is kept that nobody uses.
 const IDLE: Duration = Duration::from_secs(300);
 /// How often is looked for sessions that are to end.
@@ -40,6 +48,13 @@ struct Holder {
     task: TaskId,
 }
 
+/// How many there may be with one server.
+#[derive(Debug, Clone, Copy)]
+struct Most {
+    all: usize,
+    of_an_agent: usize,
+}
+
 /// What a session was opened with. Another server, or another credential, is another session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OpenedWith {
@@ -51,7 +66,7 @@ struct OpenedWith {
 }
 
 impl OpenedWith {
-    const fn most(&self) -> usize {
+    const fn most(&self) -> Most {
         match self.upstream {
             Upstream::Http(_) => MOST_OF_AN_API,
             Upstream::Program(_) => MOST_PROCESSES,
@@ -68,6 +83,8 @@ pub(super) enum Open {
 /// The place of one session: open, or about to be.
 pub(super) struct Place {
     with: OpenedWith,
+    /// The agent of the task.
+    agent: AgentId,
     /// Held while it is opened, so that one call opens it and the others wait.
     pub(super) open: tokio::sync::Mutex<Option<Open>>,
     used: Mutex<Used>,
@@ -87,6 +104,11 @@ impl Place {
 
     fn used(&self) -> MutexGuard<'_, Used> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The agent of its task.
+    pub(super) const fn agent(&self) -> AgentId {
+        self.agent
     }
 
     /// Since when nobody uses it; none while somebody does.
@@ -156,15 +178,15 @@ impl ServerSessions {
     /// [`NoRoom`] if all sessions with the server are in use.
     pub(crate) fn hold(
         &self,
-        (tenant, task): (&Tenant, TaskId),
+        grant: &Grant,
         api: &ApiSnapshot,
         clock: &Arc<dyn Clock>,
         pool: &Arc<Pool>,
     ) -> Result<Held, NoRoom> {
         let holder = Holder {
             api: api.api.id.clone(),
-            tenant: tenant.clone(),
-            task,
+            tenant: grant.tenant.clone(),
+            task: grant.task,
         };
         let credential = api.credential.as_ref();
         let with = OpenedWith {
@@ -173,7 +195,7 @@ impl ServerSessions {
             credential: credential.map(|one| (one.name().clone(), one.version())),
             asks: asks(api),
         };
-        let (held, over) = self.place(holder, with, clock)?;
+        let (held, over) = self.place((holder, grant.agent), with, clock)?;
         if let Some(over) = over {
             tokio::spawn(end(over, Arc::clone(pool)));
         }
@@ -183,7 +205,7 @@ impl ServerSessions {
     /// The place of a session that is opened with this, and the one that ends for it.
     fn place(
         &self,
-        holder: Holder,
+        (holder, agent): (Holder, AgentId),
         with: OpenedWith,
         clock: &Arc<dyn Clock>,
     ) -> Result<(Held, Option<Arc<Place>>), NoRoom> {
@@ -195,10 +217,11 @@ impl ServerSessions {
         } else {
             over = all.remove(&holder);
             if over.is_none() {
-                over = make_room(&mut all, &holder.api, with.most())?;
+                over = make_room(&mut all, (&holder.api, agent), with.most())?;
             }
             let place = Arc::new(Place {
                 with,
+                agent,
                 open: tokio::sync::Mutex::default(),
                 used: Mutex::new(Used {
                     calls: 0,
@@ -250,17 +273,20 @@ fn asks(api: &ApiSnapshot) -> BTreeSet<Ask> {
     asks.copied().collect()
 }
 
-/// Lets the session go that nobody has used for longest, if there are too many with one server.
+/// Lets the session go that nobody has used for longest, if there are too many with one server: the agent's own, if those are too many.
 fn make_room(
     all: &mut BTreeMap<Holder, Arc<Place>>,
-    api: &ApiId,
-    most: usize,
+    (api, agent): (&ApiId, AgentId),
+    most: Most,
 ) -> Result<Option<Arc<Place>>, NoRoom> {
-    let own = || all.iter().filter(|(holder, _)| holder.api == *api);
-    if own().count() < most {
+    let with = || all.iter().filter(|(holder, _)| holder.api == *api);
+    let own = || with().filter(|(_, place)| place.agent == agent);
+    let own_full = own().count() >= most.of_an_agent;
+    if !own_full && with().count() < most.all {
         return Ok(None);
     }
-    let idle = own().filter_map(|(holder, place)| Some((place.idle_since()?, holder)));
+    let may_go = with().filter(|(_, place)| !own_full || place.agent == agent);
+    let idle = may_go.filter_map(|(holder, place)| Some((place.idle_since()?, holder)));
     let oldest = idle.min_by_key(|(since, _)| *since);
     let oldest = oldest.map(|(_, holder)| holder.clone()).ok_or(NoRoom)?;
     Ok(all.remove(&oldest))

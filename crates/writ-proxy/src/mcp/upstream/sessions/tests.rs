@@ -10,6 +10,10 @@ fn holder(api: &str, task: u64) -> Holder {
     }
 }
 
+fn agent(number: u8) -> AgentId {
+    AgentId::new(Timestamp::from_secs(0), [number; 10])
+}
+
 fn with(version: u32) -> OpenedWith {
     OpenedWith {
         upstream: "http://127.0.0.1:1/mcp".parse().unwrap(),
@@ -25,7 +29,7 @@ fn a_session_is_of_one_task_one_api_and_one_credential() {
     let sessions = ServerSessions::default();
     let place = |api, task, version| {
         sessions
-            .place(holder(api, task), with(version), &clock)
+            .place((holder(api, task), agent(0)), with(version), &clock)
             .unwrap()
     };
     let (first, over) = place("mail", 1, 1);
@@ -41,7 +45,9 @@ fn a_session_is_of_one_task_one_api_and_one_credential() {
         upstream: "http://127.0.0.1:2/mcp".parse().unwrap(),
         ..with(2)
     };
-    let (elsewhere, over) = sessions.place(holder("mail", 1), moved, &clock).unwrap();
+    let (elsewhere, over) = sessions
+        .place((holder("mail", 1), agent(0)), moved, &clock)
+        .unwrap();
     assert!(
         over.is_some() && !Arc::ptr_eq(&elsewhere.place, &other.place),
         "another server"
@@ -50,7 +56,9 @@ fn a_session_is_of_one_task_one_api_and_one_credential() {
         asks: BTreeSet::from([Ask::Sampling]),
         ..with(2)
     };
-    let (free, over) = sessions.place(holder("mail", 1), asks, &clock).unwrap();
+    let (free, over) = sessions
+        .place((holder("mail", 1), agent(0)), asks, &clock)
+        .unwrap();
     assert!(
         over.is_some() && !Arc::ptr_eq(&free.place, &elsewhere.place),
         "a server that was told something else"
@@ -62,9 +70,13 @@ fn the_longest_idle_makes_room_and_nobody_in_use_does() {
     let time = Arc::new(ManualClock::at(Timestamp::from_secs(1)));
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&time);
     let sessions = ServerSessions::default();
-    let place = |api, task| sessions.place(holder(api, task), with(1), &clock);
+    // Each four tasks are of one agent.
+    let place = |api, task: u64| {
+        let whose = agent(u8::try_from(task / 4).unwrap());
+        sessions.place((holder(api, task), whose), with(1), &clock)
+    };
     let mut held = Vec::new();
-    for task in 0..MOST_OF_AN_API {
+    for task in 0..MOST_OF_AN_API.all {
         held.push(place("mail", u64::try_from(task).unwrap()).unwrap().0);
     }
     assert_eq!(place("mail", 1_000).err(), Some(NoRoom));
@@ -82,11 +94,51 @@ fn the_longest_idle_makes_room_and_nobody_in_use_does() {
 }
 
 #[test]
+fn an_agent_has_a_share_and_makes_room_in_it() {
+    let time = Arc::new(ManualClock::at(Timestamp::from_secs(1)));
+    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&time);
+    for (upstream, most) in [
+        ("http://127.0.0.1:1/mcp", MOST_OF_AN_API),
+        ("stdio:mail", MOST_PROCESSES),
+    ] {
+        let sessions = ServerSessions::default();
+        let place = |number: u8, task| {
+            let with = OpenedWith {
+                upstream: upstream.parse().unwrap(),
+                ..with(1)
+            };
+            sessions.place((holder("mail", task), agent(number)), with, &clock)
+        };
+        let (idle, _) = place(2, 1_000).unwrap();
+        let others = Arc::clone(&idle.place);
+        drop(idle);
+        time.advance(Duration::from_secs(1));
+        let mut held = Vec::new();
+        for task in 0..most.of_an_agent {
+            held.push(place(1, u64::try_from(task).unwrap()).unwrap().0);
+        }
+        assert_eq!(place(1, 2_000).err(), Some(NoRoom), "{upstream}");
+        assert!(place(2, 3_000).is_ok(), "another agent has room");
+        let first = Arc::clone(&held[0].place);
+        drop(held.remove(0));
+        let (_, over) = place(1, 2_000).unwrap();
+        let over = over.unwrap();
+        assert!(Arc::ptr_eq(&over, &first), "its own makes room");
+        assert!(
+            !Arc::ptr_eq(&over, &others),
+            "and not another's that is idle for longer"
+        );
+    }
+}
+
+#[test]
 fn what_nobody_uses_is_idle_and_what_is_read_is_not() {
     let time = Arc::new(ManualClock::at(Timestamp::from_secs(1)));
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&time);
     let sessions = ServerSessions::default();
-    let (held, _) = sessions.place(holder("mail", 1), with(1), &clock).unwrap();
+    let (held, _) = sessions
+        .place((holder("mail", 1), agent(0)), with(1), &clock)
+        .unwrap();
     let place = Arc::clone(&held.place);
     time.advance(IDLE.saturating_mul(2));
     assert!(!place.is_idle(clock.monotonic()));
