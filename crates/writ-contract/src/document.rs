@@ -144,12 +144,42 @@ pub(crate) fn inline(document: &mut Value) {
                 members.insert(name, found);
             }
         }
+        inline_additional(document, item, (&pointer, &mut whole), &mut copied);
         changes.extend(whole.map(|whole| (path.clone(), whole)));
     }
     if let Value::Object(members) = document
         && let Some(Value::Object(paths)) = members.get_mut("paths")
     {
         paths.extend(changes);
+    }
+}
+
+/// The same of the operations that have no member of their own in a path item.
+fn inline_additional(
+    document: &Value,
+    item: &Value,
+    (pointer, whole): (&Pointer, &mut Option<Value>),
+    copied: &mut usize,
+) {
+    let now = whole.as_ref().unwrap_or(item);
+    let additional = now.member(crate::reader::ADDITIONAL);
+    let additional = additional.and_then(Value::as_object);
+    let place = pointer.child(crate::reader::ADDITIONAL);
+    let found: Vec<(String, Value)> = additional
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| {
+            let found = resolved(document, value, &place.child(name), copied)?;
+            Some((name.clone(), found))
+        })
+        .collect();
+    if found.is_empty() {
+        return;
+    }
+    if let Value::Object(members) = whole.get_or_insert_with(|| item.clone())
+        && let Some(Value::Object(additional)) = members.get_mut(crate::reader::ADDITIONAL)
+    {
+        additional.extend(found);
     }
 }
 

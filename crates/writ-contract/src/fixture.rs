@@ -7,6 +7,7 @@ use crate::{Contract, Diagnostic, Operation, Parsed, RawCall, Reviews};
 pub(crate) const HELPDESK: &str = include_str!("../testdata/helpdesk-3.0.yaml");
 pub(crate) const SHOP: &str = include_str!("../testdata/shop-3.1.json");
 pub(crate) const PETS: &str = include_str!("../testdata/pets-2.0.json");
+pub(crate) const LIBRARY: &str = include_str!("../testdata/library-3.2.yaml");
 
 pub(crate) fn api() -> ApiId {
     "t".parse().unwrap()

@@ -2,10 +2,12 @@
 
 mod body;
 mod identify;
+mod methods;
 mod owner;
 mod parameters;
 mod responses;
 
+pub(crate) use methods::{ADDITIONAL, is_method};
 pub use owner::Handling;
 pub(crate) use owner::{Said, kind};
 
@@ -24,23 +26,6 @@ use crate::schema::{Compiler, Dialect, SchemaId, Schemas};
 
 /// Most operations of one document.
 const MOST_OPERATIONS: usize = 20_000;
-
-/// The methods a path item can have, as the document and as HTTP write them.
-const METHODS: [(&str, &str); 8] = [
-    ("get", "GET"),
-    ("put", "PUT"),
-    ("post", "POST"),
-    ("delete", "DELETE"),
-    ("options", "OPTIONS"),
-    ("head", "HEAD"),
-    ("patch", "PATCH"),
-    ("trace", "TRACE"),
-];
-
-/// Whether a path item's member is an operation.
-pub(crate) fn is_method(name: &str) -> bool {
-    METHODS.iter().any(|(known, _)| *known == name)
-}
 
 /// An operation as the document writes it.
 #[derive(Debug)]
@@ -159,9 +144,12 @@ pub(crate) fn drafts<'d>(document: &'d Value, sink: &mut Sink) -> Option<Vec<Dra
             return None;
         }
     };
-    let mut found = Vec::new();
+    let (mut found, members) = (Vec::new(), methods::Members::of(document));
     for (path, item) in paths.iter().filter(|(path, _)| !path.starts_with("x-")) {
-        path_item(document, path, item, &root.child(path), &mut found, sink);
+        let place = root.child(path);
+        if let Some(item) = path_item(document, path, item, &place, sink) {
+            methods::find(&item, members, &mut found, sink);
+        }
     }
     if found.len() > MOST_OPERATIONS {
         sink.error(&root, None, "the document has too many operations");
@@ -170,45 +158,35 @@ pub(crate) fn drafts<'d>(document: &'d Value, sink: &mut Sink) -> Option<Vec<Dra
     Some(identify::identify(found, sink))
 }
 
+/// A path item, as what all its operations have of it.
 fn path_item<'d>(
     document: &'d Value,
     path: &'d str,
     item: &'d Value,
     pointer: &Pointer,
-    found: &mut Vec<identify::Nameless<'d>>,
     sink: &mut Sink,
-) {
+) -> Option<identify::Nameless<'d>> {
     let (target, place) = match follow(document, item, pointer) {
         Ok(followed) => followed,
         Err(fault) => {
             sink.error(pointer, Some(path), fault.to_string());
-            return;
+            return None;
         }
     };
     let Some(members) = target.as_object() else {
         sink.error(pointer, Some(path), "a path item is no object");
-        return;
+        return None;
     };
-    for name in ["query", "additionalOperations"] {
-        if members.contains_key(name) {
-            let message = format!("`{name}` of OpenAPI 3.2 is not loaded");
-            sink.warning(&place.child(name), Some(path), message);
-        }
-    }
     let shared = members
         .get("parameters")
         .map(|shared| (shared, place.child("parameters")));
-    for (name, method) in METHODS {
-        if let Some(value) = members.get(name) {
-            found.push(identify::Nameless {
-                method,
-                path,
-                value,
-                pointer: place.child(name),
-                shared: shared.clone(),
-            });
-        }
-    }
+    Some(identify::Nameless {
+        method: "",
+        path,
+        value: target,
+        pointer: place,
+        shared,
+    })
 }
 
 /// Reads one operation; none, with an error, if it is refused.

@@ -1,7 +1,7 @@
 use writ_types::Effect;
 
 use super::propose;
-use crate::fixture::{HELPDESK, PETS, SHOP, api, contract, of_paths, operation};
+use crate::fixture::{HELPDESK, LIBRARY, PETS, SHOP, api, contract, of_paths, operation};
 use crate::{Contract, Reviews};
 
 fn with(document: &str, overlay: &str) -> Contract {
@@ -15,7 +15,7 @@ fn with(document: &str, overlay: &str) -> Contract {
 
 #[test]
 fn a_proposal_is_an_overlay_that_reviews_nothing() {
-    for document in [HELPDESK, SHOP, PETS] {
+    for document in [HELPDESK, SHOP, PETS, LIBRARY] {
         let overlay = propose(&contract(document), document.as_bytes(), None);
         let proposed = with(document, &overlay);
         assert!(

@@ -9,7 +9,7 @@ use crate::diagnostic::Sink;
 use crate::parse::percent;
 
 /// An operation that has no id yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Nameless<'d> {
     pub(super) method: &'static str,
     pub(super) path: &'d str,

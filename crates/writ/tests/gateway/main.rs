@@ -13,6 +13,7 @@ mod flow;
 mod hygiene;
 mod installation;
 mod mcp;
+mod methods;
 mod odd;
 mod pace;
 mod refusals;
