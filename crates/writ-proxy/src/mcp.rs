@@ -48,7 +48,7 @@ pub(crate) use fault::Fault;
 pub(crate) use listening::Listeners;
 use listening::Wanted;
 use offers::List;
-pub(crate) use reader::Reader;
+pub use reader::Reader;
 pub(crate) use running::{HangUp, Running};
 use running::{Name, Runs};
 pub(crate) use session::Sessions;

@@ -3,8 +3,10 @@
 use memchr::memchr2;
 
 /// Takes a stream in parts and gives the data of its events. Bounded by whoever bounds the stream.
+///
+/// The only reader of such streams: two that disagree about where an event ends would see different messages.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub struct Reader {
     line: Vec<u8>,
     data: Vec<u8>,
     /// The part before ended in a carriage return: a line feed that follows ends no other line.
@@ -12,8 +14,17 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// The data of all events of a stream that was read whole.
+    #[must_use]
+    pub fn all(stream: &[u8]) -> Vec<Vec<u8>> {
+        let mut reader = Self::default();
+        let mut events = reader.pass(stream);
+        events.extend(reader.end());
+        events
+    }
+
     /// Takes a part, and gives the data of the events that are whole now. An event without data is none.
-    pub(crate) fn pass(&mut self, part: &[u8]) -> Vec<Vec<u8>> {
+    pub fn pass(&mut self, part: &[u8]) -> Vec<Vec<u8>> {
         let mut events = Vec::new();
         let mut rest = part;
         if std::mem::take(&mut self.returned) {
@@ -37,7 +48,8 @@ impl Reader {
     }
 
     /// The end of the stream: an event that no empty line ended counts too.
-    pub(crate) fn end(mut self) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn end(mut self) -> Option<Vec<u8>> {
         if !self.line.is_empty() {
             self.end_line();
         }

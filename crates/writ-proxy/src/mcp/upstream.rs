@@ -241,9 +241,7 @@ fn read(bytes: &[u8]) -> Result<Value, NoResult> {
 fn last_of(body: &[u8], call: CallId, asking: Option<&Asking>) -> Result<Value, NoResult> {
     let call = call.to_string();
     let passed = asking.is_some_and(|asking| asking.way() == Way::Stream);
-    let mut reader = Reader::default();
-    let events = reader.pass(body);
-    for event in events.into_iter().chain(reader.end()) {
+    for event in Reader::all(body) {
         let message = read(&event)?;
         let id = message.member("id");
         match (message.member("method"), id) {
@@ -254,16 +252,6 @@ fn last_of(body: &[u8], call: CallId, asking: Option<&Asking>) -> Result<Value, 
         }
     }
     Err(NoResult)
-}
-
-/// The data of an event, if it has any: one of no data is none (a server's first, which only names where it could be resumed).
-fn data_of(event: &str) -> Option<String> {
-    let data: Vec<&str> = event
-        .lines()
-        .filter_map(|line| line.strip_prefix("data:"))
-        .map(|line| line.strip_prefix(' ').unwrap_or(line))
-        .collect();
-    Some(data.join("\n")).filter(|data| !data.is_empty())
 }
 
 /// Whether a result is a question.

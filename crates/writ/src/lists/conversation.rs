@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use writ_contract::McpRevision;
+use writ_proxy::EventReader;
 use writ_types::{JsonLimits, Secret, Value};
 
 use crate::http::{Answer, Peer};
@@ -191,12 +192,9 @@ fn result(answer: &Answer) -> Result<Value, String> {
     let message = match kind.split(';').next().unwrap_or_default().trim() {
         "application/json" => read(&answer.body)?,
         "text/event-stream" => {
-            let text = std::str::from_utf8(&answer.body);
-            let text = text.map_err(|_binary| "the answer is not UTF-8 text".to_owned())?;
-            let text = text.replace("\r\n", "\n").replace('\r', "\n");
             let mut found = None;
-            for data in text.split("\n\n").filter_map(data_of) {
-                let message = read(data.as_bytes())?;
+            for data in EventReader::all(&answer.body) {
+                let message = read(&data)?;
                 if message.member("id").is_some() {
                     found = Some(message);
                     break;
@@ -219,14 +217,4 @@ fn result(answer: &Answer) -> Result<Value, String> {
         }
         _ => Err("the answer is none of this request".to_owned()),
     }
-}
-
-/// The data of an event, if it has any.
-fn data_of(event: &str) -> Option<String> {
-    let data: Vec<&str> = event
-        .lines()
-        .filter_map(|line| line.strip_prefix("data:"))
-        .map(|line| line.strip_prefix(' ').unwrap_or(line))
-        .collect();
-    Some(data.join("\n")).filter(|data| !data.is_empty())
 }

@@ -7,6 +7,8 @@ use bytes::{Bytes, BytesMut};
 use memchr::memmem;
 use writ_types::{JsonLimits, Value};
 
+use crate::mcp::Reader;
+
 /// Most pings of one answer that are answered.
 const MOST: u8 = 16;
 /// Longest event that is looked at, in bytes, its name and fields included.
@@ -131,18 +133,23 @@ fn end_of(held: &[u8], from: usize) -> Option<usize> {
 }
 
 fn read(event: &[u8]) -> Event {
-    let text = std::str::from_utf8(event).ok();
-    let data = text
-        .filter(|text| text.len() <= LONGEST)
-        .and_then(super::data_of);
-    let message = data.and_then(|data| Value::parse(data.as_bytes(), &JsonLimits::REQUEST).ok());
-    let Some(message) = message else {
+    if event.len() > LONGEST {
         return Event::Other;
+    }
+    let read = |data: &Vec<u8>| Value::parse(data, &JsonLimits::REQUEST).ok();
+    let messages: Vec<_> = Reader::all(event).iter().filter_map(read).collect();
+    let request = |message: &Value| {
+        Some((
+            message.member("method")?.clone(),
+            message.member("id")?.clone(),
+        ))
     };
-    match (message.member("method"), message.member("id")) {
-        (Some(method), Some(id)) if method.as_str() == Some("ping") => Event::Ping(id.clone()),
-        (Some(_), Some(_)) => Event::Asks,
-        _ => Event::Other,
+    let mut requests = messages.iter().filter_map(request);
+    match (requests.next(), messages.len()) {
+        (None, _) => Event::Other,
+        (Some((method, id)), 1) if method.as_str() == Some("ping") => Event::Ping(id),
+        // Line ends of two kinds can make two events of what stands here as one: it is not cut in two.
+        (Some(_), _) => Event::Asks,
     }
 }
 
@@ -177,6 +184,9 @@ mod tests {
         let windows = PING.replace('\n', "\r\n");
         let quoted = "data: {\"text\":\"{\\\"id\\\":3,\\\"method\\\":\\\"ping\\\"}\"}\n\n";
         let told = "data: {\"method\":\"ping\"}\n\n";
+        // Two events to whoever reads line by line.
+        let mixed =
+            "data: {\"method\":\"told\"}\n\r\ndata: {\"id\":4,\"method\":\"sampling/x\"}\n\n";
         for (stream, wanted, ids) in [
             (PING.to_owned(), String::new(), vec!["3"]),
             (windows, String::new(), vec!["3"]),
@@ -184,6 +194,7 @@ mod tests {
             (format!("{large}{PING}"), large, vec!["3"]),
             (quoted.to_owned(), quoted.to_owned(), vec![]),
             (told.to_owned(), told.to_owned(), vec![]),
+            (mixed.to_owned(), mixed.to_owned(), vec![]),
             (
                 "{\"result\":1}".to_owned(),
                 "{\"result\":1}".to_owned(),

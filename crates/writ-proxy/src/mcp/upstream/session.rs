@@ -15,10 +15,10 @@ use writ_contract::Ask;
 use writ_types::{CallId, JsonLimits, ReasonCode, UpstreamUrl, Value};
 
 use super::sessions::{Held, Open};
-use super::{Pings, Sent, data_of};
+use super::{Pings, Sent};
 use crate::coming::{Coming, Unfinished};
 use crate::gateway::random;
-use crate::mcp::{Revision, tools};
+use crate::mcp::{Reader, Revision, tools};
 use crate::pool::{Lease, Pool, Unanswered};
 use crate::transaction::TXN_TOKEN;
 use crate::upload::Upload;
@@ -258,18 +258,13 @@ fn answer(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
     let is_answer = |message: &Value| message.member("id").and_then(Value::as_str) == Some(OPENING);
     match kind.split(';').next()?.trim() {
         "application/json" => read(body).filter(is_answer),
-        "text/event-stream" => {
-            let text = std::str::from_utf8(body).ok()?;
-            let text = text.replace("\r\n", "\n").replace('\r', "\n");
-            let mut messages = text.split("\n\n").filter_map(data_of);
-            messages.find_map(|data| {
-                let message = read(data.as_bytes());
-                let told = message
-                    .as_ref()
-                    .is_some_and(|message| message.member("id").is_none());
-                (!told).then_some(message)
-            })?
-        }
+        "text/event-stream" => Reader::all(body).iter().find_map(|data| {
+            let message = read(data);
+            let told = message
+                .as_ref()
+                .is_some_and(|message| message.member("id").is_none());
+            (!told).then_some(message)
+        })?,
         _ => None,
     }
     .filter(|message| is_answer(message) && message.member("method").is_none())
