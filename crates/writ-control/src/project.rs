@@ -381,7 +381,7 @@ impl Reader<'_> {
             environment,
         };
         self.contract(file, &id, &document_file, &document, &reviews);
-        let fault = upstream::mismatch(&api, &document);
+        let fault = upstream::mismatch(&api, &document, &reviews);
         if let Some(fault) = fault.or_else(|| authorization_server::mismatch(&api, &document)) {
             let line = Some(line_of(&text, raw.upstream.span().start));
             self.fault(file, line, fault.to_owned());

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use crate::mcp::upstream::{Held, Pings, SessionMark};
+use crate::mcp::upstream::{Held, Pings, Said, SessionMark, Told};
 
 /// Where a body comes from.
 #[derive(Debug)]
@@ -15,6 +15,45 @@ enum Source {
     Http(Incoming),
     /// One message of a program.
     Message(Option<Bytes>),
+    /// What a program tells, as a stream of events that ends with its answer.
+    Told(Box<Telling>),
+}
+
+/// What a program tells in a call.
+#[derive(Debug)]
+struct Telling {
+    first: Option<Bytes>,
+    more: Told,
+    answered: bool,
+}
+
+impl Telling {
+    /// The next event.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(event(&first)));
+        }
+        let said = std::task::ready!(self.more.poll_next(context));
+        Poll::Ready(said.map(|said| match said {
+            Said::Told(message) => event(&message),
+            Said::Answer(message) => {
+                self.answered = true;
+                event(&message)
+            }
+        }))
+    }
+}
+
+/// A message of one line as an event. A carriage return in it stands between its parts, never inside of a text (RFC 8259 §7), and would end the line here.
+fn event(message: &[u8]) -> Bytes {
+    let mut event = b"data: ".to_vec();
+    event.extend(
+        message
+            .iter()
+            .map(|byte| if *byte == b'\r' { b' ' } else { *byte }),
+    );
+    event.extend_from_slice(b"\n\n");
+    Bytes::from(event)
 }
 
 /// The body of an upstream's response.
@@ -70,6 +109,22 @@ impl Coming {
         }
     }
 
+    /// The answer of a program that tells something before it: `unfinished` is told unless the answer comes.
+    pub(crate) fn told((first, more): (Bytes, Told), unfinished: Unfinished, held: Held) -> Self {
+        let telling = Telling {
+            first: Some(first),
+            more,
+            answered: false,
+        };
+        Self {
+            source: Source::Told(Box::new(telling)),
+            pings: None,
+            within: None,
+            unfinished: Some(unfinished),
+            held: Some(held),
+        }
+    }
+
     /// Keeps the session in use until this is dropped.
     pub(crate) fn hold(&mut self, held: Held) {
         self.held = Some(held);
@@ -83,7 +138,11 @@ impl Coming {
     }
 
     fn ended(&mut self) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(unfinished) = self.unfinished.take() {
+        // A program that has ended has not come to the end of its answer.
+        let broken = matches!(&self.source, Source::Told(telling) if !telling.answered);
+        if let Some(unfinished) = self.unfinished.take()
+            && !broken
+        {
             unfinished.finish();
         }
         let rest = self.pings.take().map(|pings| pings.end());
@@ -121,6 +180,10 @@ impl HttpBody for Coming {
             let frame = match &mut this.source {
                 Source::Http(incoming) => std::task::ready!(Pin::new(incoming).poll_frame(context)),
                 Source::Message(message) => message.take().map(|message| Ok(Frame::data(message))),
+                Source::Told(telling) => {
+                    let event = std::task::ready!(telling.poll_next(context));
+                    event.map(|event| Ok(Frame::data(event)))
+                }
             };
             let Some(frame) = frame else {
                 return this.ended();
@@ -145,6 +208,7 @@ impl HttpBody for Coming {
         let ended = match &self.source {
             Source::Http(incoming) => incoming.is_end_stream(),
             Source::Message(message) => message.is_none(),
+            Source::Told(..) => false,
         };
         self.pings.is_none() && self.unfinished.is_none() && ended
     }
@@ -152,28 +216,43 @@ impl HttpBody for Coming {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Http(incoming) if self.pings.is_none() => incoming.size_hint(),
-            Source::Http(_) | Source::Message(_) => SizeHint::default(),
+            Source::Http(_) | Source::Message(_) | Source::Told(..) => SizeHint::default(),
         }
     }
 }
 
-/// What is done if an answer is given up before its end.
-pub(crate) struct Unfinished(Option<Box<dyn FnOnce() + Send + Sync>>);
+/// What is done if an answer is given up before its end, and if it is not.
+pub(crate) struct Unfinished {
+    tell: Option<Box<dyn FnOnce() + Send + Sync>>,
+    otherwise: Option<Box<dyn FnOnce() + Send + Sync>>,
+}
 
 impl Unfinished {
     pub(crate) fn new(tell: impl FnOnce() + Send + Sync + 'static) -> Self {
-        Self(Some(Box::new(tell)))
+        Self {
+            tell: Some(Box::new(tell)),
+            otherwise: None,
+        }
+    }
+
+    /// The same, and what is done otherwise.
+    pub(crate) fn or(mut self, otherwise: impl FnOnce() + Send + Sync + 'static) -> Self {
+        self.otherwise = Some(Box::new(otherwise));
+        self
     }
 
     /// The answer has come to its end.
     pub(crate) fn finish(mut self) {
-        self.0 = None;
+        self.tell = None;
+        if let Some(otherwise) = self.otherwise.take() {
+            otherwise();
+        }
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if let Some(tell) = self.0.take() {
+        if let Some(tell) = self.tell.take() {
             tell();
         }
     }

@@ -1,10 +1,10 @@
 //! What goes together with an upstream that is a program, and with one that is none.
 
-use writ_contract::{Contract, Reviews};
+use writ_contract::{Contract, McpRevision, Reviews};
 use writ_types::{Api, Attach, Upstream};
 
 /// What of a registration its upstream has no use for.
-pub(super) fn mismatch(api: &Api, document: &[u8]) -> Option<&'static str> {
+pub(super) fn mismatch(api: &Api, document: &[u8], reviews: &Reviews) -> Option<&'static str> {
     let attach = api.credential.as_ref().map(|(_, attach)| attach);
     if let Upstream::Http(_) = api.upstream {
         let lost = attach == Some(&Attach::Environment);
@@ -12,9 +12,11 @@ pub(super) fn mismatch(api: &Api, document: &[u8]) -> Option<&'static str> {
             "`attach = \"environment\"` is for programs: over HTTP a credential travels in a field",
         );
     }
-    let (contract, _) = Contract::compile(&api.id, document, &Reviews::default());
-    let mcp = contract.is_none_or(|contract| contract.mcp().is_some());
-    if !mcp {
+    let (contract, _) = Contract::compile(&api.id, document, reviews);
+    if contract
+        .as_ref()
+        .is_some_and(|contract| contract.mcp().is_none())
+    {
         return Some(
             "a program is spoken to in MCP: its contract is what the lists of an MCP server say",
         );
@@ -25,7 +27,18 @@ pub(super) fn mismatch(api: &Api, document: &[u8]) -> Option<&'static str> {
     if api.transaction_tokens.is_some() {
         return Some("a program has no header fields, so that transaction tokens cannot reach it");
     }
+    if contract.as_ref().is_some_and(asks_in_vain) {
+        return Some(
+            "a program of revision 2025-11-25 does not say in which call it asks, so that its questions reach nobody: take `asks` away",
+        );
+    }
     api.drift.is_some().then_some(
         "what a program says of itself is not looked at beside its calls: take `drift` away",
     )
+}
+
+/// Whether the overlay lets a program ask what it could not be answered.
+fn asks_in_vain(contract: &Contract) -> bool {
+    let asks = |operation: &writ_contract::Operation| !operation.handling().asks.is_empty();
+    contract.mcp() == Some(McpRevision::Sessions) && contract.operations().any(asks)
 }

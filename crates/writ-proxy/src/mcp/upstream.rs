@@ -26,6 +26,7 @@ use crate::body::RequestBody;
 use crate::upstream::Outgoing;
 
 pub(crate) use pings::Pings;
+pub(crate) use process::{Coming as Told, Said};
 pub(crate) use program::{Starting, exchange as ask_program};
 pub(crate) use session::{SessionMark, exchange};
 pub(crate) use sessions::{Held, ServerSessions};

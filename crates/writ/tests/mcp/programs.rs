@@ -423,9 +423,9 @@ fn a_program_of_another_hand_is_called_like_any_server() {
         project.write("apis/fixture.json", &pinned.replacen('{', r#"{"protocolVersion":"2025-11-25","#, 1));
         project.write(
             "apis/fixture.toml",
-            "owner = \"o@example.org\"\nupstream = \"stdio:fixture\"\ncontract = \"fixture.json\"\n[operations.test_simple_text]\neffect = \"read\"\n[operations.\"resources/read\"]\neffect = \"read\"\n",
+            "owner = \"o@example.org\"\nupstream = \"stdio:fixture\"\ncontract = \"fixture.json\"\n[operations.test_simple_text]\neffect = \"read\"\n[operations.test_tool_with_progress]\neffect = \"read\"\n[operations.\"resources/read\"]\neffect = \"read\"\n",
         );
-        let actions = ["fixture:test_simple_text", "fixture:resources/read"].map(str::to_owned);
+        let actions = ["test_simple_text", "test_tool_with_progress", "resources/read"].map(|id| format!("fixture:{id}"));
         purpose(&project, &actions);
         let _writ = project.start();
         project.sign_in();
@@ -437,5 +437,41 @@ fn a_program_of_another_hand_is_called_like_any_server() {
         let answer = client.read("test://static-text").await;
         let text = answer.json().to_string();
         assert!(text.contains("the static text resource"), "{text}");
+
+        // What it tells on the way reaches who asked for it, as that of any server does.
+        let called = "test_tool_with_progress";
+        let fields = [
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", called),
+        ];
+        let meta = r#""progressToken":"mine","io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}"#;
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"_meta":{{{meta}}},"name":"{called}","arguments":{{}}}}}}"#
+        );
+        let answer = Caller::new(&project, &task).send("POST", "/mcp/fixture", &fields, body).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        let told = text.lines().filter_map(|line| line.strip_prefix("data: ")).map(json);
+        let told: Vec<_> = told
+            .filter_map(|message| at(&message, &["params", "progress"]).map(ToString::to_string))
+            .collect();
+        assert_eq!(told, ["0.0", "50.0", "100.0"], "{text}");
+        assert!(text.contains(r#""progressToken":"mine""#) && text.contains(r#""resultType":"complete""#), "{text}");
     });
+}
+
+#[test]
+fn a_program_that_could_ask_nobody_is_not_let_ask() {
+    let local = Local::start("2025-11-25");
+    local.project.write(
+        "apis/desk.overlay.yaml",
+        "overlay: 1.0.0\ninfo: {title: t, version: \"1\"}\nactions:\n  - target: \"$.paths['/echo'].post\"\n    update: {x-writ: {asks: sampling}}\n",
+    );
+    let (code, said, errors) = local.project.run(&["plan"]);
+    assert!(
+        code != 0 && errors.contains("take `asks` away"),
+        "{said}{errors}"
+    );
 }

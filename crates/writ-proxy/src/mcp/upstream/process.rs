@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,10 @@ use writ_types::{JsonLimits, Program, ProgramName, Secret, Value};
 const LONGEST: usize = 4 * 1024 * 1024;
 /// Longest id of a server's own request that is said back to it, in bytes.
 const LONGEST_ID: usize = 64;
+/// Most messages that a program tells in a call and nobody has taken yet. What finds no room is not told.
+const MOST_TOLD: usize = 64;
+/// Longest message that is told, in bytes.
+const LONGEST_TOLD: usize = 64 * 1024;
 /// Most messages on their way to the program.
 const MOST_QUEUED: usize = 64;
 /// Longest line of its standard error that is kept, in bytes, and most of them.
@@ -47,7 +52,73 @@ struct Calls(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     ended: bool,
-    calls: BTreeMap<String, oneshot::Sender<Bytes>>,
+    calls: BTreeMap<String, Ear>,
+}
+
+/// Where what is said in a call goes.
+struct Ear {
+    told: mpsc::Sender<Bytes>,
+    answer: oneshot::Sender<Bytes>,
+}
+
+/// What comes of a request: what the program tells on the way to its answer, and that.
+#[derive(Debug)]
+pub(crate) struct Coming {
+    told: mpsc::Receiver<Bytes>,
+    answer: oneshot::Receiver<Bytes>,
+    over: bool,
+}
+
+/// A message in a call.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// Something on the way.
+    Told(Bytes),
+    /// The answer, or what ends the call in its place.
+    Answer(Bytes),
+}
+
+impl Coming {
+    /// The next message; none after the answer, or if the program has ended.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Said>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(Some(told)) = self.told.poll_recv(context) {
+            return Poll::Ready(Some(Said::Told(told)));
+        }
+        let answer = std::task::ready!(Pin::new(&mut self.answer).poll(context));
+        // What was told before it may have come in between.
+        if let Ok(told) = self.told.try_recv() {
+            self.late(answer.ok());
+            return Poll::Ready(Some(Said::Told(told)));
+        }
+        self.over = true;
+        Poll::Ready(answer.ok().map(Said::Answer))
+    }
+
+    /// Keeps an answer until all was told that came before it.
+    fn late(&mut self, answer: Option<Bytes>) {
+        let (kept, later) = oneshot::channel();
+        if let Some(answer) = answer {
+            kept.send(answer).unwrap_or_default();
+        }
+        self.answer = later;
+    }
+
+    pub(super) async fn next(&mut self) -> Option<Said> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The answer alone; none if the program has ended.
+    pub(super) async fn answer(mut self) -> Option<Bytes> {
+        loop {
+            match self.next().await? {
+                Said::Told(_) => {}
+                Said::Answer(answer) => return Some(answer),
+            }
+        }
+    }
 }
 
 impl Calls {
@@ -128,14 +199,23 @@ impl Process {
     }
 
     /// Sends a request and gives where its answer comes. None if it has ended, or does not read.
-    pub(super) fn ask(&self, id: &str, message: Bytes) -> Option<oneshot::Receiver<Bytes>> {
+    pub(super) fn ask(&self, id: &str, message: Bytes) -> Option<Coming> {
         let (answered, answer) = oneshot::channel();
+        let (tells, told) = mpsc::channel(MOST_TOLD);
         let mut waiting = self.calls.all();
         if waiting.ended || !self.tell(message) {
             return None;
         }
-        waiting.calls.insert(id.to_owned(), answered);
-        Some(answer)
+        let ear = Ear {
+            told: tells,
+            answer: answered,
+        };
+        waiting.calls.insert(id.to_owned(), ear);
+        Some(Coming {
+            told,
+            answer,
+            over: false,
+        })
     }
 
     /// Sends a message that is not answered; whether it will be written.
@@ -296,19 +376,40 @@ fn heard(message: &Value, line: &[u8], back: &mpsc::Sender<Bytes>, calls: &Calls
             }
             let waiting = std::mem::take(&mut calls.all().calls);
             for call in waiting.into_values() {
-                drop(call.send(Bytes::copy_from_slice(line)));
+                drop(call.answer.send(Bytes::copy_from_slice(line)));
             }
         }
-        // What it tells on the way is dropped.
-        (Some(_), None) => {}
+        (Some(method), None) => tell((method, message), line, calls),
         (None, id) => {
             let id = id.and_then(Value::as_str);
             let call = id.and_then(|id| calls.all().calls.remove(id));
             // An answer that nobody waits for any more is nobody's.
             if let Some(call) = call {
-                drop(call.send(Bytes::copy_from_slice(line)));
+                drop(call.answer.send(Bytes::copy_from_slice(line)));
             }
         }
+    }
+}
+
+/// What it tells on the way reaches the call that it is about. How far it is it says of a call by name; what it logs is of the one call that waits, and where
+/// several do, of none.
+fn tell((method, message): (&str, &Value), line: &[u8], calls: &Calls) {
+    let all = calls.all();
+    let call = match method {
+        "notifications/progress" => {
+            let params = message.member("params");
+            let token = params.and_then(|params| params.member("progressToken"));
+            token
+                .and_then(Value::as_str)
+                .and_then(|id| all.calls.get(id))
+        }
+        "notifications/message" if all.calls.len() == 1 => all.calls.values().next(),
+        _ => None,
+    };
+    if let Some(call) = call.filter(|_| line.len() <= LONGEST_TOLD)
+        && call.told.try_send(Bytes::copy_from_slice(line)).is_err()
+    {
+        tracing::debug!("a program tells more than is heard");
     }
 }
 

@@ -13,7 +13,7 @@ use writ_types::{
     AgentId, ApiId, CallId, JsonLimits, Monotonic, ProgramName, ReasonCode, Secret, Value,
 };
 
-use super::process::Process;
+use super::process::{Process, Said};
 use super::session::{OPENING, opening, speaks};
 use super::sessions::{Held, Open};
 use crate::coming::{Coming, Unfinished};
@@ -111,8 +111,8 @@ pub(crate) async fn exchange(
     let process = opened(gateway, api, starting, &held).await?;
     let (id, crashes) = (call.to_string(), gateway.server_sessions().crashes());
     let whose = (api.api.id.clone(), held.place.agent());
-    let answer = process.ask(&id, message);
-    let answer = answer.ok_or(unheard(ReasonCode::UpstreamUnreachable))?;
+    let said = process.ask(&id, message);
+    let mut said = said.ok_or(unheard(ReasonCode::UpstreamUnreachable))?;
     let (to, request) = (Arc::clone(&process), id);
     let unfinished = Unfinished::new(move || {
         to.forget(&request);
@@ -128,22 +128,34 @@ pub(crate) async fn exchange(
         heard: true,
     };
     let patience = gateway.parts.timeouts.upstream_head;
-    match tokio::time::timeout(patience, answer).await {
-        Ok(Ok(line)) => {
+    match tokio::time::timeout(patience, said.next()).await {
+        Ok(Some(Said::Answer(line))) => {
             unfinished.finish();
             crashes.forget(&whose);
-            let mut response = Response::new(Coming::message(line, held));
             let json = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(header::CONTENT_TYPE, json);
-            Ok(response)
+            Ok(response(Coming::message(line, held), json))
         }
-        Ok(Err(_ended)) => {
+        // More comes: the answer is a stream of events, as over HTTP.
+        Ok(Some(Said::Told(first))) => {
+            let gateway = Arc::clone(gateway);
+            let answered = move || gateway.server_sessions().crashes().forget(&whose);
+            let events = HeaderValue::from_static("text/event-stream");
+            let body = Coming::told((first, said), unfinished.or(answered), held);
+            Ok(response(body, events))
+        }
+        Ok(None) => {
             unfinished.finish();
             note(gateway, &whose, &process);
             Err(heard(ReasonCode::UpstreamUnreachable))
         }
         Err(_elapsed) => Err(heard(ReasonCode::UpstreamTimeout)),
     }
+}
+
+fn response(body: Coming, kind: HeaderValue) -> Response<Coming> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 /// Counts the end of a process, once.
@@ -203,9 +215,10 @@ async fn introduced(gateway: &Gateway, process: &Process) -> Result<(), Unanswer
     let invalid = unheard(ReasonCode::UpstreamInvalid);
     let answer = process.ask(OPENING, Bytes::from(opening(&BTreeSet::new())));
     let answer = answer.ok_or(unheard(ReasonCode::UpstreamUnreachable))?;
-    let answer = tokio::time::timeout(gateway.parts.timeouts.upstream_head, answer).await;
+    let patience = gateway.parts.timeouts.upstream_head;
+    let answer = tokio::time::timeout(patience, answer.answer()).await;
     let line = answer.map_err(|_elapsed| unheard(ReasonCode::UpstreamTimeout))?;
-    let line = line.map_err(|_ended| unheard(ReasonCode::UpstreamUnreachable))?;
+    let line = line.ok_or(unheard(ReasonCode::UpstreamUnreachable))?;
     let message = Value::parse(&line, &JsonLimits::DOCUMENT).ok();
     if !message.is_some_and(|message| speaks(&message)) {
         return Err(invalid);

@@ -36,7 +36,7 @@ fn run<T>(test: impl Future<Output = T>) -> T {
 /// What the program answers to the request `a`; none if it ends.
 async fn answer(process: &Process) -> Option<String> {
     let message = Bytes::from_static(b"{\"id\":\"a\",\n\"method\":\"x\"}");
-    let line = process.ask("a", message)?.await.ok()?;
+    let line = process.ask("a", message)?.answer().await?;
     Some(String::from_utf8_lossy(&line).into_owned())
 }
 
@@ -66,6 +66,62 @@ fn a_message_is_one_line_and_answers_go_to_whom_they_are_for() {
             Some(r#"{"id":"a","result":{"id":"a", "method":"x"}}"#)
         );
         assert!(!process.has_ended());
+    });
+}
+
+/// What is told on the way to the answer to `a`, while others wait or not.
+async fn told(script: &str, others: &[&str]) -> Vec<String> {
+    let process = started(script);
+    let message = Bytes::from_static(b"{\"method\":\"x\"}");
+    let waits = |id: &&str| process.ask(id, message.clone()).unwrap();
+    let _waiting: Vec<_> = others.iter().map(waits).collect();
+    let mut coming = process.ask("a", message.clone()).unwrap();
+    let mut told = Vec::new();
+    while let Some(Said::Told(line)) = coming.next().await {
+        told.push(String::from_utf8_lossy(&line).into_owned());
+    }
+    told
+}
+
+#[test]
+fn what_is_told_reaches_the_call_it_is_of() {
+    run(async {
+        let own =
+            r#"{"method":"notifications/progress","params":{"progressToken":"a","progress":1}}"#;
+        let others = own.replace(r#""a""#, r#""b""#);
+        let nobodys = own.replace(r#""a""#, "7");
+        let log = r#"{"method":"notifications/message","params":{"level":"info","data":"x"}}"#;
+        let list = r#"{"method":"notifications/tools/list_changed"}"#;
+        let long = format!(
+            r#"{{"method":"notifications/message","params":{{"data":"{}"}}}}"#,
+            "x".repeat(70_000)
+        );
+        let says: String = [own, &others, &nobodys, log, list, &long, own]
+            .map(|line| format!("echo '{line}'; "))
+            .concat();
+        let answer = r#"echo '{"id":"a","result":1}'; read line"#;
+        let alone = format!("read line; {says}{answer}");
+        assert_eq!(told(&alone, &[]).await, [own, log, own]);
+        // What is logged while two wait is of neither.
+        let two = format!("read line; read line; {says}{answer}");
+        assert_eq!(told(&two, &["b"]).await, [own, own]);
+        // Nobody reads: no more is kept than there is room for, and the answer is not lost.
+        let many = format!("read line; for i in $(seq 300); do echo '{own}'; done; {answer}");
+        let process = started(&many);
+        let message = Bytes::from_static(b"{\"method\":\"x\"}");
+        let mut coming = process.ask("a", message).unwrap();
+        while !process.calls.all().calls.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let mut heard = 0;
+        let last = loop {
+            match coming.next().await {
+                Some(Said::Told(_)) => heard += 1,
+                last => break last,
+            }
+        };
+        assert!(matches!(last, Some(Said::Answer(_))));
+        assert_eq!(heard, MOST_TOLD);
     });
 }
 
