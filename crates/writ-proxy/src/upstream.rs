@@ -49,6 +49,7 @@ impl Outgoing {
             target: self.target.clone(),
             headers: self.headers.clone(),
             body: RequestBody::Whole(body.clone()),
+            sent: self.sent,
         })
     }
 }
