@@ -101,10 +101,7 @@ async fn answer_in(
     mut request: Request<Upload>,
 ) -> Result<(Response<Coming>, Lease), Unanswered> {
     let place = held.place.open.lock().await;
-    let session = match &*place {
-        Some(Open::Session(session)) if session.mark == within => Arc::clone(session),
-        Some(Open::Session(_) | Open::Process(_)) | None => return Err(INVALID),
-    };
+    let session = asked_in(place.as_ref(), within).ok_or(INVALID)?;
     drop(place);
     if let Some(id) = session.fields.get(SESSION) {
         request.headers_mut().insert(SESSION, id.clone());
@@ -117,6 +114,14 @@ async fn answer_in(
         });
     }
     Ok(finish(response.map(Coming::from), lease, held))
+}
+
+/// The session that is open, if it is this one. In another the server's id would be that of another question.
+fn asked_in(open: Option<&Open>, within: SessionMark) -> Option<Arc<Session>> {
+    match open? {
+        Open::Session(session) if session.mark == within => Some(Arc::clone(session)),
+        Open::Session(_) | Open::Process(_) => None,
+    }
 }
 
 /// The next call opens another session than the one that is gone.
@@ -392,3 +397,24 @@ impl Session {
 
 /// How long the rest of an answer is waited for in which nothing stands.
 const SHORT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_goes_to_the_session_that_asked_and_to_no_other() {
+        let open = |mark| {
+            Open::Session(Arc::new(Session {
+                mark: SessionMark([mark; 10]),
+                upstream: "http://127.0.0.1:1/mcp".parse().unwrap(),
+                target: Uri::from_static("/mcp"),
+                fields: HeaderMap::new(),
+            }))
+        };
+        for (now, answers) in [(Some(open(1)), true), (Some(open(2)), false), (None, false)] {
+            let session = asked_in(now.as_ref(), SessionMark([1; 10]));
+            assert_eq!(session.is_some(), answers);
+        }
+    }
+}
