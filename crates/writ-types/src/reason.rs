@@ -216,7 +216,7 @@ reasons! {
     /// The upstream did not answer in time.
     UpstreamTimeout "upstream_timeout" 504 GatewayFault Fault Retry "The upstream did not answer in time", "The API behind the gateway did not answer in time.";
     /// The MCP server asked its client something in the middle of the call, and no answer came in time, or the client declined.
-    InputUnanswered "input_unanswered" 408 Contract NotLikeThis FixRequest "A question was not answered", "The MCP server asked its client something in the middle of this call, and was not answered. Call again only if the question can be answered.";
+    InputUnanswered "input_unanswered" 400 Contract NotLikeThis FixRequest "A question was not answered", "The MCP server asked its client something in the middle of this call, and was not answered. Call again only if the question can be answered.";
     /// A call that writes may have reached the upstream, and no response to it can be given: it did not come, broke off, or is not let through.
     EffectUnknown "effect_unknown" 502 GatewayFault NotLikeThis ReadState "Whether the call had its effect is not known", "The call may have had its effect. Do not repeat it: read what it would have changed first.";
 }
