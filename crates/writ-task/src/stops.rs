@@ -39,6 +39,12 @@ impl Stops {
         stopped.remove(&(tenant.clone(), stop.clone())).is_some()
     }
 
+    /// Whether it is stopped.
+    #[must_use]
+    pub fn has(&self, tenant: &Tenant, stop: &Stop) -> bool {
+        self.read().contains_key(&(tenant.clone(), stop.clone()))
+    }
+
     /// Whether what a call needs is stopped: its API, or the credential that it would carry.
     #[must_use]
     pub fn holds(&self, tenant: &Tenant, heading: &Heading) -> bool {

@@ -134,7 +134,9 @@ pub(super) async fn resume(plane: &Plane, call: &Call<'_>) -> Result<Value, Admi
     let _one_at_a_time = plane.changing.lock().await;
     let stops = plane.store.stops(&plane.tenant).await;
     let stops = stops.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
-    if !stops.iter().any(|stopped| stopped.stop == stop) {
+    // One that could not be kept when it was stopped goes on as well.
+    let kept = stops.iter().any(|stopped| stopped.stop == stop);
+    if !kept && !plane.stops.has(&plane.tenant, &stop) {
         return Err(AdminError::NotFound(
             "it is not stopped: `writ kill list` shows what is",
         ));

@@ -10,8 +10,8 @@ use writ_token::{
     AccessTokenClaims, Authority, OauthError, OauthErrorCode, TokenRequest, TokenType, disarmed,
 };
 use writ_types::{
-    Agent, Asserter, Binding, Grant, KeyedDigest, PurposeName, Resource, TaskId, TaskRequest,
-    Timestamp, Value,
+    Agent, Asserter, Binding, Grant, KeyedDigest, PurposeName, Resource, SpiffeId, TaskId,
+    TaskRequest, Timestamp, Value,
 };
 
 use crate::ending::settle;
@@ -320,6 +320,16 @@ impl Asked<'_> {
         wanted.map_or(Ok(()), |wanted| Err(OauthError::step_up(wanted)))
     }
 
+    /// The other agents that the task came from, the latest first (RFC 8693 §4.1). History, which nobody decides on: the ledger
+    /// says whose task it is.
+    async fn prior_actors(&self, grant: &Grant) -> Vec<SpiffeId> {
+        let status = self.plane.task(grant.task, self.now).await;
+        let above = status.map(|status| status.above).unwrap_or_default();
+        let agents = above.iter().filter_map(|id| self.loaded.agents.get(id));
+        let agents = agents.map(|agent| agent.spiffe.clone());
+        agents.take(AccessTokenClaims::MOST_PRIOR_ACTORS).collect()
+    }
+
     /// Builds the claims, records, signs, and verifies with our own verifier before anything leaves.
     async fn mint(
         &self,
@@ -352,7 +362,7 @@ impl Asked<'_> {
             client_id,
             requester: grant.requester.clone(),
             spiffe: proven.agent.spiffe.clone(),
-            prior_actors: Vec::new(),
+            prior_actors: self.prior_actors(grant).await,
             agent: proven.agent.id,
             task: grant.task,
             token: writ_types::TokenId::new(now, crate::random()),

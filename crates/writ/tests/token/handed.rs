@@ -7,8 +7,8 @@ use writ_testkit::{reason, runtime};
 use writ_types::Value;
 
 use crate::kit::{
-    ACCESS_TOKEN, BOT, EXCHANGE, JWT_SPIFFE, Key, OTHER, Opened, READ, Stage, TICKETS, hash, now,
-    opened, refused, with, without,
+    ACCESS_TOKEN, BOT, EXCHANGE, JWT_SPIFFE, Key, OTHER, Opened, READ, Stage, TICKETS, decoded,
+    hash, now, opened, refused, with, without,
 };
 use crate::vouching::jkt;
 
@@ -296,6 +296,34 @@ fn what_is_taken_from_who_handed_on_is_taken_from_who_has_it() {
         file.becomes(str::to_owned);
         let answer = stage.call(&child, Method::GET, TICKETS).await;
         assert_eq!(answer.status, 200);
+    });
+}
+
+/// RFC 8693 §4.1: who acted before is nested, and history.
+#[test]
+fn a_token_says_who_handed_its_task_on() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let parent = stage.grant(BOT, READ).await;
+        let child = handed(&stage, &parent, OTHER).await;
+        let below = handed(&stage, &child, BOT).await;
+        let renewed = stage
+            .ask(OTHER, &Key::new(), &[("task_id", &child.task)])
+            .await;
+        let renewed = opened(&renewed, Key::new());
+        let to_other = format!(r#"{{"act":{{"sub":"{BOT}"}},"sub":"{OTHER}"}}"#);
+        let back = format!(r#"{{"act":{{"sub":"{OTHER}"}},"sub":"{BOT}"}}"#);
+        let alone = format!(r#"{{"sub":"{BOT}"}}"#);
+        for (task, wanted) in [
+            (&parent, &alone),
+            (&child, &to_other),
+            (&renewed, &to_other),
+            (&below, &back),
+        ] {
+            let (_, claims) = decoded(&task.token);
+            assert_eq!(claims.member("act").unwrap().to_string(), *wanted);
+        }
+        assert_eq!(stage.call(&child, Method::GET, TICKETS).await.status, 200);
     });
 }
 
