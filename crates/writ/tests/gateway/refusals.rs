@@ -466,6 +466,15 @@ async fn endings(installation: &Installation, table: &mut Table) {
         r#"[{"type":"writ_task","purpose":"trial","actions":["odd:echo"]}]"#,
     )
     .await;
+    for path in ["/v1/kill", "/v1/resume"] {
+        let ordered = project.operator(hyper::Method::POST, path, r#"{"api":"odd"}"#);
+        assert_eq!(ordered.await.status, 200);
+        if path == "/v1/kill" {
+            let caller = Caller::new(project, &task);
+            let answer = caller.send("GET", "/odd/echo", &[], "").await;
+            table.add("an API that was stopped", ReasonCode::Stopped, &answer);
+        }
+    }
     let path = project.path("agents/bot.toml");
     let agent = std::fs::read_to_string(&path).unwrap();
     project.write("agents/bot.toml", &format!("enabled = false\n{agent}"));
