@@ -88,8 +88,34 @@ pub(super) async fn status(plane: &Plane) -> Result<Value, AdminError> {
         ("single_operator", Value::from(single)),
         ("alarms", plane.alarms.shown()),
         ("keys", keys(plane)),
+        ("authorization_servers", authorization_servers(&loaded)),
         ("loose", strings(loose.into_iter())),
     ]))
+}
+
+/// Where the tokens come from that calls of APIs carry, and whether they can be asked for.
+fn authorization_servers(loaded: &Loaded) -> Value {
+    let row = |(id, api): (&ApiId, &LoadedApi)| {
+        let server = api.api.authorization_server.as_ref()?;
+        Some(Value::object([
+            ("api", Value::from(id.as_str())),
+            (
+                "token_endpoint",
+                Value::from(server.token_endpoint.to_string()),
+            ),
+            ("grant", Value::from(server.grant.as_str())),
+            ("client_id", Value::from(server.client_id.as_str())),
+            (
+                "authentication",
+                Value::from(server.authentication.as_str()),
+            ),
+            (
+                "usable",
+                Value::from(api.api.credential.is_some() == api.credential.is_some()),
+            ),
+        ]))
+    };
+    Value::Array(loaded.apis.iter().filter_map(row).collect())
 }
 
 /// Where the keys of those who vouch come from, and how old they are.

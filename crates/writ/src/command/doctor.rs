@@ -177,6 +177,10 @@ async fn running(report: &mut Report, config: &Config) {
     for origin in vouching.unwrap_or_default() {
         key_origin(report, origin);
     }
+    let servers = status.member("authorization_servers");
+    for server in servers.and_then(Value::as_array).unwrap_or_default() {
+        authorization_server(report, server);
+    }
     let alarms = status.member("alarms").and_then(Value::as_array);
     for alarm in alarms.unwrap_or_default() {
         report.bad("alarm", &told(alarm));
@@ -214,6 +218,30 @@ fn key_origin(report: &mut Report, origin: &Value) {
         (Some(true), None) => report.good("trust", &told),
         (Some(true), Some(_)) => report.loose("trust", &told),
         (Some(false) | None, _) => report.bad("trust", &told),
+    }
+}
+
+/// Where the tokens come from that the calls of an API carry.
+fn authorization_server(report: &mut Report, server: &Value) {
+    let text = |name| {
+        server
+            .member(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let told = format!(
+        "calls of `{}` carry tokens of {} ({} as {} by {})",
+        text("api"),
+        text("token_endpoint"),
+        text("grant"),
+        text("client_id"),
+        text("authentication"),
+    );
+    match server.member("usable").and_then(Value::as_bool) {
+        Some(true) => report.good("tokens", &told),
+        Some(false) | None => {
+            report.bad("tokens", &format!("{told}; the client's secret is not set"))
+        }
     }
 }
 

@@ -217,6 +217,12 @@ fn a_token_is_asked_for_once_and_recorded_without_it() {
         }
         let asked = house.server.seen();
         assert_eq!(asked.len(), 1, "one token for every task");
+        let (_, doctor, _) = house.stage.project.run(&["doctor"]);
+        let told = format!(
+            "calls of `items` carry tokens of {}/token (client_credentials as writ-secret by client_secret_basic)",
+            house.server.url
+        );
+        assert!(doctor.contains(&told), "{doctor}");
         let [asked] = asked.as_slice() else { panic!() };
         assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/token"));
         assert_eq!(
