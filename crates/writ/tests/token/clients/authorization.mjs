@@ -53,7 +53,7 @@ const begin = async () => {
   });
 
   const keys = createLocalJWKSet(jwks);
-  provider.registerGrantType(EXCHANGE, async (context, next) => {
+  provider.registerGrantType(EXCHANGE, async (context) => {
     const { params, client: asks } = context.oidc;
     const verified = await jwtVerify(params.subject_token, keys, {
       issuer: WRIT_ISSUER, audience: issuer, requiredClaims: ['exp', 'sub', 'act', 'jti'],
@@ -69,10 +69,10 @@ const begin = async () => {
       access_token, token_type: 'Bearer', expires_in: token.expiration, scope: token.scope,
       issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
     };
-    return next();
   }, ['subject_token', 'subject_token_type', 'requested_token_type', 'resource', 'scope']);
 
   provider.on('grant.error', (_context, fault) => console.error(fault.error_description, fault.error_detail));
+  provider.on('server_error', (_context, fault) => console.error(fault));
   return provider.callback();
 };
 
