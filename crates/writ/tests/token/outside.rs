@@ -449,6 +449,13 @@ fn what_an_upstream_repeats_is_withheld() {
             200,
             "what is clean passes"
         );
+
+        let house = House::open("client_credentials", granting(LIFE)).await;
+        let task = house.task().await;
+        let leak = format!("{{\"said\":\"{}\"}}", token(0));
+        house.upstream.next(Reply::json(200, &leak));
+        let answer = house.call(&task, Method::GET).await;
+        assert_eq!(answer.status, 502, "a token that is no JWT");
     });
 }
 
