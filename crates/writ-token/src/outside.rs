@@ -110,3 +110,60 @@ impl OutsideSubject<'_> {
 fn seconds(instant: Timestamp) -> Value {
     Value::from_u64(instant.secs_since_epoch())
 }
+
+#[cfg(test)]
+mod tests {
+    use writ_types::JsonLimits;
+
+    use super::*;
+    use crate::generate_signing_key;
+    use crate::testing::now;
+
+    const SERVER: &str = "https://as.example";
+
+    fn claims(text: &str) -> Value {
+        let payload = text.split('.').nth(1).unwrap();
+        let payload = crate::jose::base64url::decode(payload).unwrap();
+        Value::parse(&payload, &JsonLimits::REQUEST).unwrap()
+    }
+
+    /// RFC 8693 §4.1: the user is the subject and the agent the actor; an agent that acts for nobody is both.
+    #[test]
+    fn a_subject_is_the_user_and_its_actor_the_agent() {
+        let signer = Signer::from_pkcs8(&generate_signing_key().unwrap()).unwrap();
+        let issuer = "https://control.writ.example".parse().unwrap();
+        let (spiffe, purpose) = (
+            "spiffe://writ.local/agent/bot".parse().unwrap(),
+            "triage".parse().unwrap(),
+        );
+        let user = Requester {
+            issuer: "https://login.example".to_owned(),
+            subject: "alice".to_owned(),
+        };
+        for (requester, subject) in [
+            (Some(&user), "alice"),
+            (None, "spiffe://writ.local/agent/bot"),
+        ] {
+            let token = OutsideSubject {
+                issuer: &issuer,
+                server: SERVER,
+                requester,
+                spiffe: &spiffe,
+                agent: AgentId::new(now(), [1; 10]),
+                purpose: &purpose,
+                task: TaskId::new(now(), [2; 10]),
+                call: CallId::new(now(), [3; 10]),
+                id: TokenId::new(now(), [4; 10]),
+                now: now(),
+            };
+            let claims = claims(&token.sign(&signer).unwrap());
+            let text = |name: &str| claims.member(name).and_then(Value::as_str);
+            assert_eq!((text("sub"), text("aud")), (Some(subject), Some(SERVER)));
+            let actor = claims.member("act").and_then(|act| act.member("sub"));
+            assert_eq!(actor.and_then(Value::as_str), Some(spiffe.as_str()));
+            let whose = claims.member("sub_id").and_then(|id| id.member("iss"));
+            let whose = whose.and_then(Value::as_str);
+            assert_eq!(whose, requester.map(|user| user.issuer.as_str()));
+        }
+    }
+}
