@@ -162,7 +162,12 @@ impl Compiler<'_> {
         );
         let actions: Vec<ApiActions> = apis.values().map(|api| shapes(&api.contract)).collect();
         let pdp = match Pdp::compile(&actions, &policies, self.now) {
-            Ok(pdp) => Some(Arc::new(pdp)),
+            Ok(pdp) => {
+                for fault in pdp.shadow_faults() {
+                    tracing::warn!(%fault, "the draft in policies/shadow is not tried");
+                }
+                Some(Arc::new(pdp))
+            }
             Err(diagnostics) => {
                 faults.extend(diagnostics.iter().map(ProjectFault::of_policy));
                 None
@@ -356,6 +361,21 @@ fn fault(file: &str, line: Option<u32>, message: &str) -> ProjectFault {
     ProjectFault::of_file(file, line, message.to_owned())
 }
 
+/// Whether a draft that somebody writes down can be tried. One that is in force already stops nothing.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(crate) fn sound_draft(pdp: &Pdp) -> Result<(), Vec<ProjectFault>> {
+    let faults = pdp.shadow_faults().iter().map(ProjectFault::of_policy);
+    let faults: Vec<ProjectFault> = faults.collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults)
+    }
+}
+
 /// Checks a project without a store: its files, its contracts, and its policies against them. Says what it holds.
 ///
 /// # Errors
@@ -374,12 +394,13 @@ pub fn check_project(
         .iter()
         .filter_map(|(id, api)| Contract::compile(id, &api.document, &api.reviews).0);
     let actions: Vec<ApiActions> = contracts.map(|contract| shapes(&contract)).collect();
-    Pdp::compile(&actions, &policies, now).map_err(|faults| {
+    let pdp = Pdp::compile(&actions, &policies, now).map_err(|faults| {
         faults
             .iter()
             .map(ProjectFault::of_policy)
             .collect::<Vec<_>>()
     })?;
+    sound_draft(&pdp)?;
     Ok(format!(
         "{} APIs, {} agents, {} purposes, {} policy files; all sound",
         project.apis.len(),

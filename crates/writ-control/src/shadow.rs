@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_audit::{Decision, Event, Record};
 use writ_policy::ShadowTime;
-use writ_types::{ActionName, AgentId, CallId, Digest, Timestamp, Value, Verdict};
+use writ_types::{ActionName, AgentId, CallId, Digest, RevisionId, Timestamp, Value, Verdict};
 
 /// Most kinds of disagreement that are told apart, and most agents and calls that are named of each.
 const MOST_KINDS: usize = 500;
@@ -15,7 +15,9 @@ const MOST_NAMED: usize = 5;
 pub(crate) struct Trial {
     policy: Digest,
     time: ShadowTime,
-    decided: u64,
+    /// Decisions by revision: those of one that had the draft count.
+    decided: BTreeMap<RevisionId, u64>,
+    had: BTreeSet<RevisionId>,
     kinds: BTreeMap<Kind, Seen>,
     /// Disagreements of kinds that found no room.
     others: u64,
@@ -47,12 +49,13 @@ struct Seen {
 }
 
 impl Trial {
-    /// A trial of the policies with this digest.
-    pub(crate) const fn of(policy: Digest, time: ShadowTime) -> Self {
+    /// A trial of the policies with this digest, which the revision in force has, and each of those that disagreed with it.
+    pub(crate) fn of(policy: Digest, time: ShadowTime, in_force: RevisionId) -> Self {
         Self {
             policy,
             time,
-            decided: 0,
+            decided: BTreeMap::new(),
+            had: BTreeSet::from([in_force]),
             kinds: BTreeMap::new(),
             others: 0,
         }
@@ -63,12 +66,12 @@ impl Trial {
         match &record.event {
             Event::Intent(intent) => {
                 let call = (intent.call, intent.subject.agent);
-                self.decided(&intent.decision, &intent.action, call);
+                self.decided(record, &intent.decision, &intent.action, call);
             }
             Event::Refused(refused) => {
                 if let (Some(decision), Some(action)) = (&refused.decision, &refused.action) {
                     let call = (refused.call, refused.subject.agent);
-                    self.decided(decision, action, call);
+                    self.decided(record, decision, action, call);
                 }
             }
             Event::Outcome(_)
@@ -86,15 +89,26 @@ impl Trial {
         }
     }
 
-    fn decided(&mut self, decision: &Decision, action: &ActionName, call: (CallId, AgentId)) {
+    fn decided(
+        &mut self,
+        record: &Record,
+        decision: &Decision,
+        action: &ActionName,
+        call: (CallId, AgentId),
+    ) {
         if decision.at < self.time.from || decision.at >= self.time.until {
             return;
         }
-        self.decided = self.decided.saturating_add(1);
+        let Some(revision) = record.header.revision else {
+            return;
+        };
+        let decided = self.decided.entry(revision).or_default();
+        *decided = decided.saturating_add(1);
         let shadow = decision.shadow.as_ref();
         let Some(shadow) = shadow.filter(|shadow| shadow.policy == self.policy) else {
             return;
         };
+        self.had.insert(revision);
         let kind = Kind {
             action: action.clone(),
             in_force: decision.verdict,
@@ -160,6 +174,8 @@ impl Trial {
         } else {
             "over"
         };
+        let decided = self.had.iter().filter_map(|one| self.decided.get(one));
+        let decided = decided.copied().fold(0, u64::saturating_add);
         let disagreed = self.kinds.values().map(|seen| seen.calls);
         let disagreed = disagreed.fold(self.others, u64::saturating_add);
         Value::object([
@@ -167,7 +183,7 @@ impl Trial {
             ("from", Value::from(self.time.from.to_string())),
             ("until", Value::from(self.time.until.to_string())),
             ("policy", Value::from(self.policy.to_string())),
-            ("decided", Value::from_u64(self.decided)),
+            ("decided", Value::from_u64(decided)),
             ("disagreed", Value::from_u64(disagreed)),
             ("not_told_apart", Value::from_u64(self.others)),
             ("records_before", Value::from_u64(before)),

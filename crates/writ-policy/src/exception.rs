@@ -362,11 +362,15 @@ impl<'a> Liftings<'a> {
         (found, notices, faults)
     }
 
-    /// Those that name an action, as Cedar reads them.
-    pub(crate) fn naming(&self, action: &ActionName) -> Result<PolicySet, Vec<Diagnostic>> {
+    /// Those that name an action and lift a rule that is asked about it, as Cedar reads them.
+    pub(crate) fn naming(
+        &self,
+        action: &ActionName,
+        is_asked: impl Fn(&str) -> bool,
+    ) -> Result<PolicySet, Vec<Diagnostic>> {
         let mut set = PolicySet::new();
         for lifting in self.all() {
-            if lifting.exception.actions.contains(action) {
+            if lifting.exception.actions.contains(action) && is_asked(&lifting.exception.rule) {
                 let added = lifting
                     .policy()
                     .is_some_and(|policy| set.add(policy).is_ok());

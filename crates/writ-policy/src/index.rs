@@ -120,7 +120,8 @@ pub(crate) fn build(
                 wide.set.iter().cloned().chain(own).collect()
             };
             let mut action = ActionIndex::new(operation, model, sets);
-            action.exceptions = liftings.naming(&operation.action)?;
+            action.exceptions =
+                liftings.naming(&operation.action, |rule| action.rule(rule).is_some())?;
             index.insert(operation.action.clone(), Arc::new(action));
         }
     }

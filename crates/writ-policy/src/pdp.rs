@@ -118,29 +118,28 @@ impl Pdp {
         policies: &[PolicySource],
         now: Timestamp,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let Split { in_force, draft } = shadow::split(policies).map_err(|fault| vec![fault])?;
+        let Split { in_force, draft } = shadow::split(policies);
         let mut whole = Self::compile_rules(previous, apis, (&in_force, None), now)?;
-        let Some(draft) = draft else {
-            return Ok(whole);
+        let known: BTreeSet<&str> = whole.rules().collect();
+        // What is wrong with a draft stops no rule in force: whoever writes one down hears of it, and it is not tried.
+        let (time, pdp) = match draft {
+            Ok(None) => return Ok(whole),
+            Ok(Some(draft)) if draft.time.until <= now => {
+                whole.notices.push(shadow::over(&draft.time));
+                (Some(draft.time), Err(Vec::new()))
+            }
+            Ok(Some(draft)) => {
+                let faults = shadow::left_out(&draft, &known);
+                let before = previous.and_then(|pdp| pdp.draft()?.pdp.as_ref().ok());
+                let pdp = if faults.is_empty() {
+                    Self::compile_rules(before, apis, (&in_force, Some(&draft)), now)
+                } else {
+                    Err(faults)
+                };
+                (Some(draft.time), pdp)
+            }
+            Err(fault) => (None, Err(vec![*fault])),
         };
-        let known: BTreeSet<String> = whole.rules().map(str::to_owned).collect();
-        let faults = shadow::left_out(&draft, &known);
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        let pdp = if now < draft.time.until {
-            let before = previous.and_then(|pdp| pdp.shadow.as_ref()?.pdp.as_ref());
-            Some(Self::compile_rules(
-                before,
-                apis,
-                (&in_force, Some(&draft)),
-                now,
-            )?)
-        } else {
-            whole.notices.push(shadow::over(&draft.time));
-            None
-        };
-        let time = draft.time;
         whole.shadow = Some(Box::new(Shadow { time, pdp }));
         Ok(whole)
     }
@@ -243,15 +242,11 @@ impl Pdp {
         index.is_some_and(|index| index.facts.wants("labels") || index.facts.wants("held"))
     }
 
-    /// Whether any active policy about the action, or one that is tried, looks at what people approved before in the task.
+    /// Whether any active policy about the action looks at what people approved before in the task.
     #[must_use]
     pub fn looks_at_approved(&self, action: &ActionName) -> bool {
-        let looks = |pdp: &Self| {
-            let index = pdp.index.get(action);
-            index.is_some_and(|index| index.facts.wants("approved"))
-        };
-        let draft = self.shadow.as_ref().and_then(|shadow| shadow.pdp.as_ref());
-        looks(self) || draft.is_some_and(looks)
+        let index = self.index.get(action);
+        index.is_some_and(|index| index.facts.wants("approved"))
     }
 
     pub(crate) fn draft(&self) -> Option<&Shadow> {

@@ -91,7 +91,7 @@ impl ShadowTime {
 /// The sources of a bundle: those in force, and a draft's.
 pub(crate) struct Split<'a> {
     pub(crate) in_force: Vec<&'a PolicySource>,
-    pub(crate) draft: Option<Draft<'a>>,
+    pub(crate) draft: Result<Option<Draft<'a>>, Box<Diagnostic>>,
 }
 
 /// A draft as it is loaded.
@@ -101,47 +101,43 @@ pub(crate) struct Draft<'a> {
 }
 
 /// Takes a draft from beside the rules in force.
-pub(crate) fn split(policies: &[PolicySource]) -> Result<Split<'_>, Diagnostic> {
+pub(crate) fn split(policies: &[PolicySource]) -> Split<'_> {
     let is_draft = |source: &&PolicySource| source.name.starts_with(SHADOW);
     let (drafted, in_force): (Vec<_>, Vec<_>) = policies.iter().partition(is_draft);
-    let (times, sources): (Vec<&PolicySource>, Vec<&PolicySource>) = drafted
-        .into_iter()
-        .partition(|source| source.name == SHADOW_TIME);
-    let draft = match (times.as_slice(), sources.first()) {
-        ([], None) => None,
-        ([time], _) => Some(time),
-        (_, Some(first)) | ([first, ..], None) => {
-            let message = "a draft says once when it is tried".to_owned();
-            let help = Some("write `from` and `until` into `policies/shadow.toml`".to_owned());
-            return Err(first.at(Lint::Shadow, 0, None, message, help));
+    Split {
+        in_force,
+        draft: draft_of(drafted).map_err(Box::new),
+    }
+}
+
+fn draft_of(drafted: Vec<&PolicySource>) -> Result<Option<Draft<'_>>, Diagnostic> {
+    let is_time = |source: &&PolicySource| source.name == SHADOW_TIME;
+    let (times, sources): (Vec<&PolicySource>, Vec<_>) = drafted.into_iter().partition(is_time);
+    let fault = |at: &PolicySource, message: &str| {
+        let help = Some("write `from` and `until` into `policies/shadow.toml`".to_owned());
+        at.at(Lint::Shadow, 0, None, message.to_owned(), help)
+    };
+    let time = match (times.as_slice(), sources.first()) {
+        ([], None) => return Ok(None),
+        ([time], _) => time,
+        ([first, ..], _) | ([], Some(first)) => {
+            return Err(fault(first, "a draft says once when it is tried"));
         }
     };
-    let Some(time) = draft else {
-        return Ok(Split {
-            in_force,
-            draft: None,
-        });
-    };
-    let Some(read) = ShadowTime::read(&time.text) else {
-        let message = "this is no time as Writ writes it".to_owned();
-        let help = Some("write `from` and `until` into `policies/shadow.toml`".to_owned());
-        return Err(time.at(Lint::Shadow, 0, None, message, help));
-    };
-    Ok(Split {
-        in_force,
-        draft: Some(Draft {
-            time: read,
-            sources,
-        }),
-    })
+    let read = ShadowTime::read(&time.text);
+    let read = read.ok_or_else(|| fault(time, "this is no time as Writ writes it"))?;
+    Ok(Some(Draft {
+        time: read,
+        sources,
+    }))
 }
 
 /// A draft, compiled.
 #[derive(Debug)]
 pub(crate) struct Shadow {
-    pub(crate) time: ShadowTime,
-    /// None once the trial is over.
-    pub(crate) pdp: Option<Pdp>,
+    pub(crate) time: Option<ShadowTime>,
+    /// Or what is wrong with it; nothing of that once the trial is over.
+    pub(crate) pdp: Result<Pdp, Vec<Diagnostic>>,
 }
 
 /// What a draft decides otherwise.
@@ -160,22 +156,31 @@ impl Pdp {
     #[must_use]
     pub fn shadow(&self, now: Timestamp) -> Option<&Self> {
         let shadow = self.draft()?;
-        shadow.pdp.as_ref().filter(|_| shadow.time.holds(now))
+        let holds = shadow.time.as_ref().is_some_and(|time| time.holds(now));
+        shadow.pdp.as_ref().ok().filter(|_| holds)
     }
 
     /// When the draft of the bundle is tried, if there is one, be its trial over or not.
     #[must_use]
     pub fn shadow_time(&self) -> Option<&ShadowTime> {
-        self.draft().map(|shadow| &shadow.time)
+        self.draft()?.time.as_ref()
+    }
+
+    /// What is wrong with the draft of the bundle: it is not tried then.
+    #[must_use]
+    pub fn shadow_faults(&self) -> &[Diagnostic] {
+        let faults = self.draft().and_then(|shadow| shadow.pdp.as_ref().err());
+        faults.map_or(&[], Vec::as_slice)
     }
 
     /// The digest of the draft's policies, as records name it; none once its trial is over.
     #[must_use]
     pub fn shadow_digest(&self) -> Option<Digest> {
-        self.draft()?.pdp.as_ref().map(Self::digest)
+        self.draft()?.pdp.as_ref().ok().map(Self::digest)
     }
 
-    /// What a draft makes of a call, where that is another verdict than the one in force.
+    /// What a draft makes of a call, where that is another decision than the one in force: another verdict, other approvals and waits
+    /// that would lift it, or other obligations.
     #[must_use]
     pub fn disagreement(
         &self,
@@ -186,8 +191,13 @@ impl Pdp {
             Ok(permit) => permit.verdict(),
             Err(denied) => denied.verdict,
         };
+        let same = match (in_force, &drafted) {
+            (Ok(one), Ok(other)) => one.obligations() == other.obligations(),
+            (Err(one), Err(other)) => asks(one) == asks(other),
+            (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+        };
         let other = verdict(&drafted);
-        (other != verdict(in_force)).then(|| Disagreement {
+        (!same || other != verdict(in_force)).then(|| Disagreement {
             verdict: other,
             rules: match drafted {
                 Ok(permit) => permit.rules().to_vec(),
@@ -198,12 +208,19 @@ impl Pdp {
     }
 }
 
+/// What a refusal could be lifted by.
+fn asks(denied: &Denied) -> Option<impl PartialEq> {
+    let needs = denied.needs.as_deref()?;
+    let waits = (&needs.waits, needs.span);
+    Some((&needs.roles, needs.four_eyes, needs.confirm, waits))
+}
+
 /// What a draft cannot do without: no draft stands in the place of the baseline, and a name that there is not is a slip.
-pub(crate) fn left_out(draft: &Draft<'_>, known: &BTreeSet<String>) -> Vec<Diagnostic> {
+pub(crate) fn left_out(draft: &Draft<'_>, known: &BTreeSet<&str>) -> Vec<Diagnostic> {
     let faults = draft.time.without.iter().filter_map(|id| {
         let message = if id.starts_with("core.") {
             format!("`{id}` is of the baseline, which no draft does without")
-        } else if known.contains(id) {
+        } else if known.contains(id.as_str()) {
             return None;
         } else {
             format!("there is no rule `{id}` to do without")

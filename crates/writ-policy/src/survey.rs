@@ -77,6 +77,8 @@ struct Taken {
     fixed: Option<PolicySet>,
     /// Whether it has others.
     depends: bool,
+    /// Of each clause that takes calls out, what of it is fixed: where that does not hold, the clause takes none.
+    guards: Vec<PolicySet>,
 }
 
 impl Pdp {
@@ -193,15 +195,22 @@ fn request(
 impl Taken {
     fn of(rule: &Known) -> Self {
         let tree = rule.policy.to_pst().ok();
-        let (fixed, depends) = tree
-            .and_then(|tree| split(tree.body()))
-            .map_or((None, true), |(fixed, depends)| (Some(fixed), depends));
+        let split = tree.and_then(|tree| split(tree.body()));
+        let (fixed, depends, guards) = match split {
+            Some(Split {
+                fixed,
+                depends,
+                guards,
+            }) => (Some(fixed), depends, guards),
+            None => (None, true, Vec::new()),
+        };
         Self {
             file: rule.file.clone(),
             digest: digest(&rule.policy),
             part: part(&rule.policy),
             fixed,
             depends,
+            guards,
         }
     }
 
@@ -215,9 +224,14 @@ impl Taken {
             // What cannot be evaluated refuses a call; that is for the call to show.
             return Holds::Depends;
         }
+        let takes_out = |guard: &PolicySet| {
+            let mut outcome = Outcome::default();
+            outcome.add(request, guard, &prepared.entities);
+            !outcome.permits.is_empty() || !outcome.errors.is_empty()
+        };
         match (
             outcome.permits.is_empty() && outcome.forbids.is_empty(),
-            self.depends,
+            self.depends || self.guards.iter().any(takes_out),
         ) {
             (true, _) => Holds::Never,
             (false, true) => Holds::Depends,
@@ -260,9 +274,20 @@ fn digest(policy: &Policy) -> Digest {
     Digest::of_parts(&[b"writ rule said v1\n", text.as_bytes()])
 }
 
-/// The part of a rule that is fixed before the call, and whether there is another. None if the rule cannot be rebuilt.
-fn split(tree: &Template) -> Option<(PolicySet, bool)> {
+/// A rule, taken apart.
+struct Split {
+    /// The part that is fixed before the call.
+    fixed: PolicySet,
+    /// Whether there is another.
+    depends: bool,
+    /// The fixed parts of clauses that take calls out.
+    guards: Vec<PolicySet>,
+}
+
+/// Takes a rule apart. None if it cannot be rebuilt.
+fn split(tree: &Template) -> Option<Split> {
     let mut depends = false;
+    let mut guards = Vec::new();
     let principal = if is_persons(&tree.principal) {
         depends = true;
         PrincipalConstraint::Any
@@ -273,6 +298,10 @@ fn split(tree: &Template) -> Option<(PolicySet, bool)> {
         tree.annotations.contains_key("approval") || tree.annotations.contains_key("defer");
     let mut fixed = Vec::new();
     for clause in tree.clauses() {
+        if let Some(guard) = guard(tree, clause) {
+            guards.push(guard);
+            continue;
+        }
         for (condition, negated) in conjuncts(clause) {
             match reads(&condition) {
                 Reading::Fixed if negated => fixed.push(Clause::Unless(condition)),
@@ -295,7 +324,49 @@ fn split(tree: &Template) -> Option<(PolicySet, bool)> {
     let policy = Policy::from_pst(pst::Policy::Static(fixed)).ok()?;
     let mut set = PolicySet::new();
     set.add(policy).ok()?;
-    Some((set, depends))
+    Some(Split {
+        fixed: set,
+        depends,
+        guards,
+    })
+}
+
+/// Of `unless { a && b && … }`, such as an exception's, what is fixed before the call, where some of it is and some is not: a rule
+/// of its own that permits where the clause could take a call out.
+fn guard(tree: &Template, clause: &Clause) -> Option<PolicySet> {
+    let Clause::Unless(condition) = clause else {
+        return None;
+    };
+    let all = conjuncts(&Clause::When(Arc::clone(condition)));
+    let is_fixed = |(condition, _): &&(Arc<Expr>, bool)| reads(condition) == Reading::Fixed;
+    let (fixed, others): (Vec<_>, Vec<_>) = all.iter().partition(is_fixed);
+    let reads_call = |(condition, _): &&(Arc<Expr>, bool)| reads(condition) == Reading::Call;
+    if fixed.is_empty() || others.is_empty() || !others.iter().all(reads_call) {
+        return None;
+    }
+    let clauses = fixed.into_iter().map(|(condition, negated)| {
+        let condition = Arc::clone(condition);
+        if *negated {
+            Clause::Unless(condition)
+        } else {
+            Clause::When(condition)
+        }
+    });
+    let template = Template::new(
+        tree.id.clone(),
+        pst::Effect::Permit,
+        PrincipalConstraint::Any,
+        pst::ActionConstraint::Any,
+        pst::ResourceConstraint::Any,
+    );
+    let template = template
+        .try_with_clauses(clauses.collect::<Vec<_>>())
+        .ok()?;
+    let policy = pst::StaticPolicy::try_from(template).ok()?;
+    let policy = Policy::from_pst(pst::Policy::Static(policy)).ok()?;
+    let mut set = PolicySet::new();
+    set.add(policy).ok()?;
+    Some(set)
 }
 
 /// The conditions that must all hold for the clause to, each with whether it is negated.

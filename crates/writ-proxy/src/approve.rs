@@ -1,5 +1,6 @@
 //! What a policy holds back until a person says yes or time has passed: the decision with what was given for this call.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts as Head;
 use hyper::{Method, Response};
 use writ_contract::{Operation, Parsed};
-use writ_policy::{Denied, Needs, Permit};
+use writ_policy::{Denied, Needs, Pdp, Permit};
 use writ_task::{Ask, Entered, Standing, Status, Used, Want};
 use writ_types::{
     Agent, ApprovalId, Digest, Facts, KeyedDigest, KeyedHasher, Origin, Pending, ReasonCode,
@@ -58,10 +59,16 @@ pub(crate) async fn permit(
     story: &mut Story,
 ) -> Result<Permit, Refusal> {
     let (_agent, entered) = who;
-    if snapshot.pdp.looks_at_approved(call.operation.action()) {
+    let looks = |pdp: &Pdp| pdp.looks_at_approved(call.operation.action());
+    let (in_force, draft) = (&snapshot.pdp, snapshot.pdp.shadow(facts.now));
+    if looks(in_force) || draft.is_some_and(looks) {
         let approved = gateway.parts.approvals.approved(entered.grant()).await;
-        let approved = approved.map_err(|fault| fault.reason())?;
-        facts.approved = approved.iter().map(ToString::to_string).collect();
+        facts.approved = match approved {
+            Ok(approved) => approved.iter().map(ToString::to_string).collect(),
+            Err(fault) if looks(in_force) => return Err(fault.reason().into()),
+            // A draft holds no call up.
+            Err(_) => BTreeSet::new(),
+        };
     }
     let refusal = match settle(gateway, snapshot, who, call, facts, story).await {
         Ok(permit) => return Ok(permit),

@@ -169,6 +169,7 @@ impl<'a> Wanted<'a> {
             registry,
         };
         let next = change.compile(now).await?;
+        reload::sound_draft(&next.pdp).map_err(AdminError::Project)?;
         if let Some(written) = written {
             passes(tests, written, now).await?;
         }

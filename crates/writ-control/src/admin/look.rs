@@ -208,6 +208,8 @@ fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
     );
     let time = loaded.pdp.shadow_time();
     loose.extend(time.map(|time| tried(time, now)));
+    let faults = loaded.pdp.shadow_faults().iter();
+    loose.extend(faults.map(|fault| format!("the draft in policies/shadow is not tried: {fault}")));
     if plane.settings.single_user_machine {
         loose.push("agents may run as Writ's own user and could read its keys: give them a user of their own and unset `identity.single_user_machine`".to_owned());
     }

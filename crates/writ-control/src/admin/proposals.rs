@@ -279,7 +279,7 @@ pub(super) async fn refuse(plane: &Plane, call: &Call<'_>) -> Result<Value, Admi
 }
 
 /// Whether a revision changes who is asked before a call, or whose tokens are an agent's: the texts of policies that could have
-/// rules which ask, but no draft's; exceptions that were not there; owner and groups of agents that are in both; and federations that were not there.
+/// rules which ask, but no draft's; exceptions that were not there; owner and groups of agents that are in both; and selectors and federations that were not there.
 pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
     // Cedar allows blanks and comments between `@` and the word, so that only the words themselves are looked for.
     const ASKING: [&str; 3] = ["approval", "four_eyes", "defer"];
@@ -302,11 +302,12 @@ pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
     let lifts = lifted(after)
         .iter()
         .any(|text| !lifted_before.contains(text));
-    let other_owner = before.agents.iter().any(|(id, agent)| {
-        after
-            .agents
-            .get(id)
-            .is_some_and(|next| next.owner != agent.owner || next.groups != agent.groups)
+    let other_agent = before.agents.iter().any(|(id, agent)| {
+        after.agents.get(id).is_some_and(|next| {
+            next.owner != agent.owner
+                || next.groups != agent.groups
+                || !next.selectors.is_subset(&agent.selectors)
+        })
     });
     let vouched = |registry: &Registry| {
         let agents = registry.agents.values();
@@ -317,7 +318,7 @@ pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
         pairs.collect::<BTreeSet<_>>()
     };
     lifts
-        || other_owner
+        || other_agent
         || asking(before) != asking(after)
         || !vouched(after).is_subset(&vouched(before))
 }

@@ -15,7 +15,8 @@ pub(super) async fn shadow(plane: &Plane) -> Result<Value, AdminError> {
     let time = loaded.pdp.shadow_time().cloned();
     let time = time.ok_or(AdminError::NotFound(missing))?;
     let policy = loaded.pdp.shadow_digest();
-    let trial = Trial::of(policy.ok_or(AdminError::NotFound(missing))?, time);
+    let policy = policy.ok_or(AdminError::NotFound(missing))?;
+    let trial = Trial::of(policy, time, loaded.revision);
     let folded = plane.logs.fold(trial, |trial, record| trial.take(record));
     let (trial, before) = folded.await.map_err(|fault| unavailable(&fault))?;
     Ok(trial.to_value(before, plane.clock.now()))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use writ_contract::{Contract, Operation};
+use writ_policy::{EXCEPTIONS, Exception, SHADOW, exceptions};
 use writ_types::{Agent, Api, Attach, Budget, Digest, Purpose, Scope, SpiffeId, Value};
 
 use super::access::Surveys;
@@ -409,6 +410,29 @@ fn budget(budget: Budget) -> String {
     format!("{calls} calls, {writes} writes, {deletes} deletes, {irreversible} irreversible")
 }
 
+/// The exceptions that one side has alone.
+fn excepted(old: Option<&String>, new: Option<&String>) -> Vec<String> {
+    let read = |text: Option<&String>| {
+        let text = text.map_or("", String::as_str);
+        exceptions([(EXCEPTIONS, text)])
+    };
+    let (old, new) = (read(old), read(new));
+    let told = |word: &'static str| {
+        move |exception: &Exception| {
+            let actions: Vec<String> = exception.actions.iter().map(ToString::to_string).collect();
+            let purpose = exception.purpose.as_ref();
+            let purpose = purpose.map_or(String::new(), |name| format!(" for `{name}`"));
+            let (agent, actions) = (&exception.agent, actions.join(", "));
+            format!("exception {exception}, by {agent}{purpose} of {actions}: {word}")
+        }
+    };
+    let gone = old.iter().filter(|one| !new.contains(one));
+    let come = new.iter().filter(|one| !old.contains(one));
+    let mut details: Vec<String> = come.map(told("added")).collect();
+    details.extend(gone.map(told("taken out")));
+    details
+}
+
 /// Policy files with the rules in them that differ.
 fn policies(before: &Side, after: &Side, surveys: &Surveys<'_>) -> Vec<Difference> {
     let (old, new) = (&before.registry.policies, &after.registry.policies);
@@ -434,7 +458,11 @@ fn policies(before: &Side, after: &Side, surveys: &Surveys<'_>) -> Vec<Differenc
             (_, None) => Change::Removed,
             _ => Change::Changed,
         };
-        if details.is_empty() {
+        if name.starts_with(SHADOW) {
+            details.push("a draft: it is tried, and binds nobody".to_owned());
+        } else if name == EXCEPTIONS {
+            details = excepted(old_text, new_text);
+        } else if details.is_empty() {
             details.push("words and layout only: every rule says the same".to_owned());
         }
         found.push(Difference {

@@ -75,7 +75,9 @@ impl Side {
             let known = before.and_then(|before| before.registry.agents.get(&agent.id));
             known.is_some_and(|known| !known.enabled)
         });
-        Ok((Self::of_registry(registry, now)?, stopped))
+        let side = Self::of_registry(registry, now)?;
+        reload::sound_draft(&side.pdp)?;
+        Ok((side, stopped))
     }
 
     /// What a person should know though the side compiles. `held` are the roles that somebody has, where that is known.

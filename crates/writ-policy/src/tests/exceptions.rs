@@ -7,7 +7,8 @@ use writ_types::Timestamp;
 
 use super::fixture::{Call, NOW, action, attrs, bank, dns, patch, transfer};
 use crate::{
-    EXCEPTIONS, Exception, ExceptionError, FREEZES, Freeze, Pdp, PolicySource, baseline, exceptions,
+    EXCEPTIONS, Exception, ExceptionError, FREEZES, Freeze, Holds, Pdp, PolicySource, baseline,
+    exceptions,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -159,6 +160,28 @@ fn a_plan_sees_the_rule_changed() {
         call.decide(pdp).unwrap_err().needs.unwrap().rules
     };
     assert_ne!(needed(&before), needed(&after));
+}
+
+#[test]
+fn for_everybody_else_the_rule_holds_as_it_did() {
+    let holds = |pdp: &Pdp, call: &Call| {
+        let standings = pdp
+            .survey()
+            .standings(&call.agent, &call.grant, [call.action.clone()]);
+        let standings = standings.unwrap().remove(&call.action).unwrap();
+        standings
+            .into_iter()
+            .find(|standing| standing.rule == "team.no-patch")
+            .unwrap()
+            .holds
+    };
+    let pdp = compiled(&[exception("team.no-patch", "dns:patchZone")]);
+    let own = Call::of("dns:patchZone", patch("a.", "b.", "TXT"));
+    let mut other = Call::of("dns:patchZone", patch("a.", "b.", "TXT"));
+    other.agent.spiffe = "spiffe://writ.local/agent/other".parse().unwrap();
+    assert_eq!(holds(&pdp, &own), Holds::Depends);
+    assert_eq!(holds(&pdp, &other), Holds::Always);
+    assert_eq!(holds(&compiled(&[]), &own), Holds::Always);
 }
 
 #[test]

@@ -39,8 +39,19 @@ fn compiled(draft: &str, without: &[&str], now: Timestamp) -> Result<Pdp, String
         file("policies/shadow/team.cedar", draft),
         file(SHADOW_TIME, time(without).text().unwrap()),
     ];
-    Pdp::compile(&[dns(), bank()], &sources, now)
-        .map_err(|found| found.iter().map(|finding| format!("{finding}\n")).collect())
+    sound(&sources, now)
+}
+
+/// The bundle, or what is wrong with its draft. That is never wrong with the bundle.
+fn sound(sources: &[PolicySource], now: Timestamp) -> Result<Pdp, String> {
+    let pdp = Pdp::compile(&[dns(), bank()], sources, now).unwrap();
+    let faults = pdp.shadow_faults().iter();
+    let faults: String = faults.map(|finding| format!("{finding}\n")).collect();
+    if faults.is_empty() {
+        Ok(pdp)
+    } else {
+        Err(faults)
+    }
 }
 
 fn in_force() -> Pdp {
@@ -150,13 +161,58 @@ fn a_draft_is_as_sound_as_rules_and_stands_in_no_place_of_the_baseline() {
         assert!(found.contains(why), "{why}: {found}");
     }
     let alone = [baseline(), file("policies/shadow/a.cedar", DRAFT)];
-    let found = Pdp::compile(&[dns(), bank()], &alone, NOW).unwrap_err();
-    assert!(
-        found[0].message.contains("says once when it is tried"),
-        "{found:?}"
-    );
+    let found = sound(&alone, NOW).unwrap_err();
+    assert!(found.contains("says once when it is tried"), "{found}");
     let damaged = [baseline(), file(SHADOW_TIME, "now\nthen\n")];
-    assert!(Pdp::compile(&[dns(), bank()], &damaged, NOW).is_err());
+    assert!(sound(&damaged, NOW).is_err());
+}
+
+#[test]
+fn what_runs_out_in_a_draft_or_beside_it_stops_no_rule_in_force() {
+    const ENDS: &str =
+        "@id(\"team.temp\") @expires(\"2000-01-01\") permit (principal, action, resource);";
+    let sources = |draft: &str, without: &[&str]| {
+        [
+            baseline(),
+            file("policies/team.cedar", format!("{IN_FORCE}{ENDS}")),
+            file("policies/shadow/team.cedar", draft),
+            file(SHADOW_TIME, time(without).text().unwrap()),
+        ]
+    };
+    let expired = ENDS
+        .replace("permit", "forbid")
+        .replace("team.temp", "draft.temp");
+    for (draft, without) in [("", &["team.temp"][..]), (expired.as_str(), &[])] {
+        let pdp = Pdp::compile(&[dns(), bank()], &sources(draft, without), NOW).unwrap();
+        assert_eq!(pdp.shadow_faults().len(), 1);
+        assert!(pdp.shadow(NOW).is_none());
+        let call = Call::of("dns:patchZone", patch("a.", "b.", "TXT"));
+        assert_eq!(call.word(&pdp), "forbidden");
+        // Long after, nobody reads it at all.
+        let over = Pdp::compile(&[dns(), bank()], &sources(draft, without), NOW.plus(DAY)).unwrap();
+        assert!(over.shadow_faults().is_empty());
+    }
+}
+
+#[test]
+fn who_is_asked_and_what_is_hidden_are_decisions_too() {
+    let asks = |draft: &str| compiled(draft, &[], NOW).unwrap();
+    let large = Call::of("bank:transfer", transfer(500, "bob"));
+    let same = IN_FORCE.split("@id(\"team.no-patch\")").next().unwrap();
+    assert_eq!(asked(&asks(same), &large).1, None);
+    for (from, to) in [
+        ("\"finance\"", "\"operator\""),
+        (
+            "@approval(\"finance\")",
+            "@approval(\"finance\") @four_eyes",
+        ),
+    ] {
+        let other = asked(&asks(&same.replace(from, to)), &large).1;
+        assert_eq!(other.unwrap().0, Verdict::StepUp, "{to}");
+    }
+    let hides = "@id(\"d.hide\") @oblige(\"redact:/iban\") permit (principal, action == Api_bank::Action::\"account\", resource);";
+    let read = Call::of("bank:account", super::fixture::attrs(&[]));
+    assert_eq!(asked(&asks(hides), &read).1.unwrap().0, Verdict::Modify);
 }
 
 #[test]

@@ -45,7 +45,15 @@ fn a_rule_is_lifted_for_one_agent_and_everybody_can_see_it() {
         run(&["policy", "check"]);
         let planned = stage.project.run(&["plan"]);
         assert_eq!(planned.0, 2, "{planned:?}");
-        assert!(planned.1.contains("desk.comment"), "{planned:?}");
+        assert!(
+            planned
+                .1
+                .contains("exception `ops-4711` lifts `desk.comment` until")
+                && planned
+                    .1
+                    .contains("agent/bot of helpdesk:addComment: added"),
+            "{planned:?}"
+        );
         run(&["apply"]);
         let allowed = comment(&bot).await;
         assert_eq!(

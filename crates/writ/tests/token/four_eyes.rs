@@ -315,6 +315,9 @@ fn who_is_asked_before_a_call_is_changed_by_two() {
         let agent = std::fs::read_to_string(house.project.path("agents/bot.toml")).unwrap();
         house.project.write("agents/bot.toml", &agent.replace("owner@example.org", "ben"));
         house.proposes("ben", "/v1/apply", &project_body(&house.project, ASKS)).await;
+        let (before, after) = agent.split_once("selectors = [").unwrap();
+        house.project.write("agents/bot.toml", &format!("{before}selectors = [\"unix:uid:54321\", {after}"));
+        house.proposes("ben", "/v1/apply", &project_body(&house.project, ASKS)).await;
         house.project.write("agents/bot.toml", &format!("{agent}\n[[federation]]\nissuer = \"https://issuer.example\"\nclaims = {{ sub = \"mine\" }}\n"));
         house.proposes("ben", "/v1/apply", &project_body(&house.project, ASKS)).await;
     });
