@@ -162,12 +162,7 @@ impl Compiler<'_> {
         );
         let actions: Vec<ApiActions> = apis.values().map(|api| shapes(&api.contract)).collect();
         let pdp = match Pdp::compile(&actions, &policies, self.now) {
-            Ok(pdp) => {
-                for fault in pdp.shadow_faults() {
-                    tracing::warn!(%fault, "the draft in policies/shadow is not tried");
-                }
-                Some(Arc::new(pdp))
-            }
+            Ok(pdp) => Some(Arc::new(warned(pdp))),
             Err(diagnostics) => {
                 faults.extend(diagnostics.iter().map(ProjectFault::of_policy));
                 None
@@ -359,6 +354,14 @@ pub fn shapes(contract: &Contract) -> ApiActions {
 
 fn fault(file: &str, line: Option<u32>, message: &str) -> ProjectFault {
     ProjectFault::of_file(file, line, message.to_owned())
+}
+
+/// The bundle, whose draft may not be tried: that is told.
+fn warned(pdp: Pdp) -> Pdp {
+    for fault in pdp.shadow_faults() {
+        tracing::warn!(%fault, "the draft in policies/shadow is not tried");
+    }
+    pdp
 }
 
 /// Whether a draft that somebody writes down can be tried. One that is in force already stops nothing.

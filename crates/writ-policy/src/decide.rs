@@ -204,6 +204,23 @@ pub struct Needs {
     pub rules: Digest,
 }
 
+/// Two decisions about one call that must both hold: the stronger refusal, or the permit with what either obliges to.
+///
+/// # Errors
+///
+/// The refusal.
+pub fn both(one: Result<Permit, Denied>, other: Result<Permit, Denied>) -> Result<Permit, Denied> {
+    match (one, other) {
+        (Ok(mut one), Ok(other)) => {
+            one.obligations.join(&other.obligations);
+            Ok(one)
+        }
+        (Ok(_), Err(denied)) | (Err(denied), Ok(_)) => Err(denied),
+        (Err(one), Err(other)) if other.verdict > one.verdict => Err(other),
+        (Err(one), Err(_)) => Err(one),
+    }
+}
+
 impl Denied {
     pub(crate) fn plain(reason: ReasonCode) -> Self {
         Self {

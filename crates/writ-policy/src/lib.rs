@@ -58,7 +58,7 @@ mod walk;
 mod tests;
 
 pub use baseline::{FREEZES, Freeze, FreezeError, Pack, baseline};
-pub use decide::{Denied, InputView, Needs, Permit, Question, ResponseView};
+pub use decide::{Denied, InputView, Needs, Permit, Question, ResponseView, both};
 pub use diagnostic::{Diagnostic, Severity};
 pub use entities::Prepared;
 pub use exception::{EXCEPTIONS, Exception, ExceptionError, ExceptionState, exceptions};

@@ -314,6 +314,27 @@ fn memory(
     entered: &Entered,
     call: &Canonical<'_>,
 ) -> Vec<KeyedDigest> {
+    // Where the task was handed on, the people of everybody above were asked, too.
+    let above = entered.above().iter();
+    let above = above.filter_map(|id| snapshot.agents.get(id));
+    let owners: BTreeSet<&str> = match entered.grant().requester {
+        Some(_) => BTreeSet::from([""]),
+        None => above
+            .map(|agent| agent.owner.as_str())
+            .chain([agent.owner.as_str()])
+            .collect(),
+    };
+    let of_owner = |owner| memory_of(gateway, snapshot, owner, entered, call);
+    owners.into_iter().flat_map(of_owner).collect()
+}
+
+fn memory_of(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    owner: &str,
+    entered: &Entered,
+    call: &Canonical<'_>,
+) -> Vec<KeyedDigest> {
     let begun = |context| {
         let mut hasher = Parted::begin(gateway, context);
         hasher.add(snapshot.tenant.as_str().as_bytes());
@@ -321,7 +342,7 @@ fn memory(
             hasher.requester(entered);
         } else {
             hasher.add(b"owner");
-            hasher.add(agent.owner.as_str().as_bytes());
+            hasher.add(owner.as_bytes());
         }
         hasher.add(call.operation.effects().kind.as_str().as_bytes());
         hasher

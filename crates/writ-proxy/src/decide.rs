@@ -7,11 +7,11 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use writ_contract::{Operation, Parsed, RawCall, Route, RouteError};
-use writ_policy::{Denied, InputView, Pdp, Permit, Question, ResponseView};
+use writ_policy::{Denied, InputView, Pdp, Permit, Question, ResponseView, both};
 use writ_task::Entered;
 use writ_token::Authenticated;
 use writ_types::{
-    ActionName, Agent, AgentId, Attr, CallId, Facts, Limits, ReasonCode, Timestamp, Verdict,
+    ActionName, Agent, AgentId, Attr, CallId, Facts, Grant, Limits, ReasonCode, Timestamp, Verdict,
 };
 
 use crate::asked::{Asked, Read};
@@ -223,7 +223,9 @@ pub(crate) fn decide(
     story: &mut Story,
 ) -> Result<Permit, Denied> {
     let (grant, action) = (entered.grant(), operation.action());
-    let asked = |pdp: &Pdp, decide: &dyn Fn(&Question<'_>) -> Result<Permit, Denied>| {
+    let asked = |pdp: &Pdp,
+                 (agent, grant): (&Agent, &Grant),
+                 decide: &dyn Fn(&Question<'_>) -> Result<Permit, Denied>| {
         let projected = operation.project(&parsed.input, pdp.projection(action));
         decide(&Question {
             tenant: &snapshot.tenant,
@@ -244,13 +246,28 @@ pub(crate) fn decide(
     };
     let prepared = snapshot.prepared(agent, grant);
     let decided = prepared.and_then(|prepared| {
-        asked(&snapshot.pdp, &|question| {
+        asked(&snapshot.pdp, (agent, grant), &|question| {
             snapshot.pdp.decide_prepared(&prepared, question)
         })
     });
+    // What was handed on is decided as its own agent's and as that of each agent above: nobody sheds a rule by handing on.
+    let with_above = |pdp: &Pdp, decided| {
+        entered.above().iter().fold(decided, |decided, id| {
+            // One that is not there has no entity, and the question is refused.
+            let above = snapshot.agents.get(id).map_or(agent, |above| &**above);
+            let grant = Grant {
+                agent: *id,
+                ..Grant::clone(grant)
+            };
+            let as_theirs = asked(pdp, (above, &grant), &|question| pdp.decide(question));
+            both(decided, as_theirs)
+        })
+    };
+    let decided = with_above(&snapshot.pdp, decided);
     let draft = snapshot.pdp.shadow(facts.now);
     let disagreement = draft.and_then(|draft| {
-        draft.disagreement(&decided, asked(draft, &|question| draft.decide(question)))
+        let drafted = asked(draft, (agent, grant), &|question| draft.decide(question));
+        draft.disagreement(&decided, with_above(draft, drafted))
     });
     story.shadowed(disagreement);
     decided

@@ -99,10 +99,14 @@ impl Voucher {
             }
             KeySource::Agent {
                 socket,
+                uid,
                 refresh,
                 good_for,
             } => {
                 field("workload_api", socket.as_os_str().as_encoded_bytes());
+                if let Some(uid) = uid {
+                    field("workload_api_uid", uid.to_string().as_bytes());
+                }
                 field("refresh", refresh.as_millis().to_string().as_bytes());
                 field("good_for", good_for.as_millis().to_string().as_bytes());
             }
@@ -260,12 +264,14 @@ impl Remote {
             (
                 KeySource::Agent {
                     socket,
+                    uid,
                     refresh,
                     good_for,
                 },
                 Voucher::Domain(domain),
             ) => {
-                let agent = WorkloadEndpoint::new(socket, domain.name.clone(), patience);
+                let agent =
+                    WorkloadEndpoint::new(socket, domain.name.clone(), patience).run_by(uid);
                 (Place::Agent(agent), refresh, good_for)
             }
             // The settings name an agent for trust domains alone.

@@ -36,6 +36,11 @@ pub enum EndpointFault {
     /// Nobody listens there.
     #[error("nobody answers at the socket: {0}")]
     Connect(#[source] std::io::Error),
+    /// Somebody else listens there: whoever may write the folder of a socket may put one there.
+    #[error(
+        "the user {0} listens at the socket, who is neither root, nor Writ's own, nor `workload_api_uid`"
+    )]
+    Stranger(u32),
     /// The agent is silent.
     #[error("the agent said nothing in time")]
     Late,
@@ -83,6 +88,8 @@ pub struct WorkloadEndpoint {
     socket: PathBuf,
     domain: TrustDomain,
     patience: Duration,
+    /// The user that runs it, where it is neither root nor Writ's own.
+    uid: Option<u32>,
 }
 
 impl WorkloadEndpoint {
@@ -93,7 +100,14 @@ impl WorkloadEndpoint {
             socket,
             domain,
             patience,
+            uid: None,
         }
+    }
+
+    /// The same, run by this user.
+    #[must_use]
+    pub fn run_by(self, uid: Option<u32>) -> Self {
+        Self { uid, ..self }
     }
 
     /// Its socket.
@@ -111,6 +125,10 @@ impl WorkloadEndpoint {
         let opening = async {
             let stream = UnixStream::connect(&self.socket).await;
             let stream = stream.map_err(EndpointFault::Connect)?;
+            let peer = stream.peer_cred().map_err(EndpointFault::Connect)?.uid();
+            if !may_answer(peer, rustix::process::geteuid().as_raw(), self.uid) {
+                return Err(EndpointFault::Stranger(peer));
+            }
             let mut builder = Builder::new(TokioExecutor::new());
             builder
                 .initial_stream_window_size(WINDOW)
@@ -233,5 +251,29 @@ impl Following {
         let (domain, pins) = (self.domain.clone(), KeyPins::default());
         let bundle = TrustBundle::of_workload_api(domain, authorities, jwks, &pins)?;
         Ok(Some(bundle))
+    }
+}
+
+/// Whether the user `peer` may say what a trust domain's keys are: root, Writ's own user, and the one that the settings name, which
+/// people approved.
+fn may_answer(peer: u32, own: u32, named: Option<u32>) -> bool {
+    peer == 0 || peer == own || Some(peer) == named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_answer;
+
+    #[test]
+    fn only_who_is_trusted_with_the_machine_or_named_says_what_keys_are() {
+        for (peer, named, may) in [
+            (0, None, true),
+            (500, None, true),
+            (501, None, false),
+            (501, Some(501), true),
+            (501, Some(502), false),
+        ] {
+            assert_eq!(may_answer(peer, 500, named), may, "{peer} {named:?}");
+        }
     }
 }

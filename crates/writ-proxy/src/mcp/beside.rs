@@ -42,6 +42,8 @@ pub(crate) use passing::{Answering, Passer};
 const MOST_ROUNDS: u8 = 8;
 /// Most calls of one agent that wait for answers.
 const MOST_OF_AN_AGENT: usize = 64;
+/// Most calls of one task that wait so: the answers are calls, too, and need room among those that a task makes at once.
+const MOST_OF_A_TASK: usize = 4;
 /// Most calls that wait for answers.
 const MOST: usize = 1024;
 /// Most bytes of the answers of one call, as JSON.
@@ -192,7 +194,11 @@ impl Questions {
     fn open(&self, id: &str, round: Round) -> Result<(), Then> {
         let mut all = self.all();
         let own = all.values().filter(|other| other.agent == round.agent);
-        if own.count() >= MOST_OF_AN_AGENT || all.len() >= MOST {
+        let of_task = all.values().filter(|other| {
+            (&other.asked.tenant, other.asked.task) == (&round.asked.tenant, round.asked.task)
+        });
+        if of_task.count() >= MOST_OF_A_TASK || own.count() >= MOST_OF_AN_AGENT || all.len() >= MOST
+        {
             return Err(round.then);
         }
         all.insert(id.to_owned(), round);
@@ -317,7 +323,7 @@ impl Exchange {
             tokio::select! {
                 biased;
                 came = &mut came => return over(came.ok(), call),
-                () = &mut cut => break ReasonCode::TaskEnded,
+                () = &mut cut => break ended_by(&cut),
                 () = &mut late => break ReasonCode::InputUnanswered,
                 () = line.gone() => break ReasonCode::InputUnanswered,
                 _ = breath.tick() => line.breathe(cut.clone()),
@@ -468,6 +474,15 @@ fn over(came: Option<Came>, call: CallId) -> Response<Body> {
         Some(Came::Declined(exchange)) => exchange.unanswered(ReasonCode::InputUnanswered, call),
         // Whoever made the call again ended in a panic.
         None => Refusal::from(ReasonCode::NotReady).into_response(call, None),
+    }
+}
+
+/// Why a call that waits was cut: its task is over, or lives on without what the call needs.
+fn ended_by(cut: &CutSignal) -> ReasonCode {
+    if cut.is_stopped() {
+        ReasonCode::Stopped
+    } else {
+        ReasonCode::TaskEnded
     }
 }
 

@@ -86,6 +86,7 @@ const HEAD: &str = r#"# Writ: settings of this process. Every value shown is the
 # Or what an agent on this machine says of that one domain, also of one it federates with: its SPIFFE Workload API, asked anew every
 # `refresh` and believed for `good_for`. "env:SPIFFE_ENDPOINT_SOCKET" takes the address from the environment.
 # workload_api = "unix:///run/spire/sockets/agent.sock"
+# workload_api_uid = 998   # the user that runs it, if that is neither root nor Writ's own
 
 "#;
 

@@ -88,6 +88,8 @@ pub(crate) enum KeySource {
     Agent {
         /// Its socket.
         socket: PathBuf,
+        /// The user that runs it, where it is neither root nor Writ's own.
+        uid: Option<u32>,
         /// How often it is asked anew.
         refresh: Duration,
         /// How long what it said is believed after it was asked.
@@ -141,6 +143,7 @@ pub(super) struct RawDomain {
     bundle_file: Option<PathBuf>,
     bundle_url: Option<String>,
     workload_api: Option<String>,
+    workload_api_uid: Option<u32>,
     refresh: Option<String>,
     good_for: Option<String>,
 }
@@ -269,6 +272,10 @@ impl Meaning<'_> {
             let message = "this is the built-in trust domain, whose keys are Writ's own";
             return Err(self.value("trust_domain.name", message));
         }
+        if raw.workload_api_uid.is_some() && raw.workload_api.is_none() {
+            let message = "`workload_api_uid` stands beside `workload_api`";
+            return Err(self.value("trust_domain", message));
+        }
         let bundle = match raw.workload_api {
             Some(_) if raw.bundle_file.is_some() || raw.bundle_url.is_some() => {
                 let message = "name one of `bundle_file`, `bundle_url` and `workload_api`";
@@ -280,6 +287,7 @@ impl Meaning<'_> {
                 let (refresh, good_for) = self.lives("trust_domain", raw.refresh, raw.good_for)?;
                 KeySource::Agent {
                     socket,
+                    uid: raw.workload_api_uid,
                     refresh,
                     good_for,
                 }

@@ -299,6 +299,60 @@ fn what_is_taken_from_who_handed_on_is_taken_from_who_has_it() {
     });
 }
 
+/// What policies say of an agent they say of whoever has its task, and what they let another do is not lent.
+#[test]
+fn nobody_sheds_a_rule_by_handing_on() {
+    const OF_BOT: &str = "@id(\"t.bot\") forbid (principal, action, resource) when { principal.agent.spiffe == \"spiffe://writ.local/agent/bot\" };";
+    const OF_ALL: &str = "@id(\"t.all\") forbid (principal, action == Api_helpdesk::Action::\"listTickets\", resource);";
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let parent = stage.grant(BOT, READ).await;
+        let child = handed(&stage, &parent, OTHER).await;
+        let below = handed(&stage, &child, BOT).await;
+        let own = stage.grant(OTHER, READ).await;
+        let apply = |text: &str| {
+            stage.project.write("policies/own.cedar", text);
+            let (code, out, said) = stage.project.run(&["apply"]);
+            assert_eq!(code, 0, "{out}{said}");
+        };
+        let statuses = async || {
+            let mut statuses = Vec::new();
+            for task in [&parent, &child, &below, &own] {
+                statuses.push(stage.call(task, Method::GET, TICKETS).await.status);
+            }
+            statuses
+        };
+        assert_eq!(statuses().await, [200, 200, 200, 200]);
+        apply(OF_BOT);
+        assert_eq!(statuses().await, [403, 403, 403, 200]);
+        apply(OF_ALL);
+        let except = [
+            "exception",
+            "add",
+            "x",
+            "--rule",
+            "t.all",
+            "--agent",
+            "other",
+            "--action",
+            "helpdesk:listTickets",
+            "--owner",
+            "o",
+            "--reason",
+            "r",
+            "--ticket",
+            "t",
+        ];
+        assert_eq!(stage.project.run(&except).0, 0);
+        apply(OF_ALL);
+        assert_eq!(
+            statuses().await,
+            [403, 403, 403, 200],
+            "an exception is not lent"
+        );
+    });
+}
+
 /// RFC 8693 §4.1: who acted before is nested, and history.
 #[test]
 fn a_token_says_who_handed_its_task_on() {
