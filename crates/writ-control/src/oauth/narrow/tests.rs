@@ -1,4 +1,4 @@
-//! No sequence of openings, narrowings, renewals and endings widens authority or outlives what it came from.
+//! No sequence of openings, narrowings, hand-overs, renewals and endings widens authority or outlives what it came from.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,14 +92,27 @@ fn loaded() -> Loaded {
     }
 }
 
-fn agent() -> Agent {
+/// The agent that opens tasks, and those that it hands them on to: one of its kind, one where a person is present, and one that has
+/// another purpose.
+fn agents() -> [Agent; 4] {
+    [
+        agent(2, Mode::Autonomous, "work"),
+        agent(3, Mode::Autonomous, "work"),
+        agent(4, Mode::Copilot, "work"),
+        agent(5, Mode::Autonomous, "spare"),
+    ]
+}
+
+fn agent(number: u8, mode: Mode, purpose: &str) -> Agent {
     Agent {
-        id: AgentId::new(START, [2; 10]),
-        spiffe: "spiffe://writ.local/agent/a".parse().unwrap(),
+        id: AgentId::new(START, [number; 10]),
+        spiffe: format!("spiffe://writ.local/agent/a{number}")
+            .parse()
+            .unwrap(),
         owner: "o@example.org".parse().unwrap(),
         groups: BTreeSet::new(),
-        mode: Mode::Autonomous,
-        purposes: BTreeSet::from(["work".parse().unwrap()]),
+        mode,
+        purposes: BTreeSet::from([purpose.parse().unwrap()]),
         selectors: BTreeSet::new(),
         federations: BTreeSet::new(),
         enabled: true,
@@ -152,7 +165,8 @@ impl Wish {
 #[derive(Debug, Clone)]
 enum Step {
     Open(Wish),
-    Narrow(usize, Wish),
+    /// For whom: an agent of [`agents`], or the task's own.
+    Narrow(usize, Wish, Option<usize>),
     /// A token for a task, by a proof that holds for so many seconds.
     Token(usize, u64),
     Close(usize),
@@ -174,7 +188,8 @@ fn wish() -> impl Strategy<Value = Wish> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => wish().prop_map(Step::Open),
-        6 => (0..8_usize, wish()).prop_map(|(place, wish)| Step::Narrow(place, wish)),
+        9 => (0..8_usize, wish(), prop::option::of(0..4_usize))
+            .prop_map(|(place, wish, whom)| Step::Narrow(place, wish, whom)),
         4 => (0..8_usize, 0..600_u64).prop_map(|(place, until)| Step::Token(place, until)),
         1 => (0..8_usize).prop_map(Step::Close),
         1 => (1..400_u64).prop_map(Step::Wait),
@@ -192,14 +207,14 @@ struct Known {
 
 struct World<'a> {
     loaded: &'a Loaded,
-    agent: Agent,
+    agents: [Agent; 4],
     tenant: Tenant,
     ledger: MemoryLedger,
     tasks: Vec<Known>,
     now: Timestamp,
     made: u8,
-    /// How many tasks were narrowed and how many tokens given, over all sequences.
-    done: &'a Cell<(u64, u64)>,
+    /// How many tasks were narrowed, how many of them handed on, and how many tokens given, over all sequences.
+    done: &'a Cell<(u64, u64, u64)>,
 }
 
 /// The ledger of one process answers at once.
@@ -213,7 +228,13 @@ fn at_once<T>(answer: impl Future<Output = T>) -> T {
 }
 
 impl World<'_> {
-    fn open(&mut self, parent: Option<usize>, wish: Wish) {
+    fn open(&mut self, parent: Option<usize>, wish: Wish, whom: Option<usize>) {
+        let above = parent.map(|place| self.tasks[place].grant.agent);
+        let own = |agent: &&Agent| above.is_none_or(|above| agent.id == above);
+        let agent = match whom {
+            Some(place) => &self.agents[place],
+            None => self.agents.iter().find(own).unwrap(),
+        };
         let status = parent.map(|place| {
             let task = self.tasks[place].grant.task;
             at_once(self.ledger.status(&self.tenant, task, self.now))
@@ -230,7 +251,7 @@ impl World<'_> {
         let granting = Granting {
             loaded: self.loaded,
             tenant: &self.tenant,
-            agent: &self.agent,
+            agent,
             requester: None,
             resource: &Resource::All,
             parent: status.as_ref().map(|status| (&*status.grant, status.left)),
@@ -243,9 +264,13 @@ impl World<'_> {
             return;
         };
         if let Ok(grant) = at_once(self.ledger.open(grant, self.now)) {
-            let (narrowed, tokens) = self.done.get();
-            self.done
-                .set((narrowed.saturating_add(u64::from(parent.is_some())), tokens));
+            let (narrowed, handed, tokens) = self.done.get();
+            let is_handed = above.is_some_and(|above| above != grant.agent);
+            self.done.set((
+                narrowed.saturating_add(u64::from(parent.is_some())),
+                handed.saturating_add(u64::from(is_handed)),
+                tokens,
+            ));
             let closed = false;
             self.tasks.push(Known {
                 grant,
@@ -318,20 +343,29 @@ impl World<'_> {
                 "budgets shrink"
             );
             assert!(grant.deadline <= parent.grant.deadline, "deadlines shrink");
-            assert_eq!(
-                (grant.agent, grant.mode),
-                (parent.grant.agent, parent.grant.mode)
+            let [_, _, copilot, spare] = &self.agents;
+            assert_ne!(
+                grant.agent, spare.id,
+                "nobody gets a purpose by a hand-over"
             );
+            let is_copilots = grant.agent == copilot.id;
+            assert_eq!(
+                grant.mode == Mode::Copilot,
+                is_copilots,
+                "a mode is the agent's own"
+            );
+            let was_copilots = parent.grant.mode == Mode::Copilot;
+            assert!(is_copilots || !was_copilots, "modes shrink");
         }
     }
 
     fn step(&mut self, step: Step) {
         let place = |tasks: &[Known], wanted: usize| wanted.checked_rem(tasks.len());
         match step {
-            Step::Open(wish) => self.open(None, wish),
-            Step::Narrow(wanted, wish) => {
+            Step::Open(wish) => self.open(None, wish, None),
+            Step::Narrow(wanted, wish, whom) => {
                 if let Some(parent) = place(&self.tasks, wanted) {
-                    self.open(Some(parent), wish);
+                    self.open(Some(parent), wish, whom);
                 }
             }
             Step::Token(wanted, seconds) => {
@@ -340,8 +374,8 @@ impl World<'_> {
                     return;
                 };
                 if let Some(expires) = self.token(place, until) {
-                    let (narrowed, tokens) = self.done.get();
-                    self.done.set((narrowed, tokens.saturating_add(1)));
+                    let (narrowed, handed, tokens) = self.done.get();
+                    self.done.set((narrowed, handed, tokens.saturating_add(1)));
                     assert!(self.lives(place), "a token of a task that has ended");
                     assert!(expires <= until, "a token outlives what proved its agent");
                     assert!(expires <= self.now.plus(Duration::from_secs(LONGEST_TOKEN)));
@@ -375,7 +409,7 @@ fn authority_only_shrinks_whatever_is_done() {
     proptest!(config, |(first in wish(), steps in prop::collection::vec(step(), 1..12))| {
         let mut world = World {
             loaded: &loaded,
-            agent: agent(),
+            agents: agents(),
             tenant: Tenant::default_tenant(),
             ledger: MemoryLedger::new(&Limits::default()),
             tasks: Vec::new(),
@@ -388,6 +422,7 @@ fn authority_only_shrinks_whatever_is_done() {
             world.step(step);
         }
     });
-    let (narrowed, tokens) = done.get();
+    let (narrowed, handed, tokens) = done.get();
     assert!(narrowed > 3_000 && tokens > 10_000, "{narrowed} {tokens}");
+    assert!(handed > 500, "{handed} of {narrowed} were handed on");
 }
