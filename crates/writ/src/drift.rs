@@ -8,7 +8,7 @@ use hyper::Method;
 use writ_control::{Fetch, Published};
 
 use crate::failure::Failure;
-use crate::http::Peer;
+use crate::http::{HttpError, Peer};
 use crate::lists;
 use crate::tls;
 
@@ -48,7 +48,7 @@ pub(crate) fn fetch(patience: Duration) -> Result<Fetch, Failure> {
             let answer = tokio::time::timeout(patience, exchange)
                 .await
                 .map_err(|_late| "no answer in time".to_owned())?;
-            let answer = answer.map_err(|fault| fault.to_string())?;
+            let answer = answer.map_err(unanswered)?;
             // A redirect is not followed: it could lead anywhere.
             if answer.status != 200 {
                 return Err(format!("status {}", answer.status));
@@ -56,4 +56,16 @@ pub(crate) fn fetch(patience: Duration) -> Result<Fetch, Failure> {
             Ok(answer.body.to_vec())
         })
     }))
+}
+
+/// Why a server of somebody else's does not answer.
+pub(crate) fn unanswered(fault: HttpError) -> String {
+    match fault {
+        HttpError::Connect(url, cause) => format!("cannot connect to {url}: {cause}"),
+        HttpError::Url(_)
+        | HttpError::Tls(..)
+        | HttpError::Exchange(..)
+        | HttpError::Late(_)
+        | HttpError::Header => fault.to_string(),
+    }
 }

@@ -152,7 +152,7 @@ impl Conversation {
         let exchange = peer.send(method, path, &headers, body);
         let answer = tokio::time::timeout(*patience, exchange).await;
         let answer = answer.map_err(|_late| "no answer in time".to_owned())?;
-        let answer = answer.map_err(|fault| fault.to_string())?;
+        let answer = answer.map_err(crate::drift::unanswered)?;
         let length = answer.body.len();
         let before = self.heard.fetch_add(length, Ordering::Relaxed);
         if before.saturating_add(length) > MOST {
