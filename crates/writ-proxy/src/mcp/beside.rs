@@ -24,7 +24,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use writ_contract::Operation;
 use writ_task::CutSignal;
 use writ_types::{
-    ActionName, AgentId, ApiId, CallId, Grant, JsonLimits, ReasonCode, TaskId, Tenant, Value,
+    ActionName, AgentId, ApiId, CallId, Grant, JsonLimits, Limits, ReasonCode, TaskId, Tenant,
+    Value,
 };
 
 use super::asking::Way;
@@ -42,8 +43,9 @@ pub(crate) use passing::{Answering, Passer};
 const MOST_ROUNDS: u8 = 8;
 /// Most calls of one agent that wait for answers.
 const MOST_OF_AN_AGENT: usize = 64;
-/// Most calls of one task that wait so: the answers are calls, too, and need room among those that a task makes at once.
-const MOST_OF_A_TASK: usize = 4;
+/// One in so many of the calls that a task may make at once may wait so: the answers are calls, too, and those of tasks below need
+/// room with them.
+const SHARE_OF_A_TASK: usize = 4;
 /// Most calls that wait for answers.
 const MOST: usize = 1024;
 /// Most bytes of the answers of one call, as JSON.
@@ -191,14 +193,14 @@ impl Questions {
     }
 
     /// Keeps the questions of a call, or gives them back where there is no room.
-    fn open(&self, id: &str, round: Round) -> Result<(), Then> {
+    fn open(&self, id: &str, round: Round, limits: &Limits) -> Result<(), Then> {
         let mut all = self.all();
         let own = all.values().filter(|other| other.agent == round.agent);
         let of_task = all.values().filter(|other| {
             (&other.asked.tenant, other.asked.task) == (&round.asked.tenant, round.asked.task)
         });
-        if of_task.count() >= MOST_OF_A_TASK || own.count() >= MOST_OF_AN_AGENT || all.len() >= MOST
-        {
+        let share = limits.task_in_flight.div_ceil(SHARE_OF_A_TASK);
+        if of_task.count() >= share || own.count() >= MOST_OF_AN_AGENT || all.len() >= MOST {
             return Err(round.then);
         }
         all.insert(id.to_owned(), round);
@@ -298,7 +300,10 @@ impl Exchange {
         let id = new_id();
         let (back, came) = oneshot::channel();
         let put = match self.put(&id, result, whole, Back(back)) {
-            Ok((round, messages)) => gateway.questions().open(&id, round).map(|()| messages),
+            Ok((round, messages)) => {
+                let opened = gateway.questions().open(&id, round, &gateway.parts.limits);
+                opened.map(|()| messages)
+            }
             Err(parts) => {
                 let (exchange, whole) = *parts;
                 whole.handed_over();

@@ -344,21 +344,34 @@ fn nobody_is_asked_who_cannot_answer_or_what_was_not_declared() {
 }
 
 #[test]
-fn one_agent_cannot_make_all_the_calls_that_wait_its_own() {
+fn one_task_and_one_agent_cannot_make_all_the_calls_that_wait_their_own() {
     runtime().block_on(async {
         let stage = Stage::open_with("2026-07-28", "[limits]\ntask_in_flight = \"80\"\n").await;
-        let task = stage.task(&actions(&[ONCE]), "").await;
-        let session = Session::open(&stage.project, &task, EVERYTHING).await;
-        let mut waiting = Vec::new();
-        for _ in 0..64 {
-            let mut call = session.call(ONCE).await;
-            let (id, _) = call.question(1).await;
-            waiting.push((call, id));
+        let mut tasks = Vec::new();
+        for _ in 0..4 {
+            tasks.push(stage.task(&actions(&[ONCE]), "").await);
         }
-        let said = session.call(ONCE).await.all().await;
-        assert!(said.contains("too_many_in_flight"), "{said}");
+        let mut sessions = Vec::new();
+        for task in &tasks {
+            sessions.push(Session::open(&stage.project, task, EVERYTHING).await);
+        }
+        let refused = async |session: &Session<'_>| {
+            let said = session.call(ONCE).await.all().await;
+            assert!(said.contains("too_many_in_flight"), "{said}");
+        };
+        // A quarter of what each task may have under way, so that there is room for the answers; and 64 of the agent.
+        let mut waiting = Vec::new();
+        for (session, room) in sessions.iter().zip([20, 20, 20, 4]) {
+            for _ in 0..room {
+                let mut call = session.call(ONCE).await;
+                let (id, _) = call.question(1).await;
+                waiting.push((call, id));
+            }
+            refused(session).await;
+        }
         let (mut call, id) = waiting.pop().unwrap();
-        assert_eq!(session.answer(&id, YES).await, 202);
+        let last = sessions.last().unwrap();
+        assert_eq!(last.answer(&id, YES).await, 202);
         assert!(
             call.message(2)
                 .await
@@ -366,7 +379,8 @@ fn one_agent_cannot_make_all_the_calls_that_wait_its_own() {
                 .to_string()
                 .contains("state-ok")
         );
-        session.call(ONCE).await.question(1).await;
+        refused(&sessions[0]).await;
+        last.call(ONCE).await.question(1).await;
     });
 }
 

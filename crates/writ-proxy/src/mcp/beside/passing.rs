@@ -218,7 +218,8 @@ impl Passer<'_> {
                 passed: Passed::new(self.sender.clone()),
             })),
         };
-        let opened = self.gateway.questions().open(&round, kept);
+        let limits = &self.gateway.parts.limits;
+        let opened = self.gateway.questions().open(&round, kept, limits);
         opened.map_err(|_full| (End::Withheld, ReasonCode::TooManyInFlight))?;
         let asked = message(&round, 0, &question);
         self.ids.push(round);
