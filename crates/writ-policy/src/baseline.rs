@@ -103,6 +103,18 @@ pub enum FreezeError {
 pub const FREEZES: &str = "freezes.cedar";
 pub(crate) const FREEZE_ID: &str = "freeze.";
 
+/// Whether a name that people give can be part of a rule's id.
+pub(crate) fn is_part_of_an_id(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=24).contains(&name.len()) && name.bytes().all(plain)
+}
+
+/// Whether a text that people write, of at most so many characters, can stand in quotes.
+pub(crate) fn is_quotable(text: &str, most: usize) -> bool {
+    let plain = |char: char| !char.is_control() && !matches!(char, '"' | '\\');
+    (1..=most).contains(&text.chars().count()) && text.chars().all(plain)
+}
+
 impl Freeze {
     /// The rules that hold for its time.
     ///
@@ -110,13 +122,10 @@ impl Freeze {
     ///
     /// [`FreezeError`].
     pub fn rules(&self) -> Result<String, FreezeError> {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if !(1..=24).contains(&self.name.len()) || !self.name.bytes().all(plain) {
+        if !is_part_of_an_id(&self.name) {
             return Err(FreezeError::Name);
         }
-        let quotable = |char: char| !char.is_control() && !matches!(char, '"' | '\\');
-        let length = self.reason.chars().count();
-        if !(1..=200).contains(&length) || !self.reason.chars().all(quotable) {
+        if !is_quotable(&self.reason, 200) {
             return Err(FreezeError::Reason);
         }
         if self.until <= self.from {

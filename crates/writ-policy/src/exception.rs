@@ -10,7 +10,7 @@ use std::time::Duration;
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
 use writ_types::{ActionName, OwnerName, PurposeName, SpiffeId, Timestamp};
 
-use crate::baseline::FREEZE_ID;
+use crate::baseline::{FREEZE_ID, is_part_of_an_id, is_quotable};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::findings::Lint;
 use crate::rule::{Rule, Turn};
@@ -153,18 +153,17 @@ impl Exception {
     }
 
     fn check(&self) -> Result<(), ExceptionError> {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if !(1..=24).contains(&self.name.len()) || !self.name.bytes().all(plain) {
+        if !is_part_of_an_id(&self.name) {
             return Err(ExceptionError::Name);
         }
         let dotted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if !(1..=64).contains(&self.rule.len()) || !self.rule.bytes().all(dotted) {
             return Err(ExceptionError::Rule);
         }
-        if !quotable(&self.reason, 200) {
+        if !is_quotable(&self.reason, 200) {
             return Err(ExceptionError::Reason);
         }
-        if !quotable(&self.ticket, 100) {
+        if !is_quotable(&self.ticket, 100) {
             return Err(ExceptionError::Ticket);
         }
         if !(1..=Self::MOST_ACTIONS).contains(&self.actions.len()) {
@@ -238,11 +237,6 @@ impl fmt::Display for Exception {
             "`{name}` lifts `{rule}` until {until} ({owner}, {ticket})"
         )
     }
-}
-
-fn quotable(text: &str, most: usize) -> bool {
-    let plain = |char: char| !char.is_control() && !matches!(char, '"' | '\\');
-    (1..=most).contains(&text.chars().count()) && text.chars().all(plain)
 }
 
 /// The exceptions of a bundle, as they were read.

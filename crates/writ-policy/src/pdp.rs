@@ -120,7 +120,6 @@ impl Pdp {
     ) -> Result<Self, Vec<Diagnostic>> {
         let Split { in_force, draft } = shadow::split(policies);
         let mut whole = Self::compile_rules(previous, apis, (&in_force, None), now)?;
-        let known: BTreeSet<&str> = whole.rules().collect();
         // What is wrong with a draft stops no rule in force: whoever writes one down hears of it, and it is not tried.
         let (time, pdp) = match draft {
             Ok(None) => return Ok(whole),
@@ -129,10 +128,10 @@ impl Pdp {
                 (Some(draft.time), Err(Vec::new()))
             }
             Ok(Some(draft)) => {
-                let faults = shadow::left_out(&draft, &known);
-                let before = previous.and_then(|pdp| pdp.draft()?.pdp.as_ref().ok());
+                let faults = shadow::left_out(&draft, &whole);
+                // Most rules are those in force, and all APIs: neither is compiled twice.
                 let pdp = if faults.is_empty() {
-                    Self::compile_rules(before, apis, (&in_force, Some(&draft)), now)
+                    Self::compile_rules(Some(&whole), apis, (&in_force, Some(&draft)), now)
                 } else {
                     Err(faults)
                 };

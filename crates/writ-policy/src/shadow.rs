@@ -216,38 +216,42 @@ fn asks(denied: &Denied) -> Option<impl PartialEq> {
 }
 
 /// What a draft cannot do without: no draft stands in the place of the baseline, and a name that there is not is a slip.
-pub(crate) fn left_out(draft: &Draft<'_>, known: &BTreeSet<&str>) -> Vec<Diagnostic> {
+pub(crate) fn left_out(draft: &Draft<'_>, in_force: &Pdp) -> Vec<Diagnostic> {
     let faults = draft.time.without.iter().filter_map(|id| {
         let message = if id.starts_with("core.") {
             format!("`{id}` is of the baseline, which no draft does without")
-        } else if known.contains(id.as_str()) {
+        } else if in_force.rules().any(|rule| rule == id) {
             return None;
         } else {
             format!("there is no rule `{id}` to do without")
         };
-        let source = PolicySource {
-            name: SHADOW_TIME.to_owned(),
-            text: String::new(),
-        };
-        let help = Some("take it out of `policies/shadow.toml`".to_owned());
-        Some(source.at(Lint::Shadow, 0, None, message, help))
+        let help = "take it out of `policies/shadow.toml`";
+        Some(of_time(Lint::Shadow, message, help))
     });
     faults.collect()
 }
 
-/// That a trial is over.
-pub(crate) fn over(time: &ShadowTime) -> Diagnostic {
+/// A finding about the file that says when a draft is tried.
+fn of_time(lint: Lint, message: String, help: &str) -> Diagnostic {
     let source = PolicySource {
         name: SHADOW_TIME.to_owned(),
         text: String::new(),
     };
+    source.at(lint, 0, None, message, Some(help.to_owned()))
+}
+
+/// That a trial is over.
+pub(crate) fn over(time: &ShadowTime) -> Diagnostic {
     let message = format!(
         "the draft in policies/shadow was tried until {}",
         time.until
     );
-    let help = Some("put its rules in force, or take them out".to_owned());
     Diagnostic {
         severity: Severity::Notice,
-        ..source.at(Lint::Expired, 0, None, message, help)
+        ..of_time(
+            Lint::Expired,
+            message,
+            "put its rules in force, or take them out",
+        )
     }
 }

@@ -7,6 +7,7 @@ use writ_types::{Binding, Digest, SpiffeId, Timestamp};
 use crate::access::read_confirmation;
 use crate::claims::{Leeway, Validity};
 use crate::jose::base64url;
+use crate::ticket::read_details;
 use crate::{
     ClaimError, Claims, ClientAssertion, ClientError, DpopProof, IssuerUrl, JoseError, Jwk, Jws,
     KeyUse, Profile, Typ,
@@ -89,9 +90,7 @@ impl Handover {
             return Err(ClaimError::Wrong("ath").into());
         }
         let (issued, expires) = lives(&claims, now)?;
-        let details = claims.text("authorization_details#S256")?;
-        let malformed = ClaimError::Malformed("authorization_details#S256");
-        let details = base64url::decode_digest(details).ok_or(malformed)?;
+        let details = read_details(&claims)?;
         let jti = claims.text("jti")?;
         if jti.is_empty() || jti.len() > Self::MOST_JTI_BYTES {
             return Err(ClaimError::Malformed("jti").into());
@@ -99,7 +98,7 @@ impl Handover {
         Ok(Self {
             agent: claims.parsed("sub")?,
             binding: read_confirmation(claims.value("cnf")?)?,
-            details: Digest::from_bytes(details),
+            details,
             jti: jti.to_owned(),
             issued,
             expires,

@@ -82,14 +82,12 @@ impl TaskTicket {
         let claims = jws.verify(client.keys_at(now)?)?.claims()?;
         claims.only(&KNOWN)?;
         let (issued, expires) = signed_by(&claims, client, server, Self::LONGEST_LIFE, now)?;
-        let details = claims.text("authorization_details#S256")?;
-        let malformed = ClaimError::Malformed("authorization_details#S256");
-        let details = base64url::decode_digest(details).ok_or(malformed)?;
+        let details = read_details(&claims)?;
         Ok(Self {
             agent: claims.parsed("sub")?,
             requester: claims.get("sub_id").map(read_requester).transpose()?,
             binding: read_confirmation(claims.value("cnf")?)?,
-            details: Digest::from_bytes(details),
+            details,
             jti: claims.text("jti")?.to_owned(),
             issued,
             expires,
@@ -128,6 +126,14 @@ impl TaskTicket {
     pub const fn expires(&self) -> Timestamp {
         self.expires
     }
+}
+
+/// The digest of the one `authorization_details` that something signed is for.
+pub(crate) fn read_details(claims: &Claims) -> Result<Digest, ClaimError> {
+    let details = claims.text("authorization_details#S256")?;
+    let malformed = ClaimError::Malformed("authorization_details#S256");
+    let details = base64url::decode_digest(details).ok_or(malformed)?;
+    Ok(Digest::from_bytes(details))
 }
 
 #[cfg(test)]

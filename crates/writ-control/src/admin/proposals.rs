@@ -292,16 +292,10 @@ pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
     };
     let lifted = |registry: &Registry| {
         let policies = registry.policies.iter();
-        let found = exceptions(policies.map(|(name, text)| (name.as_str(), text.as_str())));
-        found
-            .iter()
-            .map(|exception| exception.text())
-            .collect::<Vec<_>>()
+        exceptions(policies.map(|(name, text)| (name.as_str(), text.as_str())))
     };
     let lifted_before = lifted(before);
-    let lifts = lifted(after)
-        .iter()
-        .any(|text| !lifted_before.contains(text));
+    let lifts = lifted(after).iter().any(|one| !lifted_before.contains(one));
     let other_agent = before.agents.iter().any(|(id, agent)| {
         after.agents.get(id).is_some_and(|next| {
             next.owner != agent.owner
