@@ -3,11 +3,13 @@
 mod approvals;
 mod changes;
 mod explain;
+mod history;
 mod keys;
 mod look;
 mod operators;
 mod proposals;
 mod queue;
+mod replay;
 mod shadow;
 mod sign_in;
 mod stop;
@@ -246,7 +248,7 @@ pub(crate) async fn serve(
     match endpoint {
         Endpoint::Status => look::status(plane).await,
         Endpoint::Metrics => Ok(look::metrics(plane)),
-        Endpoint::Registry => look::registry(plane).await,
+        Endpoint::Registry => history::registry(plane, call).await,
         Endpoint::Apis => Ok(look::apis(plane)),
         Endpoint::Api => look::api(plane, call),
         Endpoint::Reviews => queue::list(plane, call).await,
@@ -286,7 +288,10 @@ pub(crate) async fn serve(
         Endpoint::Trust => trust::list(plane).await,
         Endpoint::ApproveTrust => proposals::enter(plane, call, Kind::ApproveTrust).await,
         Endpoint::SetCredential => changes::set_credential(plane, call).await,
+        Endpoint::Revisions => history::list(plane).await,
         Endpoint::Apply => changes::enter(plane, call).await,
+        Endpoint::Rollback => changes::enter_rollback(plane, call).await,
+        Endpoint::Replay => replay::replay(plane, call).await,
         Endpoint::Drift => changes::check_drift(plane, call).await,
         Endpoint::Promote => changes::promote(plane, call).await,
         Endpoint::Reload => changes::reload(plane, call).await,

@@ -207,6 +207,9 @@ async fn public(
         | Endpoint::SearchResource
         | Endpoint::SearchAction
         | Endpoint::Apply
+        | Endpoint::Revisions
+        | Endpoint::Rollback
+        | Endpoint::Replay
         | Endpoint::Reload
         | Endpoint::Registry
         | Endpoint::RotateKeys => Err(AdminError::Unauthenticated),

@@ -171,6 +171,11 @@ impl LogPlace {
         read.await.map_err(|_panic| RecordsError::Reader)?
     }
 
+    /// What was kept of what a record's call was decided on, or why nothing is there. It reads a file: off the runtime's workers.
+    pub(crate) fn kept(&self, record: &Record) -> Result<Value, String> {
+        inputs(record, &self.vault)
+    }
+
     /// The call that a record is about; none if it is about none.
     pub(crate) async fn call_at(&self, index: u64) -> Result<Option<CallId>, RecordsError> {
         let reader = self.reader.clone();

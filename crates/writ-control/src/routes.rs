@@ -108,19 +108,23 @@ routes! {
     "POST" "/access/v1/search/subject" VIEWER => SearchSubject;
     "POST" "/access/v1/search/resource" VIEWER => SearchResource;
     "POST" "/access/v1/search/action" VIEWER => SearchAction;
+    "GET" "/v1/revisions" VIEWER => Revisions;
     "POST" "/v1/apply" ADMIN => Apply;
+    "POST" "/v1/rollback" ADMIN => Rollback;
+    "POST" "/v1/replay" OPERATOR => Replay;
     "POST" "/v1/reload" OPERATOR => Reload;
     "POST" "/v1/keys/rotate" ADMIN => RotateKeys;
 }
 
-/// What takes two people: proposed by one, done when another approves it. Of `Apply` only what changes who is asked or whose
-/// tokens are an agent's; of `RotateKeys` not what revokes.
+/// What takes two people: proposed by one, done when another approves it. Of `Apply` and `Rollback` only what changes who is asked
+/// or whose tokens are an agent's; of `RotateKeys` not what revokes.
 pub const TWO_PEOPLE: &[Endpoint] = &[
     Endpoint::AddOperator,
     Endpoint::ChangeOperator,
     Endpoint::RemoveOperator,
     Endpoint::ApproveTrust,
     Endpoint::Apply,
+    Endpoint::Rollback,
     Endpoint::RotateKeys,
 ];
 

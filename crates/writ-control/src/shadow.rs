@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_audit::{Decision, Event, Record};
 use writ_policy::ShadowTime;
-use writ_types::{ActionName, AgentId, CallId, Digest, RevisionId, Timestamp, Value, Verdict};
+use writ_types::{ActionName, AgentId, CallId, Digest, RevisionId, Timestamp, Value};
 
-/// Most kinds of disagreement that are told apart, and most agents and calls that are named of each.
-const MOST_KINDS: usize = 500;
-const MOST_NAMED: usize = 5;
+use crate::disagreements::{Disagreements, Kind};
 
 /// A draft's trial, folded over the records of a log in their order.
 #[derive(Debug)]
@@ -18,34 +16,7 @@ pub(crate) struct Trial {
     /// Decisions by revision: those of one that had the draft count.
     decided: BTreeMap<RevisionId, u64>,
     had: BTreeSet<RevisionId>,
-    kinds: BTreeMap<Kind, Seen>,
-    /// Disagreements of kinds that found no room.
-    others: u64,
-}
-
-/// What is told apart.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
-    action: ActionName,
-    in_force: Verdict,
-    drafted: Verdict,
-    rules: BTreeSet<String>,
-}
-
-impl Kind {
-    /// Whether the draft would let through what the rules in force do not.
-    fn is_looser(&self) -> bool {
-        self.drafted < self.in_force
-    }
-}
-
-#[derive(Debug)]
-struct Seen {
-    calls: u64,
-    agents: BTreeSet<AgentId>,
-    /// The newest.
-    last: Vec<CallId>,
-    at: Timestamp,
+    disagreements: Disagreements,
 }
 
 impl Trial {
@@ -56,8 +27,7 @@ impl Trial {
             time,
             decided: BTreeMap::new(),
             had: BTreeSet::from([in_force]),
-            kinds: BTreeMap::new(),
-            others: 0,
+            disagreements: Disagreements::default(),
         }
     }
 
@@ -115,58 +85,12 @@ impl Trial {
             drafted: shadow.verdict,
             rules: shadow.rules.clone(),
         };
-        if self.kinds.len() >= MOST_KINDS && !self.kinds.contains_key(&kind) {
-            self.others = self.others.saturating_add(1);
-            return;
-        }
-        let seen = self.kinds.entry(kind).or_insert_with(|| Seen {
-            calls: 0,
-            agents: BTreeSet::new(),
-            last: Vec::new(),
-            at: decision.at,
-        });
         let (call, agent) = call;
-        seen.calls = seen.calls.saturating_add(1);
-        seen.at = decision.at;
-        if seen.agents.len() < MOST_NAMED {
-            seen.agents.insert(agent);
-        }
-        if seen.last.len() >= MOST_NAMED {
-            seen.last.remove(0);
-        }
-        seen.last.push(call);
+        self.disagreements.take(kind, agent, call, decision.at);
     }
 
-    /// The report: what the draft would let through first, then by the number of calls. `before` is how many older records were
-    /// not looked at.
+    /// The report. `before` is how many older records were not looked at.
     pub(crate) fn to_value(&self, before: u64, now: Timestamp) -> Value {
-        let mut kinds: Vec<(&Kind, &Seen)> = self.kinds.iter().collect();
-        kinds.sort_by_key(|(kind, seen)| {
-            let calls = std::cmp::Reverse(seen.calls);
-            (!kind.is_looser(), calls, kind.action.clone())
-        });
-        let strings = |items: &mut dyn Iterator<Item = String>| {
-            Value::Array(items.map(Value::from).collect())
-        };
-        let row = |(kind, seen): (&Kind, &Seen)| {
-            Value::object([
-                ("action", Value::from(kind.action.to_string())),
-                ("in_force", Value::from(kind.in_force.as_str())),
-                ("drafted", Value::from(kind.drafted.as_str())),
-                ("looser", Value::from(kind.is_looser())),
-                ("rules", strings(&mut kind.rules.iter().cloned())),
-                ("calls", Value::from_u64(seen.calls)),
-                (
-                    "agents",
-                    strings(&mut seen.agents.iter().map(ToString::to_string)),
-                ),
-                (
-                    "last",
-                    strings(&mut seen.last.iter().map(ToString::to_string)),
-                ),
-                ("at", Value::from(seen.at.to_string())),
-            ])
-        };
         let state = if now < self.time.from {
             "coming"
         } else if now < self.time.until {
@@ -176,21 +100,14 @@ impl Trial {
         };
         let decided = self.had.iter().filter_map(|one| self.decided.get(one));
         let decided = decided.copied().fold(0, u64::saturating_add);
-        let disagreed = self.kinds.values().map(|seen| seen.calls);
-        let disagreed = disagreed.fold(self.others, u64::saturating_add);
-        Value::object([
+        let members = [
             ("state", Value::from(state)),
             ("from", Value::from(self.time.from.to_string())),
             ("until", Value::from(self.time.until.to_string())),
             ("policy", Value::from(self.policy.to_string())),
             ("decided", Value::from_u64(decided)),
-            ("disagreed", Value::from_u64(disagreed)),
-            ("not_told_apart", Value::from_u64(self.others)),
             ("records_before", Value::from_u64(before)),
-            (
-                "disagreements",
-                Value::Array(kinds.into_iter().map(row).collect()),
-            ),
-        ])
+        ];
+        Value::object(members.into_iter().chain(self.disagreements.members()))
     }
 }

@@ -5,6 +5,7 @@
 //! were in force then: the call is decided again, and so is every change that is offered. What comes out otherwise than was
 //! recorded is said. It is for operators; an agent hears what its refusal says.
 
+mod again;
 mod road;
 mod show;
 mod turn;
@@ -20,6 +21,7 @@ use writ_types::{
     TaskId, Timestamp, Verdict,
 };
 
+pub(crate) use again::{Again, Unsaid, again};
 use road::Asked;
 pub(crate) use road::Gate;
 pub(crate) use turn::Turned;

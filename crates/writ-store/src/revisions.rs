@@ -187,7 +187,7 @@ impl Store {
     }
 }
 
-async fn active(
+pub(crate) async fn active(
     connection: &mut SqliteConnection,
     tenant: &Tenant,
 ) -> Result<Option<ActiveRevision>, StoreError> {

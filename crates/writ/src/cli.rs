@@ -39,6 +39,12 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Check the project's files and put them in force
     Apply(ApplyArgs),
+    /// List the revisions that are and were in force, and what each changed
+    Revisions,
+    /// Put an earlier revision in force again
+    Rollback(RollbackArgs),
+    /// Decide recorded calls again by the project's files; exits 2 where one is decided otherwise
+    Replay(ReplayArgs),
     /// APIs and their contracts
     #[command(subcommand)]
     Api(ApiCommand),
@@ -128,6 +134,9 @@ pub(crate) struct PlanArgs {
     /// Read the revision in force from the store, without a running `writ serve`.
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Say what going back to this earlier revision would change, instead of what the files would.
+    #[arg(long, value_name = "REVISION", conflicts_with_all = ["from", "offline"])]
+    pub(crate) to: Option<String>,
     /// Show every row.
     #[arg(long)]
     pub(crate) all: bool,
@@ -150,6 +159,24 @@ pub(crate) struct ApplyArgs {
     /// Without a running `writ serve`: when the revision in force is one that this program cannot use.
     #[arg(long, conflicts_with = "check")]
     pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The revision, as `writ revisions` lists it.
+    pub(crate) revision: String,
+    /// Check only; change nothing.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The project's folder; default: that of the settings.
+    pub(crate) folder: Option<PathBuf>,
+    /// How many decisions, the newest, are made again.
+    #[arg(long, value_name = "NUMBER", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=20_000))]
+    pub(crate) last: u64,
 }
 
 #[derive(Debug, Subcommand)]

@@ -18,6 +18,8 @@ pub(crate) mod login;
 mod operators;
 mod plan;
 mod policy;
+mod replay;
+mod rollback;
 pub(crate) mod serve;
 mod shadow;
 mod suggest;
@@ -42,6 +44,9 @@ pub(crate) async fn run(terminal: Terminal, cli: Cli) -> Result<(), Failure> {
         Command::Login(args) => login::run(terminal, &config()?, args).await,
         Command::Plan(args) => plan::run(terminal, &config()?, args).await,
         Command::Apply(args) => apply::run(terminal, &config()?, args).await,
+        Command::Revisions => rollback::list(terminal, &config()?).await,
+        Command::Rollback(args) => rollback::run(terminal, &config()?, args).await,
+        Command::Replay(args) => replay::run(terminal, &config()?, args).await,
         Command::Api(command) => apis::run(terminal, &cli.config, command).await,
         Command::Agent(command) => agents::run(terminal, &cli.config, command).await,
         Command::Exception(command) => exceptions::run(terminal, &cli.config, command).await,

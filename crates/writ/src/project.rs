@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use writ_types::Value;
+
 use crate::failure::Failure;
 
 /// Folders of a project that are read.
@@ -59,4 +61,15 @@ fn in_folders(project: &Path, folders: &[&str]) -> Result<BTreeMap<String, Vec<u
         }
     }
     Ok(files)
+}
+
+/// Files as texts, as they are sent.
+pub(crate) fn texts(files: BTreeMap<String, Vec<u8>>) -> Result<Value, Failure> {
+    let mut texts = Vec::new();
+    for (path, bytes) in files {
+        let text = String::from_utf8(bytes)
+            .map_err(|_binary| Failure::new(format!("{path} is not UTF-8 text")))?;
+        texts.push((path, Value::from(text)));
+    }
+    Ok(Value::object(texts))
 }

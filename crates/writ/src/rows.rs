@@ -18,3 +18,24 @@ pub(crate) fn shown(row: &Value, name: &str) -> String {
         })
         .unwrap_or_default()
 }
+
+/// The items of a member that is an array; none if it is something else.
+pub(crate) fn items<'a>(of: &'a Value, name: &str) -> &'a [Value] {
+    let items = of.member(name).and_then(Value::as_array);
+    items.unwrap_or_default()
+}
+
+/// A row of the table of what a draft decides otherwise.
+pub(crate) fn disagreement(row: &Value) -> [String; 6] {
+    let rules = items(row, "rules").iter();
+    let rules: Vec<&str> = rules.filter_map(Value::as_str).collect();
+    let last = items(row, "last").last().and_then(Value::as_str);
+    [
+        shown(row, "calls"),
+        text(row, "action"),
+        text(row, "in_force"),
+        text(row, "drafted"),
+        rules.join(","),
+        last.unwrap_or_default().to_owned(),
+    ]
+}

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use writ_audit::{Actor, Durability, Event, RevisionActivated};
 use writ_store::{Registry, StoreError};
-use writ_types::{AgentId, ApiId, CredentialName, Digest, RevisionId, Secret, Timestamp, Value};
+use writ_types::{
+    Agent, AgentId, ApiId, CredentialName, Digest, RevisionId, Secret, Timestamp, Value,
+};
 
 use crate::admin::proposals::{self, Kind};
 use crate::admin::{AdminError, Call, record};
@@ -74,28 +76,44 @@ pub(super) async fn set_credential(plane: &Plane, call: &Call<'_>) -> Result<Val
 pub(super) async fn enter(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let _one_at_a_time = plane.changing.lock().await;
     let wanted = Wanted::read(plane, call).await?;
-    if wanted.effect != Effect::TakesTwo {
-        return wanted.put_in_force().await;
-    }
-    // It is approved as a change of the revision that it was compared with, and of no other.
-    let revision = wanted.change.before.to_string();
-    let call = Call {
-        parameter: &revision,
-        ..*call
-    };
-    proposals::propose(plane, &call, Kind::Apply).await
+    wanted.enter(call, Kind::Apply).await
 }
 
 /// Puts a project in force that was approved for one revision. The lock on changes is held.
 pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let wanted = Wanted::read(plane, call).await?;
-    if wanted.change.before.to_string() != call.parameter {
-        return Err(AdminError::Conflict);
-    }
-    wanted.put_in_force().await
+    wanted.done(call).await
 }
 
-/// What becomes of a project that was sent.
+/// Puts what was in force before in force again, as a revision of its own; with two people, where a project that says the same
+/// would take two.
+pub(super) async fn enter_rollback(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
+    let _one_at_a_time = plane.changing.lock().await;
+    let wanted = Wanted::earlier(plane, call).await?;
+    wanted.enter(call, Kind::Rollback).await
+}
+
+/// Puts an earlier revision in force that was approved for one revision. The lock on changes is held.
+pub(super) async fn roll_back(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
+    let wanted = Wanted::earlier(plane, call).await?;
+    wanted.done(call).await
+}
+
+/// How many revisions back one can go.
+pub(super) const REMEMBERED: usize = 200;
+
+/// Whether an agent of an earlier revision stays stopped.
+pub(super) fn stays_stopped(before: &Loaded, agent: &Agent) -> bool {
+    let known = before.agents.get(&agent.id);
+    known.is_none_or(|known| !known.enabled)
+}
+
+fn now(plane: &Plane) -> Result<Timestamp, AdminError> {
+    let checked = plane.wall.check(plane.clock.now());
+    checked.map_err(|fault| AdminError::Unavailable(fault.to_string()))
+}
+
+/// What becomes of what is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
     /// It is what is in force.
@@ -108,7 +126,7 @@ enum Effect {
     TakesTwo,
 }
 
-/// A project that was sent, compiled.
+/// What is to be in force, compiled.
 struct Wanted<'a> {
     change: Change<'a>,
     next: Arc<Loaded>,
@@ -122,39 +140,20 @@ impl<'a> Wanted<'a> {
     async fn read(plane: &'a Plane, call: &Call<'_>) -> Result<Self, AdminError> {
         let body = object(call.body)?;
         let files = project_files(&body)?;
-        let resumed: Vec<&str> = body
-            .member("resume")
-            .and_then(Value::as_array)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(Value::as_str)
-            .collect();
-        let check_only = body
-            .member("check")
-            .and_then(Value::as_bool)
-            .unwrap_or(false);
         let before = plane.loaded();
-        let now = plane
-            .wall
-            .check(plane.clock.now())
-            .map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
+        let now = now(plane)?;
         let known = |spiffe: &writ_types::SpiffeId| before.agent_of(spiffe).map(|agent| agent.id);
         let project = reload::read_project(&files, &plane.settings.trust_domain, now, known)
             .map_err(AdminError::Project)?;
-        let mut registry = reload::registry(&project);
-        let unknown = reload::unknown_programs(&registry, &plane.settings.programs);
-        if !unknown.is_empty() {
-            return Err(AdminError::Project(unknown));
-        }
-        let stored = plane.store.load(&plane.tenant, before.revision).await;
-        let stored = stored.map_err(|fault| store(&fault))?;
-        let changes_who_decides = proposals::changes_who_decides(&stored, &registry);
-        drift::keep_live(&mut registry, stored.live);
+        let resumed = body.member("resume").and_then(Value::as_array);
         let resumed: Vec<AgentId> = resumed
+            .unwrap_or_default()
             .iter()
+            .filter_map(Value::as_str)
             .filter_map(|name| before.agent_named(name))
             .map(|agent| agent.id)
             .collect();
+        let mut registry = reload::registry(&project);
         let tests = tests(&body)?;
         // What the files say is tried, not who was killed meanwhile.
         let written = (!tests.is_empty()).then(|| registry.clone());
@@ -162,6 +161,57 @@ impl<'a> Wanted<'a> {
             let known = before.agents.get(&agent.id);
             known.is_some_and(|known| !known.enabled) && !resumed.contains(&agent.id)
         });
+        let wanted = Self::of(plane, call, registry, stopped, now).await?;
+        if let Some(written) = written {
+            passes(tests, written, now).await?;
+        }
+        Ok(wanted)
+    }
+
+    /// A revision that was in force before. An agent that is stopped stays so, and one that is gone comes back stopped: who was
+    /// stopped and then taken out is not let go on by it.
+    async fn earlier(plane: &'a Plane, call: &Call<'_>) -> Result<Self, AdminError> {
+        let body = object(call.body)?;
+        let revision = body.member("revision").and_then(Value::as_str);
+        let revision: RevisionId =
+            revision.and_then(|text| text.parse().ok()).ok_or_else(|| {
+                AdminError::Invalid("this is no revision: `writ revisions` lists them".to_owned())
+            })?;
+        let history = plane.store.history(&plane.tenant, REMEMBERED).await;
+        let history = history.map_err(|fault| store(&fault))?;
+        if !history.iter().any(|past| past.revision.id == revision) {
+            return Err(AdminError::NotFound(
+                "no such revision was in force, or it is too long ago: `writ revisions` lists them",
+            ));
+        }
+        let registry = plane.store.load(&plane.tenant, revision).await;
+        let mut registry = registry.map_err(|fault| store(&fault))?;
+        let before = plane.loaded();
+        let stopped = reload::keep_stopped(&mut registry, |agent| stays_stopped(&before, agent));
+        Self::of(plane, call, registry, stopped, now(plane)?).await
+    }
+
+    /// Compiles what is wanted, and says what becomes of it.
+    async fn of(
+        plane: &'a Plane,
+        call: &Call<'_>,
+        mut registry: Registry,
+        stopped: Vec<writ_types::SpiffeId>,
+        now: Timestamp,
+    ) -> Result<Self, AdminError> {
+        let check = object(call.body)?
+            .member("check")
+            .and_then(Value::as_bool)
+            .unwrap_or(false);
+        let unknown = reload::unknown_programs(&registry, &plane.settings.programs);
+        if !unknown.is_empty() {
+            return Err(AdminError::Project(unknown));
+        }
+        let before = plane.loaded();
+        let stored = plane.store.load(&plane.tenant, before.revision).await;
+        let stored = stored.map_err(|fault| store(&fault))?;
+        let changes_who_decides = proposals::changes_who_decides(&stored, &registry);
+        drift::keep_live(&mut registry, stored.live);
         let change = Change {
             plane,
             by: Actor::Operator(call.operator.id),
@@ -170,11 +220,8 @@ impl<'a> Wanted<'a> {
         };
         let next = change.compile(now).await?;
         reload::sound_draft(&next.pdp).map_err(AdminError::Project)?;
-        if let Some(written) = written {
-            passes(tests, written, now).await?;
-        }
         let changed = next.digest != before.digest;
-        let effect = match (check_only, changed, changes_who_decides) {
+        let effect = match (check, changed, changes_who_decides) {
             (true, changed, _) => Effect::CheckedOnly { changed },
             (false, false, _) => Effect::Same,
             (false, true, false) => Effect::Changes,
@@ -187,6 +234,28 @@ impl<'a> Wanted<'a> {
             stopped,
             now,
         })
+    }
+
+    /// Puts it in force, or before another person.
+    async fn enter(self, call: &Call<'_>, kind: Kind) -> Result<Value, AdminError> {
+        if self.effect != Effect::TakesTwo {
+            return self.put_in_force().await;
+        }
+        // It is approved as a change of the revision that it was compared with, and of no other.
+        let revision = self.change.before.to_string();
+        let call = Call {
+            parameter: &revision,
+            ..*call
+        };
+        proposals::propose(self.change.plane, &call, kind).await
+    }
+
+    /// Puts it in force as it was approved, for one revision.
+    async fn done(self, call: &Call<'_>) -> Result<Value, AdminError> {
+        if self.change.before.to_string() != call.parameter {
+            return Err(AdminError::Conflict);
+        }
+        self.put_in_force().await
     }
 
     async fn put_in_force(self) -> Result<Value, AdminError> {
@@ -369,7 +438,7 @@ fn api_named(call: &Call<'_>) -> Result<ApiId, AdminError> {
 }
 
 /// The texts of a project, by path.
-fn project_files(body: &Value) -> Result<BTreeMap<String, Vec<u8>>, AdminError> {
+pub(super) fn project_files(body: &Value) -> Result<BTreeMap<String, Vec<u8>>, AdminError> {
     let refused = || AdminError::Invalid("`files` is an object of texts by path".to_owned());
     let files = body
         .member("files")

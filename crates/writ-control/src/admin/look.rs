@@ -134,21 +134,6 @@ fn standing(plane: &Plane) -> (Option<String>, Vec<&'static str>) {
 
 const SINGLE_OPERATOR: &str = "single-operator mode: one person alone can change roles, keys, trust roots and who is asked, after ten minutes and another sign-in; register another admin: `writ operator add NAME --role admin`";
 
-/// Everything that is registered in the revision in force, for comparing it with a project.
-pub(super) async fn registry(plane: &Plane) -> Result<Value, AdminError> {
-    let revision = plane.loaded().revision;
-    let registry = plane
-        .store
-        .load(&plane.tenant, revision)
-        .await
-        .map_err(|fault| unavailable(&fault))?;
-    let registry = registry.to_value().map_err(|fault| unavailable(&fault))?;
-    Ok(Value::object([
-        ("revision", Value::from(revision.to_string())),
-        ("registry", registry),
-    ]))
-}
-
 /// The roles that rules ask and nobody has: such a call waits for an answer that nobody can give.
 async fn unanswerable(plane: &Plane, loaded: &Loaded) -> Result<Vec<String>, AdminError> {
     let operators = plane.store.operators(&plane.tenant, None).await;

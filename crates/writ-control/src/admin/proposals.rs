@@ -26,16 +26,19 @@ pub(crate) enum Kind {
     ApproveTrust,
     /// Applies a project that changes who is asked, or whose tokens are an agent's.
     Apply,
+    /// Puts an earlier revision in force that changes the same.
+    Rollback,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::AddOperator,
         Self::ChangeOperator,
         Self::RemoveOperator,
         Self::RotateKeys,
         Self::ApproveTrust,
         Self::Apply,
+        Self::Rollback,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -46,6 +49,7 @@ impl Kind {
             Self::RotateKeys => "key.rotate",
             Self::ApproveTrust => "trust.approve",
             Self::Apply => "project.apply",
+            Self::Rollback => "revision.rollback",
         }
     }
 
@@ -57,7 +61,11 @@ impl Kind {
     fn about(self, target: &str) -> Option<OperatorId> {
         match self {
             Self::ChangeOperator | Self::RemoveOperator => target.parse().ok(),
-            Self::AddOperator | Self::RotateKeys | Self::ApproveTrust | Self::Apply => None,
+            Self::AddOperator
+            | Self::RotateKeys
+            | Self::ApproveTrust
+            | Self::Apply
+            | Self::Rollback => None,
         }
     }
 
@@ -68,7 +76,7 @@ impl Kind {
             Self::ChangeOperator => operators::changed(plane, call).await.map(drop),
             Self::RemoveOperator => operators::removed(plane, call).await.map(drop),
             Self::ApproveTrust => trust::check(plane, call),
-            Self::RotateKeys | Self::Apply => Ok(()),
+            Self::RotateKeys | Self::Apply | Self::Rollback => Ok(()),
         }
     }
 
@@ -81,6 +89,7 @@ impl Kind {
             Self::RotateKeys => keys::rotate(plane, call).await,
             Self::ApproveTrust => trust::approve(plane, call).await,
             Self::Apply => changes::apply(plane, call).await,
+            Self::Rollback => changes::roll_back(plane, call).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use writ_policy::{Denied, Explanation, InputView, Question, ResponseView};
+use writ_policy::{Denied, Explanation, InputView, Permit, Question, ResponseView};
 use writ_types::{
     Agent, ArgumentOrigins, Attr, CallId, Charge, Facts, Grant, Input, Inputs, PlanStanding,
     Purpose, ReasonCode, Verdict, Vouchers,
@@ -208,6 +208,11 @@ impl<'g> Asked<'g> {
         self.input.is_some() || !matches!(self.stops(), Ok(()))
     }
 
+    /// Whether rules have a word in it: no project says whether a person said no before, what a budget has left, or what a server publishes.
+    pub(super) const fn is_for_rules(&self) -> bool {
+        self.beyond.is_none() && !self.unpaid && !self.quarantined && !self.remembered
+    }
+
     /// The place that is outside the bounds, and the bound.
     pub(super) fn outside(&self) -> Option<String> {
         let action = self.ground.operation.action();
@@ -255,11 +260,18 @@ impl<'g> Asked<'g> {
 
     /// Walks the road.
     pub(super) fn decide(&self) -> Decided {
-        if let Err(decided) = self.stops() {
-            return decided;
+        match self.ruled() {
+            Err(stopped) => stopped,
+            Ok(Ok(permit)) => (permit.verdict(), None),
+            Ok(Err(denied)) => (denied.verdict, Some(self.as_told(&denied))),
         }
+    }
+
+    /// What the rules say at the end of the road; an error is what stops the call before they are asked.
+    pub(super) fn ruled(&self) -> Result<Result<Permit, Denied>, Decided> {
+        self.stops()?;
         let action = self.ground.operation.action();
-        let deny = |reason| (Verdict::Deny, Some(reason));
+        let deny = |reason| Err((Verdict::Deny, Some(reason)));
         let read = self.input.as_ref().filter(|_| !self.faulty);
         if read.is_some_and(|input| self.grant.violation(action, input).is_some()) {
             return deny(ReasonCode::OutsideBounds);
@@ -267,14 +279,7 @@ impl<'g> Asked<'g> {
         if self.remembered {
             return deny(ReasonCode::ApprovalDenied);
         }
-        let decided = self.ask(|pdp, question| {
-            let decided = pdp.decide(question);
-            decided.map(|permit| permit.verdict())
-        });
-        match decided {
-            Ok(verdict) => (verdict, None),
-            Err(denied) => (denied.verdict, Some(self.as_told(&denied))),
-        }
+        Ok(self.ask(|pdp, question| pdp.decide(question)))
     }
 
     /// What the rules say of every such call, whatever its arguments; none if it is no.

@@ -13,7 +13,7 @@ use writ_types::{
     Plan, PlanStanding, ReasonCode, TaskId, Tenant, Timestamp, Value, Verdict, Vouchers,
 };
 
-use super::{Ground, Passage, Person, Recorded, Trace, make};
+use super::{Again, Ground, Passage, Person, Recorded, Trace, again, make};
 use crate::plan::Side;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -78,13 +78,17 @@ forbid (principal, action == Api_bank::Action::"transfer", resource) when { cont
 "#;
 
 fn side() -> Side {
+    side_of(POLICY)
+}
+
+fn side_of(policy: &str) -> Side {
     let files = [
         ("apis/bank.toml", API),
         ("apis/bank.yaml", CONTRACT),
         ("apis/bank.overlay.yaml", OVERLAY),
         ("purposes/pay.toml", PURPOSE),
         ("agents/bot.toml", AGENT),
-        ("policies/local.cedar", POLICY),
+        ("policies/local.cedar", policy),
     ]
     .map(|(file, text)| (file.to_owned(), text.as_bytes().to_vec()));
     let domain = "writ.local".parse().unwrap();
@@ -128,6 +132,29 @@ const DENY: fn(ReasonCode) -> (Verdict, Option<ReasonCode>) =
 
 impl Call {
     fn trace(&self, side: &Side) -> Trace {
+        let person = |name: &str, roles: &[&str]| Person {
+            name: name.to_owned(),
+            is_admin: false,
+            is_operator: false,
+            approves: roles.iter().map(|role| (*role).to_owned()).collect(),
+            identity: None,
+        };
+        let people = [
+            person("ana", &["treasury"]),
+            person("bo", &["treasury"]),
+            person("cy", &[]),
+        ];
+        self.given(side, |recorded, ground, grant, kept| {
+            make(recorded, Some(ground), Some(grant), kept, &people)
+        })
+    }
+
+    /// Gives what was recorded and kept of it.
+    fn given<T>(
+        &self,
+        side: &Side,
+        to: impl FnOnce(&Recorded, Ground<'_>, &Grant, Result<Inputs, String>) -> T,
+    ) -> T {
         let agent = side.registry.agents.values().next().unwrap();
         let action = format!("bank:{}", self.operation).parse().unwrap();
         let contract = side.contracts.values().next().unwrap();
@@ -210,24 +237,12 @@ impl Call {
             contract,
             operation,
         };
-        let person = |name: &str, roles: &[&str]| Person {
-            name: name.to_owned(),
-            is_admin: false,
-            is_operator: false,
-            approves: roles.iter().map(|role| (*role).to_owned()).collect(),
-            identity: None,
-        };
-        let people = [
-            person("ana", &["treasury"]),
-            person("bo", &["treasury"]),
-            person("cy", &[]),
-        ];
         let kept = if self.lost {
             Err("nothing was kept of what the call was decided on".to_owned())
         } else {
             Ok(inputs)
         };
-        make(&recorded, Some(ground), Some(&grant), kept, &people)
+        to(&recorded, ground, &grant, kept)
     }
 }
 
@@ -454,4 +469,99 @@ fn every_ending_is_explained_as_it_was_agreed() {
         .collect();
     let all = all.join("\n");
     assert_eq!(all, include_str!("../../testdata/traces.txt"));
+}
+
+/// What a draft makes of calls: who may send how much has changed, and so has who is asked and what is hidden. A decision that does not come out
+/// again as it was recorded is no evidence of anything.
+#[test]
+fn a_draft_is_asked_only_what_comes_out_again_as_it_was() {
+    let allowed = (Verdict::Allow, None);
+    let medium = (Verdict::StepUp, Some(ReasonCode::ApprovalRequired));
+    let sent = |amount: &'static str, ended| call("transfer", amount, ended);
+    let draft = POLICY
+        .replace("amount > 500", "amount > 50")
+        .replace("treasury", "board")
+        .replace("/iban", "/owner");
+    let now = side_of(POLICY);
+    let draft = side_of(&draft);
+    let table = [
+        ("small, as before", sent(r#"{"amount":5}"#, allowed)),
+        ("no yes any more", sent(r#"{"amount":60}"#, allowed)),
+        ("a yes that was none", sent(r#"{"amount":600}"#, allowed)),
+        (
+            "hides another",
+            call("account", "", (Verdict::Modify, None)),
+        ),
+        (
+            "a budget's no",
+            Call {
+                left: Some(Budget {
+                    calls: 1,
+                    writes: 0,
+                    deletes: 0,
+                    irreversible: 0,
+                }),
+                ..sent("{}", DENY(ReasonCode::BudgetExhausted))
+            },
+        ),
+        (
+            "too fast",
+            sent(r#"{"amount":60}"#, DENY(ReasonCode::RateLimited)),
+        ),
+        (
+            "a person's no",
+            sent(r#"{"amount":60}"#, DENY(ReasonCode::ApprovalDenied)),
+        ),
+        (
+            "drifted",
+            sent(
+                r#"{"amount":60}"#,
+                (Verdict::Defer, Some(ReasonCode::ContractQuarantined)),
+            ),
+        ),
+        ("asked", sent(r#"{"amount":200}"#, medium)),
+    ];
+    let said: Vec<String> = table
+        .iter()
+        .map(|(name, call)| {
+            let again = call.given(&now, |recorded, then, grant, kept| {
+                let operation = then.operation.id();
+                let contract = draft.contracts.values().next().unwrap();
+                let ground = Ground {
+                    pdp: &draft.pdp,
+                    contract,
+                    operation: contract.operation(operation).unwrap(),
+                    ..then
+                };
+                again(recorded, then, Some(ground), grant, kept.unwrap())
+            });
+            let said = match again {
+                Again::Same => "same".to_owned(),
+                Again::Otherwise(verdict, rules) => {
+                    let rules: Vec<String> = rules.into_iter().collect();
+                    format!("{} by {}", verdict.as_str(), rules.join(","))
+                }
+                Again::Unsaid(why) => why.as_str().to_owned(),
+            };
+            format!("{name}: {said}")
+        })
+        .collect();
+    let expected = [
+        "small, as before: same",
+        "no yes any more: DENY by t.large",
+        "a yes that was none: not_reproduced",
+        "hides another: MODIFY by core.read",
+        "a budget's no: not_by_rules",
+        "too fast: not_by_rules",
+        "a person's no: not_by_rules",
+        "drifted: not_by_rules",
+        "asked: DENY by t.large,t.medium",
+    ];
+    assert_eq!(said, expected);
+    // One that the draft does not know any more is refused.
+    let gone = sent(r#"{"amount":5}"#, allowed).given(&now, |recorded, then, grant, kept| {
+        again(recorded, then, None, grant, kept.unwrap())
+    });
+    let by = BTreeSet::from(["action_not_granted".to_owned()]);
+    assert_eq!(gone, Again::Otherwise(Verdict::Deny, by));
 }

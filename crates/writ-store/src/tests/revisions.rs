@@ -200,3 +200,57 @@ async fn the_same_content_is_stored_once() {
         .unwrap();
     assert_eq!(count, 2);
 }
+
+#[tokio::test]
+async fn the_history_is_what_was_in_force_and_what_each_changed() {
+    let Bench {
+        store,
+        folder: _folder,
+    } = Bench::new().await;
+    let tenant = tenant();
+    assert!(store.history(&tenant, 10).await.unwrap().is_empty());
+    let small = |text: &str| Registry {
+        policies: [("policies/a.cedar".to_owned(), text.to_owned())].into(),
+        ..Registry::default()
+    };
+    // The second is proposed beside the third and never comes into force.
+    let steps = [
+        (None, 1, registry(), true),
+        (Some(1), 2, small("never"), false),
+        (Some(1), 3, small("one"), true),
+        (Some(3), 4, small("two"), true),
+    ];
+    for (base, number, registry, comes) in steps {
+        let base = base.map(revision);
+        let id = revision(number);
+        store
+            .propose(&tenant, base, id, &registry, NOON)
+            .await
+            .unwrap();
+        if comes {
+            store.activate(&tenant, base, id, NOON).await.unwrap();
+        }
+    }
+    let history = store.history(&tenant, 10).await.unwrap();
+    let shown: Vec<String> = history
+        .iter()
+        .map(|past| {
+            let parts = past.changed.iter();
+            let parts = parts.map(|one| format!("{} {}/{}", one.step.as_str(), one.part, one.name));
+            parts.collect::<Vec<_>>().join(", ")
+        })
+        .collect();
+    let ids: Vec<_> = history.iter().map(|past| past.revision.id).collect();
+    assert_eq!(ids, [revision(4), revision(3), revision(1)]);
+    assert_eq!(shown[0], "changed policies/policies/a.cedar");
+    assert!(
+        shown[1].contains("added policies/policies/a.cedar"),
+        "{shown:?}"
+    );
+    assert!(shown[1].contains("removed agents/"), "{shown:?}");
+    assert!(
+        !shown[2].contains("removed") && shown[2].contains("added apis/"),
+        "{shown:?}"
+    );
+    assert_eq!(store.history(&tenant, 2).await.unwrap(), history[..2]);
+}

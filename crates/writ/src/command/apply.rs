@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::OperatorClient;
 use crate::project;
+use crate::rows::text;
 use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(
@@ -34,8 +35,8 @@ pub(crate) async fn run(
         .map(|name| Value::from(name.as_str()))
         .collect();
     let body = Value::object([
-        ("files", texts(files)?),
-        ("tests", texts(tests)?),
+        ("files", project::texts(files)?),
+        ("tests", project::texts(tests)?),
         ("check", Value::from(args.check)),
         ("resume", Value::Array(resume)),
     ]);
@@ -43,39 +44,37 @@ pub(crate) async fn run(
     if changes::waits(terminal, &answer) {
         return Ok(());
     }
-    if terminal.is_json() {
-        terminal.object(&answer);
-        return Ok(());
-    }
-    let flag = |name| answer.member(name).and_then(Value::as_bool) == Some(true);
-    let revision = answer
-        .member("revision")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    terminal.line(&match (flag("changed"), flag("checked_only")) {
-        (false, _) => "nothing has changed".to_owned(),
-        (true, true) => "the project is sound; `writ apply` puts it in force".to_owned(),
-        (true, false) => format!("{} {revision}", terminal.paint(Tone::Good, "in force:")),
-    });
-    for agent in answer
-        .member("still_stopped")
-        .and_then(Value::as_array)
-        .unwrap_or_default()
-    {
-        stays_stopped(terminal, agent.as_str().unwrap_or_default());
+    if !in_force(terminal, &answer) {
+        terminal.line("the project is sound; `writ apply` puts it in force");
     }
     Ok(())
 }
 
-/// Files as texts.
-fn texts(files: BTreeMap<String, Vec<u8>>) -> Result<Value, Failure> {
-    let mut texts = Vec::new();
-    for (path, bytes) in files {
-        let text = String::from_utf8(bytes)
-            .map_err(|_binary| Failure::new(format!("{path} is not UTF-8 text")))?;
-        texts.push((path, Value::from(text)));
+/// Says what became of what was to be put in force; not where it was only checked and is another than what is.
+pub(super) fn in_force(terminal: Terminal, answer: &Value) -> bool {
+    if terminal.is_json() {
+        terminal.object(answer);
+        return true;
     }
-    Ok(Value::object(texts))
+    let flag = |name| answer.member(name).and_then(Value::as_bool) == Some(true);
+    let revision = text(answer, "revision");
+    let checked = match (flag("changed"), flag("checked_only")) {
+        (false, _) => {
+            terminal.line("nothing has changed");
+            false
+        }
+        (true, true) => true,
+        (true, false) => {
+            let in_force = terminal.paint(Tone::Good, "in force:");
+            terminal.line(&format!("{in_force} {revision}"));
+            false
+        }
+    };
+    let stopped = answer.member("still_stopped").and_then(Value::as_array);
+    for agent in stopped.unwrap_or_default() {
+        stays_stopped(terminal, agent.as_str().unwrap_or_default());
+    }
+    !checked
 }
 
 /// Whether the project passes its own tests, where nothing runs that could try them.

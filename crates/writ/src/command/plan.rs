@@ -8,7 +8,7 @@ mod text;
 use writ_control::plan::{Plan, Side};
 use writ_control::project::ProjectFault;
 use writ_store::{Registry, Store};
-use writ_types::{Clock as _, Tenant, Timestamp, Value};
+use writ_types::{Clock as _, SpiffeId, Tenant, Timestamp, Value};
 
 use crate::cli::PlanArgs;
 use crate::clock::SystemClock;
@@ -27,9 +27,7 @@ pub(crate) async fn run(
     let now = SystemClock::start().now();
     let (name, before) = before(config, args, now).await?;
     let progress = Progress::of("comparing");
-    let files = project::files(&config.project)?;
-    let compiled = Side::of_files(&files, &config.identity.trust_domain, Some(&before), now);
-    let (after, stopped) = compiled.map_err(|faults| faulty("the project has faults", &faults))?;
+    let (after, stopped) = after(config, args, &before, now).await?;
     let mut plan = Plan::compare(&before, &after, now).map_err(Failure::new)?;
     plan.still_stopped = stopped;
     drop(progress);
@@ -54,6 +52,24 @@ pub(crate) async fn run(
     } else {
         Err(Failure::changes("there are changes"))
     }
+}
+
+/// What is compared: the project's files, or an earlier revision; and who stays stopped.
+async fn after(
+    config: &Config,
+    args: &PlanArgs,
+    before: &Side,
+    now: Timestamp,
+) -> Result<(Side, Vec<SpiffeId>), Failure> {
+    if let Some(revision) = &args.to {
+        let (_, registry) = registered(config, &format!("?revision={revision}")).await?;
+        let message = format!("{revision} cannot be read by this program");
+        let side = Side::of_registry(registry, now).map_err(|faults| faulty(&message, &faults))?;
+        return Ok((side, Vec::new()));
+    }
+    let files = project::files(&config.project)?;
+    let compiled = Side::of_files(&files, &config.identity.trust_domain, Some(before), now);
+    compiled.map_err(|faults| faulty("the project has faults", &faults))
 }
 
 /// What is compared with, and what to call it.
@@ -85,8 +101,13 @@ async fn before(
 
 /// The revision in force, from the control plane.
 pub(super) async fn in_force(config: &Config) -> Result<(String, Registry), Failure> {
-    let answer = OperatorClient::of(config)?.get("/v1/registry").await;
-    let answer = answer.map_err(|failure| failure.detail("`--offline` reads the store itself"))?;
+    let answer = registered(config, "").await;
+    answer.map_err(|failure| failure.detail("`--offline` reads the store itself"))
+}
+
+async fn registered(config: &Config, query: &str) -> Result<(String, Registry), Failure> {
+    let path = format!("/v1/registry{query}");
+    let answer = OperatorClient::of(config)?.get(&path).await?;
     let revision = answer.member("revision").and_then(Value::as_str);
     let registry = answer.member("registry").unwrap_or(&Value::Null);
     Ok((

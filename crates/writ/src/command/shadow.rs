@@ -5,7 +5,7 @@ use writ_types::Value;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::operator::OperatorClient;
-use crate::rows::{shown, text};
+use crate::rows::{disagreement, items, shown, text};
 use crate::terminal::{Terminal, Tone};
 
 pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failure> {
@@ -29,7 +29,10 @@ pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failu
         shown(&report, "decided"),
         shown(&report, "disagreed"),
     ));
-    let rows: Vec<[String; 6]> = items(&report, "disagreements").iter().map(row).collect();
+    let rows: Vec<[String; 6]> = items(&report, "disagreements")
+        .iter()
+        .map(disagreement)
+        .collect();
     if !rows.is_empty() {
         let heads = ["CALLS", "ACTION", "IN FORCE", "DRAFT", "BY", "LAST CALL"];
         terminal.table(heads, &rows);
@@ -42,23 +45,4 @@ pub(crate) async fn run(terminal: Terminal, config: &Config) -> Result<(), Failu
     };
     terminal.line(&terminal.paint(Tone::Faint, next));
     Ok(())
-}
-
-fn items<'a>(of: &'a Value, name: &str) -> &'a [Value] {
-    let items = of.member(name).and_then(Value::as_array);
-    items.unwrap_or_default()
-}
-
-fn row(disagreement: &Value) -> [String; 6] {
-    let rules = items(disagreement, "rules").iter();
-    let rules: Vec<&str> = rules.filter_map(Value::as_str).collect();
-    let last = items(disagreement, "last").last().and_then(Value::as_str);
-    [
-        shown(disagreement, "calls"),
-        text(disagreement, "action"),
-        text(disagreement, "in_force"),
-        text(disagreement, "drafted"),
-        rules.join(","),
-        last.unwrap_or_default().to_owned(),
-    ]
 }

@@ -16,6 +16,8 @@ mod intent;
 mod obligations;
 mod once;
 mod planned;
+mod replayed;
+mod rolled_back;
 mod stage;
 mod survive;
 mod tried;
