@@ -50,9 +50,12 @@ pub(super) async fn registry(plane: &Plane, call: &Call<'_>) -> Result<Value, Ad
             .map_err(|fault| AdminError::Invalid(fault.to_string()))?,
     };
     let registry = plane.store.load(&plane.tenant, revision).await;
-    let mut registry = registry.map_err(|fault| match fault {
-        StoreError::UnknownRevision(_) => AdminError::NotFound("there is no such revision"),
-        fault => unavailable(&fault),
+    let mut registry = registry.map_err(|fault| {
+        if matches!(fault, StoreError::UnknownRevision(_)) {
+            AdminError::NotFound("there is no such revision")
+        } else {
+            unavailable(&fault)
+        }
     })?;
     if revision != loaded.revision {
         reload::keep_stopped(&mut registry, |agent| stays_stopped(&loaded, agent));
