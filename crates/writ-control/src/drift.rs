@@ -3,26 +3,30 @@
 //! A change that is proven to admit less is accepted, and so is another name for the same call. Operations changed in any
 //! other way are quarantined: their calls wait for the API's owner, all others flow on. What quarantines is part of the
 //! revision, so it is durable, recorded, and the same in both planes; it ends when the owner promotes what was published,
-//! or when the server publishes again what is pinned.
+//! or when the server publishes again what is pinned, or what the owner has approved beside it.
+
+mod promote;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use writ_audit::Actor;
 use writ_contract::McpRevision;
-use writ_contract::diff::{Diff, Fate, diff};
-use writ_store::{Contract, StoreError};
-use writ_types::{
-    ApiId, Attach, Digest, OperationId, RevisionId, Secret, Timestamp, UpstreamUrl, Value,
-};
+use writ_contract::diff::{Diff, Fate, NotCompared, diff};
+use writ_store::{Contract, Registry, StoreError};
+use writ_types::{ApiId, Attach, Digest, OperationId, RevisionId, Secret, UpstreamUrl, Value};
 
 use crate::admin::{AdminError, Change};
 use crate::loaded::LoadedApi;
 use crate::plane::Plane;
-use crate::reviews;
+
+pub(crate) use promote::{Approved, promote};
+use seen::Seen;
+pub(crate) use seen::{Asked, LastSeen};
 
 /// Where a document is published, and what its server wants to see.
 #[derive(Debug)]
@@ -41,42 +45,44 @@ pub type Fetching = Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send>
 /// Gets what is published.
 pub type Fetch = Box<dyn Fn(Published) -> Fetching + Send + Sync>;
 
-/// What was published when it was last asked for.
-#[derive(Debug)]
-struct Seen {
-    at: Timestamp,
-    document: Vec<u8>,
+/// The documents that an owner has approved for an API: its contract first, then what its server may publish, too.
+pub(crate) fn approved<'r>(
+    contracts: &'r BTreeMap<ApiId, Contract>,
+    beside: &'r BTreeMap<ApiId, Vec<Contract>>,
+    id: &ApiId,
+) -> Vec<&'r [u8]> {
+    let pinned = contracts.get(id);
+    let beside = beside.get(id).into_iter().flatten();
+    let all = pinned.into_iter().chain(beside);
+    all.map(|contract| contract.document.as_slice()).collect()
 }
 
-/// The last answers of all APIs. Memory only: what follows from them stands in the revision.
-#[derive(Debug, Default)]
-pub(crate) struct LastSeen(Mutex<BTreeMap<ApiId, Result<Seen, String>>>);
-
-impl LastSeen {
-    fn document(&self, id: &ApiId) -> Option<Vec<u8>> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(all.get(id)?.as_ref().ok()?.document.clone())
-    }
-}
-
-/// The operations of a contract that a published document changes in a way that its owner must look at.
+/// The operations of a contract that a published document changes in a way that its owner must look at: against each of
+/// the documents that were approved.
 ///
 /// What cannot be compared quarantines everything.
 pub(crate) fn quarantined(
     contract: &writ_contract::Contract,
-    pinned: &[u8],
-    live: Option<&Contract>,
+    approved: Vec<&[u8]>,
+    live: &Contract,
 ) -> BTreeSet<OperationId> {
-    let Some(live) = live else {
-        return BTreeSet::new();
-    };
-    match diff(pinned, &live.document) {
-        Ok(diff) => changed(contract, &diff),
-        Err(_not_compared) => contract
-            .operations()
-            .map(|operation| operation.id().clone())
-            .collect(),
+    let compared = approved
+        .into_iter()
+        .filter_map(|approved| diff(approved, &live.document).ok());
+    in_all(contract, &compared.collect::<Vec<Diff>>())
+}
+
+/// The operations that need their owner in every one of the comparisons; without any, all do.
+fn in_all(contract: &writ_contract::Contract, compared: &[Diff]) -> BTreeSet<OperationId> {
+    let mut wanted: BTreeSet<OperationId> = contract
+        .operations()
+        .map(|operation| operation.id().clone())
+        .collect();
+    for diff in compared {
+        let changed = changed(contract, diff);
+        wanted.retain(|id| changed.contains(id));
     }
+    wanted
 }
 
 /// By method and path: the owner's overlay may give an operation another name than its document does. One that the
@@ -142,7 +148,7 @@ impl Plane {
             .iter()
             .filter(|(_, api)| api.api.drift.is_some())
         {
-            if let Err(fault) = check(self, id).await {
+            if let Err(fault) = check(self, id, Asked::ByClock).await {
                 tracing::warn!(api = %id, %fault, "what the API publishes could not be compared");
             }
         }
@@ -150,16 +156,12 @@ impl Plane {
 
     /// For each API that publishes its document: why that is not known, if it is not.
     pub(crate) fn unseen(&self) -> Vec<(ApiId, String)> {
-        let seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fault = |(id, seen): (&ApiId, &Result<Seen, String>)| {
-            Some((id.clone(), seen.as_ref().err()?.clone()))
-        };
-        seen.iter().filter_map(fault).collect()
+        self.seen.faults()
     }
 }
 
 /// Asks what an API publishes, compares it, and moves the revision if what is quarantined changes.
-pub(crate) async fn check(plane: &Plane, id: &ApiId) -> Result<Value, AdminError> {
+pub(crate) async fn check(plane: &Plane, id: &ApiId, asked: Asked) -> Result<Value, AdminError> {
     let loaded = plane.loaded();
     let api = loaded
         .apis
@@ -181,30 +183,24 @@ pub(crate) async fn check(plane: &Plane, id: &ApiId) -> Result<Value, AdminError
     let _one_at_a_time = plane.changing.lock().await;
     let before = plane.loaded();
     let mut registry = load(plane, before.revision).await?;
-    let pinned = registry
-        .contracts
-        .get(id)
-        .ok_or(AdminError::NotFound("there is no such API"))?;
-    let diff = match compared(pinned.document.clone(), live.clone()).await {
-        Ok(diff) => diff,
-        Err(fault) => return Err(unseen(plane, id, &url, &fault)),
-    };
     let pinned = before
         .apis
         .get(id)
         .ok_or(AdminError::NotFound("there is no such API"))?;
-    let wanted = changed(&pinned.contract, &diff);
+    let documents = approved(&registry.contracts, &registry.beside, id);
+    let documents = documents.into_iter().map(<[u8]>::to_vec).collect();
+    let (diff, wanted) = match compared(&pinned.contract, documents, live.clone()).await {
+        Ok(compared) => compared,
+        Err(fault) => return Err(unseen(plane, id, &url, &fault)),
+    };
     let moves = pinned.quarantined != wanted;
     let digest = Digest::of(&live);
     if moves {
         if wanted.is_empty() {
             registry.live.remove(id);
         } else {
-            let contract = Contract {
-                document: live.clone(),
-                reviews: String::new(),
-            };
-            registry.live.insert(id.clone(), contract);
+            let live = promote::unreviewed(live.clone());
+            registry.live.insert(id.clone(), live);
         }
         let change = Change {
             plane,
@@ -216,112 +212,65 @@ pub(crate) async fn check(plane: &Plane, id: &ApiId) -> Result<Value, AdminError
         change.put_in_force(&next, now).await?;
         tracing::warn!(api = %id, operations = wanted.len(), "the published contract has drifted");
     }
-    remember(
-        plane,
-        id,
-        Ok(Seen {
-            at: now,
-            document: live,
-        }),
-    );
+    let seen = Seen {
+        at: now,
+        document: live,
+    };
+    plane.seen.keep(id, asked, seen);
     Ok(report(plane, id, &digest, &diff, &wanted))
 }
 
-/// Approves what was published: it becomes the pinned contract. The digest says which bytes were looked at.
-///
-/// Reviews of operations that are there under their name stay; a new name has none. A task's grant names operations, so
-/// what was renamed is in no grant.
-pub(crate) async fn promote(
-    plane: &Plane,
-    id: &ApiId,
-    digest: Digest,
-    by: Actor,
-) -> Result<Value, AdminError> {
-    let _one_at_a_time = plane.changing.lock().await;
-    let before = plane.loaded();
-    let now = plane.clock.now();
-    let mut registry = load(plane, before.revision).await?;
-    let stored = registry.live.remove(id).map(|live| live.document);
-    let seen = plane.seen.document(id);
-    // What was seen last counts: an older document would lift the quarantine of what the server does by now.
-    let document = seen.or(stored);
-    let document = document.filter(|document| Digest::of(document) == digest);
-    let document = document.ok_or_else(|| {
-        AdminError::Invalid(format!("`{id}` does not publish a document with this digest (any more): look again with `writ api drift {id}`"))
-    })?;
-    let text = String::from_utf8(document.clone())
-        .map_err(|_binary| AdminError::Invalid("the document is not UTF-8 text".to_owned()))?;
-    let pinned = registry
-        .contracts
-        .get_mut(id)
-        .ok_or(AdminError::NotFound("there is no such API"))?;
-    let damaged = |fault: reviews::ReviewsError| AdminError::Unavailable(fault.to_string());
-    let mut kept = reviews::read(&pinned.reviews).map_err(damaged)?;
-    let all = writ_contract::Contract::compile(id, &document, &writ_contract::Reviews::default()).0;
-    let known: BTreeSet<OperationId> = all
-        .iter()
-        .flat_map(|contract| contract.operations())
-        .map(|operation| operation.id().clone())
-        .collect();
-    let dropped: Vec<OperationId> = kept
-        .operations
-        .keys()
-        .filter(|id| !known.contains(id))
-        .cloned()
-        .collect();
-    kept.operations.retain(|id, _| known.contains(id));
-    *pinned = Contract {
-        document,
-        reviews: reviews::write(&kept),
-    };
-    let change = Change {
-        plane,
-        by,
-        before: before.revision,
-        registry,
-    };
-    let next = change.compile(now).await?;
-    change.put_in_force(&next, now).await?;
-    let dropped = dropped.iter().map(|id| Value::from(id.as_str())).collect();
-    Ok(Value::object([
-        ("revision", Value::from(next.revision.to_string())),
-        ("digest", Value::from(digest.to_string())),
-        ("document", Value::from(text)),
-        ("reviews_dropped", Value::Array(dropped)),
-    ]))
-}
-
 /// What a registry quarantines goes on being quarantined when a project takes its place: only promotion, or the server, ends
-/// it.
-pub(crate) fn keep_live(registry: &mut writ_store::Registry, live: BTreeMap<ApiId, Contract>) {
-    registry.live = live;
+/// it. What is approved beside a contract stays so as long as the contract is the same.
+pub(crate) fn keep(registry: &mut Registry, stored: Registry) {
+    registry.live = stored.live;
+    registry.beside = stored.beside;
     let apis = &registry.apis;
     registry.live.retain(|id, _| apis.contains_key(id));
+    let document = |contracts: &BTreeMap<ApiId, Contract>, id: &ApiId| {
+        contracts
+            .get(id)
+            .map(|contract| Digest::of(&contract.document))
+    };
+    let contracts = &registry.contracts;
+    registry.beside.retain(|id, _| {
+        apis.contains_key(id) && document(contracts, id) == document(&stored.contracts, id)
+    });
 }
 
-async fn load(plane: &Plane, revision: RevisionId) -> Result<writ_store::Registry, AdminError> {
+async fn load(plane: &Plane, revision: RevisionId) -> Result<Registry, AdminError> {
     let loaded = plane.store.load(&plane.tenant, revision).await;
     loaded.map_err(|fault: StoreError| AdminError::Unavailable(fault.to_string()))
 }
 
-/// The comparison, off the threads that serve: a large document takes its time.
-async fn compared(pinned: Vec<u8>, live: Vec<u8>) -> Result<Diff, String> {
-    let compared = tokio::task::spawn_blocking(move || diff(&pinned, &live)).await;
-    compared
-        .map_err(|fault| fault.to_string())?
-        .map_err(|fault| fault.to_string())
+/// The comparison with all that is approved, off the threads that serve: a large document takes its time. The comparison given is
+/// the one in which least waits, of several the one with the contract.
+async fn compared(
+    contract: &Arc<writ_contract::Contract>,
+    approved: Vec<Vec<u8>>,
+    live: Vec<u8>,
+) -> Result<(Diff, BTreeSet<OperationId>), String> {
+    let contract = Arc::clone(contract);
+    let compared = tokio::task::spawn_blocking(move || {
+        let compared: Result<Vec<Diff>, NotCompared> = approved
+            .iter()
+            .map(|approved| diff(approved, &live))
+            .collect();
+        let compared = compared.map_err(|fault| fault.to_string())?;
+        let wanted = in_all(&contract, &compared);
+        let nearest = compared
+            .into_iter()
+            .min_by_key(|diff| changed(&contract, diff).len());
+        Ok((nearest.ok_or("nothing is approved")?, wanted))
+    });
+    compared.await.map_err(|fault| fault.to_string())?
 }
 
 /// What is published is not known, and why.
 fn unseen(plane: &Plane, id: &ApiId, url: &str, fault: &str) -> AdminError {
     let fault = format!("{url}: {fault}");
-    remember(plane, id, Err(fault.clone()));
+    plane.seen.fail(id, fault.clone());
     AdminError::Unavailable(fault)
-}
-
-fn remember(plane: &Plane, id: &ApiId, seen: Result<Seen, String>) {
-    let mut all = plane.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-    all.insert(id.clone(), seen);
 }
 
 /// The review, for the owner.
@@ -348,11 +297,7 @@ fn report(
     let narrowed = changed
         .iter()
         .filter(|(_, authority)| !authority.needs_owner());
-    let seen = plane.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let at = seen
-        .get(id)
-        .and_then(|seen| seen.as_ref().ok())
-        .map(|seen| seen.at);
+    let at = plane.seen.at(id);
     Value::object([
         ("api", Value::from(id.as_str())),
         ("digest", Value::from(digest.to_string())),

@@ -54,7 +54,7 @@ impl Mending<'_> {
         let active = self.store.active_revision(self.tenant).await?;
         let active = active.ok_or(StartError::Empty)?;
         let stored = self.store.load(self.tenant, active.id).await?;
-        let before = stored.agents;
+        let before = stored.agents.clone();
         let known = |spiffe: &SpiffeId| {
             let mut agents = before.values();
             agents
@@ -64,7 +64,7 @@ impl Mending<'_> {
         let project = reload::read_project(files, self.trust_domain, now, known)
             .map_err(StartError::Project)?;
         let mut registry = reload::registry(&project);
-        drift::keep_live(&mut registry, stored.live);
+        drift::keep(&mut registry, stored);
         let is_resumed = |spiffe: &SpiffeId| {
             let text = spiffe.as_str();
             let ends = |name: &String| text == name || text.ends_with(&format!("/{name}"));

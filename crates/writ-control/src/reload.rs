@@ -1,6 +1,6 @@
 //! From the revision row to what both planes run on. A fault anywhere leaves the revision before in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use writ_audit::Actor;
@@ -56,6 +56,7 @@ pub(crate) fn registry(project: &Project) -> Registry {
             .collect(),
         purposes: project.purposes.clone(),
         live: BTreeMap::new(),
+        beside: BTreeMap::new(),
         policies: project
             .policies
             .iter()
@@ -137,11 +138,13 @@ impl Compiler<'_> {
             }
             let credential = self.credential(&api, &mut faults).await;
             if let Some(contract) = contract.flatten() {
-                let pinned = registry.contracts.get(&id);
-                let pinned = pinned
-                    .map(|pinned| pinned.document.as_slice())
-                    .unwrap_or_default();
-                let quarantined = drift::quarantined(&contract, pinned, registry.live.get(&id));
+                let quarantined = match registry.live.get(&id) {
+                    Some(live) => {
+                        let (pinned, beside) = (&registry.contracts, &registry.beside);
+                        drift::quarantined(&contract, drift::approved(pinned, beside, &id), live)
+                    }
+                    None => BTreeSet::new(),
+                };
                 apis.insert(
                     id,
                     LoadedApi {

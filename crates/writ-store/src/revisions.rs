@@ -24,6 +24,9 @@ pub struct Registry {
     /// What the servers of APIs publish where it differs from their contracts and nobody has approved it: while it stands
     /// here, the operations it changes are quarantined.
     pub live: BTreeMap<ApiId, Contract>,
+    /// What an owner approved beside the contract of an API, for a server that publishes now this, now that. It quarantines nothing, and
+    /// the contract alone stays in force.
+    pub beside: BTreeMap<ApiId, Vec<Contract>>,
     /// The agents by id.
     pub agents: BTreeMap<AgentId, Agent>,
     /// The purposes by name.
@@ -242,6 +245,7 @@ impl Registry {
             .contracts
             .keys()
             .chain(self.live.keys())
+            .chain(self.beside.keys())
             .any(|api| !self.apis.contains_key(api))
         {
             return Err(StoreError::damaged("contract", "its API is not registered"));
@@ -356,6 +360,15 @@ impl Registry {
         };
         // A registry without drift has the manifest it had before there was any.
         let live = (!self.live.is_empty()).then(|| ("live", live()));
+        let beside = || {
+            Value::object(self.beside.iter().map(|(id, contracts)| {
+                let digests = contracts
+                    .iter()
+                    .map(|contract| Value::from(contract.digest().to_string()));
+                (id.to_string(), Value::Array(digests.collect()))
+            }))
+        };
+        let beside = (!self.beside.is_empty()).then(|| ("beside", beside()));
         let members =
             [
                 (
@@ -397,7 +410,7 @@ impl Registry {
                     ),
                 ),
             ];
-        Value::object(members.into_iter().chain(live))
+        Value::object(members.into_iter().chain(live).chain(beside))
     }
 
     /// Stores every part under its digest, and returns the manifest that names them.
@@ -412,7 +425,13 @@ impl Registry {
                 .put(apis::PUT, &apis::to_value(api).to_string())
                 .await?;
         }
-        for contract in self.contracts.values().chain(self.live.values()) {
+        let beside = self.beside.values().flatten();
+        for contract in self
+            .contracts
+            .values()
+            .chain(self.live.values())
+            .chain(beside)
+        {
             contracts::put(writer.connection, tenant, contract).await?;
         }
         for agent in self.agents.values() {
@@ -440,6 +459,7 @@ impl Registry {
             "apis",
             "contracts",
             "live",
+            "beside",
             "agents",
             "purposes",
             "policies",
@@ -460,6 +480,13 @@ impl Registry {
                 let contract = contracts::by_digest(reader.connection, tenant, &digest).await?;
                 registry.live.insert(api, contract);
             }
+        }
+        for (api, digests) in beside(&manifest)? {
+            let mut contracts = Vec::new();
+            for digest in digests {
+                contracts.push(contracts::by_digest(reader.connection, tenant, &digest).await?);
+            }
+            registry.beside.insert(api, contracts);
         }
         for (id, digest) in named(&manifest, "agents")? {
             let agent = reader
@@ -496,6 +523,22 @@ fn named<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(
         let digest = digest.as_str().unwrap_or_default();
         Ok((parsed("revision", name)?, parsed("revision", digest)?))
     };
+    members.iter().map(entry).collect()
+}
+
+/// What is approved beside contracts; a registry without any has no such part.
+fn beside(manifest: &Fields<'_>) -> Result<Vec<(ApiId, Vec<Digest>)>, StoreError> {
+    let wrong = || StoreError::damaged("revision", &"`beside` is no object of arrays");
+    let Some(part) = manifest.optional("beside") else {
+        return Ok(Vec::new());
+    };
+    let entry = |(name, digests): (&String, &Value)| {
+        let digest = |digest: &Value| parsed("revision", digest.as_str().ok_or_else(wrong)?);
+        let digests = digests.as_array().ok_or_else(wrong)?;
+        let digests: Result<Vec<Digest>, StoreError> = digests.iter().map(digest).collect();
+        Ok((parsed("revision", name)?, digests?))
+    };
+    let members = part.as_object().ok_or_else(wrong)?;
     members.iter().map(entry).collect()
 }
 

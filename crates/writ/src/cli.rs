@@ -269,6 +269,9 @@ pub(crate) struct PromoteArgs {
     /// The digest of the document that was looked at, as `writ api drift` says it.
     #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: String,
+    /// What is pinned stays in force, and its server may publish this, too: for servers that publish now this, now that.
+    #[arg(long)]
+    pub(crate) beside: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -211,7 +211,7 @@ impl<'a> Wanted<'a> {
         let stored = plane.store.load(&plane.tenant, before.revision).await;
         let stored = stored.map_err(|fault| store(&fault))?;
         let changes_who_decides = proposals::changes_who_decides(&stored, &registry);
-        drift::keep_live(&mut registry, stored.live);
+        drift::keep(&mut registry, stored);
         let change = Change {
             plane,
             by: Actor::Operator(call.operator.id),
@@ -409,7 +409,7 @@ impl Change<'_> {
 
 /// Looks at what an API publishes, now.
 pub(super) async fn check_drift(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
-    drift::check(plane, &api_named(call)?).await
+    drift::check(plane, &api_named(call)?, drift::Asked::ByPerson).await
 }
 
 /// Approves what an API publishes.
@@ -420,15 +420,18 @@ pub(super) async fn promote(plane: &Plane, call: &Call<'_>) -> Result<Value, Adm
     let digest: Digest = digest
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| AdminError::Invalid("`digest` is missing or none".to_owned()))?;
-    record(
-        plane,
-        call.operator.id,
-        "contract.promote",
-        id.as_str(),
-        digest,
-    )
-    .await?;
-    drift::promote(plane, &id, digest, Actor::Operator(call.operator.id)).await
+    let (how, recorded) = match body.member("beside") {
+        None | Some(Value::Bool(false)) => (drift::Approved::Instead, "contract.promote"),
+        Some(Value::Bool(true)) => (drift::Approved::Beside, "contract.beside"),
+        Some(_) => {
+            return Err(AdminError::Invalid(
+                "`beside` is neither true nor false".to_owned(),
+            ));
+        }
+    };
+    record(plane, call.operator.id, recorded, id.as_str(), digest).await?;
+    let by = Actor::Operator(call.operator.id);
+    drift::promote(plane, &id, (digest, how), by).await
 }
 
 fn api_named(call: &Call<'_>) -> Result<ApiId, AdminError> {

@@ -155,6 +155,13 @@ pub(super) fn registry() -> Registry {
     ];
     Registry {
         live: BTreeMap::from([("dns".parse().unwrap(), contract.clone())]),
+        beside: BTreeMap::from([(
+            "dns".parse().unwrap(),
+            vec![Contract {
+                document: b"{}".to_vec(),
+                reviews: String::new(),
+            }],
+        )]),
         contracts: BTreeMap::from([("dns".parse().unwrap(), contract)]),
         apis: apis.into_iter().map(|api| (api.id.clone(), api)).collect(),
         agents: BTreeMap::from([(agent.id, agent)]),

@@ -316,3 +316,57 @@ fn what_is_stopped_is_not_asked_what_it_publishes() {
         }
     });
 }
+
+#[test]
+fn a_server_that_publishes_now_this_now_that_has_both_approved() {
+    runtime().block_on(async {
+        let upstream = Upstream::start().unwrap();
+        let (project, server) = installation(&upstream);
+        let task = open(&project.client(), r#"[{"type":"writ_task","purpose":"housekeeping","actions":["dns:listZones","dns:getZone","dns:deleteZone"],"budget":{"calls":60,"writes":30,"deletes":30}}]"#).await;
+        let other = PINNED.replace("\"getZone\",", "\"showZone\", \"summary\": \"Shows a zone.\",");
+        let look = || {
+            let (code, seen, _) = project.run(&["--json", "api", "drift", "dns"]);
+            let seen = json(&seen);
+            let digest = seen.member("digest").unwrap().as_str().unwrap().to_owned();
+            (code, wants(&seen, "quarantined"), digest)
+        };
+        upstream.publishes(&other);
+        let (code, waiting, digest) = look();
+        assert_eq!((code, waiting), (2, vec!["getZone".to_owned()]));
+        are(&calls(&project, &task).await, [FLOWS, WAITS, FLOWS]);
+        let beside = ["api", "promote", "dns", "--beside", "--digest", &digest];
+        let (code, said, fault) = project.run(&beside);
+        assert_eq!(code, 0, "{said}{fault}");
+
+        // What is pinned stays, with its names, and so do the grants.
+        are(&calls(&project, &task).await, [FLOWS, FLOWS, FLOWS]);
+        let pinned = std::fs::read_to_string(project.path("apis/dns.json")).unwrap();
+        assert_eq!(pinned, PINNED);
+        for document in [PINNED, &other, PINNED, &other] {
+            upstream.publishes(document);
+            assert_eq!(look().0, 0);
+        }
+        let (code, _, fault) = project.run(&beside);
+        assert!(code == 1 && fault.contains("approved already"), "{fault}");
+        let records = project.operator(Method::GET, "/v1/records?tail=50", "").await;
+        assert!(records.json().to_string().contains("contract.beside"), "{}", records.json());
+
+        // A third form is neither.
+        let third = other.replace("Shows a zone.", "Shows a zone, and deletes it.");
+        upstream.publishes(&third);
+        assert_eq!(look().0, 2);
+        are(&calls(&project, &task).await, [FLOWS, WAITS, FLOWS]);
+
+        // It holds over restarts and for the contract that it was said of, and for no other.
+        upstream.publishes(&other);
+        assert_eq!(look().0, 0);
+        server.stop();
+        let server = project.start();
+        assert_eq!(look().0, 0);
+        project.write("apis/dns.json", &PINNED.replace("\"maximum\": 100", "\"maximum\": 90"));
+        let (code, _, fault) = project.run(&["apply"]);
+        assert_eq!(code, 0, "{fault}");
+        assert_eq!(look().0, 2);
+        server.stop();
+    });
+}

@@ -9,6 +9,7 @@ mod incidents;
 mod other_users;
 mod plan;
 mod policy;
+mod published;
 mod readiness;
 mod sign_in;
 mod smoke;

@@ -90,7 +90,10 @@ pub(super) async fn promote(
     args: &PromoteArgs,
 ) -> Result<(), Failure> {
     let settings = Config::load(config)?;
-    let body = Value::object([("digest", Value::from(args.digest.as_str()))]);
+    let body = Value::object([
+        ("digest", Value::from(args.digest.as_str())),
+        ("beside", Value::Bool(args.beside)),
+    ]);
     let path = format!("/v1/apis/{}/promote", args.api);
     let answer = OperatorClient::of(&settings)?.post(&path, &body).await?;
     if terminal.is_json() {
@@ -102,6 +105,9 @@ pub(super) async fn promote(
         terminal.paint(Tone::Good, "in force:"),
         text(&answer, "revision")
     ));
+    if args.beside {
+        return Ok(());
+    }
     let id = args
         .api
         .parse()
