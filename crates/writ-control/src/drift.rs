@@ -18,7 +18,10 @@ use writ_audit::Actor;
 use writ_contract::McpRevision;
 use writ_contract::diff::{Diff, Fate, NotCompared, diff};
 use writ_store::{Contract, Registry, StoreError};
-use writ_types::{ApiId, Attach, Digest, OperationId, RevisionId, Secret, UpstreamUrl, Value};
+use writ_types::{
+    ApiId, Attach, Digest, OperationId, ProgramName, RevisionId, Secret, Upstream, UpstreamUrl,
+    Value,
+};
 
 use crate::admin::{AdminError, Change};
 use crate::loaded::LoadedApi;
@@ -32,12 +35,36 @@ pub(crate) use seen::{Asked, LastSeen};
 #[derive(Debug)]
 pub struct Published {
     /// Where.
-    pub url: UpstreamUrl,
-    /// A field with the API's credential; none where the document lies at another origin than the API, which must not
-    /// learn it.
-    pub field: Option<(String, Secret<String>)>,
+    pub place: Publisher,
     /// An MCP server's lists are asked for, in this revision, and no document.
     pub lists: Option<McpRevision>,
+}
+
+impl Published {
+    /// Whether a program is to be started.
+    const fn is_program(&self) -> bool {
+        matches!(self.place, Publisher::Program { .. })
+    }
+}
+
+/// Who publishes it.
+#[derive(Debug)]
+pub enum Publisher {
+    /// A server.
+    Server {
+        /// Where.
+        url: UpstreamUrl,
+        /// A field with the API's credential; none where the document lies at another origin than the API, which must not
+        /// learn it.
+        field: Option<(String, Secret<String>)>,
+    },
+    /// A program that the settings name, which is started to be asked.
+    Program {
+        /// Its name.
+        name: ProgramName,
+        /// The API's credential.
+        credential: Option<Secret<String>>,
+    },
 }
 
 /// The bytes of a document, on their way.
@@ -108,7 +135,16 @@ fn changed(contract: &writ_contract::Contract, diff: &Diff) -> BTreeSet<Operatio
 
 /// Where an API's document is published, if it says so.
 fn published(api: &LoadedApi) -> Option<Published> {
-    let url = api.api.drift.clone()?;
+    let lists = api.contract.mcp();
+    let url = match api.api.drift.clone()? {
+        Upstream::Http(url) => url,
+        Upstream::Program(name) => {
+            let opened = api.credential.as_ref();
+            let credential = opened.map(|opened| Secret::new(opened.secret.expose().clone()));
+            let place = Publisher::Program { name, credential };
+            return Some(Published { place, lists });
+        }
+    };
     let upstream = &api.api.upstream;
     let own_origin = upstream.url().is_some_and(|upstream| {
         (url.tls, &url.host, url.port) == (upstream.tls, &upstream.host, upstream.port)
@@ -135,8 +171,8 @@ fn published(api: &LoadedApi) -> Option<Published> {
                 }
             })
         });
-    let lists = api.contract.mcp();
-    Some(Published { url, field, lists })
+    let place = Publisher::Server { url, field };
+    Some(Published { place, lists })
 }
 
 impl Plane {
@@ -171,7 +207,16 @@ pub(crate) async fn check(plane: &Plane, id: &ApiId, asked: Asked) -> Result<Val
         AdminError::Invalid(format!("`{id}` does not say where its server publishes its document: `drift = \"https://…\"` in apis/{id}.toml"))
     })?;
     let now = plane.clock.now();
-    let url = published.url.to_string();
+    let url = api
+        .api
+        .drift
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    if api.api.credential.is_some() && api.credential.is_none() && published.is_program() {
+        let fault = "its credential is not set, so it is not started";
+        return Err(unseen(plane, id, &url, fault));
+    }
     if plane.has_stopped_api(api) {
         let fault = "a person has stopped the API or its credential, so nothing is asked of it";
         return Err(unseen(plane, id, &url, fault));

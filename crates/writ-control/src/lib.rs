@@ -48,7 +48,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 pub use alarms::AlarmDesk;
 pub use approvals::ApprovalDesk;
-pub use drift::{Fetch, Fetching, Published};
+pub use drift::{Fetch, Fetching, Published, Publisher};
 pub use http::handle;
 pub use identity::{IdentityBody, Workload, serve as serve_identity};
 pub use key_origin::KeyOrigin;

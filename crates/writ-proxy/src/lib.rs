@@ -42,7 +42,7 @@ pub use credential::{Credential, CredentialError};
 pub use forward::Forwarded;
 pub use gateway::{Counters, Downstream, Gateway, Parts};
 pub use granted::TokenClient;
-pub use mcp::{Events, Reader as EventReader};
+pub use mcp::{Events, Interview, Reader as EventReader};
 pub use pool::Pool;
 pub use snapshot::{ApiSnapshot, PreparedTasks, Snapshot};
 pub use transaction::TransactionTokens;

@@ -53,6 +53,7 @@ pub(crate) use running::{HangUp, Running};
 use running::{Name, Runs};
 pub(crate) use session::Sessions;
 use telling::{Level, Wishes};
+pub use upstream::Interview;
 use waiting::Held;
 pub(crate) use waiting::Waiting;
 

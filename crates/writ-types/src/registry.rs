@@ -154,8 +154,8 @@ pub struct Api {
     pub owner: OwnerName,
     /// Where it is reached.
     pub upstream: Upstream,
-    /// Where its server publishes its document, if it does: what is there is compared with what is pinned.
-    pub drift: Option<UpstreamUrl>,
+    /// Where its server publishes its document, if it does: what is there is compared with what is pinned. A program is its own place.
+    pub drift: Option<Upstream>,
     /// The credential it wants and how it is attached; none for an API without authentication.
     pub credential: Option<(CredentialName, Attach)>,
     /// The trust domain of its services, if they verify transaction tokens: each call then carries one.

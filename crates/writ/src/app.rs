@@ -233,7 +233,7 @@ impl App {
             parts,
             loaded,
             Box::new(swap),
-            drift::fetch(config.timeouts.key_fetch)?,
+            drift::fetch(config.timeouts.key_fetch, config.programs.clone())?,
         )?))
     }
 

@@ -211,14 +211,17 @@ pub(crate) enum ApiCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     /// The document: JSON or YAML, OpenAPI 3.x or Swagger 2.0, or the lists of an MCP server. The URL of a running MCP server is asked for
-    /// its lists.
+    /// its lists, and so is `stdio:<name>`, a program that `[mcp.program.<name>]` of the settings says; it is started with `--start`.
     pub(crate) document: PathBuf,
     /// The revision an MCP server is asked in, and spoken to in from then on: `2026-07-28` or `2025-11-25`; default: the newest it speaks.
     #[arg(long, value_name = "REVISION")]
     pub(crate) mcp: Option<String>,
-    /// A file with the bearer token that an MCP server wants to see before it is asked. It is not kept.
+    /// A file with the bearer token that an MCP server wants to see before it is asked, or the credential of a program. It is not kept.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Start the program, as you: without it, only what would be started is said.
+    #[arg(long)]
+    pub(crate) start: bool,
     /// The API's id, such as `dns`; default: made from the file's name.
     #[arg(long)]
     pub(crate) id: Option<String>,

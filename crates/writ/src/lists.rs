@@ -11,7 +11,7 @@ use std::time::Duration;
 use writ_contract::McpRevision;
 use writ_types::Value;
 
-pub(crate) use conversation::{Conversation, Place};
+pub(crate) use conversation::{Conversation, Endpoint, Place, Server};
 
 /// Most pages of one list.
 const MOST_PAGES: usize = 200;
@@ -37,7 +37,12 @@ pub(crate) async fn read(place: Place, revision: McpRevision) -> Result<Vec<u8>,
     let server = Conversation::begin(place, revision).await?;
     let written = tokio::time::timeout(LONGEST, write_down(&server, revision)).await;
     server.end().await;
-    written.map_err(|_late| "it takes too long to say what it has".to_owned())?
+    let written = written.map_err(|_late| "it takes too long to say what it has".to_owned())??;
+    // What is written down is shown to people and kept in projects.
+    if server.server().is_told_its_credential(&written) {
+        return Err("its lists hold the credential that it was shown".to_owned());
+    }
+    Ok(written)
 }
 
 async fn write_down(server: &Conversation, revision: McpRevision) -> Result<Vec<u8>, String> {

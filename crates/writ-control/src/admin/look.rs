@@ -206,6 +206,11 @@ fn loose(plane: &Plane, loaded: &Loaded) -> Vec<String> {
         }
         if let Upstream::Program(name) = &api.api.upstream {
             loose.push(program(id, name, plane.settings.programs.get(name)));
+            if api.api.drift.is_some() {
+                loose.push(format!(
+                    "`{id}` starts its program every five minutes, too, to ask what it has"
+                ));
+            }
         }
         if api.api.credential.is_some() && api.credential.is_none() {
             let name = api

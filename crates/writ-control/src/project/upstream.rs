@@ -7,6 +7,9 @@ use writ_types::{Api, Attach, Upstream};
 pub(super) fn mismatch(api: &Api, document: &[u8], reviews: &Reviews) -> Option<&'static str> {
     let attach = api.credential.as_ref().map(|(_, attach)| attach);
     if let Upstream::Http(_) = api.upstream {
+        if matches!(api.drift, Some(Upstream::Program(_))) {
+            return Some("what is reached over HTTP is asked over HTTP: `drift` is a URL");
+        }
         let lost = attach == Some(&Attach::Environment);
         return lost.then_some(
             "`attach = \"environment\"` is for programs: over HTTP a credential travels in a field",
@@ -32,9 +35,12 @@ pub(super) fn mismatch(api: &Api, document: &[u8], reviews: &Reviews) -> Option<
             "a program of revision 2025-11-25 does not say in which call it asks, so that its questions reach nobody: take `asks` away",
         );
     }
-    api.drift.is_some().then_some(
-        "what a program says of itself is not looked at beside its calls: take `drift` away",
-    )
+    let elsewhere = api
+        .drift
+        .as_ref()
+        .is_some_and(|drift| *drift != api.upstream);
+    elsewhere
+        .then_some("a program is asked what it has where it is called: `drift` is its `upstream`")
 }
 
 /// Whether the overlay lets a program ask what it could not be answered.

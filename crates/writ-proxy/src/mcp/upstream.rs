@@ -4,6 +4,7 @@
 //! in a session of the task (`sessions`, `session`). Whatever else such a server may ask for (sampling, elicitation, roots, input, tasks) is
 //! refused, unless it was declared.
 
+mod interview;
 mod pings;
 mod process;
 mod program;
@@ -25,6 +26,7 @@ use super::{Revision, envelope};
 use crate::body::RequestBody;
 use crate::upstream::Outgoing;
 
+pub use interview::Interview;
 pub(crate) use pings::Pings;
 pub(crate) use process::{Coming as Told, Said};
 pub(crate) use program::{Starting, exchange as ask_program};

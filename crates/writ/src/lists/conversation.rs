@@ -5,26 +5,55 @@ use std::time::Duration;
 
 use hyper::Method;
 use writ_contract::McpRevision;
-use writ_proxy::EventReader;
+use writ_proxy::{EventReader, Interview};
 use writ_types::{JsonLimits, Secret, Value};
 
 use crate::http::{Answer, Peer};
 
 /// Most bytes of all answers together: what is larger than a document may be is none.
 const MOST: usize = 16 * 1024 * 1024;
+/// What is told of a program that is no more, and of an answer to something else.
+const ENDED: &str = "the program has ended, or does not read";
+const STRAY: &str = "the answer is none of this request";
 /// The id of every request: there is never more than one.
 const ID: &str = "1";
 
-/// Where a server is, and what it wants to see.
+/// Who is asked, and how long each answer may take.
 #[derive(Debug)]
 pub(crate) struct Place {
+    pub(crate) server: Server,
+    pub(crate) patience: Duration,
+}
+
+/// A server, over HTTP or as a program.
+#[derive(Debug)]
+pub(crate) enum Server {
+    Http(Endpoint),
+    Program(Interview),
+}
+
+/// Where a server is, and what it wants to see.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
     pub(crate) peer: Peer,
     /// Path of the endpoint, below the peer's own.
     pub(crate) path: String,
     /// A field with the server's credential.
     pub(crate) field: Option<(String, Secret<String>)>,
-    /// How long each answer may take.
-    pub(crate) patience: Duration,
+}
+
+impl Server {
+    /// Whether what it said holds the credential that it was shown.
+    pub(super) fn is_told_its_credential(&self, said: &[u8]) -> bool {
+        match self {
+            Self::Program(interview) => interview.is_told_in(said),
+            Self::Http(Endpoint { field, .. }) => field.as_ref().is_some_and(|(_, value)| {
+                let value = value.expose().rsplit(' ').next().unwrap_or_default();
+                let said = String::from_utf8_lossy(said);
+                !value.is_empty() && said.contains(value)
+            }),
+        }
+    }
 }
 
 /// A server that is being asked.
@@ -64,6 +93,11 @@ impl Conversation {
         self.can.clone()
     }
 
+    /// Who is asked.
+    pub(super) const fn server(&self) -> &Server {
+        &self.place.server
+    }
+
     async fn open(&mut self) -> Result<Value, String> {
         let revision = self.revision.as_str();
         let params = vec![
@@ -71,19 +105,30 @@ impl Conversation {
             ("capabilities", Value::object::<&str>([])),
             ("clientInfo", client()),
         ];
-        let answer = self
-            .send(Method::POST, message("initialize", Some(ID), params))
-            .await?;
-        let result = result(&answer)?;
+        let opening = message("initialize", Some(ID), params);
+        let (result, session) = match &self.place.server {
+            Server::Http(endpoint) => {
+                let answer = self.send(endpoint, Method::POST, opening).await?;
+                let session = answer.header("mcp-session-id").map(str::to_owned);
+                (result(&answer)?, session)
+            }
+            Server::Program(interview) => (self.interview(interview, opening.1).await?, None),
+        };
         let spoken = result.member("protocolVersion").and_then(Value::as_str);
         if spoken != Some(revision) {
             return Err(format!("it does not speak revision {revision} of MCP"));
         }
-        self.session = answer.header("mcp-session-id").map(str::to_owned);
+        self.session = session;
         let understood = message("notifications/initialized", None, Vec::new());
-        let answer = self.send(Method::POST, understood).await?;
-        if !(200..300).contains(&answer.status) {
-            return Err(format!("status {}", answer.status));
+        match &self.place.server {
+            Server::Http(endpoint) => {
+                let answer = self.send(endpoint, Method::POST, understood).await?;
+                if !(200..300).contains(&answer.status) {
+                    return Err(format!("status {}", answer.status));
+                }
+            }
+            Server::Program(interview) if interview.tell(understood.1) => {}
+            Server::Program(_) => return Err(ENDED.to_owned()),
         }
         Ok(result)
     }
@@ -108,30 +153,41 @@ impl Conversation {
             ]);
             params.push(("_meta", meta));
         }
-        let answer = self
-            .send(Method::POST, message(method, Some(ID), params))
-            .await?;
-        result(&answer)
+        let asked = message(method, Some(ID), params);
+        match &self.place.server {
+            Server::Http(endpoint) => result(&self.send(endpoint, Method::POST, asked).await?),
+            Server::Program(interview) => self.interview(interview, asked.1).await,
+        }
+    }
+
+    /// Asks a program. What it asks in its turn is no answer.
+    async fn interview(&self, interview: &Interview, body: String) -> Result<Value, String> {
+        let answer = tokio::time::timeout(self.place.patience, interview.ask(ID, body)).await;
+        let answer = answer.map_err(|_late| "no answer in time".to_owned())?;
+        let answer = answer.ok_or(ENDED)?;
+        self.hear(answer.len())?;
+        outcome(&read(&answer)?)
     }
 
     /// Ends the session, if there is one. A server that refuses ends it when it likes.
     pub(super) async fn end(&self) {
         if self.session.is_some()
+            && let Server::Http(endpoint) = &self.place.server
             && let Err(fault) = self
-                .send(Method::DELETE, (String::new(), String::new()))
+                .send(endpoint, Method::DELETE, (String::new(), String::new()))
                 .await
         {
             tracing::debug!(%fault, "a session was not ended");
         }
     }
 
-    async fn send(&self, method: Method, (what, body): (String, String)) -> Result<Answer, String> {
-        let Place {
-            peer,
-            path,
-            field,
-            patience,
-        } = &self.place;
+    async fn send(
+        &self,
+        endpoint: &Endpoint,
+        method: Method,
+        (what, body): (String, String),
+    ) -> Result<Answer, String> {
+        let Endpoint { peer, path, field } = endpoint;
         let mut headers = vec![("accept", "application/json, text/event-stream")];
         if !body.is_empty() {
             headers.push(("content-type", "application/json"));
@@ -150,15 +206,20 @@ impl Conversation {
                 .map(|(name, value)| (name.as_str(), value.expose().as_str())),
         );
         let exchange = peer.send(method, path, &headers, body);
-        let answer = tokio::time::timeout(*patience, exchange).await;
+        let answer = tokio::time::timeout(self.place.patience, exchange).await;
         let answer = answer.map_err(|_late| "no answer in time".to_owned())?;
         let answer = answer.map_err(crate::drift::unanswered)?;
-        let length = answer.body.len();
+        self.hear(answer.body.len())?;
+        Ok(answer)
+    }
+
+    /// So many bytes more of its answers.
+    fn hear(&self, length: usize) -> Result<(), String> {
         let before = self.heard.fetch_add(length, Ordering::Relaxed);
         if before.saturating_add(length) > MOST {
             return Err(format!("its answers are larger than {MOST} bytes"));
         }
-        Ok(answer)
+        Ok(())
     }
 }
 
@@ -184,10 +245,6 @@ fn message(method: &str, id: Option<&str>, params: Vec<(&'static str, Value)>) -
 
 /// The result in an answer. What the server tells on the way is dropped; what it asks is refused.
 fn result(answer: &Answer) -> Result<Value, String> {
-    let read = |bytes: &[u8]| {
-        let read = Value::parse(bytes, &JsonLimits::DOCUMENT);
-        read.map_err(|_not_strict| "the answer is not strict JSON".to_owned())
-    };
     let kind = answer.header("content-type").unwrap_or_default();
     let message = match kind.split(';').next().unwrap_or_default().trim() {
         "application/json" => read(&answer.body)?,
@@ -205,9 +262,23 @@ fn result(answer: &Answer) -> Result<Value, String> {
         // A redirect is not followed: it could lead anywhere.
         _ => return Err(format!("status {}", answer.status)),
     };
+    if answer.status == 200 || message.member("error").is_some() {
+        outcome(&message)
+    } else {
+        Err(STRAY.to_owned())
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Value, String> {
+    let read = Value::parse(bytes, &JsonLimits::DOCUMENT);
+    read.map_err(|_not_strict| "the answer is not strict JSON".to_owned())
+}
+
+/// What a message says that answers the request, if it does.
+fn outcome(message: &Value) -> Result<Value, String> {
     let own = message.member("id").and_then(Value::as_str) == Some(ID);
     match (message.member("result"), message.member("error")) {
-        (Some(result), None) if own && answer.status == 200 => Ok(result.clone()),
+        (Some(result), None) if own => Ok(result.clone()),
         (None, Some(error)) => {
             let code = error
                 .member("code")
@@ -215,6 +286,6 @@ fn result(answer: &Answer) -> Result<Value, String> {
                 .unwrap_or_default();
             Err(format!("the server refuses, with code {code}"))
         }
-        _ => Err("the answer is none of this request".to_owned()),
+        _ => Err(STRAY.to_owned()),
     }
 }

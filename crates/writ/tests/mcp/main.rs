@@ -15,6 +15,7 @@ mod imported;
 mod inspector;
 mod keeper;
 mod listening;
+mod local;
 mod node;
 mod offers;
 mod programs;

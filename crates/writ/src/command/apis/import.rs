@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use writ_contract::{
     Bundler, Contract, Diagnostic, Reviews, Severity, Shipped, Visibility, propose,
 };
-use writ_types::{ApiId, UpstreamUrl, Value};
+use writ_types::{ApiId, Upstream, Value};
 
 use super::listed;
 use crate::cli::ImportArgs;
@@ -26,8 +26,8 @@ pub(super) struct Imported {
     pub(super) files: usize,
     /// The ending of its own file.
     pub(super) ending: String,
-    /// Where the MCP server is whose lists they are.
-    pub(super) server: Option<UpstreamUrl>,
+    /// The MCP server whose lists they are.
+    pub(super) server: Option<Upstream>,
 }
 
 pub(super) async fn run(
@@ -36,7 +36,7 @@ pub(super) async fn run(
     args: &ImportArgs,
 ) -> Result<(), Failure> {
     let imported = match listed::server(args)? {
-        Some(server) => listed::read(server, args).await?,
+        Some(server) => listed::read(terminal, config, server, args).await?,
         None => read(terminal, &args.document)?,
     };
     let id = api_id(args)?;
@@ -253,8 +253,8 @@ fn upstream(args: &ImportArgs, imported: &Imported) -> Result<String, Failure> {
         (None, Some(server)) => Ok(server.to_string()),
         (Some(text), _) => text
             .parse()
-            .map(|url: UpstreamUrl| url.to_string())
-            .map_err(|fault| Failure::usage(fault.to_string())),
+            .map(|url: Upstream| url.to_string())
+            .map_err(Failure::usage),
         (None, None) => Err(Failure::usage("where is the API reached?")
             .hint("--upstream https://api.example.com/v1")),
     }
@@ -340,7 +340,7 @@ fn write(
 
 fn registration_text(
     args: &ImportArgs,
-    (id, contract, server): (&ApiId, &Contract, Option<&UpstreamUrl>),
+    (id, contract, server): (&ApiId, &Contract, Option<&Upstream>),
     upstream: &str,
     file: &str,
 ) -> String {
@@ -348,8 +348,12 @@ fn registration_text(
     let drift = server
         .map(|server| format!("drift = \"{server}\"\n"))
         .unwrap_or_default();
+    let attach = match server {
+        Some(Upstream::Program(_)) => "\"environment\"",
+        _ => "\"bearer\"      # or \"header\" with header = \"X-API-Key\", or \"basic\"",
+    };
     format!(
-        "# {} {}\nowner = {:?}\nupstream = {upstream:?}\ncontract = {file:?}\n{drift}\n# What its operations do stands in {id}.overlay.yaml. The credential it wants; its value: `writ credential set {id}-key`.\n# [credential]\n# name = \"{id}-key\"\n# attach = \"bearer\"      # or \"header\" with header = \"X-API-Key\", or \"basic\"\n",
+        "# {} {}\nowner = {:?}\nupstream = {upstream:?}\ncontract = {file:?}\n{drift}\n# What its operations do stands in {id}.overlay.yaml. The credential it wants; its value: `writ credential set {id}-key`.\n# [credential]\n# name = \"{id}-key\"\n# attach = {attach}\n",
         contract.title(),
         contract.version(),
         args.owner,
