@@ -47,6 +47,8 @@ pub struct PinnedResources {
     pub resources: Vec<Value>,
     /// As the list shows them.
     pub templates: Vec<Value>,
+    /// The server tells who subscribes to one that it was updated.
+    pub subscribe: bool,
     pub(crate) expressions: Vec<Template>,
 }
 

@@ -27,10 +27,11 @@ use rmcp::model::{
     InputRequiredResult, InputResponses, ListPromptsResult, ListResourceTemplatesResult,
     ListResourcesResult, ListToolsResult, LoggingLevel, LoggingMessageNotificationParam,
     PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, ServerConfig, ServerRequest, SetLevelRequestParams,
-    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+    ReadResourceResponse, ReadResourceResult, ResourceUpdatedNotificationParam, ServerConfig,
+    ServerRequest, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
+    UnsubscribeRequestParams,
 };
-use rmcp::service::{RequestContext, RoleServer, SubscriptionContext, SubscriptionSink};
+use rmcp::service::{Peer, RequestContext, RoleServer, SubscriptionContext, SubscriptionSink};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ServerHandler, ServiceExt as _};
@@ -46,6 +47,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Fixture {
     /// Where it listens; its endpoint is `/mcp`.
     pub address: SocketAddr,
+    server: Server,
 }
 
 impl Fixture {
@@ -54,10 +56,11 @@ impl Fixture {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Server::default();
+        let serving = server.clone();
         let config = StreamableHttpServerConfig::default()
             .with_allowed_origins([format!("http://{address}")]);
         let service = StreamableHttpService::new(
-            move || Ok(server.clone()),
+            move || Ok(serving.clone()),
             Arc::new(LocalSessionManager::default()),
             config,
         );
@@ -74,23 +77,52 @@ impl Fixture {
                 });
             }
         });
-        Self { address }
+        Self { address, server }
     }
 
     /// Starts the server on a port of its own where each connection is what a program's standard input and output would be.
     pub async fn start_streams() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
+        let server = Server::default();
+        let serves = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                let server = serves.clone();
                 tokio::spawn(async move {
-                    if let Ok(serving) = Box::pin(Server::default().serve(stream)).await {
+                    if let Ok(serving) = Box::pin(server.serve(stream)).await {
                         drop(serving.waiting().await);
                     }
                 });
             }
         });
-        Self { address }
+        Self { address, server }
+    }
+
+    /// Tells those who subscribed to a resource that it was updated.
+    pub async fn update(&self, uri: &str) {
+        let (sinks, subscribed) = {
+            let state = self.server.state();
+            (state.sinks.clone(), state.subscribed.clone())
+        };
+        for sink in sinks {
+            // One that is gone, or asked for something else, is not told.
+            drop(sink.notify_resource_updated(uri).await);
+        }
+        for (_, peer) in subscribed.iter().filter(|(own, _)| own == uri) {
+            let updated = ResourceUpdatedNotificationParam::new(uri);
+            drop(peer.notify_resource_updated(updated).await);
+        }
+    }
+
+    /// What is subscribed in sessions.
+    pub fn subscribed(&self) -> Vec<String> {
+        let state = self.server.state();
+        state
+            .subscribed
+            .iter()
+            .map(|(uri, _)| uri.clone())
+            .collect()
     }
 
     /// What an operator pins of it: its tools, resources, templates and prompts as the lists say them, and that it completes.
@@ -98,7 +130,10 @@ impl Fixture {
         let fixture = fixture();
         let member = |name: &str| (name.to_owned(), fixture[name].clone());
         let names = ["tools", "resources", "resourceTemplates", "prompts"];
-        let capabilities = ("capabilities".to_owned(), json!({"completions": {}}));
+        let capabilities = (
+            "capabilities".to_owned(),
+            json!({"completions": {}, "resources": {"subscribe": true}}),
+        );
         names
             .into_iter()
             .map(member)
@@ -122,7 +157,7 @@ struct State {
     /// The states of calls that were answered with a question: tool, round, number.
     asked: BTreeSet<String>,
     sinks: Vec<SubscriptionSink>,
-    subscribed: BTreeSet<String>,
+    subscribed: Vec<(String, Peer<RoleServer>)>,
     level: Option<LoggingLevel>,
 }
 
@@ -458,9 +493,9 @@ impl ServerHandler for Server {
     async fn subscribe(
         &self,
         request: SubscribeRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.state().subscribed.insert(request.uri);
+        self.state().subscribed.push((request.uri, context.peer));
         Ok(())
     }
 
@@ -469,7 +504,9 @@ impl ServerHandler for Server {
         request: UnsubscribeRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.state().subscribed.remove(&request.uri);
+        self.state()
+            .subscribed
+            .retain(|(uri, _)| *uri != request.uri);
         Ok(())
     }
 

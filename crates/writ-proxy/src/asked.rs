@@ -12,8 +12,8 @@ use writ_types::ReasonCode;
 use crate::body::{self, RequestBody};
 use crate::decide;
 use crate::gateway::Parts;
-use crate::mcp::ToolCall;
 use crate::mcp::asking::Answers;
+use crate::mcp::{Errand, ToolCall};
 use crate::snapshot::ApiSnapshot;
 use crate::target::Target;
 
@@ -46,6 +46,8 @@ pub(crate) struct Read<'c> {
     pub(crate) forwarded: HeaderMap,
     /// Answers to an MCP server's questions. They travel on beside the arguments, and nobody takes them apart.
     pub(crate) answers: Option<Answers>,
+    /// What is asked for.
+    pub(crate) errand: Errand,
 }
 
 impl Read<'_> {
@@ -101,6 +103,7 @@ impl<'c> Asked<'c> {
                     body,
                     forwarded: target.forwarded,
                     answers: None,
+                    errand: Errand::Call,
                 })
             }
             Self::Tool(call) => {
@@ -119,6 +122,7 @@ impl<'c> Asked<'c> {
                     body: RequestBody::Whole(Bytes::from(read.body)),
                     forwarded,
                     answers: call.answers,
+                    errand: call.errand,
                 })
             }
         }

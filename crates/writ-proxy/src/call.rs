@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hyper::body::Incoming;
+use hyper::header::HeaderMap;
 use hyper::{Request, Response};
 use tokio::task::JoinHandle;
 use writ_task::Entered;
 use writ_token::Authenticated;
-use writ_types::{CallId, Charge, ReasonCode, Timestamp};
+use writ_types::{Agent, CallId, Charge, ReasonCode, Timestamp, Value};
 
 use crate::approve::Canonical;
 use crate::asked::Asked;
@@ -21,6 +22,7 @@ use crate::snapshot::Snapshot;
 use crate::story::Story;
 use crate::target::Endpoint;
 use crate::transaction::Transaction;
+use crate::upstream::Arrived;
 use crate::{
     approve, authenticate, decide, flow, mcp, metadata, pace, planned, response, stops, target,
     upstream, watch,
@@ -136,6 +138,13 @@ async fn call(
         return approve::status(gateway, &entered, &head, &target, approval).await;
     }
 
+    let deciding = Deciding {
+        gateway,
+        pool,
+        snapshot: &snapshot,
+        agent: &agent,
+        now,
+    };
     let asked = match mcp {
         None => decide::resolve(&snapshot, target, &head, body)?,
         Some(exchange) => {
@@ -143,18 +152,55 @@ async fn call(
             match exchange.serve(&asker, &target, &head, body).await? {
                 mcp::Message::Answered(response) => return Ok(response),
                 mcp::Message::Call(call) => Asked::Tool(call),
-                mcp::Message::Listen(wanted) => {
-                    return exchange.listen(gateway, (&caller, &entered), wanted).await;
+                mcp::Message::Subscribe(call, ear) => {
+                    Box::pin(subscribe(&deciding, entered, call, story, &ear)).await?;
+                    return Ok(exchange.subscribed());
+                }
+                mcp::Message::Listen(wanted, ear) => {
+                    let (who, way) = ((&caller, &entered), (from, &head.headers));
+                    return listen(&deciding, who, way, exchange, (wanted, ear)).await;
                 }
             }
         }
     };
     let (api, operation) = asked.operation();
+    let arrived = Box::pin(make(&deciding, entered, asked, story, mcp.as_ref())).await?;
+    response::forward(gateway, api, operation, arrived, mcp.as_ref())
+        .await
+        .map_err(Refusal::from)
+}
+
+/// What a call is decided with.
+struct Deciding<'c> {
+    gateway: &'c Arc<Gateway>,
+    pool: &'c Arc<Pool>,
+    snapshot: &'c Arc<Snapshot>,
+    agent: &'c Arc<Agent>,
+    now: Timestamp,
+}
+
+/// Decides on a call, records it, and sends it.
+async fn make(
+    deciding: &Deciding<'_>,
+    entered: Entered,
+    asked: Asked<'_>,
+    story: &mut Story,
+    mcp: Option<&mcp::Exchange>,
+) -> Result<Arrived, Refusal> {
+    let Deciding {
+        gateway,
+        pool,
+        snapshot,
+        agent,
+        now,
+    } = *deciding;
+    let parts = &gateway.parts;
+    let (api, operation) = asked.operation();
     story.resolved(api, operation);
-    decide::granted(&snapshot, &agent, &entered, operation.action(), now)?;
+    decide::granted(snapshot, agent, &entered, operation.action(), now)?;
     decide::unchanged(api, operation)?;
-    let who = (&*agent, &entered);
-    stops::keep(gateway, &snapshot, who, api)?;
+    let who = (&**agent, &entered);
+    stops::keep(gateway, snapshot, who, api)?;
     pace::keep(gateway, &entered, operation)?;
     let read = asked.read(parts).await?;
     story.read(&read);
@@ -166,22 +212,22 @@ async fn call(
     let mut judged = flow::judge(key, operation, input, &facts.vouchers);
     flow::tell(&mut facts, operation, &mut judged, &read);
     let canonical = Canonical::of(operation, &read, judged.unvouched.as_deref());
-    let permit = approve::permit(gateway, &snapshot, who, &canonical, &mut facts, story).await?;
+    let permit = approve::permit(gateway, snapshot, who, &canonical, &mut facts, story).await?;
 
     let written = judged.written(key, &facts.arguments, &read);
     flow::carry(parts, &entered, operation, &written, now).await?;
-    let outgoing = decide::outgoing((api, operation), read, story.call(), mcp.as_ref())?;
+    let outgoing = decide::outgoing((api, operation), read, story.call(), mcp)?;
     let transaction = Transaction {
-        agent: &agent,
+        agent,
         action: operation.action(),
         now,
     };
 
     let (receipt, armed) = story.intend(&permit, &facts, api, charge, &written).await?;
     reservation.commit();
-    let hearing = flow::hearing(&snapshot, operation, &entered, &facts, &outgoing.body);
+    let hearing = flow::hearing(snapshot, operation, &entered, &facts, &outgoing.body);
     let completion = Completion::arm(gateway, entered, &receipt, armed).listening(hearing);
-    let arrived = upstream::send(
+    upstream::send(
         pool,
         api,
         (permit, reservation, receipt),
@@ -189,10 +235,60 @@ async fn call(
         transaction,
         outgoing,
     )
-    .await?;
-    response::forward(gateway, api, operation, arrived, mcp.as_ref())
+    .await
+    .map_err(Refusal::from)
+}
+
+/// Subscribes to a resource: a call like its reading, which is under way as long as the server holds the subscription.
+async fn subscribe(
+    deciding: &Deciding<'_>,
+    entered: Entered,
+    call: mcp::ToolCall<'_>,
+    story: &mut Story,
+    ear: &Arc<mcp::updates::Ear>,
+) -> Result<(), Refusal> {
+    let (gateway, api) = (deciding.gateway, call.api);
+    let uri = call.arguments.member("uri").and_then(Value::as_str);
+    let uri = uri.ok_or(ReasonCode::InvalidInput)?.to_owned();
+    let place = mcp::updates::Place::of(gateway, entered.grant());
+    let place = place.ok_or(ReasonCode::TooManyInFlight)?;
+    let making = make(deciding, entered, Asked::Tool(call), story, None);
+    let arrived = Box::pin(making).await?;
+    mcp::updates::begin(gateway, api, (arrived, place), &uri, ear)
         .await
         .map_err(Refusal::from)
+}
+
+/// Serves a stream of changes. Each resource that it wants to hear of is subscribed to by a call of its own; of what is refused it does not hear.
+async fn listen(
+    deciding: &Deciding<'_>,
+    (caller, entered): (&Authenticated, &Entered),
+    (from, headers): (&Downstream, &HeaderMap),
+    exchange: &mcp::Exchange,
+    (mut wanted, own): (mcp::Wanted, Option<Arc<mcp::updates::Ear>>),
+) -> Result<Response<Body>, Refusal> {
+    let (gateway, snapshot, now) = (deciding.gateway, deciding.snapshot, deciding.now);
+    let opened = gateway.listeners().open(entered);
+    let _listener = opened.ok_or(ReasonCode::TooManyInFlight)?;
+    let ear = own.unwrap_or_default();
+    let asker = mcp::Caller::new(gateway, snapshot, entered, deciding.agent, now);
+    let mut held = Vec::new();
+    for uri in std::mem::take(&mut wanted.uris) {
+        let call = exchange.subscription(&asker, &uri)?;
+        let mut story = Story::begin(gateway, gateway.new_call(), from, headers);
+        let subscribed = match enter(gateway, snapshot, caller, &mut story, now).await {
+            Ok(entered) => Box::pin(subscribe(deciding, entered, call, &mut story, &ear)).await,
+            Err(refusal) => Err(refusal),
+        };
+        match subscribed {
+            Ok(()) => held.push(uri),
+            Err(mut refusal) => record(gateway, &story, &mut refusal).await,
+        }
+    }
+    wanted.uris = held;
+    exchange
+        .listen(gateway, (caller, entered), (&wanted, &ear))
+        .await
 }
 
 /// Enters the caller's task. That it is over or paused is a record, too, but not for every call: whoever has no task any more
@@ -234,17 +330,7 @@ async fn refuse(
     if let Some(exchange) = &mcp {
         refusal.reason = exchange.reason(refusal.reason);
     }
-    if story.is_known() {
-        gateway.counters().refused.fetch_add(1, Ordering::Relaxed);
-        if story.is_recorded() {
-            // An intent stands in the log, and its outcome says the rest.
-        } else if let Err(reason) = story.refused(&refusal).await {
-            refusal = reason.into();
-        }
-    } else {
-        gateway.counters().strangers.fetch_add(1, Ordering::Relaxed);
-    }
-    tracing::debug!(call.id = %call, reason = %refusal.reason, "refused");
+    record(gateway, &story, &mut refusal).await;
     let challenge = gateway.snapshot().ok().map(|snapshot| Challenge {
         public_url: snapshot.public_url.clone(),
         endpoint,
@@ -254,4 +340,19 @@ async fn refuse(
         None => refusal.into_response(call, challenge.as_ref()),
         Some(exchange) => exchange.refusal(refusal, call, challenge.as_ref()),
     }
+}
+
+/// Records why a call was refused, or counts it where nobody known called.
+async fn record(gateway: &Gateway, story: &Story, refusal: &mut Refusal) {
+    if story.is_known() {
+        gateway.counters().refused.fetch_add(1, Ordering::Relaxed);
+        if story.is_recorded() {
+            // An intent stands in the log, and its outcome says the rest.
+        } else if let Err(reason) = story.refused(refusal).await {
+            *refusal = reason.into();
+        }
+    } else {
+        gateway.counters().strangers.fetch_add(1, Ordering::Relaxed);
+    }
+    tracing::debug!(call.id = %story.call(), reason = %refusal.reason, "refused");
 }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use crate::mcp::upstream::{Held, Pings, Said, SessionMark, Told};
+use crate::mcp::upstream::{Held, Pings, Said, SessionMark, Standing, Told};
 
 /// Where a body comes from.
 #[derive(Debug)]
@@ -67,6 +68,8 @@ pub(crate) struct Coming {
     unfinished: Option<Unfinished>,
     /// Keeps the session while it is read.
     held: Option<Held>,
+    /// What is said beside it in the session, where it answers a subscription.
+    standing: Option<Arc<Standing>>,
 }
 
 impl Coming {
@@ -83,6 +86,7 @@ impl Coming {
             within: Some(within),
             unfinished,
             held: None,
+            standing: None,
         }
     }
 
@@ -94,6 +98,7 @@ impl Coming {
             within: None,
             unfinished: None,
             held: Some(held),
+            standing: None,
         }
     }
 
@@ -122,12 +127,24 @@ impl Coming {
             within: None,
             unfinished: Some(unfinished),
             held: Some(held),
+            standing: None,
         }
     }
 
     /// Keeps the session in use until this is dropped.
     pub(crate) fn hold(&mut self, held: Held) {
         self.held = Some(held);
+    }
+
+    /// Listens to what is said beside it.
+    pub(crate) fn listen(&mut self, standing: Arc<Standing>) {
+        self.standing = Some(standing);
+    }
+
+    /// What is said beside it, and what keeps the session for that.
+    pub(crate) fn take_standing(&mut self) -> Option<(Arc<Standing>, Option<Held>)> {
+        let standing = self.standing.take()?;
+        Some((standing, self.held.take()))
     }
 
     /// Nobody wants to know the rest, and nobody has to be told.
@@ -159,6 +176,7 @@ impl From<Incoming> for Coming {
             within: None,
             unfinished: None,
             held: None,
+            standing: None,
         }
     }
 }

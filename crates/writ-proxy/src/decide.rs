@@ -37,25 +37,26 @@ pub(crate) fn agent(
     if !own {
         return Err(ReasonCode::Unauthenticated);
     }
-    let agent = snapshot
-        .agents
-        .get(&principal.agent)
-        .filter(|agent| agent.enabled)
-        .ok_or(ReasonCode::AgentDisabled)?;
-    let stands = |above: &AgentId| {
-        snapshot
-            .agents
-            .get(above)
-            .is_some_and(|agent| agent.enabled)
-    };
-    if !entered.above().iter().all(stands) {
-        return Err(ReasonCode::AgentDisabled);
-    }
+    let agent = acting(snapshot, entered)?;
     // The agent is the client of its own tokens; an identity it had before is not its own any more.
     if agent.spiffe != principal.spiffe || token.client().as_str() != agent.spiffe.as_str() {
         return Err(ReasonCode::Unauthenticated);
     }
     Ok(Arc::clone(agent))
+}
+
+/// The agent of a task, if it and those that handed the task on to it may act.
+pub(crate) fn acting<'s>(
+    snapshot: &'s Snapshot,
+    entered: &Entered,
+) -> Result<&'s Arc<Agent>, ReasonCode> {
+    let enabled = |agent: &AgentId| {
+        let agent = snapshot.agents.get(agent);
+        agent.filter(|agent| agent.enabled)
+    };
+    let above = entered.above().iter().all(|above| enabled(above).is_some());
+    let own = enabled(&entered.grant().agent).filter(|_| above);
+    own.ok_or(ReasonCode::AgentDisabled)
 }
 
 /// Whether the user has authenticated as the task's purpose wants it, by the token that is shown (RFC 9470). A purpose that
@@ -329,6 +330,10 @@ pub(crate) fn outgoing(
     exchange: Option<&mcp::Exchange>,
 ) -> Result<Outgoing, ReasonCode> {
     if let Some((pinned, revision)) = operation.pinned().zip(api.contract.mcp()) {
+        if read.errand == mcp::Errand::Subscription {
+            return mcp::upstream::subscription(revision, call, read.body.at_hand())
+                .ok_or(ReasonCode::MalformedRequest);
+        }
         let answering = exchange.and_then(mcp::Exchange::answering);
         if let Some((answering, answers)) = answering.zip(read.answers.as_ref()) {
             return mcp::upstream::answer(answering, answers).ok_or(ReasonCode::MalformedRequest);

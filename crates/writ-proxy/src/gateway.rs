@@ -19,7 +19,7 @@ use writ_types::{
 use crate::granted::GrantedTokens;
 use crate::kept::Kept;
 use crate::mcp::upstream::ServerSessions;
-use crate::mcp::{Listeners, Questions, Running, Sessions, Waiting};
+use crate::mcp::{Listeners, Questions, Running, Sessions, Updates, Waiting};
 use crate::snapshot::Snapshot;
 
 /// Where a request came from.
@@ -82,6 +82,7 @@ pub struct Gateway {
     late: Kept,
     running: Running,
     listeners: Listeners,
+    updates: Updates,
     waiting: Waiting,
     granted: GrantedTokens,
     questions: Questions,
@@ -123,6 +124,7 @@ impl Gateway {
             late: Kept::default(),
             running: Running::default(),
             listeners: Listeners::default(),
+            updates: Updates::default(),
             waiting: Waiting::default(),
             granted: GrantedTokens::default(),
             questions: Questions::default(),
@@ -202,6 +204,11 @@ impl Gateway {
     /// The open streams of changes.
     pub(crate) const fn listeners(&self) -> &Listeners {
         &self.listeners
+    }
+
+    /// The subscriptions to resources.
+    pub(crate) const fn updates(&self) -> &Updates {
+        &self.updates
     }
 
     /// The calls that wait for an answer, for clients that ask for it.

@@ -18,6 +18,7 @@ mod running;
 mod session;
 pub(crate) mod telling;
 mod tools;
+pub(crate) mod updates;
 pub(crate) mod upstream;
 mod waiting;
 
@@ -46,13 +47,15 @@ pub use events::Events;
 pub(crate) use events::{Line, Told, line};
 pub(crate) use fault::Fault;
 pub(crate) use listening::Listeners;
-use listening::Wanted;
+pub(crate) use listening::Wanted;
 use offers::List;
 pub use reader::Reader;
 pub(crate) use running::{HangUp, Running};
 use running::{Name, Runs};
 pub(crate) use session::Sessions;
 use telling::{Level, Wishes};
+use updates::Ear;
+pub(crate) use updates::Updates;
 pub use upstream::Interview;
 use waiting::Held;
 pub(crate) use waiting::Waiting;
@@ -99,8 +102,10 @@ pub(crate) enum Message<'s> {
     Answered(Response<Body>),
     /// A call: the operation, and the arguments as they were given.
     Call(ToolCall<'s>),
-    /// A stream of changes.
-    Listen(Wanted),
+    /// A subscription to a resource, for the session of the message.
+    Subscribe(ToolCall<'s>, Arc<Ear>),
+    /// A stream of changes; that of a session, where it is what the session has subscribed to.
+    Listen(Wanted, Option<Arc<Ear>>),
 }
 
 /// A call of a tool, or of what else an MCP server has, before it is decided on.
@@ -110,6 +115,17 @@ pub(crate) struct ToolCall<'s> {
     pub(crate) arguments: Value,
     /// Answers to what the server asked when the call was made before.
     pub(crate) answers: Option<Answers>,
+    /// What is asked for.
+    pub(crate) errand: Errand,
+}
+
+/// What is asked for with an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// That it is done.
+    Call,
+    /// To be told when what it reads is another.
+    Subscription,
 }
 
 /// What a message is served with.
@@ -176,8 +192,11 @@ impl Exchange {
                 hyper::StatusCode::NO_CONTENT,
             )));
         }
+        if let Some(listening) = self.stands(caller, head)? {
+            return Ok(listening);
+        }
         if head.method != Method::POST {
-            // Nothing is ever sent unasked: there is no stream to open.
+            // Nothing is sent unasked but what was subscribed: there is no stream to open.
             let allow = Some("POST, DELETE".to_owned());
             return Err(Refusal {
                 allow,
@@ -232,6 +251,7 @@ impl Exchange {
                 let call = self.offered(caller).read(envelope)?;
                 self.call(caller, envelope, call)
             }
+            (Kind::Subscribe, Revision::Sessions) => self.subscribe(caller, envelope),
             (Kind::GetPrompt, _) => {
                 let call = self.offered(caller).get(envelope)?;
                 self.call(caller, envelope, call)
@@ -248,7 +268,7 @@ impl Exchange {
                 }
                 let wanted = Wanted::read(envelope, &self.offered(caller))?;
                 self.run(caller);
-                Ok(Message::Listen(wanted))
+                Ok(Message::Listen(wanted, None))
             }
             (Kind::GetTask, Revision::Stateless) => self.get_task(caller, envelope).await,
             (kind, _) => {
@@ -270,6 +290,7 @@ impl Exchange {
                 Ok(tools::introduction(self.revision, &self.offered(caller)))
             }
             (Kind::Ping, Revision::Sessions) => Ok(Value::object::<&str>([])),
+            (Kind::Unsubscribe, Revision::Sessions) => Ok(self.unsubscribe(caller, envelope)?),
             (Kind::SetLevel, Revision::Sessions) => Ok(self.set_level(caller, envelope)?),
             (Kind::UpdateTask, Revision::Stateless) => Ok(self.update_task(caller, envelope)?),
             (Kind::CancelTask, Revision::Stateless) => Ok(self.cancel_task(caller, envelope)?),
@@ -305,6 +326,7 @@ impl Exchange {
             operation,
             arguments,
             answers: None,
+            errand: Errand::Call,
         };
         self.hold(caller, envelope, &call);
         self.call(caller, envelope, call)

@@ -25,6 +25,7 @@ use crate::completion::Armed;
 use crate::flow::Written;
 use crate::gateway::{Downstream, Gateway};
 use crate::kept;
+use crate::mcp::Errand;
 use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
 
@@ -168,6 +169,9 @@ impl Story {
         }
         // Of a body that is not here yet, the outcome will hold the commitment.
         hasher.update(body.at_hand());
+        if read.errand == Errand::Subscription {
+            hasher.update(b"\nresources/subscribe");
+        }
         if let Some(answers) = &read.answers {
             hasher.update(b"\n");
             hasher.update(&answers.bytes());

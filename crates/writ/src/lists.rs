@@ -49,7 +49,16 @@ async fn write_down(server: &Conversation, revision: McpRevision) -> Result<Vec<
     let can = server.capabilities();
     let has = |name: &str| can.member(name).is_some();
     let completions = has("completions").then(|| ("completions", Value::object::<&str>([])));
-    let capabilities = Value::object(completions);
+    let updates = can
+        .member("resources")
+        .and_then(|own| own.member("subscribe"));
+    let updates = (updates.and_then(Value::as_bool) == Some(true)).then(|| {
+        (
+            "resources",
+            Value::object([("subscribe", Value::from(true))]),
+        )
+    });
+    let capabilities = Value::object(completions.into_iter().chain(updates));
     let mut text = format!(
         "{{\"protocolVersion\": \"{}\",\n\"capabilities\": {capabilities}",
         revision.as_str()

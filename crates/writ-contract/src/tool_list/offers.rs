@@ -32,14 +32,16 @@ pub(super) fn add(
         let item = operation(&id, text, arguments(prompt), answer);
         put(id, Pinned::Prompt(prompt.clone()), item);
     }
-    let resources = resources(document, sink);
+    let capabilities = document.member("capabilities");
+    let mut resources = resources(document, sink);
+    let updates = capabilities.and_then(|known| known.member("resources")?.member("subscribe"));
+    resources.subscribe = updates.and_then(Value::as_bool) == Some(true);
     if !(resources.resources.is_empty() && resources.expressions.is_empty()) {
         let answer = answer("contents", "array");
         let item = operation(RESOURCES, None, reading(&resources), answer);
         let kind = Pinned::Resources(resources.clone());
         put(RESOURCES.to_owned(), kind, item);
     }
-    let capabilities = document.member("capabilities");
     if capabilities.is_some_and(|known| known.member("completions").is_some()) {
         let answer = answer("completion", "object");
         let given = completing(&prompts, &resources);

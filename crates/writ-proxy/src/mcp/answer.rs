@@ -19,6 +19,11 @@ pub(super) fn nothing(status: StatusCode) -> Response<Body> {
     response
 }
 
+/// No message: the end of a stream on which nothing is answered.
+pub(super) fn end() -> Response<Body> {
+    with_fields(StatusCode::OK, Body::Full(Bytes::new()))
+}
+
 /// A message as a response.
 fn said(status: StatusCode, message: &Value) -> Response<Body> {
     with_fields(status, Body::Full(Bytes::from(message.to_string())))

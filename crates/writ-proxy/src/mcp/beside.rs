@@ -30,7 +30,9 @@ use writ_types::{
 
 use super::asking::Way;
 use super::envelope::Reply;
-use super::{Asking, Caller, Exchange, Fault, Message, Revision, ToolCall, answer, session};
+use super::{
+    Asking, Caller, Errand, Exchange, Fault, Message, Revision, ToolCall, answer, session,
+};
 use crate::body::{Body, Whole};
 use crate::gateway::{Gateway, random};
 use crate::refusal::Refusal;
@@ -468,6 +470,7 @@ impl Exchange {
             operation,
             arguments,
             answers: Some(answers),
+            errand: Errand::Call,
         }))
     }
 }

@@ -1,7 +1,9 @@
-//! `subscriptions/listen` (2026-07-28): who holds a list is told when it is another.
+//! `subscriptions/listen` (2026-07-28), and the stream of a session (2025-11-25): who holds a list is told when it is another, and who has subscribed
+//! to a resource when that was updated.
 //!
-//! What is told is Writ's own: that the lists of this task at this endpoint changed, because an owner approved or quarantined
-//! something, or a purpose, a policy or an API is another. What a server says of its lists reaches nobody: they are pinned.
+//! What is told of lists is Writ's own: that the lists of this task at this endpoint changed, because an owner approved or quarantined
+//! something, or a purpose, a policy or an API is another. What a server says of its lists reaches nobody: they are pinned. Of a resource its
+//! server says that it was updated (`updates`), and whoever may read it then is told so.
 //!
 //! A stream gives nothing that its task could not ask for. It is a call of its task that reaches no upstream: it counts among
 //! those in flight, ends with the task, a kill and the token that opened it, and its client ends it by going.
@@ -14,15 +16,17 @@ use hyper::Response;
 use tokio::time::{Instant, MissedTickBehavior};
 use writ_task::Entered;
 use writ_token::Authenticated;
-use writ_types::{Digest, ReasonCode, TaskId, Tenant, Value};
+use writ_types::{Agent, Digest, ReasonCode, TaskId, Tenant, Timestamp, Value};
 
 use super::envelope::Envelope;
 use super::offers::{List, Offered};
-use super::{Caller, Exchange, Fault, tools};
+use super::updates::{Ear, MOST_OF_ONE, UPDATED};
+use super::{Caller, Exchange, Fault, Revision, answer, tools};
 use crate::body::Body;
 use crate::decide;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
+use crate::snapshot::Snapshot;
 
 /// Most streams of one task.
 const MOST: usize = 4;
@@ -30,6 +34,10 @@ const MOST: usize = 4;
 const MOST_PAGES: usize = 1_000;
 /// How often a stream on which nothing happens shows that it is there.
 const BREATH: Duration = Duration::from_secs(15);
+/// How often it is told at most what was updated.
+const EACH: Duration = Duration::from_secs(1);
+/// The word in a filter for resources.
+const SUBSCRIPTIONS: &str = "resourceSubscriptions";
 /// What names the stream in each of its messages.
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
@@ -48,13 +56,14 @@ const LISTS: [(&str, &str); 3] = [
 pub(crate) struct Listeners(Mutex<BTreeMap<(Tenant, TaskId), usize>>);
 
 /// One open stream, until this is dropped.
-struct Listener<'g> {
+pub(crate) struct Listener<'g> {
     listeners: &'g Listeners,
     holder: (Tenant, TaskId),
 }
 
 impl Listeners {
-    fn open(&self, entered: &Entered) -> Option<Listener<'_>> {
+    /// A place for one more; none if the task has as many as it may.
+    pub(crate) fn open(&self, entered: &Entered) -> Option<Listener<'_>> {
         let grant = entered.grant();
         let holder = (grant.tenant.clone(), grant.task);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,34 +90,61 @@ impl Drop for Listener<'_> {
     }
 }
 
-/// Which lists a client wants to hear of: those of [`LISTS`], in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wanted([bool; 3]);
+/// What a client wants to hear of.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The lists: those of [`LISTS`], in their order.
+    lists: [bool; 3],
+    /// The resources, where their server tells of updates.
+    pub(crate) uris: Vec<String>,
+}
 
 impl Wanted {
     /// Reads the filter of a request. What it names beside the lists is not served, and not acknowledged.
     ///
     /// # Errors
     ///
-    /// [`Fault::Parameters`] if there is none, or a list in it is neither wanted nor not.
+    /// [`Fault::Parameters`] if there is none, a list in it is neither wanted nor not, or its resources are no list of a few URIs.
     pub(super) fn read(envelope: &Envelope, offered: &Offered<'_>) -> Result<Self, Fault> {
         let filter = envelope.member("notifications");
         let filter = filter.filter(|filter| filter.as_object().is_some());
         let filter = filter.ok_or(Fault::Parameters)?;
-        let mut wanted = [false; 3];
-        for (own, (word, _)) in wanted.iter_mut().zip(LISTS) {
+        let mut lists = [false; 3];
+        for (own, (word, _)) in lists.iter_mut().zip(LISTS) {
             let said = filter
                 .member(word)
                 .map(|said| said.as_bool().ok_or(Fault::Parameters));
             *own = said.transpose()?.unwrap_or(false) && offered.changes(word);
         }
-        Ok(Self(wanted))
+        let uris = match filter.member(SUBSCRIPTIONS) {
+            None => Vec::new(),
+            Some(given) => uris(given).ok_or(Fault::Parameters)?,
+        };
+        let uris = if offered.updates() { uris } else { Vec::new() };
+        Ok(Self { lists, uris })
     }
 
-    fn acknowledged(self) -> Value {
-        let words = LISTS.into_iter().zip(self.0).filter(|(_, wanted)| *wanted);
-        Value::object(words.map(|((word, _), _)| (word, Value::from(true))))
+    fn acknowledged(&self) -> Value {
+        let words = LISTS.into_iter().zip(self.lists);
+        let words = words.filter(|(_, wanted)| *wanted);
+        let words = words.map(|((word, _), _)| (word, Value::from(true)));
+        let uris = self.uris.iter().map(|uri| Value::from(uri.as_str()));
+        let uris = (!self.uris.is_empty()).then(|| (SUBSCRIPTIONS, uris.collect()));
+        Value::object(words.chain(uris.map(|(word, uris)| (word, Value::Array(uris)))))
     }
+}
+
+/// A list of a few URIs, each once.
+fn uris(given: &Value) -> Option<Vec<String>> {
+    let given = given.as_array().filter(|uris| uris.len() <= MOST_OF_ONE)?;
+    let mut uris = Vec::new();
+    for uri in given {
+        let uri = uri.as_str()?.to_owned();
+        if !uris.contains(&uri) {
+            uris.push(uri);
+        }
+    }
+    Some(uris)
 }
 
 /// One list as it is asked for.
@@ -133,20 +169,41 @@ struct Holder<'a> {
     entered: &'a Entered,
 }
 
+/// Whether a stream goes on.
+enum Told {
+    More,
+    Last,
+}
+
+impl Holder<'_> {
+    /// What its requests are answered with now, if it may still make any.
+    fn stands(&self) -> Result<(Arc<Snapshot>, Arc<Agent>, Timestamp), Refusal> {
+        let snapshot = self.gateway.snapshot()?;
+        let agent = decide::agent(&snapshot, self.caller, self.entered)?;
+        let now = self.gateway.instant()?;
+        decide::user(&snapshot, self.caller, self.entered, now)?;
+        Ok((snapshot, agent, now))
+    }
+}
+
+/// Waits until there is something to tell, and may be told.
+async fn due(ear: &Ear, next: Instant) {
+    ear.wait().await;
+    tokio::time::sleep_until(next).await;
+}
+
 impl Exchange {
     /// Tells the client of changes until the stream ends: with its answer if its time is over, broken off if it was cut.
     ///
     /// # Errors
     ///
-    /// `too_many_in_flight` if the task has as many streams as it may, and what any request of its kind is refused for.
+    /// What any request of its kind is refused for.
     pub(crate) async fn listen(
         &self,
         gateway: &Arc<Gateway>,
         (caller, entered): (&Authenticated, &Entered),
-        wanted: Wanted,
+        (wanted, ear): (&Wanted, &Ear),
     ) -> Result<Response<Body>, Refusal> {
-        let opened = gateway.listeners().open(entered);
-        let _listener = opened.ok_or(ReasonCode::TooManyInFlight)?;
         let holder = Holder {
             gateway,
             caller,
@@ -161,54 +218,112 @@ impl Exchange {
         let mut breath = tokio::time::interval_at(Instant::now(), BREATH);
         breath.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut cut = entered.cut();
-        let acknowledged = ("notifications", wanted.acknowledged());
-        let said = self.say(
-            "notifications/subscriptions/acknowledged",
-            Some(acknowledged),
-            entered,
-        );
-        if !said {
+        let mut next = Instant::now();
+        if !self.begins(wanted, entered) {
             return Err(ReasonCode::NotReady.into());
         }
         loop {
             tokio::select! {
                 biased;
                 () = &mut cut => return Ok(broken(ReasonCode::TaskEnded, entered)),
-                () = &mut over => return Ok(self.result(self.tagged(None))),
+                () = &mut over => return Ok(self.over()),
                 changed = changes.changed() => {
                     if changed.is_err() || gateway.snapshot().is_err() {
-                        return Ok(self.result(self.tagged(None)));
+                        return Ok(self.over());
                     }
-                    let now = match self.listed(&holder, wanted).await {
-                        Ok(now) => now,
-                        Err(refusal) => return Ok(broken(refusal.reason, entered)),
-                    };
-                    for ((before, now), (_, method)) in listed.iter().zip(&now).zip(LISTS) {
-                        // A client that does not read must not believe that nothing changed.
-                        if before != now && !self.say(method, None, entered) {
-                            return Ok(broken(ReasonCode::NotReady, entered));
-                        }
+                    match self.relisted(&holder, wanted, &listed).await {
+                        Ok(now) => listed = now,
+                        Err(reason) => return Ok(broken(reason, entered)),
                     }
-                    listed = now;
+                }
+                () = due(ear, next) => {
+                    match self.tell(&holder, ear).await {
+                        Ok(Told::More) => {}
+                        Ok(Told::Last) if self.revision == Revision::Sessions => return Ok(self.over()),
+                        Ok(Told::Last) => return Ok(broken(ReasonCode::NotReady, entered)),
+                        Err(reason) => return Ok(broken(reason, entered)),
+                    }
+                    next = Instant::now().checked_add(EACH).unwrap_or(next);
                 }
                 _ = breath.tick() => self.breathe(entered),
             }
         }
     }
 
-    /// What the lists are now, for a caller who may still ask for them.
-    async fn listed(&self, holder: &Holder<'_>, wanted: Wanted) -> Result<Listed, Refusal> {
-        let Holder {
-            gateway,
-            caller,
+    /// Says that the stream is there: what is heard of on it, or of that of a session nothing.
+    fn begins(&self, wanted: &Wanted, entered: &Entered) -> bool {
+        if self.revision == Revision::Sessions {
+            self.breathe(entered);
+            return true;
+        }
+        let acknowledged = ("notifications", wanted.acknowledged());
+        self.say(
+            "notifications/subscriptions/acknowledged",
+            Some(acknowledged),
             entered,
-        } = *holder;
-        let snapshot = gateway.snapshot()?;
-        let agent = decide::agent(&snapshot, caller, entered)?;
-        let now = gateway.instant()?;
-        decide::user(&snapshot, caller, entered, now)?;
-        let asker = Caller::new(gateway, &snapshot, entered, &agent, now);
-        let [tools, prompts, resources] = wanted.0;
+        )
+    }
+
+    /// The end of the stream: its answer, or of that of a session nothing.
+    fn over(&self) -> Response<Body> {
+        match self.revision {
+            Revision::Sessions => answer::end(),
+            Revision::Stateless => self.result(self.tagged(None)),
+        }
+    }
+
+    /// Tells which lists are others than before.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be asked for any more; `not_ready` of a client that does not read.
+    async fn relisted(
+        &self,
+        holder: &Holder<'_>,
+        wanted: &Wanted,
+        before: &Listed,
+    ) -> Result<Listed, ReasonCode> {
+        let now = self.listed(holder, wanted).await;
+        let now = now.map_err(|refusal| refusal.reason)?;
+        for ((before, now), (_, method)) in before.iter().zip(&now).zip(LISTS) {
+            // A client that does not read must not believe that nothing changed.
+            if before != now && !self.say(method, None, holder.entered) {
+                return Err(ReasonCode::NotReady);
+            }
+        }
+        Ok(now)
+    }
+
+    /// Tells what was updated, of what may be read now. Anything else is not subscribed any more.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing can be asked for any more; `not_ready` of a client that does not read.
+    async fn tell(&self, holder: &Holder<'_>, ear: &Ear) -> Result<Told, ReasonCode> {
+        let news = ear.take();
+        if !news.uris.is_empty() {
+            let (snapshot, agent, now) = holder.stands().map_err(|refusal| refusal.reason)?;
+            let asker = Caller::new(holder.gateway, &snapshot, holder.entered, &agent, now);
+            let offered = self.offered(&asker);
+            for uri in news.uris {
+                if !offered.may_read(&asker, &uri).await {
+                    ear.release(&uri);
+                    continue;
+                }
+                let uri = Some(("uri", Value::from(uri)));
+                if !self.say(UPDATED, uri, holder.entered) {
+                    return Err(ReasonCode::NotReady);
+                }
+            }
+        }
+        Ok(if news.ends { Told::Last } else { Told::More })
+    }
+
+    /// What the lists are now, for a caller who may still ask for them.
+    async fn listed(&self, holder: &Holder<'_>, wanted: &Wanted) -> Result<Listed, Refusal> {
+        let (snapshot, agent, now) = holder.stands()?;
+        let asker = Caller::new(holder.gateway, &snapshot, holder.entered, &agent, now);
+        let [tools, prompts, resources] = wanted.lists;
         Ok([
             self.seen(&asker, tools.then_some(&[Listing::Tools])).await,
             self.seen(&asker, prompts.then_some(&[Listing::Other(List::Prompts)]))
@@ -265,11 +380,11 @@ impl Exchange {
         }
     }
 
-    /// Members with the name of the stream: the id of the request that opened it.
+    /// Members with the name of the stream: the id of the request that opened it. That of a session has none.
     fn tagged(&self, more: Option<(&'static str, Value)>) -> Value {
-        let id = self.id.clone().unwrap_or(Value::Null);
-        let meta = ("_meta", Value::object([(SUBSCRIPTION, id)]));
-        Value::object([meta].into_iter().chain(more))
+        let id = self.id.clone();
+        let meta = id.map(|id| ("_meta", Value::object([(SUBSCRIPTION, id)])));
+        Value::object(meta.into_iter().chain(more))
     }
 }
 

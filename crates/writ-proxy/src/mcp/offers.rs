@@ -7,7 +7,7 @@ use writ_contract::{Operation, Pinned, PinnedResources};
 use writ_types::Value;
 
 use super::envelope::Envelope;
-use super::{Caller, Fault, ToolCall, tools};
+use super::{Caller, Errand, Fault, ToolCall, tools};
 use crate::decide;
 use crate::refusal::Refusal;
 use crate::snapshot::ApiSnapshot;
@@ -100,6 +100,41 @@ impl<'s> Offered<'s> {
         }
     }
 
+    /// Whether the server tells who subscribes to a resource that it was updated.
+    pub(super) fn updates(&self) -> bool {
+        let pinned = self.reading.and_then(Operation::pinned);
+        matches!(pinned, Some(Pinned::Resources(all)) if all.subscribe)
+    }
+
+    /// A subscription to a resource.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::UnknownMethod`] where the server tells of no updates.
+    pub(super) fn subscribe(&self, uri: &str) -> Result<ToolCall<'s>, Fault> {
+        let operation = self.reading.filter(|_| self.updates());
+        let operation = operation.ok_or(Fault::UnknownMethod)?;
+        let arguments = Value::object([("uri", Value::from(uri))]);
+        let call = self.call(operation, arguments)?;
+        Ok(ToolCall {
+            errand: Errand::Subscription,
+            ..call
+        })
+    }
+
+    /// Whether the task may read a resource now, by the questions that its reading would be asked.
+    pub(super) async fn may_read(&self, caller: &Caller<'_, 's>, uri: &str) -> bool {
+        let (Some(api), Some(operation)) = (self.api, self.reading) else {
+            return false;
+        };
+        let entry = Entry {
+            operation,
+            arguments: Some(Value::object([("uri", Value::from(uri))])),
+            shown: &Value::Null,
+        };
+        entry.stands(api, caller).await
+    }
+
     /// Whether a server may log something in a call.
     pub(super) const fn logs(&self) -> bool {
         self.logs
@@ -153,6 +188,7 @@ impl<'s> Offered<'s> {
             operation,
             arguments,
             answers: None,
+            errand: Errand::Call,
         })
     }
 

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::header::HeaderMap;
 use writ_contract::Ask;
 use writ_types::{ApiId, TaskId, Tenant, Timestamp};
 
 use super::telling::Level;
+use super::updates::Ear;
 use super::{Caller, Fault};
 use crate::gateway::random;
 
@@ -34,13 +35,22 @@ struct Open {
     sessions: VecDeque<Session>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Session {
     id: String,
     /// The endpoint that opened it.
     api: Option<ApiId>,
     /// What its client said.
     said: Said,
+    /// What it has subscribed to.
+    ear: Arc<Ear>,
+}
+
+impl Drop for Session {
+    /// With a session its subscriptions end.
+    fn drop(&mut self) {
+        self.ear.close();
+    }
 }
 
 /// What the client of a session said for all of it.
@@ -87,6 +97,7 @@ impl Sessions {
             id: id.clone(),
             api: api.cloned(),
             said: Said { level: None, can },
+            ear: Arc::default(),
         });
         Ok(id)
     }
@@ -104,6 +115,22 @@ impl Sessions {
         let known = own.and_then(|own| own.sessions.iter().find(is));
         known
             .map(|session| session.said.clone())
+            .ok_or(Fault::SessionUnknown)
+    }
+
+    /// What a session of the caller's has subscribed to.
+    pub(super) fn ear(
+        &self,
+        id: &str,
+        caller: &Caller<'_, '_>,
+        api: Option<&ApiId>,
+    ) -> Result<Arc<Ear>, Fault> {
+        self.check(id, caller, api)?;
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = open.get(&holder(caller));
+        let known = own.and_then(|own| own.sessions.iter().find(|session| session.id == id));
+        known
+            .map(|session| Arc::clone(&session.ear))
             .ok_or(Fault::SessionUnknown)
     }
 

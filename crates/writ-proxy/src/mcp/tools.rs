@@ -29,7 +29,9 @@ pub(super) fn introduction(revision: Revision, offered: &Offered<'_>) -> Value {
     };
     let capabilities = names.map(|name| {
         let own = changes(name).then(|| ("listChanged", Value::from(true)));
-        (name, Value::object(own))
+        let updates = name == "resources" && offered.updates();
+        let updates = updates.then(|| ("subscribe", Value::from(true)));
+        (name, Value::object(own.into_iter().chain(updates)))
     });
     let tasks = (revision == Revision::Stateless).then(|| {
         let nothing = Value::object::<&str>([]);

@@ -10,6 +10,7 @@ mod process;
 mod program;
 mod session;
 mod sessions;
+mod standing;
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -32,6 +33,7 @@ pub(crate) use process::{Coming as Told, Said};
 pub(crate) use program::{Starting, exchange as ask_program};
 pub(crate) use session::{SessionMark, exchange};
 pub(crate) use sessions::{Held, ServerSessions};
+pub(crate) use standing::{Opened, Source, Standing};
 
 /// The answer is not a result that is let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +47,8 @@ pub(crate) enum Sent {
     Read,
     /// Any other call.
     Call,
+    /// What asks to be told when a resource is updated.
+    Subscription,
     /// An answer to what the server asked in a session, good in that alone.
     Answer(SessionMark),
 }
@@ -113,6 +117,40 @@ pub(crate) fn outgoing(
             Sent::Call
         },
     })
+}
+
+/// The request that subscribes to the resource of these arguments, in the way of the server's revision. None if they name none.
+pub(crate) fn subscription(spoken: Revision, call: CallId, arguments: &[u8]) -> Option<Outgoing> {
+    let given = Value::parse(arguments, &JsonLimits::REQUEST).ok()?;
+    let uri = given.member("uri").filter(|uri| uri.as_str().is_some())?;
+    let method = subscribing(spoken);
+    let params = match spoken {
+        Revision::Sessions => vec![("uri", uri.clone())],
+        Revision::Stateless => {
+            let uris = Value::Array(vec![uri.clone()]);
+            let wanted = Value::object([("resourceSubscriptions", uris)]);
+            let meta = Value::object(meta((call, spoken), None, None));
+            vec![("_meta", meta), ("notifications", wanted)]
+        }
+    };
+    let params = Value::object(params);
+    let body =
+        format!(r#"{{"jsonrpc":"2.0","id":"{call}","method":"{method}","params":{params}}}"#);
+    Some(Outgoing {
+        method: hyper::Method::POST,
+        target: String::new(),
+        headers: fields(spoken, method, None)?,
+        body: RequestBody::Whole(Bytes::from(body)),
+        sent: Sent::Subscription,
+    })
+}
+
+/// The method that subscribes to a resource.
+pub(crate) const fn subscribing(spoken: Revision) -> &'static str {
+    match spoken {
+        Revision::Sessions => "resources/subscribe",
+        Revision::Stateless => "subscriptions/listen",
+    }
 }
 
 /// The message that answers a question of the server's, as its client did.

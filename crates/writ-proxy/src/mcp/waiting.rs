@@ -15,7 +15,7 @@ use writ_types::{
 };
 
 use super::envelope::Envelope;
-use super::{Caller, Exchange, Fault, Message, Revision, ToolCall};
+use super::{Caller, Errand, Exchange, Fault, Message, Revision, ToolCall};
 use crate::gateway::{Gateway, random};
 use crate::refusal::Refusal;
 
@@ -292,6 +292,7 @@ impl Exchange {
             operation,
             arguments: kept.arguments,
             answers: None,
+            errand: Errand::Call,
         }))
     }
 

@@ -25,15 +25,15 @@ const EVERYTHING: &str = r#"{"elicitation":{},"sampling":{},"roots":{}}"#;
 const BOTH: &str = "application/json, text/event-stream";
 
 /// A session of a client.
-struct Session<'t> {
+pub(crate) struct Session<'t> {
     project: &'t Project,
-    caller: Caller<'t>,
-    id: String,
+    pub(crate) caller: Caller<'t>,
+    pub(crate) id: String,
 }
 
 impl<'t> Session<'t> {
     /// Opens one that says what it can answer.
-    async fn open(project: &'t Project, task: &'t OpenTask, can: &str) -> Self {
+    pub(crate) async fn open(project: &'t Project, task: &'t OpenTask, can: &str) -> Self {
         let caller = Caller::new(project, task);
         let mut session = Self {
             project,
@@ -57,7 +57,7 @@ impl<'t> Session<'t> {
         fields
     }
 
-    async fn post(&self, body: &str) -> Answer {
+    pub(crate) async fn post(&self, body: &str) -> Answer {
         let fields = self.fields(BOTH);
         self.caller
             .send("POST", PATH, &fields, body.to_owned())

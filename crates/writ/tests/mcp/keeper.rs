@@ -1,6 +1,6 @@
 //! A server of revision 2025-11-25 that keeps sessions, does what its tools are called, and remembers all that it was sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -19,6 +19,9 @@ pub(crate) const TOOLS: &str = r#"[
   {"name":"pings","description":"Pings before it answers.","inputSchema":{"type":"object"}},
   {"name":"asks","description":"Asks before it answers.","inputSchema":{"type":"object"}},
   {"name":"silent","description":"Never answers.","inputSchema":{"type":"object"}}]"#;
+
+/// And its resources.
+const RESOURCES: &str = r#"[{"uri":"test://a","name":"a"},{"uri":"test://b","name":"b"}]"#;
 
 /// What the server was sent.
 #[derive(Debug, Clone)]
@@ -54,6 +57,15 @@ struct State {
     opened: usize,
     speaks: String,
     lists: BTreeMap<&'static str, String>,
+    /// What it says on the streams of sessions that are opened next.
+    beside: VecDeque<Beside>,
+}
+
+/// What is said on the stream of a session, and whether the server ends it then.
+#[derive(Debug, Clone)]
+pub(crate) enum Beside {
+    Ends(String),
+    Stays(String),
 }
 
 /// The server; it ends with the test.
@@ -94,6 +106,11 @@ impl Keeper {
     /// The revision it answers with from now on, or `loops`: it never comes to the end of a list.
     pub(crate) fn speaks(&self, revision: &str) {
         revision.clone_into(&mut self.state().speaks);
+    }
+
+    /// What it says on the next streams of sessions, one after the other; without any, it has none.
+    pub(crate) fn says(&self, beside: impl IntoIterator<Item = Beside>) {
+        self.state().beside.extend(beside);
     }
 
     /// Forgets all sessions, as a restart does.
@@ -166,12 +183,20 @@ impl Keeper {
             state.sessions.remove(&session);
             return ("200 OK", plain(), plain());
         }
+        if heard.method == "GET" {
+            let said = state.beside.pop_front();
+            drop(state);
+            return tell(stream, said);
+        }
         drop(state);
         let json_type = "content-type: application/json\r\n".to_owned();
         match what.as_str() {
             "tools/call" => self.call(heard, &session, stream),
             list if list.ends_with("/list") => {
                 ("200 OK", json_type, reply(heard, &self.page(list, heard)))
+            }
+            "resources/subscribe" | "resources/unsubscribe" => {
+                ("200 OK", json_type, reply(heard, "{}"))
             }
             _ => ("202 Accepted", plain(), plain()),
         }
@@ -260,6 +285,23 @@ impl Keeper {
     }
 }
 
+/// Says that on the stream of a session.
+fn tell(stream: &mut TcpStream, said: Option<Beside>) -> (&'static str, String, String) {
+    let (words, stays) = match said {
+        None => return ("405 Method Not Allowed", String::new(), String::new()),
+        Some(Beside::Ends(words)) => (words, false),
+        Some(Beside::Stays(words)) => (words, true),
+    };
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    drop(stream.write_all(format!("{head}{words}").as_bytes()));
+    if stays {
+        // Until the gateway goes.
+        drop(stream.read(&mut [0]));
+    }
+    drop(stream.shutdown(std::net::Shutdown::Both));
+    ("200 OK", String::new(), String::new())
+}
+
 fn reply(heard: &Heard, result: &str) -> String {
     let message = json(&heard.body);
     let id = message.member("id").unwrap();
@@ -317,15 +359,16 @@ fn kept_with(more: impl FnOnce(SocketAddr) -> String) -> Kept {
     let more = more(at);
     project.write(
         "apis/keeper.json",
-        &format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{{}},"tools":{TOOLS}}}"#),
+        &format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{{"resources":{{"subscribe":true}}}},"tools":{TOOLS},"resources":{RESOURCES}}}"#),
     );
     project.write(
         "apis/keeper.toml",
         &format!(
-            "owner = \"o@example.org\"\nupstream = \"http://{at}/mcp\"\ncontract = \"keeper.json\"\nrate = \"1000000/s\"\n{more}[credential]\nname = \"keeper-key\"\nattach = \"bearer\"\n[operations.echo]\neffect = \"write\"\n[operations.pings]\neffect = \"read\"\n[operations.asks]\neffect = \"write\"\n[operations.silent]\neffect = \"read\"\n"
+            "owner = \"o@example.org\"\nupstream = \"http://{at}/mcp\"\ncontract = \"keeper.json\"\nrate = \"1000000/s\"\n{more}[credential]\nname = \"keeper-key\"\nattach = \"bearer\"\n[operations.echo]\neffect = \"write\"\n[operations.pings]\neffect = \"read\"\n[operations.asks]\neffect = \"write\"\n[operations.silent]\neffect = \"read\"\n[operations.\"resources/read\"]\neffect = \"read\"\n"
         ),
     );
-    let actions = ["echo", "pings", "asks", "silent"].map(|tool| format!("keeper:{tool}"));
+    let actions =
+        ["echo", "pings", "asks", "silent", "resources/read"].map(|tool| format!("keeper:{tool}"));
     project.write(
         "purposes/trial.toml",
         &format!("owner = \"o@example.org\"\nactions = {actions:?}\n[budget]\ncalls = 500\nwrites = 500\n"),
@@ -343,7 +386,7 @@ fn kept_with(more: impl FnOnce(SocketAddr) -> String) -> Kept {
 
 impl Kept {
     pub(crate) async fn task(&self) -> OpenTask {
-        let details = r#"[{"type":"writ_task","purpose":"trial","actions":["keeper:echo","keeper:pings","keeper:asks","keeper:silent"],"budget":{"calls":100,"writes":100}}]"#;
+        let details = r#"[{"type":"writ_task","purpose":"trial","actions":["keeper:echo","keeper:pings","keeper:asks","keeper:silent","keeper:resources/read"],"budget":{"calls":100,"writes":100}}]"#;
         open(&self.project.client(), details).await
     }
 }

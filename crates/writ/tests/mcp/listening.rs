@@ -9,17 +9,17 @@ use writ_types::Value;
 use crate::client::{Client, at, error};
 use crate::server::{Stage, purpose};
 
-/// All that one can hear of, and what is not served.
-const EVERYTHING: &str = r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true,"resourceSubscriptions":["test://static-text"]}"#;
+/// All lists that one can hear of, and what is not served.
+const EVERYTHING: &str = r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true,"everything":true}"#;
 
 /// A stream, and what came on it so far.
-struct Stream {
+pub(crate) struct Stream {
     stream: TcpStream,
-    seen: String,
+    pub(crate) seen: String,
 }
 
 impl Stream {
-    async fn open(stage: &Stage, task: &OpenTask, path: &str, filter: &str) -> Self {
+    pub(crate) async fn open(stage: &Stage, task: &OpenTask, path: &str, filter: &str) -> Self {
         let caller = Caller::new(&stage.project, task);
         caller.learn().await;
         let own = caller.fields("POST", path);
@@ -40,14 +40,14 @@ impl Stream {
     }
 
     /// The same, read until it has begun.
-    async fn begin(stage: &Stage, task: &OpenTask, path: &str, filter: &str) -> Self {
+    pub(crate) async fn begin(stage: &Stage, task: &OpenTask, path: &str, filter: &str) -> Self {
         let mut stream = Self::open(stage, task, path, filter).await;
         stream.until("}}}\n\n").await.unwrap();
         stream
     }
 
     /// Reads until the text is there; none if the connection ends first.
-    async fn until(&mut self, wanted: &str) -> Option<()> {
+    pub(crate) async fn until(&mut self, wanted: &str) -> Option<()> {
         while !self.seen.contains(wanted) {
             self.more().await?;
         }
@@ -55,13 +55,13 @@ impl Stream {
     }
 
     /// Reads until that was said.
-    async fn hears(&mut self, method: &str) {
+    pub(crate) async fn hears(&mut self, method: &str) {
         while !self.methods().contains(&method.to_owned()) {
             self.more().await.unwrap();
         }
     }
 
-    async fn more(&mut self) -> Option<()> {
+    pub(crate) async fn more(&mut self) -> Option<()> {
         let mut bytes = Vec::new();
         let read = self.stream.read_buf(&mut bytes).await.ok();
         read.filter(|read| *read > 0)?;
@@ -70,13 +70,13 @@ impl Stream {
     }
 
     /// Reads to the end: the methods of the messages that came, and whether the stream was ended as a whole one is.
-    async fn end(mut self) -> (Vec<String>, bool) {
+    pub(crate) async fn end(mut self) -> (Vec<String>, bool) {
         assert_eq!(self.until("never").await, None);
         (self.methods(), self.seen.ends_with("\r\n0\r\n\r\n"))
     }
 
     /// The methods of the messages that came. Each names the stream.
-    fn methods(&self) -> Vec<String> {
+    pub(crate) fn methods(&self) -> Vec<String> {
         let (whole, _) = self.seen.rsplit_once("\n\n").unwrap();
         let events = whole.lines();
         let events = events.filter_map(|line| line.strip_prefix("data: "));
@@ -230,11 +230,17 @@ fn a_filter_says_what_it_wants() {
         let params = format!(r#","notifications":{EVERYTHING}"#);
         let answer = client.ask("subscriptions/listen", "", &params).await;
         assert_eq!(error(&answer), (400, "-32020".to_owned(), String::new()));
+        let many = (0..33).map(|number| format!("\"test://{number}\""));
+        let many = many.collect::<Vec<_>>().join(",");
+        let many = format!(r#"{{"resourceSubscriptions":[{many}]}}"#);
         for wrong in [
             "7",
             "[]",
             r#"{"toolsListChanged":"yes"}"#,
             r#"{"promptsListChanged":1}"#,
+            r#"{"resourceSubscriptions":"test://static-text"}"#,
+            r#"{"resourceSubscriptions":[7]}"#,
+            &many,
         ] {
             let mut stream = Stream::open(&stage, &task, "/mcp", wrong).await;
             stream.until("-32602").await.unwrap();

@@ -22,3 +22,4 @@ mod programs;
 mod server;
 mod sessions;
 mod shim;
+mod updates;

@@ -20,7 +20,7 @@ use crate::mcp::asking::{Answers, MOST_QUESTIONS, Way};
 use crate::mcp::envelope::is_id;
 use crate::mcp::events::Line;
 use crate::mcp::upstream::SessionMark;
-use crate::mcp::{Asking, Caller, Exchange, Message, ToolCall};
+use crate::mcp::{Asking, Caller, Errand, Exchange, Message, ToolCall};
 use crate::refusal::Refusal;
 
 /// Longest question, in bytes.
@@ -93,6 +93,7 @@ impl Exchange {
             operation,
             arguments: passing.again.arguments,
             answers: Some(Answers::one(answer)),
+            errand: Errand::Call,
         }))
     }
 

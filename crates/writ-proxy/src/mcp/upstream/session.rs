@@ -4,7 +4,7 @@
 //! What the server says of itself when it is opened (its instructions, its name, its capabilities) goes nowhere: what it has was pinned.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +15,7 @@ use writ_contract::Ask;
 use writ_types::{CallId, JsonLimits, ReasonCode, UpstreamUrl, Value};
 
 use super::sessions::{Held, Open};
+use super::standing::{Standing, standing};
 use super::{Pings, Sent};
 use crate::coming::{Coming, Unfinished};
 use crate::gateway::random;
@@ -45,9 +46,11 @@ pub(crate) struct SessionMark([u8; 10]);
 
 /// An open session.
 pub(super) struct Session {
-    mark: SessionMark,
-    upstream: UpstreamUrl,
+    pub(super) mark: SessionMark,
+    pub(super) upstream: UpstreamUrl,
     target: Uri,
+    /// What the server says in it beside its calls, while somebody listens.
+    pub(super) standing: tokio::sync::Mutex<Weak<Standing>>,
     /// The fields of each message in it: the credential as it was attached to the call that opened it, and the session's own.
     fields: HeaderMap,
 }
@@ -72,13 +75,13 @@ pub(crate) async fn exchange(
     }
     let again = again(&request).ok_or(INVALID)?;
     let session = opened(pool, upstream, &held, &request, None).await?;
-    let (response, lease) = send(pool, &session, call, request).await?;
+    let (response, lease) = asked(pool, &session, (call, sent), request).await?;
     if response.status() != StatusCode::NOT_FOUND || !session.fields.contains_key(SESSION) {
         return Ok(finish(response, lease, held));
     }
     drop(lease);
     response.into_body().let_go();
-    if sent != Sent::Read {
+    if !matches!(sent, Sent::Read | Sent::Subscription) {
         forget(&held, &session).await;
         return Err(Unanswered {
             heard: true,
@@ -86,7 +89,7 @@ pub(crate) async fn exchange(
         });
     }
     let session = opened(pool, upstream, &held, &again, Some(&session)).await?;
-    let (response, lease) = send(pool, &session, call, again).await?;
+    let (response, lease) = asked(pool, &session, (call, sent), again).await?;
     Ok(finish(response, lease, held))
 }
 
@@ -182,6 +185,7 @@ async fn open(
         mark: SessionMark(random()),
         upstream: upstream.clone(),
         target: request.uri().clone(),
+        standing: tokio::sync::Mutex::default(),
         fields: request.headers().clone(),
     };
     session.fields.remove(VERSION);
@@ -275,6 +279,24 @@ fn answer(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
     .filter(|message| is_answer(message) && message.member("method").is_none())
 }
 
+/// Sends a call in a session. For a subscription it is listened to what is said beside calls before the server hears of it, so that nothing is missed.
+async fn asked(
+    pool: &Arc<Pool>,
+    session: &Arc<Session>,
+    (call, sent): (CallId, Sent),
+    request: Request<Upload>,
+) -> Result<(Response<Coming>, Lease), Unanswered> {
+    let standing = match sent {
+        Sent::Subscription => Some(standing(pool, session).await?),
+        Sent::Read | Sent::Call | Sent::Answer(_) => None,
+    };
+    let (mut response, lease) = send(pool, session, call, request).await?;
+    if let Some(standing) = standing {
+        response.body_mut().listen(standing);
+    }
+    Ok((response, lease))
+}
+
 /// Sends a call in a session. If its answer is given up, the server is told so.
 async fn send(
     pool: &Arc<Pool>,
@@ -308,7 +330,7 @@ async fn send(
 }
 
 /// Answers the pings of an answer in the session.
-fn pings(pool: &Arc<Pool>, session: &Arc<Session>) -> Pings {
+pub(super) fn pings(pool: &Arc<Pool>, session: &Arc<Session>) -> Pings {
     let (to, through) = (Arc::downgrade(session), Arc::downgrade(pool));
     Pings::new(move |id| {
         if let (Some(to), Some(through)) = (to.upgrade(), through.upgrade()) {
@@ -332,7 +354,7 @@ async fn read(mut body: Coming) -> Option<Bytes> {
 }
 
 impl Session {
-    fn request(&self, method: Method, message: String) -> Request<Upload> {
+    pub(super) fn request(&self, method: Method, message: String) -> Request<Upload> {
         let mut request = Request::new(Upload::whole(Bytes::from(message)));
         *request.method_mut() = method;
         *request.uri_mut() = self.target.clone();
@@ -375,7 +397,7 @@ impl Session {
     }
 
     /// Sends a message beside a call.
-    fn mention(self: &Arc<Self>, pool: &Arc<Pool>, message: String) {
+    pub(super) fn mention(self: &Arc<Self>, pool: &Arc<Pool>, message: String) {
         let (session, pool) = (Arc::clone(self), Arc::clone(pool));
         let telling = async move {
             if session.tell(&pool, Method::POST, message).await.is_none() {
@@ -409,6 +431,7 @@ mod tests {
                 mark: SessionMark([mark; 10]),
                 upstream: "http://127.0.0.1:1/mcp".parse().unwrap(),
                 target: Uri::from_static("/mcp"),
+                standing: tokio::sync::Mutex::default(),
                 fields: HeaderMap::new(),
             }))
         };
