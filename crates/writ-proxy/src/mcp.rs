@@ -273,7 +273,14 @@ impl Exchange {
             (Kind::GetTask, Revision::Stateless) => self.get_task(caller, envelope).await,
             (kind, _) => {
                 let result = self.answered(caller, envelope, kind).await?;
-                Ok(Message::Answered(self.result(result)))
+                let answer = self.result(result);
+                let streams = kind.lists() && telling::rather_takes_events(headers);
+                let answer = if streams {
+                    events::streamed(answer)
+                } else {
+                    answer
+                };
+                Ok(Message::Answered(answer))
             }
         }
     }

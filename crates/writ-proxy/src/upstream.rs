@@ -58,7 +58,7 @@ impl Outgoing {
 enum Leaving {
     Http(Box<Request<Upload>>, mcp::upstream::Sent),
     /// A message for a program, and what that is started with if it does not run.
-    Program(mcp::upstream::Starting, Bytes),
+    Program(mcp::upstream::Starting, Bytes, mcp::upstream::Sent),
 }
 
 /// A response whose head has arrived.
@@ -290,8 +290,8 @@ async fn exchange(
 ) -> Result<(Response<Coming>, Option<Lease>), Unanswered> {
     // Boxed: the state of opening a session is large, and rare.
     let (response, lease) = match (leaving, held, api.api.upstream.url()) {
-        (Leaving::Program(starting, message), Some(held), None) => {
-            let asked = (call, message);
+        (Leaving::Program(starting, message, sent), Some(held), None) => {
+            let asked = (call, sent, message);
             let answer = mcp::upstream::ask_program(gateway, api, &starting, held, asked);
             return Ok((Box::pin(answer).await?, None));
         }
@@ -405,7 +405,7 @@ fn for_program(
         credential,
         finders,
     };
-    Ok((Leaving::Program(starting, message), guard))
+    Ok((Leaving::Program(starting, message, outgoing.sent), guard))
 }
 
 /// Response fields that stay here: of the connection, of the upstream's own sessions, machines and addresses, and ours. An

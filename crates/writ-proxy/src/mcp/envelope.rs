@@ -59,6 +59,16 @@ pub(super) enum Kind {
     Other,
 }
 
+impl Kind {
+    /// Whether it asks for a list.
+    pub(super) const fn lists(self) -> bool {
+        matches!(
+            self,
+            Self::ListTools | Self::ListResources | Self::ListTemplates | Self::ListPrompts
+        )
+    }
+}
+
 /// What a client answers to a request of ours (2025-11-25).
 #[derive(Debug)]
 pub(super) struct Reply {

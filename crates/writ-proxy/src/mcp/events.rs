@@ -84,6 +84,24 @@ impl Line {
     }
 }
 
+/// The answer as a stream of one event, for a client that takes it rather so. What is no message of JSON stays as it is.
+pub(crate) fn streamed(response: Response<Body>) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    let kind = head.headers.get(header::CONTENT_TYPE);
+    let is_message = head.status == StatusCode::OK && kind.is_some_and(|kind| kind == JSON);
+    match body {
+        Body::Full(message) if is_message && !message.is_empty() => {
+            let fields = &mut head.headers;
+            fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
+            fields.insert(UNBUFFERED, HeaderValue::from_static("no"));
+            Response::from_parts(head, Body::Full(event(&message)))
+        }
+        body @ (Body::Full(_) | Body::Whole(_) | Body::Forwarded(_) | Body::Events(_)) => {
+            Response::from_parts(head, body)
+        }
+    }
+}
+
 /// A message as an event. JSON has no line ends but in its white space, and ours has none.
 fn event(message: &[u8]) -> Bytes {
     let mut bytes = BytesMut::from(&b"event: message\ndata: "[..]);

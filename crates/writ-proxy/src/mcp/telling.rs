@@ -137,16 +137,36 @@ impl Wishes {
 
 /// Whether the client takes a stream of events (RFC 9110 §12.5.1).
 pub(super) fn takes_events(headers: &HeaderMap) -> bool {
+    taken(headers).any(|(kind, weight)| is(kind, EVENTS) && !is_nothing(weight))
+}
+
+/// Whether it does, and names that before JSON with no less weight than any: where weights do not decide, the order may.
+pub(super) fn rather_takes_events(headers: &HeaderMap) -> bool {
+    let mut kinds = taken(headers);
+    let first = kinds.find(|(kind, _)| is(kind, EVENTS) || is(kind, "application/json"));
+    first.is_some_and(|(kind, weight)| is(kind, EVENTS) && weight.is_none())
+}
+
+const EVENTS: &str = "text/event-stream";
+
+fn is(kind: &str, known: &str) -> bool {
+    kind.eq_ignore_ascii_case(known)
+}
+
+fn is_nothing(weight: Option<&str>) -> bool {
+    weight.is_some_and(|weight| weight.trim_end_matches(['0', '.']).is_empty())
+}
+
+/// The media ranges that the client names, with their weights.
+fn taken(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
     let fields = headers.get_all(header::ACCEPT).iter();
     let ranges = fields.filter_map(|value| value.to_str().ok());
-    ranges.flat_map(|ranges| ranges.split(',')).any(|range| {
+    ranges.flat_map(|ranges| ranges.split(',')).map(|range| {
         let mut parts = range.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default();
-        let refused = |part: &str| {
-            let weight = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
-            weight.is_some_and(|weight| weight.trim_end_matches(['0', '.']).is_empty())
-        };
-        kind.eq_ignore_ascii_case("text/event-stream") && !parts.any(refused)
+        let mut weights =
+            parts.filter_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        (kind, weights.next())
     })
 }
 
@@ -413,4 +433,33 @@ fn plain(text: &str, most: usize) -> String {
         plain.push('…');
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_taken_rather_where_it_is_named_first_with_no_less_weight() {
+        for (accept, takes, rather) in [
+            ("text/event-stream, application/json", true, true),
+            ("application/json, text/event-stream", true, false),
+            ("Text/Event-Stream", true, true),
+            ("*/*", false, false),
+            ("application/json", false, false),
+            ("text/event-stream;q=0.5, application/json", true, false),
+            ("text/event-stream;q=0, application/json", false, false),
+            (
+                "text/event-stream;charset=utf-8, application/json",
+                true,
+                true,
+            ),
+            ("", false, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            let found = (takes_events(&headers), rather_takes_events(&headers));
+            assert_eq!(found, (takes, rather), "{accept}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use writ::agent::OpenTask;
-use writ_testkit::{Caller, json, runtime};
+use writ_testkit::{Caller, Project, json, runtime};
 use writ_types::Value;
 
 use crate::client::{Client, at, error};
@@ -19,15 +19,19 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) async fn open(stage: &Stage, task: &OpenTask, path: &str, filter: &str) -> Self {
-        let caller = Caller::new(&stage.project, task);
+    async fn open(stage: &Stage, task: &OpenTask, path: &str, filter: &str) -> Self {
+        Self::of(&stage.project, task, path, filter).await
+    }
+
+    pub(crate) async fn of(project: &Project, task: &OpenTask, path: &str, filter: &str) -> Self {
+        let caller = Caller::new(project, task);
         caller.learn().await;
         let own = caller.fields("POST", path);
         let own = own.map(|(name, value)| format!("{name}: {value}\r\n"));
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":"s1","method":"subscriptions/listen","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}},"notifications":{filter}}}}}"#
         );
-        let port = stage.project.gateway;
+        let port = project.gateway;
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n{}connection: close\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: subscriptions/listen\r\ncontent-length: {}\r\n\r\n{body}",
             own.concat(),

@@ -19,7 +19,7 @@ fn a_task_finds_what_it_may_get_and_gets_what_it_finds() {
         let discovered = client.ask("server/discover", "", "").await.json();
         assert_eq!(
             at(&discovered, &["result", "capabilities"]).unwrap().to_string(),
-            r#"{"extensions":{"io.modelcontextprotocol/tasks":{}},"logging":{},"prompts":{"listChanged":true},"resources":{"listChanged":true},"tools":{"listChanged":true}}"#
+            r#"{"extensions":{"io.modelcontextprotocol/tasks":{}},"logging":{},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}}"#
         );
         let answer = client.ask("resources/list", "", "").await;
         assert_eq!(listed(&answer, "resources", "uri"), ["test://static-text"]);

@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use writ::agent::OpenTask;
 use writ::http::Answer;
-use writ_testkit::{Caller, json, runtime};
+use writ_mcp_fixture::Fixture;
+use writ_testkit::{Caller, json, open, project, runtime};
 use writ_types::Value;
 
 use crate::beside::Session;
@@ -158,13 +159,13 @@ fn a_stream_hears_of_what_it_names_as_far_as_that_may_be_read() {
         for revision in ["2026-07-28", "2025-11-25"] {
             let stage = Stage::open_in(revision).await;
             let bounds = format!(
-                r#","bounds":{{"fixture:resources/read":{{"/body/uri":{{"one_of":["{ONE}","{OTHER}"]}}}}}}"#
+                r#","bounds":{{"fixture:resources/read":{{"/body/uri":["{ONE}","{OTHER}"]}}}}"#
             );
             let task = stage.task(&stage.actions, &bounds).await;
             let wanted = format!(
                 r#"{{"resourceSubscriptions":["{OTHER}","{ONE}","{OTHER}","test://static-binary","test://nowhere"]}}"#
             );
-            let mut stream = Stream::open(&stage, &task, "/mcp/fixture", &wanted).await;
+            let mut stream = Stream::of(&stage.project, &task, "/mcp/fixture", &wanted).await;
             stream.until("}}}\n\n").await.unwrap();
             let held = format!(r#""notifications":{{"resourceSubscriptions":["{OTHER}","{ONE}"]}}}}}}"#);
             assert!(stream.seen.contains(&held), "{revision}: {}", stream.seen);
@@ -195,9 +196,7 @@ fn a_subscription_is_decided_like_the_reading() {
         let session = Session::open(&stage.project, &task, "{}").await;
         let (_, code, _) = error(&subscribe(&session, ONE).await);
         assert_eq!(code, "-32601", "what is not held is not there");
-        let bounds = format!(
-            r#","bounds":{{"fixture:resources/read":{{"/body/uri":{{"one_of":["{ONE}"]}}}}}}"#
-        );
+        let bounds = format!(r#","bounds":{{"fixture:resources/read":{{"/body/uri":["{ONE}"]}}}}"#);
         let task = stage.task(&stage.actions, &bounds).await;
         let session = Session::open(&stage.project, &task, "{}").await;
         for (uri, code, reason) in [
@@ -299,6 +298,45 @@ fn a_kill_ends_what_was_subscribed_and_who_may_not_read_any_more_hears_nothing()
         stage.fixture.update(ONE).await;
         assert!(left.end().await, "{}", left.seen);
         assert_eq!(updates(&left.seen), [ONE]);
+    });
+}
+
+#[test]
+fn of_a_program_one_hears_the_same() {
+    runtime().block_on(async {
+        for revision in ["2025-11-25", "2026-07-28"] {
+            let fixture = Fixture::start_streams().await;
+            let project = project!();
+            let port = fixture.address.port().to_string();
+            let script = "exec 3<>/dev/tcp/127.0.0.1/PORT 4<&0\n/bin/cat <&4 >&3 &\nexec /bin/cat <&3";
+            let script = script.replace("PORT", &port);
+            project.settings(&format!("[mcp.program.fixture]\ncommand = [\"/bin/bash\", \"-c\", '''{script}''']\n"));
+            let pinned = Fixture::pinned().to_string();
+            let spoken = format!(r#"{{"protocolVersion":"{revision}","#);
+            project.write("apis/fixture.json", &pinned.replacen('{', &spoken, 1));
+            project.write(
+                "apis/fixture.toml",
+                "owner = \"o@example.org\"\nupstream = \"stdio:fixture\"\ncontract = \"fixture.json\"\n[operations.\"resources/read\"]\neffect = \"read\"\n",
+            );
+            project.agent("bot", "autonomous", &["trial"]);
+            purpose(&project, &["fixture:resources/read".to_owned()]);
+            let _writ = project.start();
+            project.sign_in();
+            let details = r#"[{"type":"writ_task","purpose":"trial","actions":["fixture:resources/read"],"budget":{"calls":20,"writes":0},"expires_in":600}]"#;
+            let task = open(&project.client(), details).await;
+            let wanted = format!(r#"{{"resourceSubscriptions":["{ONE}"]}}"#);
+            let mut stream = Stream::of(&project, &task, "/mcp/fixture", &wanted).await;
+            stream.until("}}}\n\n").await.unwrap();
+            assert!(stream.seen.contains(&wanted), "{revision}: {}", stream.seen);
+            fixture.update(OTHER).await;
+            fixture.update(ONE).await;
+            stream.hears(UPDATED).await;
+            assert_eq!(updates(&stream.seen), [ONE], "{revision}");
+            drop(stream);
+            while !fixture.subscribed().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        }
     });
 }
 

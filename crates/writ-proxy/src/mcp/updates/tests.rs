@@ -36,7 +36,8 @@ fn a_task_has_a_quarter_of_its_calls_and_an_agent_a_share_of_all() {
     );
     for agent in 3..=u8::MAX {
         for task in 0..64 {
-            updates.take(&holder(1_000 + task, agent), &limits);
+            let own = 1_000 + 64 * u64::from(agent) + task;
+            updates.take(&holder(own, agent), &limits);
         }
     }
     let all: usize = updates.all().values().sum();

@@ -20,6 +20,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use writ_types::{JsonLimits, Program, ProgramName, Secret, Value};
 
+use super::standing::{ACKNOWLEDGED, Hearers, Standing, subscription};
+use crate::mcp::updates::UPDATED;
+
 /// Longest message, in bytes.
 const LONGEST: usize = 4 * 1024 * 1024;
 /// Longest id of a server's own request that is said back to it, in bytes.
@@ -45,9 +48,13 @@ pub(super) struct Process {
     pub(super) counted: AtomicBool,
 }
 
-/// The calls that wait for an answer, by the id of their request.
+/// The calls that wait for an answer, by the id of their request, and who hears what is said beside them.
 #[derive(Default)]
-struct Calls(Mutex<Waiting>);
+struct Calls {
+    waiting: Mutex<Waiting>,
+    hearers: Arc<Hearers>,
+    over: watch::Sender<bool>,
+}
 
 #[derive(Default)]
 struct Waiting {
@@ -123,7 +130,7 @@ impl Coming {
 
 impl Calls {
     fn all(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whoever waits learns that nothing comes.
@@ -131,6 +138,7 @@ impl Calls {
         let mut waiting = self.all();
         waiting.ended = true;
         waiting.calls.clear();
+        self.over.send_replace(true);
     }
 }
 
@@ -221,6 +229,20 @@ impl Process {
     /// Sends a message that is not answered; whether it will be written.
     pub(super) fn tell(&self, message: Bytes) -> bool {
         self.lines.try_send(message).is_ok()
+    }
+
+    /// What it says beside its calls.
+    pub(super) fn standing(self: &Arc<Self>) -> Arc<Standing> {
+        let to = Arc::downgrade(self);
+        let tell = move |message: String| {
+            if let Some(to) = to.upgrade()
+                && !to.tell(Bytes::from(message))
+            {
+                tracing::debug!("a program does not read");
+            }
+        };
+        let (hearers, over) = (&self.calls.hearers, self.calls.over.subscribe());
+        Arc::new(Standing::of(Arc::clone(hearers), over, tell))
     }
 
     /// Nobody waits for that answer any more.
@@ -391,17 +413,17 @@ fn heard(message: &Value, line: &[u8], back: &mpsc::Sender<Bytes>, calls: &Calls
     }
 }
 
-/// What it tells on the way reaches the call that it is about. How far it is it says of a call by name; what it logs is of the one call that waits, and where
-/// several do, of none.
+/// What it tells on the way reaches the call that it is about. How far it is it says of a call by name, and of a subscription what becomes of it; what it logs is of
+/// the one call that waits, and where several do, of none. That a resource was updated whoever subscribed to it hears.
 fn tell((method, message): (&str, &Value), line: &[u8], calls: &Calls) {
     let all = calls.all();
+    let params = message.member("params");
+    let named = |id: Option<&Value>| id.and_then(Value::as_str).and_then(|id| all.calls.get(id));
     let call = match method {
-        "notifications/progress" => {
-            let params = message.member("params");
-            let token = params.and_then(|params| params.member("progressToken"));
-            token
-                .and_then(Value::as_str)
-                .and_then(|id| all.calls.get(id))
+        "notifications/progress" => named(params.and_then(|params| params.member("progressToken"))),
+        UPDATED | ACKNOWLEDGED => {
+            calls.hearers.hear(message);
+            named(subscription(message))
         }
         "notifications/message" if all.calls.len() == 1 => all.calls.values().next(),
         _ => None,

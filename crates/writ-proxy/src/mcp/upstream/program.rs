@@ -13,6 +13,7 @@ use writ_types::{
     AgentId, ApiId, CallId, JsonLimits, Monotonic, ProgramName, ReasonCode, Secret, Value,
 };
 
+use super::Sent;
 use super::process::{Process, Said};
 use super::session::{OPENING, opening, speaks};
 use super::sessions::{Held, Open};
@@ -106,7 +107,7 @@ pub(crate) async fn exchange(
     api: &ApiSnapshot,
     starting: &Starting,
     held: Held,
-    (call, message): (CallId, Bytes),
+    (call, sent, message): (CallId, Sent, Bytes),
 ) -> Result<Response<Coming>, Unanswered> {
     let process = opened(gateway, api, starting, &held).await?;
     let (id, crashes) = (call.to_string(), gateway.server_sessions().crashes());
@@ -133,7 +134,11 @@ pub(crate) async fn exchange(
             unfinished.finish();
             crashes.forget(&whose);
             let json = HeaderValue::from_static("application/json");
-            Ok(response(Coming::message(line, held), json))
+            let mut coming = Coming::message(line, held);
+            if sent == Sent::Subscription {
+                coming.listen(process.standing());
+            }
+            Ok(response(coming, json))
         }
         // More comes: the answer is a stream of events, as over HTTP.
         Ok(Some(Said::Told(first))) => {

@@ -34,6 +34,8 @@ const MOST_A_SECOND: u32 = 100;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often in a row it is tried.
 const TRIES: u32 = 5;
+/// The method that says which subscriptions are held.
+pub(super) const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
 /// What names the subscription in what is said on its stream.
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
@@ -107,6 +109,20 @@ impl Drop for Standing {
 }
 
 impl Standing {
+    /// What is said in a session that has no stream of its own for it; `tell` sends a message there.
+    pub(super) fn of(
+        hearers: Arc<Hearers>,
+        over: watch::Receiver<bool>,
+        tell: impl Fn(String) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            hearers,
+            over,
+            unsubscribe: Box::new(move |uri| tell(ending(uri))),
+            reading: None,
+        }
+    }
+
     fn is_over(&self) -> bool {
         *self.over.borrow()
     }
@@ -146,17 +162,14 @@ pub(super) async fn standing(
         ends,
     };
     let (to, through) = (Arc::downgrade(session), Arc::downgrade(pool));
-    let unsubscribe = move |uri: &str| {
+    let tell = move |message| {
         if let (Some(to), Some(through)) = (to.upgrade(), through.upgrade()) {
-            to.mention(&through, ending(uri));
+            to.mention(&through, message);
         }
     };
-    let standing = Arc::new(Standing {
-        hearers,
-        over,
-        unsubscribe: Box::new(unsubscribe),
-        reading: Some(tokio::spawn(reading.go_on(stream)).abort_handle()),
-    });
+    let mut standing = Standing::of(hearers, over, tell);
+    standing.reading = Some(tokio::spawn(reading.go_on(stream)).abort_handle());
+    let standing = Arc::new(standing);
     *place = Arc::downgrade(&standing);
     Ok(standing)
 }
@@ -358,13 +371,15 @@ impl OwnStream {
     }
 }
 
-/// Whether a message names the subscription that it is said in.
+/// What a message names as the subscription that it is said in.
+pub(super) fn subscription(message: &Value) -> Option<&Value> {
+    let meta = message.member("params")?.member("_meta")?;
+    meta.member(SUBSCRIPTION)
+}
+
+/// Whether a message is said in this subscription.
 fn is_of(message: &Value, call: &str) -> bool {
-    let meta = message
-        .member("params")
-        .and_then(|params| params.member("_meta"));
-    let own = meta.and_then(|meta| meta.member(SUBSCRIPTION));
-    own.and_then(Value::as_str) == Some(call)
+    subscription(message).and_then(Value::as_str) == Some(call)
 }
 
 /// A subscription that was sent.
@@ -439,7 +454,7 @@ impl Opened {
             .and_then(|held| held.member("resourceSubscriptions"))
             .and_then(Value::as_array);
         let held = held.is_some_and(|held| held.iter().any(|uri| uri.as_str() == Some(&self.uri)));
-        method == Some("notifications/subscriptions/acknowledged") && held && is_of(message, call)
+        method == Some(ACKNOWLEDGED) && held && is_of(message, call)
     }
 }
 
