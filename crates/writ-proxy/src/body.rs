@@ -57,6 +57,12 @@ impl Whole {
         self
     }
 
+    /// The same response as the answer to another request.
+    pub(crate) fn readdressed(mut self, words: impl FnOnce(&Bytes) -> Bytes) -> Self {
+        self.words = Some(words(self.words()));
+        self
+    }
+
     fn len(&self) -> usize {
         self.words().len()
     }

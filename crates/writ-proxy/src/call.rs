@@ -50,6 +50,7 @@ pub async fn handle(
         let called = Box::pin(call(&gateway, &pool, &from, request, &mut story, &mut mcp)).await;
         // The answer may be one that another request waits for.
         let back = mcp.as_mut().and_then(mcp::Exchange::back);
+        let turn = mcp.as_ref().and_then(mcp::Exchange::turn);
         let answer = match called {
             Ok(response) => {
                 let sent = u64::from(story.is_recorded());
@@ -61,18 +62,16 @@ pub async fn handle(
                     Some(exchange) if exchange.asks(&response) => {
                         exchange.ask(&gateway, id, response).await
                     }
-                    Some(exchange) => {
-                        exchange.passed();
-                        response
-                    }
+                    Some(exchange) => exchange.answered_by(response, id).await,
                     None => response,
                 }
             }
             Err(refusal) => refuse(&gateway, story, mcp, refusal, endpoint).await,
         };
-        match back {
-            None => answer,
-            Some(back) => back.hand(answer),
+        match (back, turn) {
+            (None, None) => answer,
+            (None, Some(turn)) => turn.settle(answer).await,
+            (Some(back), _) => back.hand(answer),
         }
     });
     let mut response = answer(id, served, hang_up, told).await;
@@ -95,6 +94,10 @@ async fn answer(
             if first.is_acceptance() {
                 hang_up.answered();
                 return mcp::accepted();
+            }
+            if first.is_last() {
+                hang_up.answered();
+                return first.alone();
             }
             return mcp::Events::response(Some(first), told, served, Some(hang_up));
         }

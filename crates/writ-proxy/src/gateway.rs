@@ -19,7 +19,7 @@ use writ_types::{
 use crate::granted::GrantedTokens;
 use crate::kept::Kept;
 use crate::mcp::upstream::ServerSessions;
-use crate::mcp::{Listeners, Questions, Running, Sessions, Updates, Waiting};
+use crate::mcp::{HeldCalls, Listeners, Questions, Running, Sessions, Updates, Waiting};
 use crate::snapshot::Snapshot;
 
 /// Where a request came from.
@@ -86,6 +86,7 @@ pub struct Gateway {
     waiting: Waiting,
     granted: GrantedTokens,
     questions: Questions,
+    held_calls: HeldCalls,
     changed: watch::Sender<()>,
     rates: Mutex<Rates>,
 }
@@ -128,6 +129,7 @@ impl Gateway {
             waiting: Waiting::default(),
             granted: GrantedTokens::default(),
             questions: Questions::default(),
+            held_calls: HeldCalls::default(),
             changed: watch::Sender::new(()),
             rates: Mutex::new(Rates::new(Rates::MOST)),
         }
@@ -224,6 +226,11 @@ impl Gateway {
     /// The calls that wait for answers of their clients.
     pub(crate) const fn questions(&self) -> &Questions {
         &self.questions
+    }
+
+    /// The calls that wait at their servers while their clients are asked.
+    pub(crate) const fn held_calls(&self) -> &HeldCalls {
+        &self.held_calls
     }
 
     /// Tells when another revision is in force, or none will be.

@@ -11,6 +11,7 @@ mod beside;
 mod envelope;
 mod events;
 mod fault;
+mod holding;
 mod listening;
 mod offers;
 mod reader;
@@ -46,6 +47,8 @@ use envelope::{Envelope, Kind, Received};
 pub use events::Events;
 pub(crate) use events::{Line, Told, line};
 pub(crate) use fault::Fault;
+pub(crate) use holding::HeldCalls;
+use holding::{Coming, Turn};
 pub(crate) use listening::Listeners;
 pub(crate) use listening::Wanted;
 use offers::List;
@@ -83,6 +86,10 @@ pub(crate) struct Exchange {
     back: Option<Back>,
     /// It sends an answer on to the server that asked.
     answering: Option<Answering>,
+    /// Who hears what becomes of the call, where it waits at its server while its client is asked.
+    turn: Option<Arc<Turn>>,
+    /// What the answer that it sends on leads to.
+    coming: Option<Coming>,
     /// The resource that is asked for, where its URI is plain.
     uri: Option<String>,
     /// The session of the message.
@@ -347,13 +354,12 @@ impl Exchange {
         mut call: ToolCall<'s>,
     ) -> Result<Message<'s>, Refusal> {
         let (operation, arguments) = (call.operation, &call.arguments);
-        // A server of 2025-11-25 asks beside the call, not in its answer, and that is refused.
-        let revision = match call.api.contract.mcp() {
-            Some(Revision::Sessions) => Revision::Sessions,
-            Some(Revision::Stateless) | None => self.revision,
-        };
-        let asking = Asking::read(caller, operation, envelope, arguments, revision)?;
+        let asking = Asking::read(caller, operation, envelope, arguments, self.revision)?;
         if let Some((asking, answers)) = asking {
+            // A server of 2025-11-25 asks beside the call, not in its answer.
+            if call.api.contract.mcp() == Some(Revision::Sessions) {
+                return self.hold_open(caller, call, (asking.held(), answers));
+            }
             self.asking = Some(asking);
             call.answers = answers;
         } else if let Some(spoken) = call.api.contract.mcp() {
@@ -470,6 +476,8 @@ pub(crate) fn exchange(endpoint: &Endpoint) -> Option<(Exchange, Told)> {
         again: None,
         back: None,
         answering: None,
+        turn: None,
+        coming: None,
         uri: None,
         session: None,
         held: None,

@@ -25,7 +25,7 @@ pub(super) fn end() -> Response<Body> {
 }
 
 /// A message as a response.
-fn said(status: StatusCode, message: &Value) -> Response<Body> {
+pub(super) fn said(status: StatusCode, message: &Value) -> Response<Body> {
     with_fields(status, Body::Full(Bytes::from(message.to_string())))
 }
 
@@ -40,7 +40,7 @@ fn with_fields(status: StatusCode, body: Body) -> Response<Body> {
 }
 
 impl Exchange {
-    fn message(&self, name: &'static str, value: Value) -> Value {
+    pub(super) fn message(&self, name: &'static str, value: Value) -> Value {
         Value::object([
             ("jsonrpc", Value::from("2.0")),
             ("id", self.id.clone().unwrap_or(Value::Null)),

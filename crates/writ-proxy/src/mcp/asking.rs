@@ -33,6 +33,15 @@ pub(super) enum Way {
     Beside,
     /// Beside the answer, and so is the client: both are of 2025-11-25.
     Stream,
+    /// Beside the answer; the client, of 2026-07-28, is asked in the answer to its request, and the call waits.
+    Held,
+}
+
+impl Way {
+    /// Whether the server asks beside its answer.
+    pub(super) const fn is_beside(self) -> bool {
+        matches!(self, Self::Stream | Self::Held)
+    }
 }
 
 /// What may be asked in a call, and what its state is bound to. Nothing may be asked of a client that can answer nothing.
@@ -136,6 +145,12 @@ impl Asking {
         Some(Self { way, ..asking })
     }
 
+    /// The same, of a server that asks beside its answer.
+    pub(super) fn held(self) -> Self {
+        let way = Way::Held;
+        Self { way, ..self }
+    }
+
     /// How the server asks.
     pub(super) const fn way(&self) -> Way {
         self.way
@@ -185,7 +200,7 @@ impl Asking {
             Some(given) => given.as_object()?.clone(),
         };
         let state = result.member("requestState");
-        if self.way == Way::Stream
+        if self.way.is_beside()
             || requests.len() > MOST_QUESTIONS
             || requests.is_empty() && (state.is_none() || self.way == Way::Beside)
             || state.is_some_and(|state| state.as_str().is_none())

@@ -38,18 +38,19 @@ use crate::gateway::{Gateway, random};
 use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
 
+pub(super) use passing::Passed;
 use passing::Passing;
 pub(crate) use passing::{Answering, Passer};
 
 /// Most times that one call asks.
 const MOST_ROUNDS: u8 = 8;
 /// Most calls of one agent that wait for answers.
-const MOST_OF_AN_AGENT: usize = 64;
+pub(super) const MOST_OF_AN_AGENT: usize = 64;
 /// One in so many of the calls that a task may make at once may wait so: the answers are calls, too, and those of tasks below need
 /// room with them.
-const SHARE_OF_A_TASK: usize = 4;
+pub(super) const SHARE_OF_A_TASK: usize = 4;
 /// Most calls that wait for answers.
-const MOST: usize = 1024;
+pub(super) const MOST: usize = 1024;
 /// Most bytes of the answers of one call, as JSON.
 const MOST_BYTES: usize = 1024 * 1024;
 /// How often a stream on which nothing happens shows that it is there.

@@ -32,12 +32,28 @@ const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub(crate) struct Event {
     bytes: Bytes,
     cut: CutSignal,
+    /// It is the answer, given before its call is over: a message, and nothing comes after it.
+    last: bool,
 }
 
 impl Event {
     /// Whether the call that it belongs to was cut.
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.is_cut()
+    }
+
+    /// Whether it is the answer.
+    pub(crate) const fn is_last(&self) -> bool {
+        self.last
+    }
+
+    /// The answer by itself.
+    pub(crate) fn alone(self) -> Response<Body> {
+        let mut response = Response::new(Body::Full(self.bytes));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
     }
 
     /// Whether the request was taken, and what it leads to is told on the stream of another.
@@ -63,13 +79,24 @@ impl Line {
     /// Tells a message, if there is room.
     pub(super) fn tell(&self, message: &Value, cut: CutSignal) -> bool {
         let bytes = event(message.to_string().as_bytes());
-        self.0.try_send(Event { bytes, cut }).is_ok()
+        self.send(bytes, cut)
+    }
+
+    /// Gives the answer, if there is room.
+    pub(super) fn answer(&self, message: &Value, cut: CutSignal) -> bool {
+        let bytes = Bytes::from(message.to_string());
+        let last = true;
+        self.0.try_send(Event { bytes, cut, last }).is_ok()
+    }
+
+    fn send(&self, bytes: Bytes, cut: CutSignal) -> bool {
+        let last = false;
+        self.0.try_send(Event { bytes, cut, last }).is_ok()
     }
 
     /// Says that the request was taken, and that nothing more comes on this line.
     pub(super) fn accept(&self, cut: CutSignal) {
-        let bytes = Bytes::new();
-        drop(self.0.try_send(Event { bytes, cut }));
+        self.send(Bytes::new(), cut);
     }
 
     /// Waits until the client is gone.
@@ -79,8 +106,7 @@ impl Line {
 
     /// Says that the line is still there.
     pub(super) fn breathe(&self, cut: CutSignal) {
-        let bytes = Bytes::from_static(b":\n\n");
-        drop(self.0.try_send(Event { bytes, cut }));
+        self.send(Bytes::from_static(b":\n\n"), cut);
     }
 }
 
@@ -155,6 +181,17 @@ impl Events {
         Poll::Ready(Some(Err(BodyError::Cut)))
     }
 
+    /// The stream ends with this. Its call goes on without it.
+    fn end_with(&mut self, last: &Event) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.ended = true;
+        self.told.close();
+        self.answering = None;
+        if let Some(hang_up) = self.hang_up.take() {
+            hang_up.answered();
+        }
+        Poll::Ready(Some(Ok(Frame::data(event(&last.bytes)))))
+    }
+
     fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
         match self.first.take() {
             Some(event) => Poll::Ready(Some(event)),
@@ -187,6 +224,7 @@ impl Events {
         if self.answering.is_some() {
             match self.next(context) {
                 Poll::Ready(Some(event)) if event.is_cut() => return self.fail(),
+                Poll::Ready(Some(last)) if last.is_last() => return self.end_with(&last),
                 Poll::Ready(Some(event)) => return Poll::Ready(Some(Ok(Frame::data(event.bytes)))),
                 // Nothing more will be told: the answer is there, or about to be.
                 Poll::Ready(None) => {}

@@ -281,7 +281,7 @@ fn read(bytes: &[u8]) -> Result<Value, NoResult> {
 /// The answer in a stream of events. What the server tells on its way there is not of it; what it asks is refused, unless it was passed on.
 fn last_of(body: &[u8], call: CallId, asking: Option<&Asking>) -> Result<Value, NoResult> {
     let call = call.to_string();
-    let passed = asking.is_some_and(|asking| asking.way() == Way::Stream);
+    let passed = asking.is_some_and(|asking| asking.way().is_beside());
     for event in Reader::all(body) {
         let message = read(&event)?;
         let id = message.member("id");

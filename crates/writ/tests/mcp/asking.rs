@@ -9,18 +9,18 @@ use crate::client::{Client, at, error};
 use crate::server::Stage;
 
 const TOOL: &str = "test_input_required_result_request_state";
-const TWICE: &str = "test_input_required_result_multi_round";
+pub(crate) const TWICE: &str = "test_input_required_result_multi_round";
 const ASKING: [&str; 2] = [TOOL, TWICE];
-const EVERYTHING: &str = r#"{"elicitation":{},"sampling":{},"roots":{}}"#;
+pub(crate) const EVERYTHING: &str = r#"{"elicitation":{},"sampling":{},"roots":{}}"#;
 const YES: &str = r#"{"confirm":{"action":"accept","content":{"ok":true}}}"#;
 
-async fn call(client: &Client<'_>, tool: &str, more: &str) -> Answer {
+pub(crate) async fn call(client: &Client<'_>, tool: &str, more: &str) -> Answer {
     let params = format!(r#","name":"{tool}"{more}"#);
     client.ask("tools/call", tool, &params).await
 }
 
 /// The state of an answer that is a question.
-fn state(answer: &Answer) -> String {
+pub(crate) fn state(answer: &Answer) -> String {
     let json = answer.json();
     let kind = at(&json, &["result", "resultType"]).and_then(Value::as_str);
     assert_eq!(kind, Some("input_required"), "{json}");
@@ -28,7 +28,7 @@ fn state(answer: &Answer) -> String {
     state.unwrap().to_owned()
 }
 
-fn answered(responses: &str, state: &str) -> String {
+pub(crate) fn answered(responses: &str, state: &str) -> String {
     format!(r#","arguments":{{}},"inputResponses":{responses},"requestState":"{state}""#)
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Client<'t> {
     path: &'static str,
     /// What the client says that it can answer: a JSON object.
     pub(crate) can: &'static str,
+    /// What it calls its requests by.
+    pub(crate) id: &'static str,
 }
 
 impl<'t> Client<'t> {
@@ -27,6 +29,7 @@ impl<'t> Client<'t> {
             caller,
             path,
             can: "{}",
+            id: "7",
         }
     }
 
@@ -37,11 +40,11 @@ impl<'t> Client<'t> {
             ("mcp-method", method),
         ];
         fields.extend((!name.is_empty()).then_some(("mcp-name", name)));
-        let can = self.can;
+        let (can, id) = (self.can, self.id);
         let meta =
             format!(r#""_meta":{{{VERSION},"io.modelcontextprotocol/clientCapabilities":{can}}}"#);
         let body = format!(
-            r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{{{meta}{params}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{meta}{params}}}}}"#
         );
         self.caller.send("POST", self.path, &fields, body).await
     }

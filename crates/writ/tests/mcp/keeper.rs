@@ -18,6 +18,7 @@ pub(crate) const TOOLS: &str = r#"[
   {"name":"echo","description":"Repeats.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"additionalProperties":false}},
   {"name":"pings","description":"Pings before it answers.","inputSchema":{"type":"object"}},
   {"name":"asks","description":"Asks before it answers.","inputSchema":{"type":"object"}},
+  {"name":"waits","description":"Asks, and goes on when it was answered.","inputSchema":{"type":"object"}},
   {"name":"silent","description":"Never answers.","inputSchema":{"type":"object"}}]"#;
 
 /// And its resources.
@@ -271,6 +272,14 @@ impl Keeper {
                     format!("data: {asks}\n\ndata: {result}\n\n"),
                 )
             }
+            "waits" => {
+                let head = format!("HTTP/1.1 200 OK\r\n{events}connection: close\r\n\r\n");
+                let asks = r#"{"jsonrpc":"2.0","id":"q1","method":"elicitation/create","params":{"message":"Who?","requestedSchema":{}}}"#;
+                drop(stream.write_all(format!("{head}data: {asks}\n\n").as_bytes()));
+                // Until the gateway gives up.
+                drop(stream.read(&mut [0]));
+                ("200 OK", String::new(), String::new())
+            }
             "silent" => {
                 // Until the gateway gives up.
                 drop(stream.read(&mut [0]));
@@ -364,7 +373,7 @@ fn kept_with(more: impl FnOnce(SocketAddr) -> String) -> Kept {
     project.write(
         "apis/keeper.toml",
         &format!(
-            "owner = \"o@example.org\"\nupstream = \"http://{at}/mcp\"\ncontract = \"keeper.json\"\nrate = \"1000000/s\"\n{more}[credential]\nname = \"keeper-key\"\nattach = \"bearer\"\n[operations.echo]\neffect = \"write\"\n[operations.pings]\neffect = \"read\"\n[operations.asks]\neffect = \"write\"\n[operations.silent]\neffect = \"read\"\n[operations.\"resources/read\"]\neffect = \"read\"\n"
+            "owner = \"o@example.org\"\nupstream = \"http://{at}/mcp\"\ncontract = \"keeper.json\"\nrate = \"1000000/s\"\n{more}[credential]\nname = \"keeper-key\"\nattach = \"bearer\"\n[operations.echo]\neffect = \"write\"\n[operations.pings]\neffect = \"read\"\n[operations.asks]\neffect = \"write\"\n[operations.waits]\neffect = \"read\"\n[operations.silent]\neffect = \"read\"\n[operations.\"resources/read\"]\neffect = \"read\"\n"
         ),
     );
     let actions =
@@ -372,6 +381,10 @@ fn kept_with(more: impl FnOnce(SocketAddr) -> String) -> Kept {
     project.write(
         "purposes/trial.toml",
         &format!("owner = \"o@example.org\"\nactions = {actions:?}\n[budget]\ncalls = 500\nwrites = 500\n"),
+    );
+    project.write(
+        "apis/keeper.overlay.yaml",
+        "overlay: 1.0.0\ninfo: {title: t, version: \"1\"}\nactions:\n  - target: \"$.paths['/waits'].post\"\n    update: {x-writ: {asks: elicitation}}\n",
     );
     project.agent("bot", "autonomous", &["trial"]);
     let writ = project.start();
@@ -386,7 +399,7 @@ fn kept_with(more: impl FnOnce(SocketAddr) -> String) -> Kept {
 
 impl Kept {
     pub(crate) async fn task(&self) -> OpenTask {
-        let details = r#"[{"type":"writ_task","purpose":"trial","actions":["keeper:echo","keeper:pings","keeper:asks","keeper:silent","keeper:resources/read"],"budget":{"calls":100,"writes":100}}]"#;
+        let details = r#"[{"type":"writ_task","purpose":"trial","actions":["keeper:echo","keeper:pings","keeper:asks","keeper:waits","keeper:silent","keeper:resources/read"],"budget":{"calls":100,"writes":100}}]"#;
         open(&self.project.client(), details).await
     }
 }

@@ -11,6 +11,7 @@ mod beside;
 mod client;
 mod conformance;
 mod drift;
+mod holding;
 mod imported;
 mod inspector;
 mod keeper;

@@ -3,7 +3,7 @@
 //! The answer is a call of the same operation with the same arguments, and what the client says in its commitment. It is sent in the very session
 //! in which the server asked, or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use crate::leak::LeakGuard;
 use crate::mcp::asking::{Answers, MOST_QUESTIONS, Way};
 use crate::mcp::envelope::is_id;
 use crate::mcp::events::Line;
+use crate::mcp::holding::Putting;
 use crate::mcp::upstream::SessionMark;
 use crate::mcp::{Asking, Caller, Errand, Exchange, Message, ToolCall};
 use crate::refusal::Refusal;
@@ -37,7 +38,7 @@ pub(super) struct Passing {
 
 /// An answer on its way to the server. Dropped before [`Passed::over`], it did not get there.
 #[derive(Debug)]
-struct Passed {
+pub(in crate::mcp) struct Passed {
     to: mpsc::Sender<bool>,
     told: bool,
 }
@@ -70,6 +71,12 @@ pub(crate) struct Answering {
     passed: Passed,
 }
 
+impl Answering {
+    pub(in crate::mcp) const fn new(id: Value, within: SessionMark, passed: Passed) -> Self {
+        Self { id, within, passed }
+    }
+}
+
 impl Exchange {
     /// The call that sends an answer on.
     ///
@@ -83,11 +90,8 @@ impl Exchange {
         answer: Value,
     ) -> Result<Message<'s>, Refusal> {
         let (api, operation) = passing.again.find(caller.snapshot)?;
-        self.answering = Some(Answering {
-            id: passing.id,
-            within: passing.within,
-            passed: passing.passed,
-        });
+        let answering = Answering::new(passing.id, passing.within, passing.passed);
+        self.answering = Some(answering);
         Ok(Message::Call(ToolCall {
             api,
             operation,
@@ -98,8 +102,8 @@ impl Exchange {
     }
 
     /// The server has taken the answer that was sent on, if that is what the call did.
-    pub(crate) fn passed(self) {
-        if let Some(answering) = self.answering {
+    pub(crate) fn passed(&mut self) {
+        if let Some(answering) = self.answering.take() {
             answering.passed.over();
         }
     }
@@ -113,23 +117,30 @@ impl Exchange {
         within: Option<SessionMark>,
     ) -> Option<Box<Passer<'e>>> {
         let asking = self.asking.as_ref();
-        let asking = asking.filter(|asking| asking.way() == Way::Stream)?;
-        let grant = completion.entered().grant();
+        let asking = asking.filter(|asking| asking.way().is_beside())?;
+        let (grant, within) = (completion.entered().grant(), within?);
+        let to = match asking.way() {
+            Way::Held => To::Answers(self.putting(grant, within)?, VecDeque::new()),
+            Way::Answer | Way::Beside | Way::Stream => To::Line(Asker {
+                line: self.line.as_ref()?,
+                again: self.again.as_ref()?,
+                asked: Asked::of(grant, self.api.as_ref(), self.session.clone()?),
+            }),
+        };
         let (sender, passed) = mpsc::channel(MOST_QUESTIONS);
         let mut breath = tokio::time::interval_at(Instant::now(), BREATH);
         breath.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Some(Box::new(Passer {
             gateway,
-            line: self.line.as_ref()?,
             asking,
-            again: self.again.as_ref()?,
-            asked: Asked::of(grant, self.api.as_ref(), self.session.clone()?),
+            to,
             agent: grant.agent,
-            within: within?,
+            within,
             guard: guard.fresh(),
             sender,
             passed,
             ids: Vec::new(),
+            asked: 0,
             open: 0,
             by: Instant::now(),
             breath,
@@ -137,20 +148,34 @@ impl Exchange {
     }
 }
 
+/// How the client is asked.
+enum To<'e> {
+    /// On the stream of its call.
+    Line(Asker<'e>),
+    /// In the answers to its requests, one question at a time; the others wait.
+    Answers(Putting<'e>, VecDeque<(Value, Value)>),
+}
+
+/// A client that is asked on the stream of its call.
+struct Asker<'e> {
+    line: &'e Line,
+    again: &'e Again,
+    asked: Asked,
+}
+
 /// Passes the questions of one call on.
 pub(crate) struct Passer<'e> {
     gateway: &'e Arc<Gateway>,
-    line: &'e Line,
     asking: &'e Asking,
-    again: &'e Again,
-    asked: Asked,
+    to: To<'e>,
     agent: AgentId,
     within: SessionMark,
     guard: LeakGuard,
     sender: mpsc::Sender<bool>,
     passed: mpsc::Receiver<bool>,
-    /// All that were asked.
+    /// All that were asked on the stream, and how many there were in all.
     ids: Vec<String>,
+    asked: usize,
     /// How many are not answered yet.
     open: usize,
     /// When the last of them must be.
@@ -191,7 +216,7 @@ impl Passer<'_> {
         };
         let refused = (End::Withheld, ReasonCode::UpstreamInvalid);
         let question = self.asking.question(&request).ok_or(refused)?;
-        if said.len() > LONGEST || self.ids.len() >= MOST_QUESTIONS || !is_id(id) {
+        if said.len() > LONGEST || self.asked >= MOST_QUESTIONS || !is_id(id) {
             return Err(refused);
         }
         let held = Bytes::copy_from_slice(said);
@@ -203,10 +228,38 @@ impl Passer<'_> {
             let marked = completion.mark(&labels).await;
             marked.map_err(|ended| (End::Cut, ended.reason()))?;
         }
+        self.asked = self.asked.saturating_add(1);
+        self.open = self.open.saturating_add(1);
+        let patience = self.gateway.parts.timeouts.client_answer;
+        self.by = Instant::now().checked_add(patience).unwrap_or(self.by);
+        let asked = match &mut self.to {
+            To::Line(_) => self.ask(id, &question, completion),
+            To::Answers(_, waiting) => {
+                waiting.push_back((id.clone(), question));
+                // Another is out, and is answered first.
+                if self.open > 1 {
+                    return Ok(());
+                }
+                self.put(completion)
+            }
+        };
+        asked.map_err(|reason| (End::Withheld, reason))
+    }
+
+    /// Asks on the stream of the call.
+    fn ask(
+        &mut self,
+        id: &Value,
+        question: &Value,
+        completion: &Completion,
+    ) -> Result<(), ReasonCode> {
+        let To::Line(asker) = &self.to else {
+            return Ok(());
+        };
         let cut = completion.entered().cut();
         let (round, name) = (new_id(), "0".to_owned());
         let kept = Round {
-            asked: self.asked.clone(),
+            asked: asker.asked.clone(),
             agent: self.agent,
             cut: cut.clone(),
             open: BTreeMap::from([(0, name)]),
@@ -215,23 +268,31 @@ impl Passer<'_> {
             then: Then::Pass(Box::new(Passing {
                 id: id.clone(),
                 within: self.within,
-                again: self.again.clone(),
+                again: asker.again.clone(),
                 passed: Passed::new(self.sender.clone()),
             })),
         };
         let limits = &self.gateway.parts.limits;
         let opened = self.gateway.questions().open(&round, kept, limits);
-        opened.map_err(|_full| (End::Withheld, ReasonCode::TooManyInFlight))?;
-        let asked = message(&round, 0, &question);
+        opened.map_err(|_full| ReasonCode::TooManyInFlight)?;
+        let asked = message(&round, 0, question);
         self.ids.push(round);
-        self.open = self.open.saturating_add(1);
-        let patience = self.gateway.parts.timeouts.client_answer;
-        self.by = Instant::now().checked_add(patience).unwrap_or(self.by);
-        if self.line.tell(&asked, cut) {
-            Ok(())
-        } else {
-            Err((End::Withheld, ReasonCode::InputUnanswered))
-        }
+        let told = asker.line.tell(&asked, cut);
+        told.then_some(()).ok_or(ReasonCode::InputUnanswered)
+    }
+
+    /// Asks the next question in the answer to whichever request waits.
+    fn put(&mut self, completion: &Completion) -> Result<(), ReasonCode> {
+        let To::Answers(putting, waiting) = &mut self.to else {
+            return Ok(());
+        };
+        let Some(question) = waiting.pop_front() else {
+            return Ok(());
+        };
+        let entered = completion.entered();
+        let passed = Passed::new(self.sender.clone());
+        let call = (entered.cut(), entered.canceller(), completion.call());
+        putting.put(question, (self.asking, passed), call)
     }
 
     /// Waits until the server has the next answer; for ever where none is waited for.
@@ -248,12 +309,23 @@ impl Passer<'_> {
                 biased;
                 passed = self.passed.recv() => {
                     self.open = self.open.saturating_sub(1);
-                    return passed.filter(|passed| *passed).map(drop).ok_or(ReasonCode::InputUnanswered);
+                    passed.filter(|passed| *passed).ok_or(ReasonCode::InputUnanswered)?;
+                    return self.put(completion);
                 }
                 () = tokio::time::sleep_until(self.by) => return Err(ReasonCode::InputUnanswered),
-                () = self.line.gone() => return Err(ReasonCode::InputUnanswered),
-                _ = self.breath.tick() => self.line.breathe(completion.entered().cut()),
+                () = gone(&self.to) => return Err(ReasonCode::InputUnanswered),
+                _ = self.breath.tick() => if let To::Line(asker) = &self.to {
+                    asker.line.breathe(completion.entered().cut());
+                },
             }
         }
+    }
+}
+
+/// Waits until a client that is asked on the stream of its call is gone; for ever of one that comes back.
+async fn gone(to: &To<'_>) {
+    match to {
+        To::Line(asker) => asker.line.gone().await,
+        To::Answers(..) => std::future::pending().await,
     }
 }
