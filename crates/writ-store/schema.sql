@@ -1,4 +1,4 @@
--- Schema version 5: the sum of the migrations. A test compares.
+-- Schema version 6: the sum of the migrations. A test compares.
 
 CREATE TABLE active_revision (
     tenant TEXT NOT NULL PRIMARY KEY,
@@ -12,6 +12,15 @@ CREATE TABLE agents (
     digest TEXT NOT NULL,
     definition TEXT NOT NULL,
     PRIMARY KEY (tenant, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE amendments (
+    tenant TEXT NOT NULL,
+    task TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    granted TEXT NOT NULL,
+    PRIMARY KEY (tenant, task, digest),
+    FOREIGN KEY (tenant, task) REFERENCES tasks (tenant, task)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE apis (

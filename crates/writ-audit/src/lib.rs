@@ -33,8 +33,8 @@ pub use record::{
     Actor, Alarm, AlarmKind, AlarmResponse, Approval, ApprovalStep, CheckpointRef, Closing, Day,
     Decision, Event, EvidenceRef, Header, Intent, KeyRotated, Leaf, Method, NodeName,
     OperatorAction, Outcome, OutcomeKind, PartError, Phases, RECORD_VERSION, Record, RecordError,
-    Refused, RevisionActivated, Shadowed, Source, Started, Subject, TaskClosed, TaskOpened,
-    TokenIssued, TokenRefused, TraceId, UpstreamToken, Word,
+    Refused, RevisionActivated, Shadowed, Source, Started, Subject, TaskAmended, TaskClosed,
+    TaskOpened, TokenIssued, TokenRefused, TraceId, UpstreamToken, Word,
 };
 pub use sequencer::{Durability, Receipt, Sequencer, Staged};
 pub use tile::{

@@ -17,8 +17,8 @@ use crate::hash::leaf_hash;
 pub use event::{
     Actor, Alarm, AlarmKind, AlarmResponse, Approval, ApprovalStep, CheckpointRef, Closing,
     Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, OutcomeKind, Phases, Refused,
-    RevisionActivated, Shadowed, Started, Subject, TaskClosed, TaskOpened, TokenIssued,
-    TokenRefused, UpstreamToken,
+    RevisionActivated, Shadowed, Started, Subject, TaskAmended, TaskClosed, TaskOpened,
+    TokenIssued, TokenRefused, UpstreamToken,
 };
 pub use part::{Day, EvidenceRef, Method, NodeName, PartError, Source, TraceId, Word};
 
@@ -144,6 +144,7 @@ impl Record {
             Event::Approval(approval) => approval.call,
             Event::UpstreamToken(token) => Some(token.call),
             Event::TaskOpened(_)
+            | Event::TaskAmended(_)
             | Event::TaskClosed(_)
             | Event::TokenIssued(_)
             | Event::TokenRefused(_)
@@ -163,6 +164,7 @@ impl Record {
             Event::Outcome(outcome) => Some(outcome.task),
             Event::Refused(refused) => Some(refused.subject.task),
             Event::TaskOpened(opened) => Some(opened.task),
+            Event::TaskAmended(amended) => Some(amended.task),
             Event::TaskClosed(closed) => Some(closed.task),
             Event::TokenIssued(issued) => Some(issued.task),
             Event::Approval(approval) => Some(approval.task),
@@ -184,6 +186,7 @@ impl Record {
             Event::Outcome(outcome) => Some(outcome.agent),
             Event::Refused(refused) => Some(refused.subject.agent),
             Event::TaskOpened(opened) => Some(opened.agent),
+            Event::TaskAmended(amended) => Some(amended.agent),
             Event::TaskClosed(closed) => Some(closed.agent),
             Event::TokenIssued(issued) => Some(issued.agent),
             Event::Approval(approval) => Some(approval.agent),
@@ -206,6 +209,7 @@ impl Record {
             Event::TaskOpened(opened) => opened.evidence,
             Event::Approval(approval) => approval.evidence,
             Event::Outcome(_)
+            | Event::TaskAmended(_)
             | Event::TaskClosed(_)
             | Event::TokenIssued(_)
             | Event::TokenRefused(_)

@@ -94,7 +94,8 @@ const PAGE_AFTER: &str =
 const OPEN_PAGE_AFTER: &str = "SELECT approval, binding, task, agent, of_task, state, asked, given, not_before, expires
     FROM approvals WHERE tenant = ?1 AND approval > ?2 AND state = 'pending' AND expires > ?4 ORDER BY approval LIMIT ?3";
 const APPROVED: &str = "SELECT DISTINCT json_extract(asked, '$.action') FROM approvals
-    WHERE tenant = ?1 AND task = ?2 AND state = 'used' AND of_task = 1";
+    WHERE tenant = ?1 AND task = ?2 AND state = 'used' AND of_task = 1
+    AND json_extract(asked, '$.action') <> 'writ:amendTask'";
 const OPEN_OF_TASK: &str = "SELECT count(*) FROM approvals
     WHERE tenant = ?1 AND task = ?2 AND state IN ('pending', 'approved') AND expires > ?3";
 const OPEN_OF_AGENT: &str = "SELECT count(*) FROM approvals
@@ -103,10 +104,17 @@ const GIVE: &str = "UPDATE approvals SET given = ?3, state = ?4
     WHERE tenant = ?1 AND approval = ?2 AND state = 'pending' AND expires > ?5";
 const DENY: &str = "UPDATE approvals SET state = 'denied'
     WHERE tenant = ?1 AND approval = ?2 AND state IN ('pending', 'approved') AND expires > ?3";
-const USE: &str = "UPDATE approvals SET state = 'used'
+pub(crate) const USE: &str = "UPDATE approvals SET state = 'used'
     WHERE tenant = ?1 AND approval = ?2 AND state = 'approved' AND not_before <= ?3 AND expires > ?3";
 pub(crate) const WITHDRAW: &str = "UPDATE approvals SET state = 'withdrawn'
     WHERE tenant = ?1 AND task = ?2 AND state IN ('pending', 'approved') AND of_task = 1";
+// What was asked for a task that holds something else by now, or that was asked for instead.
+pub(crate) const WITHDRAW_AMENDMENTS: &str = "UPDATE approvals SET state = 'withdrawn'
+    WHERE tenant = ?1 AND task = ?2 AND state IN ('pending', 'approved') AND of_task = 1
+    AND json_extract(asked, '$.action') = 'writ:amendTask'";
+const OPEN_AMENDMENT: &str = "SELECT approval, binding, task, agent, of_task, state, asked, given, not_before, expires
+    FROM approvals WHERE tenant = ?1 AND task = ?2 AND state IN ('pending', 'approved') AND of_task = 1
+    AND json_extract(asked, '$.action') = 'writ:amendTask' AND expires > ?3 ORDER BY approval DESC LIMIT 1";
 // What was used counts as long as its task lives.
 const FORGET: &str = "DELETE FROM approvals WHERE tenant = ?1 AND expires < ?2 AND NOT (state = 'used' AND EXISTS
     (SELECT 1 FROM tasks WHERE tasks.tenant = ?1 AND tasks.task = approvals.task AND tasks.ended IS NULL AND tasks.deadline >= ?2))";
@@ -176,6 +184,26 @@ impl Store {
         let row: Option<Row> = sqlx::query_as(STANDING)
             .bind(tenant.as_str())
             .bind(binding.to_string())
+            .bind(instant_column(now)?)
+            .fetch_optional(self.readers())
+            .await?;
+        row.map(stored).transpose()
+    }
+
+    /// The amendment of a task that waits for an answer or was approved and not used.
+    ///
+    /// # Errors
+    ///
+    /// The database fails, or the row is damaged.
+    pub async fn open_amendment(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+        now: Timestamp,
+    ) -> Result<Option<StoredApproval>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(OPEN_AMENDMENT)
+            .bind(tenant.as_str())
+            .bind(task.to_string())
             .bind(instant_column(now)?)
             .fetch_optional(self.readers())
             .await?;

@@ -6,6 +6,7 @@
 //! of what lies in the data directory.
 
 mod agents;
+mod amendments;
 mod apis;
 mod approvals;
 mod changes;

@@ -11,6 +11,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0003_operators.sql"),
     include_str!("../migrations/0004_makers.sql"),
     include_str!("../migrations/0005_stops.sql"),
+    include_str!("../migrations/0006_amendments.sql"),
 ];
 
 const HAS_META: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'meta' AND type = 'table'";

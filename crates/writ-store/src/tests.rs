@@ -1,5 +1,6 @@
 //! The store against real files.
 
+mod amendments;
 mod approvals;
 mod crash;
 mod makers;

@@ -36,6 +36,44 @@ pub enum OpenError {
     Exists,
 }
 
+/// Why a task holds what it held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AmendError {
+    /// The ledger does not know the task.
+    #[error("there is no such task")]
+    Unknown,
+    /// The task is over.
+    #[error("the task has ended: {0}")]
+    Ended(Ending),
+    /// Values were tried that nothing vouched for; a person has to look first.
+    #[error("the task is paused: values were tried that nothing vouched for")]
+    Paused,
+    /// It was amended since.
+    #[error("the task holds something else by now")]
+    Changed,
+    /// It is no grant of this task.
+    #[error("only what a task holds can be amended, not what it is")]
+    Another,
+    /// It would hold more than the task above it.
+    #[error("it would not be within the task above it: {0}")]
+    NotWithinParent(Widening),
+    /// Whoever opened it vouches for what it holds.
+    #[error("the party that opened the task vouches for what it holds: it opens another")]
+    Vouched,
+    /// What it does was planned.
+    #[error("the task has a plan, and the plan does not grow")]
+    Planned,
+    /// It would be over.
+    #[error("the deadline has already passed")]
+    DeadlinePast,
+    /// It was amended too often.
+    #[error("the task was amended {most} times, and that is the most")]
+    TooOften {
+        /// The limit.
+        most: usize,
+    },
+}
+
 /// Why a call may not begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EnterError {
@@ -125,4 +163,7 @@ pub enum RebuildError {
     /// The task was never opened, as far as the log that was read says.
     #[error("the log speaks of {0}, but does not say that it was opened")]
     UnknownTask(TaskId),
+    /// A grant takes the place of one that the task did not hold.
+    #[error("the log amends {0} from a grant that it did not hold")]
+    NotHeld(TaskId),
 }

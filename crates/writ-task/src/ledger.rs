@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use writ_types::{
-    ActionName, AgentId, Budget, CallId, Charge, Facts, Grant, Label, Progress, Sighting, Stop,
-    TaskId, Tenant, Timestamp, ValueDigest,
+    ActionName, AgentId, Budget, CallId, Charge, Digest, Facts, Grant, Label, Progress, Sighting,
+    Stop, TaskId, Tenant, Timestamp, Value, ValueDigest, Vouchers,
 };
 
-use crate::{EndError, EnterError, Entered, OpenError, Reservation, ReserveError};
+use crate::{AmendError, EndError, EnterError, Entered, OpenError, Reservation, ReserveError};
 
 /// What a ledger answers with. Boxed, so that a ledger elsewhere can wait where this one does not.
 pub type LedgerFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -43,6 +43,32 @@ pub trait Ledger: Send + Sync + fmt::Debug {
         task: TaskId,
         prompt: Option<Arc<str>>,
     ) -> LedgerFuture<'_, Result<(), EndError>>;
+
+    /// Another grant takes the place of `from` in a live task: what it only narrows, or what people have said yes to. What the
+    /// task has spent, read and been refused stays, and its sub-tasks hold what they held; those that hold what it gives up
+    /// end with it, which is what is returned. Nothing is decided here but what only the ledger knows.
+    ///
+    /// # Errors
+    ///
+    /// [`AmendError`]; nothing has changed then.
+    fn amend(
+        &self,
+        grant: Grant,
+        from: &Digest,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<Cut, AmendError>>;
+
+    /// What [`amend`](Self::amend) would say, without amending anything, and what the task's tree knows.
+    ///
+    /// # Errors
+    ///
+    /// Those that it would give.
+    fn look_at_amendment(
+        &self,
+        grant: &Grant,
+        from: &Digest,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<Known, AmendError>>;
 
     /// Registers a call of a live task, so that a kill can cut it. Dropping the [`Entered`] deregisters it.
     ///
@@ -213,6 +239,15 @@ pub struct Read {
     pub seen: Vec<ValueDigest>,
 }
 
+/// What a task's tree knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// What it has read.
+    pub labels: BTreeSet<Label>,
+    /// What vouches for values there, and where they were seen.
+    pub vouchers: Vouchers,
+}
+
 /// Why a task is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ending {
@@ -269,8 +304,10 @@ pub struct Cut {
 /// A task as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskStatus {
-    /// What was granted.
+    /// What it holds.
     pub grant: Arc<Grant>,
+    /// What it held before it was amended, the oldest first.
+    pub former: Vec<Arc<Grant>>,
     /// Whether it may still act.
     pub state: TaskState,
     /// Whether its tree is paused because values were tried that nothing vouched for.
@@ -289,4 +326,12 @@ pub struct TaskStatus {
     pub progress: Progress,
     /// The agents of the tasks above it, other than its own, each once. It has their authority, and none where they have none.
     pub above: Vec<AgentId>,
+}
+
+impl TaskStatus {
+    /// What the task holds as far as a token with these details names it; none if it was not issued for the task.
+    #[must_use]
+    pub fn named_by(&self, details: &Value) -> Option<Arc<Grant>> {
+        crate::amend::named(&self.grant, &self.former, details)
+    }
 }

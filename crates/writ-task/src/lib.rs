@@ -6,6 +6,7 @@
 //!
 //! Nothing here waits, reads a clock or touches a file: instants come in as arguments, and a restart's events too.
 
+mod amend;
 mod approval;
 mod carried;
 mod cut;
@@ -27,8 +28,8 @@ pub use approval::{
 pub use carried::{Acting, Knower, several, worst};
 pub use cut::{Canceller, CutSignal};
 pub use detect::Detector;
-pub use error::{EndError, EnterError, OpenError, RebuildError, ReserveError};
-pub use ledger::{Cut, Ending, Ledger, LedgerFuture, Read, TaskState, TaskStatus};
+pub use error::{AmendError, EndError, EnterError, OpenError, RebuildError, ReserveError};
+pub use ledger::{Cut, Ending, Known, Ledger, LedgerFuture, Read, TaskState, TaskStatus};
 pub use memory::MemoryLedger;
 pub use narrow::Widening;
 pub use proof::{Entered, Hearing, Outcome, Reservation};

@@ -6,15 +6,15 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use writ_types::{
-    ActionName, AgentId, CallId, Charge, Facts, Grant, Label, Limits, Stop, TaskId, Tenant,
+    ActionName, AgentId, CallId, Charge, Digest, Facts, Grant, Label, Limits, Stop, TaskId, Tenant,
     Timestamp, ValueDigest,
 };
 
 use crate::carried::{Acting, Carried, Knower, Live};
-use crate::ledger::{Cut, Ending, Ledger, LedgerFuture, Read, TaskStatus};
+use crate::ledger::{Cut, Ending, Known, Ledger, LedgerFuture, Read, TaskStatus};
 use crate::proof::{Entered, Reservation};
 use crate::tree::{Before, Severed, Taken, Tree};
-use crate::{EndError, EnterError, OpenError, ReserveError};
+use crate::{AmendError, EndError, EnterError, OpenError, ReserveError};
 
 /// The live tasks of this process.
 ///
@@ -424,12 +424,28 @@ impl MemoryLedger {
         now: Timestamp,
     ) -> Result<(Reservation, Facts), ReserveError> {
         let what = (action, at_least_one(charge));
-        let task = entered.grant.task;
-        let reserved = entered.tree.reserve(task, entered.call, what, fitting, now);
+        let who = (&entered.grant, entered.call);
+        let reserved = entered.tree.reserve(who, what, fitting, now);
         if matches!(reserved, Err(ReserveError::Ended(Ending::Deadline))) {
-            self.expire(&entered.tree, task, now);
+            self.expire(&entered.tree, entered.grant.task, now);
         }
         reserved
+    }
+
+    fn amend_at(&self, grant: Grant, from: &Digest, now: Timestamp) -> Result<Cut, AmendError> {
+        let grant = Arc::new(grant);
+        let tree = self.tree(&grant.tenant, grant.task);
+        let tree = tree.ok_or(AmendError::Unknown)?;
+        Ok(self.retire(tree.amend(grant, from, now)?))
+    }
+
+    /// An amendment of the log.
+    pub(crate) fn amend_recorded(&self, grant: Grant, from: &Digest) -> Result<(), AmendError> {
+        let grant = Arc::new(grant);
+        let tree = self.tree(&grant.tenant, grant.task);
+        let tree = tree.ok_or(AmendError::Unknown)?;
+        self.retire(tree.amend_recorded(grant, from)?);
+        Ok(())
     }
 
     fn status_at(&self, tenant: &Tenant, task: TaskId, now: Timestamp) -> Option<TaskStatus> {
@@ -531,6 +547,27 @@ impl Ledger for MemoryLedger {
         prompt: Option<Arc<str>>,
     ) -> LedgerFuture<'_, Result<(), EndError>> {
         Box::pin(ready(self.attest_at(tenant, task, prompt)))
+    }
+
+    fn amend(
+        &self,
+        grant: Grant,
+        from: &Digest,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<Cut, AmendError>> {
+        Box::pin(ready(self.amend_at(grant, from, now)))
+    }
+
+    fn look_at_amendment(
+        &self,
+        grant: &Grant,
+        from: &Digest,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, Result<Known, AmendError>> {
+        let tree = self.tree(&grant.tenant, grant.task);
+        let known = tree.ok_or(AmendError::Unknown);
+        let known = known.and_then(|tree| tree.look_at_amendment(grant, from, now));
+        Box::pin(ready(known))
     }
 
     fn note(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use writ_types::{AgentId, CallId, Charge, Grant, Label, Plan, TaskId};
+use writ_types::{AgentId, CallId, Charge, Grant, Label, Plan, TaskId, Value};
 
 use crate::cut::CutFlag;
 use crate::tree::{Taken, Tree};
@@ -16,6 +16,8 @@ pub struct Entered {
     pub(crate) grant: Arc<Grant>,
     pub(crate) planned: Option<Arc<Grant>>,
     pub(crate) above: Vec<AgentId>,
+    /// What the task held before it was amended.
+    pub(crate) former: Vec<Arc<Grant>>,
     pub(crate) call: CallId,
     pub(crate) flag: Arc<CutFlag>,
 }
@@ -25,6 +27,25 @@ impl Entered {
     #[must_use]
     pub const fn grant(&self) -> &Arc<Grant> {
         &self.grant
+    }
+
+    /// The same call with what its token names: a token that was issued before the task was amended keeps what it named, as far
+    /// as the task still holds it. Details that describe nothing the task ever held change nothing, see [`Self::is_named_by`].
+    #[must_use]
+    pub fn as_named_by(mut self, details: &Value) -> Self {
+        if !self.former.is_empty()
+            && let Some(named) = crate::amend::named(&self.grant, &self.former, details)
+        {
+            self.grant = named;
+        }
+        self
+    }
+
+    /// Whether a token with these details was issued for the task, for what it holds or for what it held.
+    #[must_use]
+    pub fn is_named_by(&self, details: &Value) -> bool {
+        let mut former = self.former.iter();
+        self.grant.is_described_by(details) || former.any(|held| held.is_described_by(details))
     }
 
     /// The plan that holds for the task: its own, or that of a task above it.

@@ -6,20 +6,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use writ_types::{
-    ActionName, Charge, Grant, Label, Limits, TaskId, Tenant, Timestamp, ValueDigest,
+    ActionName, Charge, Digest, Grant, Label, Limits, TaskId, Tenant, Timestamp, ValueDigest,
 };
 
 use crate::carried::Acting;
 use crate::ledger::Ending;
 use crate::recall::{Opening, Recall};
 use crate::tree::{Before, Taken};
-use crate::{Cut, MemoryLedger, OpenError, RebuildError, Widening};
+use crate::{AmendError, Cut, MemoryLedger, OpenError, RebuildError, Widening};
 
 /// What the log says about live tasks. The tenant is the log's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A task was opened.
     Opened(Box<Grant>),
+    /// A task came to hold something else.
+    Amended {
+        /// What it holds from then on.
+        grant: Box<Grant>,
+        /// The digest of what it held.
+        from: Digest,
+    },
     /// A call was permitted and about to be sent.
     Intent {
         /// The task.
@@ -58,6 +65,13 @@ pub enum Event {
 pub enum Remembered {
     /// A task was opened. Before [`Event::Opened`] of the same task.
     Opened(Opening),
+    /// A task came to live until another deadline.
+    Amended {
+        /// The task.
+        task: TaskId,
+        /// When it ends by itself.
+        deadline: Timestamp,
+    },
     /// A task has read something so labelled.
     Read {
         /// The task.
@@ -122,6 +136,7 @@ impl Rebuild {
         let recall = self.recalls.entry(tenant.clone()).or_default();
         match event {
             Remembered::Opened(opening) => recall.opened(opening),
+            Remembered::Amended { task, deadline } => recall.amended(*task, *deadline),
             Remembered::Read {
                 task,
                 acting,
@@ -146,12 +161,21 @@ impl Rebuild {
     ///
     /// # Errors
     ///
-    /// [`RebuildError`]: the log speaks of a task that it never opened.
+    /// [`RebuildError`]: the log speaks of a task that it never opened, or amends what a task did not hold.
     pub fn apply(&mut self, tenant: &Tenant, event: Event) -> Result<(), RebuildError> {
         let (task, known) = match event {
             Event::Opened(grant) => {
                 self.opened(tenant, *grant);
                 return Ok(());
+            }
+            Event::Amended { grant, from } => {
+                let task = grant.task;
+                match self.ledger.amend_recorded(*grant, &from) {
+                    // One that has ended holds nothing, whatever it would hold.
+                    Ok(()) | Err(AmendError::Ended(_)) => (task, true),
+                    Err(AmendError::Unknown) => (task, false),
+                    Err(_other) => return Err(RebuildError::NotHeld(task)),
+                }
             }
             Event::Intent {
                 task,

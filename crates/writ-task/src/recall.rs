@@ -122,6 +122,13 @@ impl Recall {
         tree.map(|known| known.labels.clone()).unwrap_or_default()
     }
 
+    /// A task lives until another deadline; with a root its tree does.
+    pub(crate) fn amended(&mut self, task: TaskId, deadline: Timestamp) {
+        if let Some(known) = self.trees.get_mut(&task) {
+            known.deadline = deadline;
+        }
+    }
+
     pub(crate) fn read(&mut self, task: TaskId, acting: &Acting, labels: &BTreeSet<Label>) {
         let root = self.roots.get(&task).copied();
         let all = self.everybody(root, acting);

@@ -1,5 +1,6 @@
 //! The ledger's rules, each through the public interface.
 
+mod amended;
 mod flow;
 mod handed;
 mod kill;

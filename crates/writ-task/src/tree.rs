@@ -8,16 +8,18 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use writ_types::{
-    ActionName, AgentId, ArgumentOrigins, Budget, CallId, Charge, Facts, Grant, Label, Origins,
-    PlanStanding, Progress, Sighting, Stop, TaskId, Timestamp, ValueDigest, Vouchers,
+    ActionName, AgentId, ArgumentOrigins, Budget, CallId, Charge, Difference, Digest, Facts, Grant,
+    Label, Origins, PlanStanding, Progress, Sighting, Stop, TaskId, Timestamp, ValueDigest,
+    Vouchers,
 };
 
+use crate::amend::{Amended, Planned};
 use crate::carried::{Acting, Knower, Live, several};
 use crate::cut::CutFlag;
-use crate::ledger::{Cut, Ending, TaskState, TaskStatus};
+use crate::ledger::{Cut, Ending, Known, TaskState, TaskStatus};
 use crate::narrow::{Widening, within};
 use crate::proof::{Entered, Reservation};
-use crate::{EnterError, Heading, OpenError, ReserveError};
+use crate::{AmendError, EnterError, Heading, OpenError, ReserveError};
 
 /// Deepest nesting of sub-tasks; each level is one more budget to look at for every call below it.
 pub(crate) const MOST_DEPTH: usize = 16;
@@ -72,6 +74,8 @@ struct Count {
 
 struct Node {
     grant: Arc<Grant>,
+    // What it held before it was amended.
+    former: Vec<Arc<Grant>>,
     // The task itself, its parent, … the root.
     lineage: Arc<[TaskId]>,
     ended: Option<Ending>,
@@ -226,12 +230,14 @@ impl Tree {
         });
         let planned = state.planned(&lineage).map(|node| Arc::clone(&node.grant));
         let above = state.nodes.get(task).map(|node| state.above(node));
+        let former = state.nodes.get(task).map(|node| node.former.clone());
         drop(state);
         Ok(Entered {
             tree: Arc::clone(self),
             grant,
             planned,
             above: above.unwrap_or_default(),
+            former: former.unwrap_or_default(),
             call,
             flag,
         })
@@ -281,14 +287,15 @@ impl Tree {
         }
     }
 
+    /// Reserves for a call that was decided on `grant`: what the task has given up since is gone.
     pub(crate) fn reserve(
         self: &Arc<Self>,
-        task: TaskId,
-        call: CallId,
+        (grant, call): (&Arc<Grant>, CallId),
         (action, charge): (&ActionName, Charge),
         fitting: Option<&[u16]>,
         now: Timestamp,
     ) -> Result<(Reservation, Facts), ReserveError> {
+        let task = grant.task;
         let mut state = self.lock();
         // A task with a call in flight is never forgotten, so a missing one is an ended one.
         let gone = ReserveError::Ended(Ending::Deadline);
@@ -299,7 +306,9 @@ impl Tree {
         if paused {
             return Err(ReserveError::Paused);
         }
-        if !node.grant.holds(action) {
+        let gives_up = !Arc::ptr_eq(&node.grant, grant)
+            && Difference::between(&node.grant, grant).widens_calls();
+        if gives_up || !node.grant.holds(action) {
             return Err(ReserveError::NotGranted);
         }
         let lineage = Arc::clone(&node.lineage);
@@ -534,6 +543,68 @@ impl Tree {
         true
     }
 
+    /// Whether another grant may take the place of what a task holds, and what the tree knows.
+    pub(crate) fn look_at_amendment(
+        &self,
+        after: &Grant,
+        from: &Digest,
+        now: Timestamp,
+    ) -> Result<Known, AmendError> {
+        let state = self.lock();
+        let node = state.amendable(after.task, now)?;
+        if state.is_paused() {
+            return Err(AmendError::Paused);
+        }
+        let amended = state.amended(node);
+        amended.may_become(after, from, now)?;
+        Ok(Known {
+            labels: state.labels.clone(),
+            vouchers: state.vouchers(node),
+        })
+    }
+
+    /// Another grant takes the place of what a task holds. Sub-tasks that hold what it gives up end.
+    pub(crate) fn amend(
+        &self,
+        after: Arc<Grant>,
+        from: &Digest,
+        now: Timestamp,
+    ) -> Result<Severed, AmendError> {
+        let mut state = self.lock();
+        let node = state.amendable(after.task, now)?;
+        if state.is_paused() {
+            return Err(AmendError::Paused);
+        }
+        state.amended(node).may_become(&after, from, now)?;
+        Ok(state.amend(after))
+    }
+
+    /// The same as the log tells it: what was asked under the lock then is not asked again, but that the task held `from`, that
+    /// it stays within the task above it, and that it lives.
+    pub(crate) fn amend_recorded(
+        &self,
+        after: Arc<Grant>,
+        from: &Digest,
+    ) -> Result<Severed, AmendError> {
+        let mut state = self.lock();
+        let node = state.amendable(after.task, after.opened)?;
+        if node.grant.digest() != *from {
+            return Err(AmendError::Changed);
+        }
+        if !after.amends(&node.grant) {
+            return Err(AmendError::Another);
+        }
+        // As for a sub-task that is opened again: what the task above had left then was judged then.
+        let parent = after.parent.and_then(|parent| state.nodes.get(parent));
+        let below = parent.map_or(Ok(()), |parent| {
+            within(&after, &parent.grant, after.budget).map_err(AmendError::NotWithinParent)
+        });
+        match below {
+            Ok(()) => Ok(state.amend(after)),
+            Err(_wider) => Ok(state.end(after.task, Ending::WithParent)),
+        }
+    }
+
     /// Ends a task and everything below it; none if it is not known.
     pub(crate) fn end(&self, task: TaskId, why: Ending) -> Option<Severed> {
         let mut state = self.lock();
@@ -580,6 +651,7 @@ impl Tree {
         let node = state.nodes.get(task)?;
         Some(TaskStatus {
             grant: Arc::clone(&node.grant),
+            former: node.former.clone(),
             state: node.ended.map_or(TaskState::Live, TaskState::Ended),
             paused: state.is_paused(),
             spent: node.spent,
@@ -692,6 +764,7 @@ impl State {
     ) {
         let node = Node {
             grant,
+            former: Vec::new(),
             lineage,
             ended,
             attested: false,
@@ -896,6 +969,50 @@ impl State {
             approvals: BTreeSet::new(),
             deferred: BTreeSet::new(),
         }
+    }
+
+    /// A task that may be amended: it lives.
+    fn amendable(&self, task: TaskId, now: Timestamp) -> Result<&Node, AmendError> {
+        let node = self.nodes.get(task).ok_or(AmendError::Unknown)?;
+        node.live(now).map_err(AmendError::Ended)?;
+        Ok(node)
+    }
+
+    /// A task as its amendments see it.
+    fn amended<'a>(&'a self, node: &'a Node) -> Amended<'a> {
+        let parent = node.grant.parent.and_then(|parent| self.nodes.get(parent));
+        Amended {
+            grant: &node.grant,
+            amendments: node.former.len(),
+            used: node.spent.plus(node.reserved),
+            parent: parent.map(|parent| (&*parent.grant, self.left(parent))),
+            planned: self
+                .planned(&node.lineage)
+                .map_or(Planned::No, |_| Planned::Yes),
+        }
+    }
+
+    /// Puts another grant in place. A sub-task that is not within it any more ends; its budget is bounded anyway, by what every
+    /// task above has left.
+    fn amend(&mut self, after: Arc<Grant>) -> Severed {
+        let task = after.task;
+        let Some(node) = self.nodes.get_mut(task) else {
+            return Severed::default();
+        };
+        let before = std::mem::replace(&mut node.grant, Arc::clone(&after));
+        node.former.push(before);
+        let children = node.children.clone();
+        let mut severed = Severed::default();
+        for child in children {
+            let holds_more = self
+                .nodes
+                .get(child)
+                .is_some_and(|child| within(&child.grant, &after, child.grant.budget).is_err());
+            if holds_more {
+                severed.join(self.end(child, Ending::WithParent));
+            }
+        }
+        severed
     }
 
     fn end(&mut self, task: TaskId, why: Ending) -> Severed {

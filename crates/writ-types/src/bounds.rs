@@ -245,7 +245,44 @@ impl Bound {
         }
     }
 
-    fn to_value(&self) -> Value {
+    /// What both admit, or less where that cannot be said by one bound: never more than either.
+    #[must_use]
+    pub fn meet(&self, other: &Self) -> Self {
+        let nothing = || Self::OneOf(Vec::new());
+        match (self, other) {
+            (one, other) if one.within(other) => one.clone(),
+            (one, other) if other.within(one) => other.clone(),
+            (Self::OneOf(values), other) | (other, Self::OneOf(values)) => {
+                let both = values.iter().filter(|value| other.admits(value));
+                Self::OneOf(both.cloned().collect())
+            }
+            (
+                Self::Range { min, max },
+                Self::Range {
+                    min: other_min,
+                    max: other_max,
+                },
+            ) => Self::Range {
+                min: tighter(min.as_ref(), other_min.as_ref(), Ord::max),
+                max: tighter(max.as_ref(), other_max.as_ref(), Ord::min),
+            },
+            (
+                Self::Dates { from, to },
+                Self::Dates {
+                    from: other_from,
+                    to: other_to,
+                },
+            ) => Self::Dates {
+                from: tighter(from.as_ref(), other_from.as_ref(), Ord::max),
+                to: tighter(to.as_ref(), other_to.as_ref(), Ord::min),
+            },
+            (Self::Range { .. } | Self::Prefix(_) | Self::Dates { .. }, _) => nothing(),
+        }
+    }
+
+    /// Back to the JSON form.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
         let decimal = |number: &Decimal| Value::String(number.to_string());
         let pair = |first: (&str, Option<Value>), second: (&str, Option<Value>)| {
             Value::object(
@@ -266,6 +303,14 @@ impl Bound {
                 ("to", to.as_deref().map(Value::from)),
             ),
         }
+    }
+}
+
+/// The tighter of two ends, where either may be open.
+fn tighter<T: Clone>(one: Option<&T>, other: Option<&T>, tight: impl Fn(T, T) -> T) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(tight(one.clone(), other.clone())),
+        (one, other) => one.or(other).cloned(),
     }
 }
 
@@ -391,6 +436,26 @@ impl Bounds {
                         .is_some_and(|bound| bound.within(wide))
                 })
             })
+    }
+
+    /// The bound of an action's place, if there is one.
+    #[must_use]
+    pub fn bound(&self, action: &ActionName, place: &BoundPointer) -> Option<&Bound> {
+        self.0.get(action)?.get(place)
+    }
+
+    /// Bounds that admit of the given actions nothing that either does not: what is bound by one of them is bound.
+    #[must_use]
+    pub fn meet(&self, other: &Self, actions: &BTreeSet<ActionName>) -> Self {
+        let mut met = self.only(actions).0;
+        for (action, places) in other.only(actions).0 {
+            let own = met.entry(action).or_default();
+            for (place, bound) in places {
+                let both = own.get(&place).map(|known| known.meet(&bound));
+                own.insert(place, both.unwrap_or(bound));
+            }
+        }
+        Self(met)
     }
 
     /// The bounds of the given actions alone.

@@ -4,6 +4,7 @@
 //! every rule built on these types can be tested with one line. The crates above exchange exactly these types; proofs
 //! of a check (`Authenticated`, `Permit`, `Reservation`, `Receipt`) stay with the crate that makes them.
 
+mod amendment;
 mod approval;
 mod asserter;
 mod attr;
@@ -44,6 +45,7 @@ mod user_authentication;
 mod vouchers;
 mod watch;
 
+pub use amendment::{Amendment, AmendmentError, BoundChange, Difference};
 pub use approval::ApprovalState;
 pub use asserter::{Asserter, Asserters};
 pub use attr::{Attr, AttrField, AttrType, Domains, Facts, Projection};

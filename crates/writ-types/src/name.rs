@@ -176,6 +176,27 @@ pub struct ActionName {
     pub operation: OperationId,
 }
 
+impl ActionName {
+    /// What Writ itself does when a task is to hold more: people are asked about it as about a call. No contract has it, since
+    /// no API can have this id, so that no grant can hold it.
+    pub const AMEND_TASK: &str = "writ:amendTask";
+
+    /// [`Self::AMEND_TASK`].
+    #[must_use]
+    pub fn amend_task() -> Self {
+        Self {
+            api: ApiId("writ".into()),
+            operation: OperationId("amendTask".into()),
+        }
+    }
+
+    /// Whether it is [`Self::AMEND_TASK`].
+    #[must_use]
+    pub fn is_amend_task(&self) -> bool {
+        *self == Self::amend_task()
+    }
+}
+
 impl fmt::Display for ActionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.api, self.operation)
@@ -192,6 +213,9 @@ impl FromStr for ActionName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
+        if text == Self::AMEND_TASK {
+            return Ok(Self::amend_task());
+        }
         let (api, operation) = text
             .split_once(':')
             .ok_or_else(|| NameError::Action(text.chars().take(64).collect()))?;

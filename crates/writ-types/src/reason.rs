@@ -167,6 +167,8 @@ reasons! {
     ValueNotVouched "value_not_vouched" 403 Policy NotLikeThis NarrowArguments "A value is not vouched for", "A value in the call comes from nowhere that may decide it. Use values from the task itself; do not try others.";
     /// Values were tried that nothing vouched for, and the task waits for a person.
     TaskPaused "task_paused" 403 Policy Never AskOwner "The task is paused", "This task is paused until a person has looked at it. Do not retry and do not try another way; report back.";
+    /// What was asked for a live task is beyond what its purpose, the task above it, or the party that opened it lets it hold; `faults` says which.
+    AmendmentRefused "amendment_refused" 403 Policy Never NewTask "The task cannot hold that", "What was asked for is beyond what this task can come to hold; faults says why. Do not ask in another way; ask whoever gave you the task.";
     /// The upstream's contract has changed in this operation since it was approved, and its owner has not looked at it yet.
     ContractQuarantined "contract_quarantined" 403 Contract NotYet AskOwner "The operation has changed", "The API has changed this operation since it was approved. Its owner has to look at the change first. Do not try another way; other operations are not affected.";
     /// A person has stopped the API, the credential that the call would carry, or the owner of the agent or the purpose.

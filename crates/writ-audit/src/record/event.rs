@@ -25,6 +25,8 @@ pub enum Event {
     Refused(Box<Refused>),
     /// A task was opened.
     TaskOpened(Box<TaskOpened>),
+    /// A live task came to hold something else.
+    TaskAmended(Box<TaskAmended>),
     /// A task ended.
     TaskClosed(TaskClosed),
     /// A token was issued.
@@ -56,6 +58,7 @@ impl Event {
             Self::Outcome(_) => "outcome",
             Self::Refused(_) => "refused",
             Self::TaskOpened(_) => "task_opened",
+            Self::TaskAmended(_) => "task_amended",
             Self::TaskClosed(_) => "task_closed",
             Self::TokenIssued(_) => "token_issued",
             Self::TokenRefused(_) => "token_refused",
@@ -361,6 +364,53 @@ impl TaskOpened {
             asserters: grant.asserters.clone(),
             source,
             evidence,
+        }
+    }
+}
+
+/// A live task that holds something else from here on. As of its opening, the grants are the store's, and the digests commit to
+/// all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskAmended {
+    /// The task.
+    pub task: TaskId,
+    /// The agent that holds it, and asked.
+    pub agent: AgentId,
+    /// The digest of what it held ([`Grant::digest`]).
+    pub from: Digest,
+    /// The digest of what it holds.
+    pub grant: Digest,
+    /// The actions it holds. Free-form: may be cut.
+    pub actions: BTreeSet<ActionName>,
+    /// What it may spend in its whole life.
+    pub budget: Budget,
+    /// When it ends by itself.
+    pub deadline: Timestamp,
+    /// The approval that was used; none if it holds nothing that it did not hold.
+    pub approval: Option<ApprovalId>,
+    /// Where the request came from.
+    pub source: Option<Source>,
+}
+
+impl TaskAmended {
+    /// The step from one grant of a task to another.
+    #[must_use]
+    pub fn of(
+        from: &Grant,
+        grant: &Grant,
+        approval: Option<ApprovalId>,
+        source: Option<Source>,
+    ) -> Self {
+        Self {
+            task: grant.task,
+            agent: grant.agent,
+            from: from.digest(),
+            grant: grant.digest(),
+            actions: grant.actions.clone(),
+            budget: grant.budget,
+            deadline: grant.deadline,
+            approval,
+            source,
         }
     }
 }

@@ -8,8 +8,8 @@ use writ_types::{Asserter, Binding, Budget, Charge, Digest, Requester};
 
 use super::event::{
     Alarm, Approval, Decision, Event, Intent, KeyRotated, OperatorAction, Outcome, Refused,
-    RevisionActivated, Shadowed, Started, Subject, TaskClosed, TaskOpened, TokenIssued,
-    TokenRefused, UpstreamToken,
+    RevisionActivated, Shadowed, Started, Subject, TaskAmended, TaskClosed, TaskOpened,
+    TokenIssued, TokenRefused, UpstreamToken,
 };
 use super::part::EvidenceRef;
 use super::write::Object;
@@ -85,6 +85,7 @@ impl Event {
             Self::Outcome(outcome) => outcome.write(detail),
             Self::Refused(refused) => refused.write(detail, scissors),
             Self::TaskOpened(opened) => opened.write(detail, scissors),
+            Self::TaskAmended(amended) => amended.write(detail, scissors),
             Self::TaskClosed(closed) => closed.write(detail),
             Self::TokenIssued(issued) => issued.write(detail),
             Self::TokenRefused(refused) => refused.write(detail),
@@ -260,6 +261,20 @@ impl TaskOpened {
         detail.text_if("vouched_bounds", other(&self.asserters.bounds));
         detail.text_if("vouched_plan", other(&self.asserters.plan));
         detail.text_if("vouched_prompt", other(&self.asserters.prompt));
+    }
+}
+
+impl TaskAmended {
+    fn write(&self, detail: &mut Object<'_>, scissors: &Scissors) {
+        detail.list_if("actions", scissors.items(self.actions.iter()));
+        detail.text("agent", self.agent);
+        detail.text_if("approval", self.approval);
+        budget(detail, "budget", self.budget);
+        detail.text("deadline", self.deadline);
+        detail.text("from", self.from);
+        detail.text("grant", self.grant);
+        detail.text_if("source", self.source);
+        detail.text("task", self.task);
     }
 }
 

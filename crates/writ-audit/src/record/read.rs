@@ -12,8 +12,8 @@ use writ_types::{
 use super::event::{
     Alarm, AlarmKind, AlarmResponse, Approval, ApprovalStep, CheckpointRef, Closing, Decision,
     Event, Intent, KeyRotated, OperatorAction, Outcome, OutcomeKind, Phases, Refused,
-    RevisionActivated, Shadowed, Started, Subject, TaskClosed, TaskOpened, TokenIssued,
-    TokenRefused, UpstreamToken,
+    RevisionActivated, Shadowed, Started, Subject, TaskAmended, TaskClosed, TaskOpened,
+    TokenIssued, TokenRefused, UpstreamToken,
 };
 use super::form::PAUSED;
 use super::part::EvidenceRef;
@@ -255,6 +255,9 @@ impl Members<'_> {
             "task_opened" => self
                 .task_opened()
                 .map(|opened| Event::TaskOpened(Box::new(opened))),
+            "task_amended" => self
+                .task_amended()
+                .map(|amended| Event::TaskAmended(Box::new(amended))),
             "task_closed" => self.task_closed().map(Event::TaskClosed),
             "token_issued" => self.token_issued().map(Event::TokenIssued),
             "token_refused" => self.token_refused().map(Event::TokenRefused),
@@ -390,6 +393,20 @@ impl Members<'_> {
             },
             source: self.parse_if("source")?,
             evidence: self.evidence()?,
+        })
+    }
+
+    fn task_amended(&self) -> Read<TaskAmended> {
+        Ok(TaskAmended {
+            task: self.parse("task")?,
+            agent: self.parse("agent")?,
+            from: self.parse("from")?,
+            grant: self.parse("grant")?,
+            actions: self.set("actions")?,
+            budget: self.budget("budget")?,
+            deadline: self.time("deadline")?,
+            approval: self.parse_if("approval")?,
+            source: self.parse_if("source")?,
         })
     }
 

@@ -196,6 +196,20 @@ pub(crate) fn task_opened() -> Record {
     Record::new(header(13), event)
 }
 
+fn task_amended(task: TaskId, agent: AgentId) -> Event {
+    Event::TaskAmended(Box::new(TaskAmended {
+        task,
+        agent,
+        from: Digest::of(b"grant"),
+        grant: Digest::of(b"another grant"),
+        actions: [action(), "dns:listZones".parse().unwrap()].into(),
+        budget: Budget::DEFAULT,
+        deadline: NOW.plus(Duration::from_secs(600)),
+        approval: Some(ApprovalId::new(NOW, [9; 10])),
+        source: Some(Source::of("192.0.2.7".parse().unwrap())),
+    }))
+}
+
 fn approval() -> Event {
     Event::Approval(Box::new(Approval {
         approval: ApprovalId::new(NOW, [9; 10]),
@@ -296,6 +310,7 @@ pub(crate) fn all() -> Vec<Record> {
             before: Some(Source::of("198.51.100.7".parse().unwrap())),
             response: AlarmResponse::Refused,
         })),
+        task_amended(task, agent),
     ];
     let others = (20..)
         .zip(events)

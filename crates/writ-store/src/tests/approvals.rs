@@ -8,7 +8,12 @@ use writ_types::{ApprovalId, ApprovalState, Digest, RecordId, TaskId, Timestamp}
 use super::support::{Bench, NOON, grant, task, tenant};
 use crate::{Asked, StoredApproval};
 
-fn approval(number: u8, of: TaskId, action: &str, state: ApprovalState) -> StoredApproval {
+pub(super) fn approval(
+    number: u8,
+    of: TaskId,
+    action: &str,
+    state: ApprovalState,
+) -> StoredApproval {
     let grant = grant(number);
     StoredApproval {
         id: ApprovalId::new(NOON, [number; 10]),
@@ -28,7 +33,7 @@ fn approval(number: u8, of: TaskId, action: &str, state: ApprovalState) -> Store
             card: Digest::of(b"card"),
             record: RecordId::new(NOON, [number; 10]),
             evidence: None,
-            memory: Vec::new(),
+            memory: vec![grant.prompt.unwrap()],
         },
         given: BTreeMap::new(),
         not_before: NOON,

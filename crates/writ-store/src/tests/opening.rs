@@ -108,14 +108,14 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     bench.store.close().await;
     run(
         &path,
-        "UPDATE meta SET value = '6' WHERE name = 'schema_version'",
+        "UPDATE meta SET value = '7' WHERE name = 'schema_version'",
     )
     .await;
     let before = fs::read(&path).unwrap();
     let refused = Store::open(&path).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the store has schema version 6, this binary knows up to 5: use the newer binary, or restore a backup"
+        "the store has schema version 7, this binary knows up to 6: use the newer binary, or restore a backup"
     );
     assert!(fs::read(&path).unwrap() == before, "not a byte was changed");
 }

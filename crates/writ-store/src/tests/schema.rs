@@ -57,7 +57,7 @@ async fn every_key_begins_with_the_tenant() {
         .fetch_all(bench.store.readers())
         .await
         .unwrap();
-    assert_eq!(foreign.len(), 5);
+    assert_eq!(foreign.len(), 6);
     for (table, _, from, to) in foreign {
         assert_eq!(
             (from.as_str(), to.as_str()),

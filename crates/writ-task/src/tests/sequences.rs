@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::world::{World, steps};
+use crate::Event;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
@@ -37,7 +38,7 @@ fn random_lives_reach_what_matters() {
     use proptest::test_runner::TestRunner;
 
     let mut runner = TestRunner::deterministic();
-    let (mut nested, mut held) = (0, 0);
+    let (mut nested, mut held, mut amended) = (0, 0, 0);
     for _ in 0..300 {
         let mut world = World::new();
         for step in steps().new_tree(&mut runner).unwrap().current() {
@@ -49,9 +50,13 @@ fn random_lives_reach_what_matters() {
             .filter(|task| world.lineage(**task).len() > 1)
             .count();
         held += world.held.len();
+        let amendments = world.log.iter();
+        amended += amendments
+            .filter(|event| matches!(event, Event::Amended { .. }))
+            .count();
     }
     assert!(
-        nested > 30 && held > 100,
-        "{nested} sent below, {held} still held"
+        nested > 30 && held > 100 && amended > 100,
+        "{nested} sent below, {held} still held, {amended} amended"
     );
 }

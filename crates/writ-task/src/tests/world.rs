@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use writ_types::{
-    ActionName, Budget, Charge, Effect, Effects, Grant, JsonLimits, Plan, PlanStanding, Progress,
-    TaskId, Timestamp, Value,
+    ActionName, Budget, Charge, Difference, Effect, Effects, Grant, JsonLimits, Plan, PlanStanding,
+    Progress, TaskId, Timestamp, Value,
 };
 
 use super::support::{Bench, NOON, READ, action, call, grant, now, tenant, write};
@@ -16,7 +16,7 @@ use crate::{Ending, Entered, Event, Ledger, Outcome, Reservation, TaskState, Tas
 pub(super) type Step = (u8, usize, u64);
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec((0u8..20, 0usize..64, 0u64..12), 1..90)
+    prop::collection::vec((0u8..22, 0usize..64, 0u64..12), 1..90)
 }
 
 pub(super) struct Held {
@@ -67,7 +67,8 @@ impl World {
             16 => self.settle(which, size),
             17 => self.leave(which),
             18 => self.end(which, size),
-            _ => self.pass(size),
+            19 => self.pass(size),
+            _ => self.amend(which, size),
         }
     }
 
@@ -246,6 +247,54 @@ impl World {
         }
     }
 
+    /// A task asks to hold something else. What widens is put before the ledger only when a person has said yes.
+    fn amend(&mut self, which: usize, size: u64) {
+        let Some(before) = pick(&self.opened, which).cloned() else {
+            return;
+        };
+        let all = grant(0).actions.into_iter();
+        let more = all.chain([action("dns:delete")]);
+        let used = self.status(before.task).map_or(before.budget, |status| {
+            let used = status.spent.plus(status.reserved);
+            Budget {
+                calls: used.calls.saturating_add(size),
+                writes: used.writes.saturating_add(size / 3),
+                deletes: used.deletes,
+                irreversible: 0,
+            }
+        });
+        let after = Grant {
+            actions: more.take(which.rem_euclid(3).saturating_add(1)).collect(),
+            budget: used,
+            deadline: before
+                .deadline
+                .plus(std::time::Duration::from_secs(size / 4)),
+            ..Grant::clone(&before)
+        };
+        let widens = Difference::between(&before, &after).widens();
+        let is_approved = size.is_multiple_of(2);
+        if widens && !is_approved {
+            return;
+        }
+        let from = before.digest();
+        let amended = now(self.bench.0.amend(after.clone(), &from, self.at));
+        let Ok(cut) = amended else {
+            return;
+        };
+        assert!(!self.is_over(&before), "amended a task that has ended");
+        if let Some(above) = self.lineage(before.task).get(1) {
+            assert!(!widens || after.actions.is_subset(&above.actions));
+            assert!(!widens || after.deadline <= above.deadline);
+        }
+        self.ended.extend(cut.tasks);
+        let place = self.opened.iter_mut().find(|held| held.task == after.task);
+        *place.unwrap() = Arc::new(after.clone());
+        self.log.push(Event::Amended {
+            grant: Box::new(after),
+            from,
+        });
+    }
+
     fn pass(&mut self, size: u64) {
         self.at = self.at.plus(std::time::Duration::from_secs(size / 6));
         if size.is_multiple_of(2) {
@@ -291,6 +340,19 @@ impl World {
                 assert!(self.is_over(grant), "a live task was forgotten");
                 continue;
             };
+            assert_eq!(
+                status.grant, *grant,
+                "it holds what it was opened with or what people approved"
+            );
+            if status.state == TaskState::Live
+                && let Some(above) = self.lineage(grant.task).get(1)
+            {
+                assert!(
+                    grant.actions.is_subset(&above.actions),
+                    "beyond the task above"
+                );
+                assert!(grant.deadline <= above.deadline, "outlives the task above");
+            }
             let used = status.spent.plus(status.reserved);
             assert!(grant.budget.covers(used), "{used:?} of {:?}", grant.budget);
             let sent = self.below(grant.task, |task| {

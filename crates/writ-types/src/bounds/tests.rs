@@ -51,6 +51,49 @@ fn bound_table() {
     }
 }
 
+/// What both admit: one row of two bounds, and the bound that is neither's to exceed.
+#[test]
+fn meet_table() {
+    for (one, other, both) in [
+        (r#"["a","b"]"#, r#"["b","c"]"#, r#"["b"]"#),
+        (r#"["a","b"]"#, r#"{"prefix":"b"}"#, r#"["b"]"#),
+        (
+            r#"{"max":"10"}"#,
+            r#"{"min":"2","max":"20"}"#,
+            r#"{"max":"10","min":"2"}"#,
+        ),
+        (
+            r#"{"min":"1"}"#,
+            r#"{"max":"0"}"#,
+            r#"{"max":"0","min":"1"}"#,
+        ),
+        (
+            r#"{"prefix":"a"}"#,
+            r#"{"prefix":"ab"}"#,
+            r#"{"prefix":"ab"}"#,
+        ),
+        (r#"{"prefix":"a"}"#, r#"{"prefix":"b"}"#, "[]"),
+        (r#"{"prefix":"2026"}"#, r#"{"from":"2026-01-01"}"#, "[]"),
+        (
+            r#"{"from":"2026-01-01"}"#,
+            r#"{"from":"2026-02-01","to":"2026-03-01"}"#,
+            r#"{"from":"2026-02-01","to":"2026-03-01"}"#,
+        ),
+        (
+            r#"{"to":"2026-02-01"}"#,
+            r#"{"from":"2026-01-01","to":"2026-03-01"}"#,
+            r#"{"from":"2026-01-01","to":"2026-02-01"}"#,
+        ),
+    ] {
+        let read = |text| Bound::parse(&json(text)).unwrap();
+        let (one, other) = (read(one), read(other));
+        for met in [one.meet(&other), other.meet(&one)] {
+            assert_eq!(met.to_value().to_string(), both);
+            assert!(met.within(&one) && met.within(&other), "{both}");
+        }
+    }
+}
+
 #[test]
 fn unknown_forms_are_refused() {
     for bad in [

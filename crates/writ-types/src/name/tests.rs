@@ -36,6 +36,16 @@ fn an_action_splits_at_its_first_colon() {
 }
 
 #[test]
+fn one_action_is_writs_own() {
+    let own: ActionName = ActionName::AMEND_TASK.parse().unwrap();
+    assert!(own.is_amend_task() && own.to_string() == ActionName::AMEND_TASK);
+    assert!(own.api.as_str().parse::<ApiId>().is_err(), "of no API");
+    for other in ["writ:amendtask", "writ:amendTask ", "writ:closeTask"] {
+        assert!(other.parse::<ActionName>().is_err(), "{other}");
+    }
+}
+
+#[test]
 fn words_have_bounds() {
     assert!("invoice-reconciliation".parse::<PurposeName>().is_ok());
     assert!("a".repeat(64).parse::<PurposeName>().is_err());
