@@ -299,6 +299,7 @@ pub(crate) async fn serve(
         Endpoint::Token
         | Endpoint::Introspect
         | Endpoint::Revoke
+        | Endpoint::AmendTask
         | Endpoint::Jwks
         | Endpoint::Metadata
         | Endpoint::AuthzenMetadata

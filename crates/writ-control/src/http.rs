@@ -10,6 +10,7 @@ use hyper::{Request, Response, StatusCode};
 use writ_types::{JsonLimits, Value};
 
 use crate::admin::{self, AdminError};
+use crate::amend::{Asked, amend};
 use crate::authzen;
 use crate::oauth;
 use crate::plane::{Connection, Plane};
@@ -78,10 +79,20 @@ async fn serve(
     if let Found::Route {
         endpoint,
         access: Access::Public,
-        ..
-    } = found
+        parameter,
+    } = &found
     {
-        let bytes = read(plane, body, MOST_PUBLIC).await?;
+        let (endpoint, bytes) = (*endpoint, read(plane, body, MOST_PUBLIC).await?);
+        // The holder of a task's own token, which the route proves.
+        if endpoint == Endpoint::AmendTask {
+            let asked = Asked {
+                task: parameter,
+                path: head.uri.path(),
+                headers: &head.headers,
+                body: &bytes,
+            };
+            return Ok(amend(plane, from, &asked).await);
+        }
         return public(plane, from, endpoint, &head.headers, &bytes).await;
     }
     // Whether a path exists is not for strangers.
@@ -179,6 +190,7 @@ async fn public(
         | Endpoint::SetCredential
         | Endpoint::Tasks
         | Endpoint::Task
+        | Endpoint::AmendTask
         | Endpoint::CloseTask
         | Endpoint::Approvals
         | Endpoint::Approval

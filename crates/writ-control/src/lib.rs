@@ -6,6 +6,7 @@
 
 mod admin;
 mod alarms;
+mod amend;
 mod approvals;
 mod attest;
 mod authzen;

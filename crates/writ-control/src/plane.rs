@@ -224,6 +224,8 @@ pub struct Plane {
     changes: watch::Sender<()>,
     /// Who is connected to the agent socket.
     pub(crate) callers: Arc<Callers>,
+    /// What tasks hold is amended one after another.
+    pub(crate) amending: tokio::sync::Mutex<()>,
     /// Changes come one after another.
     pub(crate) changing: tokio::sync::Mutex<()>,
 }
@@ -288,6 +290,7 @@ impl Plane {
             fault: Mutex::new(None),
             changes: watch::Sender::new(()),
             callers: Arc::default(),
+            amending: tokio::sync::Mutex::new(()),
             changing: tokio::sync::Mutex::new(()),
             tenant: parts.tenant,
             settings: parts.settings,
@@ -405,6 +408,11 @@ impl Plane {
     /// Verifies one of our own tokens whole; that its task lives is another question.
     pub(crate) fn verify(&self, text: &str, now: Timestamp) -> Result<VerifiedToken, TokenError> {
         self.signing.load().verifier.verify(text, now)
+    }
+
+    /// Asks what verifies our own tokens.
+    pub(crate) fn with_verifier<T>(&self, ask: impl FnOnce(&TokenVerifier) -> T) -> T {
+        ask(&self.signing.load().verifier)
     }
 
     /// The published keys of access tokens.

@@ -266,6 +266,7 @@ fn called(index: u64, bytes: &[u8]) -> Result<Option<(ActionName, bool)>, ReadEr
         Event::Refused(refused) => refused.action.map(|action| (action, false)),
         Event::Outcome(_)
         | Event::TaskOpened(_)
+        | Event::TaskAmended(_)
         | Event::TaskClosed(_)
         | Event::TokenIssued(_)
         | Event::TokenRefused(_)

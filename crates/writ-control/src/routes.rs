@@ -79,6 +79,7 @@ routes! {
     "PUT" "/v1/credentials/{name}" ADMIN => SetCredential;
     "GET" "/v1/tasks" VIEWER => Tasks;
     "GET" "/v1/tasks/{task}" VIEWER => Task;
+    "POST" "/v1/tasks/{task}/amend" Access::Public => AmendTask;
     "POST" "/v1/tasks/{task}/close" OPERATOR => CloseTask;
     "GET" "/v1/approvals" VIEWER => Approvals;
     "GET" "/v1/approvals/{approval}" VIEWER => Approval;

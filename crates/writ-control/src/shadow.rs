@@ -46,6 +46,7 @@ impl Trial {
             }
             Event::Outcome(_)
             | Event::TaskOpened(_)
+            | Event::TaskAmended(_)
             | Event::TaskClosed(_)
             | Event::TokenIssued(_)
             | Event::TokenRefused(_)

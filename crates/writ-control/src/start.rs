@@ -6,7 +6,9 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use writ_audit::{ApprovalStep, Closing, Event, Outcome, Record, TaskClosed, TaskOpened};
+use writ_audit::{
+    ApprovalStep, Closing, Event, Outcome, Record, TaskAmended, TaskClosed, TaskOpened,
+};
 use writ_store::{Store, StoreError};
 use writ_task::{Acting, Ending, MemoryLedger, Opening, Rebuild, RebuildError, Remembered, Stops};
 use writ_types::{
@@ -163,6 +165,8 @@ pub async fn stored_tasks(
 pub struct LedgerRebuild<L> {
     tenant: Tenant,
     tasks: BTreeMap<TaskId, Grant>,
+    /// What they may have come to hold; the log says what they did.
+    amendments: BTreeMap<TaskId, Vec<Grant>>,
     labels: L,
     rebuild: Rebuild,
     opened: BTreeSet<TaskId>,
@@ -180,6 +184,7 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
         Self {
             tenant,
             tasks,
+            amendments: BTreeMap::new(),
             labels,
             rebuild: Rebuild::new(limits),
             opened: BTreeSet::new(),
@@ -187,6 +192,13 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             awaited: BTreeMap::new(),
             instances: Instances::default(),
         }
+    }
+
+    /// The same with what the store says that the tasks may have come to hold.
+    #[must_use]
+    pub fn with_amendments(mut self, amendments: BTreeMap<TaskId, Vec<Grant>>) -> Self {
+        self.amendments = amendments;
+        self
     }
 
     /// Takes the next record. Of tasks that are over, it counts what was read and written: agents and requesters know it
@@ -222,6 +234,9 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                 self.instances.restore(issued);
                 None
             }
+            Event::TaskAmended(amended) if self.tasks.contains_key(&amended.task) => {
+                Some(self.amended(amended)?)
+            }
             Event::TaskClosed(closed) if self.tasks.contains_key(&closed.task) => {
                 self.closed(closed)
             }
@@ -230,8 +245,10 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             {
                 Some(writ_task::Event::Paused(refused.subject.task))
             }
+            // A yes to what a task is to hold lets none go on that was paused.
             Event::Approval(approval)
                 if approval.step == ApprovalStep::Approved
+                    && !approval.action.is_amend_task()
                     && self.opened.contains(&approval.task) =>
             {
                 Some(writ_task::Event::Resumed(approval.task))
@@ -242,6 +259,7 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                 task.map(writ_task::Event::Resumed)
             }
             Event::Intent(_)
+            | Event::TaskAmended(_)
             | Event::TaskClosed(_)
             | Event::Outcome(_)
             | Event::Refused(_)
@@ -275,6 +293,19 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
         // A kill that overtook the opening's record: the task was over before it began.
         let ended = self.ended_early.remove(&task);
         Ok(ended.map(|why| writ_task::Event::Ended { task, why }))
+    }
+
+    /// A task comes to hold what the store has under the digest that the log has.
+    fn amended(&self, amended: &TaskAmended) -> Result<writ_task::Event, StartError> {
+        let task = amended.task;
+        let kept = self.amendments.get(&task).into_iter().flatten();
+        let mut held = kept.chain(self.tasks.get(&task));
+        let grant = held.find(|grant| grant.digest() == amended.grant);
+        let grant = grant.ok_or(StartError::Altered(task))?;
+        Ok(writ_task::Event::Amended {
+            grant: Box::new(grant.clone()),
+            from: amended.from,
+        })
     }
 
     fn closed(&mut self, closed: &TaskClosed) -> Option<writ_task::Event> {
@@ -360,6 +391,10 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                     labels: brought(outcome),
                 }
             }
+            Event::TaskAmended(amended) => Remembered::Amended {
+                task: amended.task,
+                deadline: amended.deadline,
+            },
             Event::TaskClosed(closed) => Remembered::Ended(closed.task),
             Event::Refused(_)
             | Event::TokenIssued(_)

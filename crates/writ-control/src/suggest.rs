@@ -124,6 +124,7 @@ impl Usage {
                 }
             }
             Event::Refused(_)
+            | Event::TaskAmended(_)
             | Event::TokenIssued(_)
             | Event::TokenRefused(_)
             | Event::UpstreamToken(_)

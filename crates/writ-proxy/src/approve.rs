@@ -13,7 +13,7 @@ use writ_policy::{Denied, Needs, Pdp, Permit};
 use writ_task::{Ask, Entered, Standing, Status, Used, Want};
 use writ_types::{
     Agent, ApprovalId, Digest, Facts, KeyedDigest, KeyedHasher, Origin, Pending, ReasonCode,
-    Verdict,
+    Verdict, preferred_wait,
 };
 
 use crate::asked::Read;
@@ -450,9 +450,6 @@ impl<'a> Canonical<'a> {
 /// Where an agent asks how its approvals stand: `/writ/approvals/{api}/{approval}`. No API can have the id `writ`.
 pub(crate) const PATH: &str = "/writ/approvals/";
 
-/// Longest wait for a change (`Prefer: wait=…`, RFC 7240 §4.3).
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
 /// How an approval of the caller's own task stands.
 ///
 /// With `Prefer: wait=…` the answer waits until a person has answered, the time is over, or the task has ended.
@@ -479,7 +476,12 @@ pub(crate) async fn status(
     let unknown = ReasonCode::UnknownOperation;
     let id: ApprovalId = id.parse().map_err(|_no_approval| unknown)?;
     let parts = &gateway.parts;
-    let deadline = tokio::time::sleep(wait(&head.headers));
+    let deadline = tokio::time::sleep(preferred_wait(
+        head.headers
+            .get_all("prefer")
+            .iter()
+            .map(HeaderValue::as_bytes),
+    ));
     tokio::pin!(deadline);
     let mut cut = entered.cut();
     loop {
@@ -520,41 +522,4 @@ fn answer(found: &Status, word: &'static str) -> Response<Body> {
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// The wait that the client prefers; none if it says nothing that reads.
-fn wait(headers: &HeaderMap) -> Duration {
-    let preferences = headers.get_all("prefer").iter();
-    let preferences = preferences.filter_map(|value| value.to_str().ok());
-    let mut preferences = preferences.flat_map(|value| value.split([',', ';']));
-    let seconds = preferences.find_map(|preference| {
-        let (name, value) = preference.split_once('=')?;
-        let named = name.trim().eq_ignore_ascii_case("wait");
-        let seconds = value.trim().trim_matches('"').parse::<u64>().ok();
-        seconds.filter(|_| named)
-    });
-    Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST_WAIT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_what_is_preferred_and_a_minute_at_most() {
-        for (text, secs) in [
-            ("wait=10", 10),
-            ("respond-async, wait=20", 20),
-            ("respond-async; Wait=\"5\"", 5),
-            ("wait=600", 60),
-            ("wait=-1", 0),
-            ("wait", 0),
-            ("", 0),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert("prefer", HeaderValue::from_static(text));
-            assert_eq!(wait(&headers), Duration::from_secs(secs), "{text}");
-        }
-        assert_eq!(wait(&HeaderMap::new()), Duration::ZERO);
-    }
 }

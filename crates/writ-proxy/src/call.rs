@@ -306,6 +306,9 @@ async fn enter(
     let (ledger, task) = (&gateway.parts.ledger, caller.principal().task);
     let tenant = &snapshot.tenant;
     let entered = ledger.enter(tenant, task, story.call(), now).await;
+    // A token from before the task was amended keeps what it named.
+    let details = caller.token().details();
+    let entered = entered.map(|entered| entered.as_named_by(details));
     match &entered {
         Ok(entered) => story.known(caller, entered.grant(), snapshot, now),
         Err(_) if gateway.late().admits(task) => {

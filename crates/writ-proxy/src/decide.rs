@@ -33,7 +33,7 @@ pub(crate) fn agent(
     let own = grant.agent == principal.agent
         && grant.tenant == principal.tenant
         && grant.requester == principal.requester
-        && grant.is_described_by(token.details());
+        && entered.is_named_by(token.details());
     if !own {
         return Err(ReasonCode::Unauthenticated);
     }

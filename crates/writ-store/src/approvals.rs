@@ -210,6 +210,24 @@ impl Store {
         row.map(stored).transpose()
     }
 
+    /// Withdraws what was asked for a task to hold and was not used.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub async fn withdraw_amendments(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+    ) -> Result<(), StoreError> {
+        sqlx::query(WITHDRAW_AMENDMENTS)
+            .bind(tenant.as_str())
+            .bind(task.to_string())
+            .execute(self.writer())
+            .await?;
+        Ok(())
+    }
+
     /// At most 1,000 in the order of their ids, which is that of their asking, those after `after`: all, or only those that
     /// wait for an answer at `open`.
     ///

@@ -29,6 +29,7 @@ mod name;
 mod obligation;
 mod origin;
 mod plan;
+mod prefer;
 mod principal;
 mod problem;
 mod program;
@@ -78,6 +79,7 @@ pub use name::{
 pub use obligation::{Obligations, ObligationsError};
 pub use origin::{Origin, Source, Trust, ValueDigest, ValueDigests};
 pub use plan::{Plan, PlanError, PlanStanding, Progress, Step};
+pub use prefer::preferred_wait;
 pub use principal::{Binding, Mode, Principal, Requester};
 pub use problem::{Pending, Problem, Remedy, RemedyKind, Verdict};
 pub use program::{Program, ProgramError, Upstream};

@@ -47,6 +47,24 @@ pub struct OpenTask {
     nonce: Mutex<Option<String>>,
 }
 
+impl OpenTask {
+    /// A task whose token and key were kept.
+    ///
+    /// # Errors
+    ///
+    /// The key is none.
+    pub fn kept(task: &str, token: &str, pkcs8: Secret<Vec<u8>>) -> Result<Self, Failure> {
+        Ok(Self {
+            answer: Value::Null,
+            task: task.to_owned(),
+            token: token.to_owned(),
+            key: ProofKey::from_pkcs8(&pkcs8)?,
+            pkcs8,
+            nonce: Mutex::new(None),
+        })
+    }
+}
+
 impl AgentClient {
     /// An agent that reaches Writ at these addresses.
     pub fn new(
@@ -104,7 +122,31 @@ impl AgentClient {
         identity: &Identity,
         details: &Value,
     ) -> Result<Result<OpenTask, Answer>, Failure> {
-        let pkcs8 = generate_signing_key()?;
+        let authority = ("authorization_details", &*details.to_string());
+        self.token(identity, authority, generate_signing_key()?)
+            .await
+    }
+
+    /// Another token of a task that lives, for what it holds now, bound to the same key.
+    ///
+    /// # Errors
+    ///
+    /// Nobody answers. A refusal is the inner `Err`, with the answer.
+    pub async fn renew(
+        &self,
+        identity: &Identity,
+        task: &OpenTask,
+    ) -> Result<Result<OpenTask, Answer>, Failure> {
+        let key = Secret::new(task.pkcs8.expose().clone());
+        self.token(identity, ("task_id", &task.task), key).await
+    }
+
+    async fn token(
+        &self,
+        identity: &Identity,
+        authority: (&str, &str),
+        pkcs8: Secret<Vec<u8>>,
+    ) -> Result<Result<OpenTask, Answer>, Failure> {
         let key = ProofKey::from_pkcs8(&pkcs8)?;
         let uri = format!("{}/oauth/token", self.control_url);
         let form = form(&[
@@ -115,7 +157,7 @@ impl AgentClient {
             ),
             ("client_assertion", &identity.svid),
             ("resource", self.public_url.as_str()),
-            ("authorization_details", &details.to_string()),
+            authority,
         ]);
         let mut nonce: Option<String> = None;
         // The first proof has no nonce; the refusal brings one (RFC 9449 §8).
@@ -157,6 +199,58 @@ impl AgentClient {
         }
         Err(Failure::new(
             "the token endpoint asks for one nonce after another",
+        ))
+    }
+
+    /// Asks for a task to hold what `details` say from now on, and why, and waits for people's answer as `prefer` says
+    /// (RFC 7240).
+    ///
+    /// # Errors
+    ///
+    /// Nobody answers. A refusal is an answer, and so is that people were asked.
+    pub async fn amend(
+        &self,
+        task: &OpenTask,
+        (details, reason): (&Value, &str),
+        prefer: &str,
+    ) -> Result<Answer, Failure> {
+        let path = format!("/v1/tasks/{}/amend", task.task);
+        let uri = format!("{}{path}", self.control_url);
+        let authorization = format!("DPoP {}", task.token);
+        let body = Value::object([
+            ("authorization_details", details.clone()),
+            ("reason", Value::from(reason)),
+        ]);
+        let body = body.to_string();
+        let mut nonce: Option<String> = None;
+        for _ in 0..2 {
+            let proof = task.key.prove(
+                ("POST", &uri),
+                Some(&task.token),
+                nonce.as_deref(),
+                &random_id()?,
+                self.clock.now(),
+            )?;
+            let headers = [
+                ("authorization", authorization.as_str()),
+                ("dpop", proof.as_str()),
+                ("content-type", "application/json"),
+                ("prefer", prefer),
+            ];
+            let answer = self
+                .control
+                .send(Method::POST, &path, &headers, body.clone())
+                .await?;
+            let asked = answer.header("dpop-nonce").map(str::to_owned);
+            let again = answer.json().member("reason_code").and_then(Value::as_str)
+                == Some("use_dpop_nonce");
+            if !again {
+                return Ok(answer);
+            }
+            nonce = asked;
+        }
+        Err(Failure::new(
+            "the control plane asks for one nonce after another",
         ))
     }
 

@@ -350,6 +350,8 @@ pub(crate) struct ExceptionAddArgs {
 pub(crate) enum TaskCommand {
     /// Open a task as the agent this process is, and keep its token and key in a file
     Open(TaskOpenArgs),
+    /// Ask for a live task to hold something else; what is left out stays as it is
+    Amend(TaskAmendArgs),
     /// List live tasks
     List,
     /// Show what a task may do, has spent and has left
@@ -362,6 +364,34 @@ pub(crate) enum TaskCommand {
         /// The task.
         task: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskAmendArgs {
+    /// Where token and key of the task are, as `writ task open` left them; the new token goes there.
+    #[arg(default_value = "task.json", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// An action that the task is to hold; repeat for more. Without any it keeps those it has.
+    #[arg(long = "action")]
+    pub(crate) actions: Vec<String>,
+    /// All of its bounds as JSON, such as `{"dns:patchZone":{"/path/zone_id":["example.org."]}}`.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) bounds: Option<String>,
+    /// What it may spend in its whole life as JSON, such as `{"calls":100}`.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) budget: Option<String>,
+    /// Its whole life in seconds, counted from its opening.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) expires_in: Option<u64>,
+    /// Why it needs that, for the person who is asked.
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+    /// How many seconds to wait for their answer, a minute at most.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) wait: u64,
+    /// Which of its identities, where the process has several.
+    #[arg(long, value_name = "ID")]
+    pub(crate) spiffe_id: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -105,8 +105,10 @@ pub(super) async fn yes(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminEr
         .give(header, &approval, &gives, call.operator.id, memory)
         .await;
     let state = given.map_err(answer)?;
-    // A person has looked at it.
-    go_on(plane, call, approval.task, now).await?;
+    // A person has looked at it, unless it was at what the task is to hold.
+    if !approval.asked.action.is_amend_task() {
+        go_on(plane, call, approval.task, now).await?;
+    }
     Ok(Value::object([
         ("approval", Value::from(approval.id.to_string())),
         ("state", Value::from(state.as_str())),

@@ -60,7 +60,7 @@ pub(super) fn is_of(token: &VerifiedToken, agent: &Agent) -> bool {
 async fn is_live(plane: &Plane, token: &VerifiedToken, now: Timestamp) -> bool {
     let status = plane.task(token.principal().task, now).await;
     status.is_some_and(|status| {
-        status.state == TaskState::Live && status.grant.is_described_by(token.details())
+        status.state == TaskState::Live && status.named_by(token.details()).is_some()
     })
 }
 

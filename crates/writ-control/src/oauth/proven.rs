@@ -52,6 +52,8 @@ impl Proven {
 pub(super) struct Parent {
     /// What it holds.
     pub(super) grant: Arc<Grant>,
+    /// What its token names of that, where that is less: it was issued before the task was amended.
+    pub(super) named: Option<Arc<Grant>>,
     /// What it has left.
     pub(super) left: Budget,
     binding: Binding,
@@ -317,6 +319,8 @@ impl Proof<'_> {
             .await
             .filter(|status| status.state == TaskState::Live);
         let status = status.ok_or_else(|| grant_error("the task has ended"))?;
+        // A token from before the task was amended hands on what it named.
+        let grant = status.named_by(token.details()).ok_or_else(refused)?;
         let other = acting.filter(|(acting, _)| acting.id != agent.id);
         let mut above = status.above;
         above.extend(other.map(|_| agent.id));
@@ -326,6 +330,7 @@ impl Proof<'_> {
             ));
         }
         let parent = Parent {
+            named: (!Arc::ptr_eq(&grant, &status.grant)).then_some(grant),
             grant: status.grant,
             left: status.left,
             binding: token.binding().clone(),

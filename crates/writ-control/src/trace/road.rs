@@ -85,6 +85,7 @@ impl Gate {
             | ReasonCode::UnknownOperation
             | ReasonCode::MethodNotAllowed => Self::Operation,
             ReasonCode::ActionNotGranted
+            | ReasonCode::AmendmentRefused
             | ReasonCode::OutsideEnvironment
             | ReasonCode::OutsideHours => Self::Granted,
             ReasonCode::ContractQuarantined | ReasonCode::Stopped => Self::Unchanged,

@@ -69,7 +69,9 @@ pub(super) async fn ledger(
             .map(writ_contract::Operation::response_labels)
             .unwrap_or_default()
     };
-    let mut rebuild = LedgerRebuild::new(tenant.clone(), tasks, labels, limits);
+    let amendments = store.live_amendments(tenant, now).await?;
+    let rebuild = LedgerRebuild::new(tenant.clone(), tasks, labels, limits);
+    let mut rebuild = rebuild.with_amendments(amendments);
     let mut fault = None;
     recovered.replay(0, |_, record| {
         if fault.is_none() {

@@ -3,6 +3,8 @@
 //! What an agent or an upstream wrote is marked and escaped: it can say anything, but it cannot move the cursor, imitate
 //! the card, or hide.
 
+mod amended;
+
 use std::io::{BufRead as _, IsTerminal as _};
 
 use writ_types::Value;
@@ -123,7 +125,7 @@ async fn confirmed(
         let place = wanted.member("place").and_then(Value::as_str);
         values.push(entered(place.unwrap_or_default(), &value));
     }
-    if answer("type yes to approve this one call:").as_deref() == Some("yes") {
+    if answer("type yes to approve this, once:").as_deref() == Some("yes") {
         Ok((digest, values))
     } else {
         Err(nothing())
@@ -201,23 +203,11 @@ fn card(terminal: Terminal, shown: &Value) {
     let action = text(card, "action");
     terminal.line(&terminal.paint(Tone::Strong, &action));
     line("does", &text(card, "summary"));
-    let request = format!("{} {}", text(card, "method"), text(card, "path"));
-    line("request", &request);
-    let effects = text(card, "effects");
-    let reviewed = card
-        .and_then(|card| card.member("reviewed"))
-        .and_then(Value::as_bool);
-    let unreviewed = if reviewed == Some(false) {
-        " (not reviewed)"
+    if card.and_then(|card| card.member("difference")).is_some() {
+        amended::difference(terminal, &line, card);
     } else {
-        ""
-    };
-    line(
-        "effects",
-        &terminal.paint(Tone::Warn, &format!("{effects}{unreviewed}")),
-    );
-    // How well the API's document tells an agent what it does.
-    line("document", &text(card, "grade"));
+        called(terminal, &line, card);
+    }
     line(
         "agent",
         &format!("{} ({})", text(card, "agent"), text(card, "mode")),
@@ -261,6 +251,27 @@ fn card(terminal: Terminal, shown: &Value) {
     }
 }
 
+/// What the call does.
+fn called(terminal: Terminal, line: &impl Fn(&str, &str), card: Option<&Value>) {
+    let request = format!("{} {}", text(card, "method"), text(card, "path"));
+    line("request", &request);
+    let effects = text(card, "effects");
+    let reviewed = card
+        .and_then(|card| card.member("reviewed"))
+        .and_then(Value::as_bool);
+    let unreviewed = if reviewed == Some(false) {
+        " (not reviewed)"
+    } else {
+        ""
+    };
+    line(
+        "effects",
+        &terminal.paint(Tone::Warn, &format!("{effects}{unreviewed}")),
+    );
+    // How well the API's document tells an agent what it does.
+    line("document", &text(card, "grade"));
+}
+
 /// The plan that the call is no step of.
 fn planned(line: &impl Fn(&str, &str), card: Option<&Value>) {
     for (number, step) in (1u64..).zip(members(card, "plan")) {
@@ -280,7 +291,7 @@ fn planned(line: &impl Fn(&str, &str), card: Option<&Value>) {
 
 /// The values of the call: the agent's words, each behind our bar.
 fn values(terminal: Terminal, card: Option<&Value>) {
-    terminal.line("  values of the call, as the agent wrote them:");
+    terminal.line("  values, as the agent wrote them:");
     for value in members(card, "values") {
         let value = Some(value);
         let whole = value
@@ -291,9 +302,15 @@ fn values(terminal: Terminal, card: Option<&Value>) {
         } else {
             ""
         };
+        let known = match text(value, "origin").as_str() {
+            "" => "",
+            "seen" => ": only seen where anybody could have written it",
+            "unseen" => ": never seen",
+            _ => ": known",
+        };
         // The bar is ours and in front of every line; what is behind it is the agent's.
         terminal.line(&format!(
-            "  | {} = {:?}{cut}",
+            "  | {} = {:?}{cut}{known}",
             text(value, "place"),
             Quoted(&text(value, "value"))
         ));

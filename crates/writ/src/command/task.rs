@@ -1,4 +1,6 @@
-//! `writ task`: open one as the agent this process is; look at and close any as an operator.
+//! `writ task`: open and amend one as the agent this process is; look at and close any as an operator.
+
+mod amend;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     match command {
         TaskCommand::Open(args) => open(terminal, config, args).await,
+        TaskCommand::Amend(args) => amend::amend(terminal, config, args).await,
         TaskCommand::List => list(terminal, config).await,
         TaskCommand::Show { task } => {
             let answer = OperatorClient::of(config)?
