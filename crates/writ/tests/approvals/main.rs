@@ -7,6 +7,7 @@
     reason = "a test that cannot be set up has failed; each is one story"
 )]
 
+mod amended;
 mod answers;
 mod before;
 mod entered;
