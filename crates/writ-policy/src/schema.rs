@@ -51,6 +51,8 @@ pub(crate) struct Operation {
     pub(crate) unready: bool,
     pub(crate) attributes: BTreeMap<String, AttrField>,
     pub(crate) domains: Domains,
+    /// What `context.sys.windows` is.
+    pub(crate) windows: Arc<AttrType>,
     /// The action as policies and records write it.
     pub(crate) name: String,
     pub(crate) uid: EntityUid,
@@ -71,6 +73,7 @@ pub(crate) struct ApiModel {
     pub(crate) id: ApiId,
     pub(crate) contract: Digest,
     pub(crate) operations: BTreeMap<OperationId, Operation>,
+    windows: Arc<AttrType>,
     pub(crate) upstream: EntityUid,
     /// Of the schema's text: what a policy's validation depends on.
     pub(crate) digest: Digest,
@@ -116,6 +119,7 @@ impl ApiModel {
     pub(crate) fn compile(
         actions: &ApiActions,
         names: &CoreNames,
+        windows: &Arc<AttrType>,
         previous: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, Diagnostic> {
         let fault = |message: String| Diagnostic {
@@ -147,6 +151,7 @@ impl ApiModel {
                     .map_err(|why| fault(format!("operation `{}`: {why}", shape.operation)))?
                     .clone(),
                 domains: shape.domains.clone(),
+                windows: Arc::clone(windows),
                 name: format!("{}:{}", actions.api, shape.operation),
                 uid: uid(&action_type, shape.operation.as_str()),
             };
@@ -163,6 +168,7 @@ impl ApiModel {
         let json = fragment(
             &actions.api,
             &operations.values().collect::<Vec<_>>(),
+            windows,
             |_| true,
         );
         let text = json.to_string();
@@ -178,6 +184,7 @@ impl ApiModel {
             id: actions.api.clone(),
             contract: actions.contract,
             operations,
+            windows: Arc::clone(windows),
             upstream: uid(&names.upstream, actions.api.as_str()),
             digest,
             schema: Arc::new(schema),
@@ -192,7 +199,7 @@ impl ApiModel {
             .filter(|(id, _)| wanted.contains(*id))
             .map(|(_, operation)| operation)
             .collect();
-        Schema::from_json_value(fragment(&self.id, &operations, |_| true))
+        Schema::from_json_value(fragment(&self.id, &operations, &self.windows, |_| true))
             .map_err(|error| error.to_string())
     }
 }
@@ -220,11 +227,13 @@ pub(crate) fn json_of_one(
         unready: operation.unready,
         attributes,
         domains: Domains::new(),
+        windows: Arc::clone(&operation.windows),
         name: operation.name.clone(),
         uid: operation.uid.clone(),
     };
     let wanted = |name: &str| facts.wants(name);
-    fragment(&operation.action.api, &[&narrowed], wanted)
+    let windows = &operation.windows;
+    fragment(&operation.action.api, &[&narrowed], windows, wanted)
 }
 
 /// The record of parts, checked.
@@ -258,7 +267,12 @@ fn parts(attributes: &AttrType) -> Result<&BTreeMap<String, AttrField>, String> 
     Ok(parts)
 }
 
-fn fragment(api: &ApiId, operations: &[&Operation], facts: impl Fn(&str) -> bool) -> Value {
+fn fragment(
+    api: &ApiId,
+    operations: &[&Operation],
+    windows: &AttrType,
+    facts: impl Fn(&str) -> bool,
+) -> Value {
     let mut actions = Map::new();
     for operation in operations {
         let groups: Vec<Value> = operation
@@ -285,7 +299,7 @@ fn fragment(api: &ApiId, operations: &[&Operation], facts: impl Fn(&str) -> bool
         );
     }
     let mut namespaces = Map::new();
-    namespaces.insert(NAMESPACE.to_owned(), core_namespace(facts));
+    namespaces.insert(NAMESPACE.to_owned(), core_namespace(windows, facts));
     namespaces.insert(
         namespace(api),
         json!({"entityTypes": {}, "actions": actions}),
@@ -293,7 +307,8 @@ fn fragment(api: &ApiId, operations: &[&Operation], facts: impl Fn(&str) -> bool
     Value::Object(namespaces)
 }
 
-fn core_namespace(facts: impl Fn(&str) -> bool) -> Value {
+fn core_namespace(windows: &AttrType, facts: impl Fn(&str) -> bool) -> Value {
+    let core_type = |ty| core_type(ty, windows);
     let mut types = Map::new();
     for kind in ENTITIES {
         types.insert(
@@ -308,26 +323,27 @@ fn core_namespace(facts: impl Fn(&str) -> bool) -> Value {
     }
     let sys = SYS.iter().filter(|field| facts(field.name));
     json!({
-        "commonTypes": {"Sys": core_record(sys)},
+        "commonTypes": {"Sys": core_record(sys, windows)},
         "entityTypes": types,
         "actions": groups,
     })
 }
 
-fn core_type(ty: CoreType) -> Value {
+fn core_type(ty: CoreType, windows: &AttrType) -> Value {
     match ty {
         CoreType::Text => json!({"type": "String"}),
         CoreType::Texts => json!({"type": "Set", "element": {"type": "String"}}),
         CoreType::Long => json!({"type": "Long"}),
         CoreType::Instant => json!({"type": "Extension", "name": "datetime"}),
         CoreType::Entity(name) => json!({"type": "Entity", "name": name}),
-        CoreType::Record(fields) => core_record(fields.iter()),
+        CoreType::Record(fields) => core_record(fields.iter(), windows),
+        CoreType::Windows => attribute_type(windows),
     }
 }
 
-fn core_record(fields: impl Iterator<Item = &'static Field>) -> Value {
+fn core_record(fields: impl Iterator<Item = &'static Field>, windows: &AttrType) -> Value {
     let attribute = |field: &Field| {
-        let ty = core_type(field.ty);
+        let ty = core_type(field.ty, windows);
         if field.required { ty } else { optional(ty) }
     };
     let attributes: Map<String, Value> = fields
@@ -391,6 +407,7 @@ impl Root {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Shape<'a> {
     Context(Option<&'a Operation>),
+    Sys(Option<&'a Operation>),
     Attr(&'a AttrType),
     Core(CoreType),
     Nothing,
@@ -413,7 +430,12 @@ impl<'a> Shape<'a> {
             vocabulary::member(fields, name).map(|field| Self::Core(field.ty))
         };
         match self {
-            Self::Context(_) if name == "sys" => Some(Self::Core(CoreType::Record(SYS))),
+            Self::Context(operation) if name == "sys" => Some(Self::Sys(operation)),
+            Self::Sys(operation) => match vocabulary::member(SYS, name)?.ty {
+                // Which there are the bundle says, and each of its operations with it.
+                CoreType::Windows => operation.map(|known| Self::Attr(&known.windows)),
+                own => Some(Self::Core(own)),
+            },
             Self::Context(operation) => operation?
                 .attributes
                 .get(name)
@@ -447,6 +469,7 @@ impl<'a> Shape<'a> {
                 .chain(std::iter::once("sys"))
                 .collect(),
             Self::Attr(AttrType::Record(fields)) => fields.keys().map(String::as_str).collect(),
+            Self::Sys(_) => of_core(SYS),
             Self::Core(CoreType::Record(fields)) => of_core(fields),
             Self::Core(CoreType::Entity(kind)) => {
                 vocabulary::entity(kind).map_or_else(Vec::new, |kind| of_core(kind.fields))

@@ -10,6 +10,8 @@ pub(crate) enum CoreType {
     Instant,
     Entity(&'static str),
     Record(&'static [Field]),
+    /// A record of the windows of the installation.
+    Windows,
 }
 
 /// An attribute of ours.
@@ -142,6 +144,7 @@ pub(crate) const SYS: &[Field] = &[
     field("unnamed", CoreType::Texts),
     field("free", CoreType::Texts),
     field("plan", CoreType::Text),
+    field("windows", CoreType::Windows),
     field("count", CoreType::Record(COUNT)),
     field("left", CoreType::Record(BUDGET)),
     field("approvals", CoreType::Texts),
@@ -152,7 +155,8 @@ pub(crate) const SYS: &[Field] = &[
 pub(crate) const INPUT_PARTS: [&str; 4] = ["path", "query", "header", "body"];
 
 /// The members of `context.sys` that are taken from the input.
-pub(crate) const INPUT_FACTS: [&str; 8] = [
+pub(crate) const INPUT_FACTS: [&str; 9] = [
+    "windows",
     "extra",
     "nulls",
     "unvouched",

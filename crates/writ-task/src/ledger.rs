@@ -1,16 +1,14 @@
 //! The seam between the call path and whatever keeps the tasks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use writ_types::{
-    ActionName, AgentId, Budget, CallId, Charge, Digest, Facts, Grant, Label, Progress, Sighting,
-    Stop, TaskId, Tenant, Timestamp, Value, ValueDigest, Vouchers,
+    ActionName, AgentId, Budget, CallId, Charge, Digest, Facts, Grant, Label, Progress, Sighting, Stop, TaskId, Tenant, Timestamp, Value, ValueDigest, Vouchers, WindowName, Windowed, Windows,
 };
-
-use crate::{AmendError, EndError, EnterError, Entered, OpenError, Reservation, ReserveError};
+use crate::{AmendError, Called, EndError, EnterError, Entered, OpenError, Reservation, ReserveError};
 
 /// What a ledger answers with. Boxed, so that a ledger elsewhere can wait where this one does not.
 pub type LedgerFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -100,6 +98,18 @@ pub trait Ledger: Send + Sync + fmt::Debug {
         fitting: Option<&[u16]>,
         now: Timestamp,
     ) -> LedgerFuture<'_, Result<(Reservation, Facts), ReserveError>>;
+
+    /// Counts a reserved call in the windows that look at calls like it, in one critical section with what they show of its
+    /// caller, this call included: no other call sees the same counts. It counts for as long as `reservation` is not given
+    /// back. Windows show everything of whom there was no room to remember.
+    fn tally(
+        &self,
+        entered: &Entered,
+        reservation: &mut Reservation,
+        called: &Called,
+        windows: &Windows,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, BTreeMap<WindowName, Windowed>>;
 
     /// What [`reserve`](Self::reserve) would find, without reserving anything.
     ///

@@ -20,6 +20,7 @@ mod rates;
 mod rebuild;
 mod recall;
 mod stops;
+mod tally;
 mod tree;
 
 pub use approval::{
@@ -37,6 +38,7 @@ pub use rates::{Lane, Pacer, Rates, Share};
 pub use rebuild::{Event, Rebuild, Remembered, Restored};
 pub use recall::Opening;
 pub use stops::{Heading, Stops};
+pub use tally::Called;
 
 #[cfg(test)]
 mod tests;

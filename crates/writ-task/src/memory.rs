@@ -6,15 +6,17 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use writ_types::{
-    ActionName, AgentId, CallId, Charge, Digest, Facts, Grant, Label, Limits, Stop, TaskId, Tenant,
-    Timestamp, ValueDigest,
+    ActionName, AgentId, CallId, Charge, Digest, Facts, Grant, Label, Limits, Stop, TaskId, Tenant, Timestamp, ValueDigest, WindowName, Windowed, Windows,
 };
 
 use crate::carried::{Acting, Carried, Knower, Live};
 use crate::ledger::{Cut, Ending, Known, Ledger, LedgerFuture, Read, TaskStatus};
 use crate::proof::{Entered, Reservation};
+use crate::tally::SharedTallies;
 use crate::tree::{Before, Severed, Taken, Tree};
-use crate::{AmendError, EndError, EnterError, OpenError, ReserveError};
+    ,
+};
+use crate::{AmendError, Called, EndError, EnterError, OpenError, ReserveError};
 
 /// The live tasks of this process.
 ///
@@ -33,6 +35,7 @@ struct Tasks {
     trees: BTreeMap<TaskId, Arc<Tree>>,
     live: BTreeSet<(AgentId, TaskId)>,
     carried: Mutex<Carried>,
+    tallies: SharedTallies,
 }
 
 impl Tasks {
@@ -65,6 +68,12 @@ impl MemoryLedger {
         let mut tenants = self.write();
         let tasks = tenants.entry(tenant.clone()).or_default();
         tasks.carried(|carried| *carried = recalled);
+    }
+
+    /// What was counted of a tenant's calls before a restart.
+    pub(crate) fn recall_tallies(&self, tenant: &Tenant, recalled: SharedTallies) {
+        let mut tenants = self.write();
+        tenants.entry(tenant.clone()).or_default().tallies = recalled;
     }
 
     /// Puts a task back with what it had spent, itself and everything below it ([`TaskStatus::spent`]), after a restart.
@@ -224,8 +233,11 @@ impl MemoryLedger {
             forgotten.extend(tasks.into_iter().map(|task| (tenant, task)));
         }
         let cut = self.retire(severed);
-        for tasks in self.read().values() {
+        for (tenant, tasks) in self.read().iter() {
             tasks.carried(|carried| carried.sweep(now));
+            let own = forgotten.iter().filter(|(own, _)| *own == tenant);
+            let over: Vec<TaskId> = own.map(|(_, task)| *task).collect();
+            tasks.tallies.sweep(&over, now);
         }
         if !forgotten.is_empty() {
             let mut tenants = self.write();
@@ -518,6 +530,26 @@ impl Ledger for MemoryLedger {
         now: Timestamp,
     ) -> LedgerFuture<'_, Result<(Reservation, Facts), ReserveError>> {
         Box::pin(ready(self.reserve_at(entered, what, fitting, now)))
+    }
+
+    fn tally(
+        &self,
+        entered: &Entered,
+        reservation: &mut Reservation,
+        called: &Called,
+        windows: &Windows,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, BTreeMap<WindowName, Windowed>> {
+        let tallies = self
+            .read()
+            .get(&entered.grant.tenant)
+            .map(|tasks| tasks.tallies.clone());
+        let shown = tallies.map(|tallies| {
+            let (booked, shown) = tallies.reserve(&entered.caller(), called, windows, now);
+            reservation.book(booked);
+            shown
+        });
+        Box::pin(ready(shown.unwrap_or_default()))
     }
 
     fn look(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use writ_types::{AgentId, CallId, Charge, Grant, Label, Plan, TaskId, Value};
 
 use crate::cut::CutFlag;
+use crate::tally::{Booked, Caller};
 use crate::tree::{Taken, Tree};
 use crate::{Canceller, CutSignal, Heading};
 
@@ -69,6 +70,17 @@ impl Entered {
     /// Says where the call goes: when something of that is stopped, it is cut ([`Ledger::cut`](crate::Ledger::cut)).
     pub fn heads_for(&self, heading: Heading) {
         self.tree.head(self.grant.task, self.call, heading);
+    }
+
+    /// Who the call is counted for.
+    pub(crate) fn caller(&self) -> Caller {
+        let mut agents = vec![self.grant.agent];
+        agents.extend(&self.above);
+        Caller {
+            root: self.tree.root(),
+            agents,
+            requester: self.grant.requester.clone(),
+        }
     }
 
     /// How the call learns that it was cut.
@@ -157,6 +169,7 @@ pub enum Outcome {
 ///     lineage: unimplemented!(),
 ///     call: unimplemented!(),
 ///     taken: unimplemented!(),
+///     booked: None,
 ///     committed: true,
 /// };
 /// ```
@@ -212,6 +225,8 @@ pub struct Reservation {
     lineage: Arc<[TaskId]>,
     call: CallId,
     taken: Taken,
+    // Where windows count it, once it is said what it is.
+    booked: Option<Booked>,
     committed: bool,
 }
 
@@ -227,8 +242,14 @@ impl Reservation {
             lineage,
             call,
             taken,
+            booked: None,
             committed: false,
         }
+    }
+
+    /// The call is counted, for as long as this is not given back.
+    pub(crate) fn book(&mut self, booked: Booked) {
+        self.booked = Some(booked);
     }
 
     /// The call it was reserved for.
@@ -254,6 +275,9 @@ impl Reservation {
         if !self.committed {
             self.committed = true;
             self.tree.spend(&self.lineage, &self.taken);
+            if let Some(booked) = &mut self.booked {
+                booked.keep();
+            }
         }
     }
 

@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use writ_types::{
-    ActionName, Charge, Digest, Grant, Label, Limits, TaskId, Tenant, Timestamp, ValueDigest,
+    ActionName, Charge, Digest, Grant, Label, Limits, TaskId, Tenant, Timestamp, ValueDigest, Windows,
 };
 
 use crate::carried::Acting;
 use crate::ledger::Ending;
 use crate::recall::{Opening, Recall};
+use crate::tally::{Called, Lineages, SharedTallies};
 use crate::tree::{Before, Taken};
 use crate::{AmendError, Cut, MemoryLedger, OpenError, RebuildError, Widening};
 
@@ -92,6 +93,17 @@ pub enum Remembered {
         /// When.
         at: Timestamp,
     },
+    /// A task has called.
+    Called {
+        /// The task.
+        task: TaskId,
+        /// Who.
+        acting: Acting,
+        /// What.
+        called: Called,
+        /// When it was decided.
+        at: Timestamp,
+    },
     /// A task is over.
     Ended(TaskId),
 }
@@ -101,6 +113,8 @@ pub enum Remembered {
 pub struct Rebuild {
     ledger: MemoryLedger,
     recalls: BTreeMap<Tenant, Recall>,
+    windows: Windows,
+    counts: BTreeMap<Tenant, (Lineages, SharedTallies)>,
     intents: u64,
     refused: Vec<(TaskId, OpenError)>,
 }
@@ -122,17 +136,27 @@ pub struct Restored {
 impl Rebuild {
     /// Begins without tasks.
     #[must_use]
-    pub const fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits) -> Self {
         Self {
             ledger: MemoryLedger::new(limits),
             recalls: BTreeMap::new(),
+            windows: Windows::default(),
+            counts: BTreeMap::new(),
             intents: 0,
             refused: Vec::new(),
         }
     }
 
+    /// Counts the calls of the log in these windows, those that are in force.
+    #[must_use]
+    pub fn counting(mut self, windows: Windows) -> Self {
+        self.windows = windows;
+        self
+    }
+
     /// Takes the next event of `tenant`'s log that outlives its task.
     pub fn remember(&mut self, tenant: &Tenant, event: &Remembered) {
+        self.count(tenant, event);
         let recall = self.recalls.entry(tenant.clone()).or_default();
         match event {
             Remembered::Opened(opening) => recall.opened(opening),
@@ -148,7 +172,31 @@ impl Rebuild {
                 forms,
                 at,
             } => recall.wrote(*task, acting, forms.as_deref(), *at),
+            Remembered::Called { .. } => {}
             Remembered::Ended(task) => recall.ended(*task),
+        }
+    }
+
+    fn count(&mut self, tenant: &Tenant, event: &Remembered) {
+        let (lineages, tallies) = self.counts.entry(tenant.clone()).or_default();
+        match event {
+            Remembered::Opened(opening) => {
+                let life = (opening.opened, opening.deadline);
+                lineages.opened(opening.task, opening.parent, opening.acting.agent, life);
+            }
+            Remembered::Called {
+                task,
+                acting,
+                called,
+                at,
+            } if self.windows.watch(&called.action, called.effects) => {
+                let caller = lineages.caller(*task, acting);
+                tallies.recall(&caller, called, &self.windows, *at);
+            }
+            Remembered::Called { .. }
+            | Remembered::Read { .. }
+            | Remembered::Wrote { .. }
+            | Remembered::Ended(_) => {}
         }
     }
 
@@ -218,6 +266,9 @@ impl Rebuild {
                 // One that is over is not known any more, and knows nothing that counts.
                 self.ledger.label_recorded(&tenant, root, &labels);
             }
+        }
+        for (tenant, (_, tallies)) in self.counts {
+            self.ledger.recall_tallies(&tenant, tallies);
         }
         let expired = self.ledger.sweep_at(now);
         Restored {

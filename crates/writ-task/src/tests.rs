@@ -11,5 +11,6 @@ mod rules;
 mod sequences;
 mod stops;
 mod support;
+mod tally;
 mod threads;
 mod world;

@@ -447,6 +447,11 @@ impl Tree {
         false
     }
 
+    /// The task at its top.
+    pub(crate) fn root(&self) -> TaskId {
+        self.lock().root
+    }
+
     /// What may still act, and what the tree has read; none if nothing may.
     pub(crate) fn live(&self) -> Option<Live> {
         let state = self.lock();
@@ -962,6 +967,7 @@ impl State {
             left: own.map_or(NOTHING, |node| self.left(node)),
             seen: seen.map(|count| count.action.to_string()).collect(),
             approved: BTreeSet::new(),
+            windows: BTreeMap::new(),
             operation: action.operation.clone(),
             vouchers: own.map_or_else(Vouchers::default, |node| self.vouchers(node)),
             arguments: ArgumentOrigins::default(),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ArgumentOrigins, Budget, Charge, Label, OperationId, PlanStanding, Timestamp, Vouchers,
+    WindowName, Windowed,
 };
 
 /// The type of an attribute.
@@ -125,6 +126,8 @@ pub struct Facts {
     pub seen: BTreeSet<String>,
     /// Operations (`api:operation`) of which the task has made a call that a person approved. Filled where a rule looks at it.
     pub approved: BTreeSet<String>,
+    /// What the windows hold that rules about the operation look at, this call included.
+    pub windows: BTreeMap<WindowName, Windowed>,
     /// The operation.
     pub operation: OperationId,
     /// What vouches for the values of its arguments.

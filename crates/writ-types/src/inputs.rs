@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ArgumentOrigins, Budget, Charge, Facts, Input, Label, OperationId, Origin, PlanStanding,
-    Timestamp, Value, Vouchers,
+    Timestamp, Value, Vouchers, Windowed,
 };
 
 /// The inputs of a decision. What was not known when the call stopped is not there.
@@ -120,6 +120,11 @@ fn of_facts(facts: &Facts) -> Vec<(&'static str, Value)> {
             .as_ref()
             .map(|free| ("free", texts(free.iter()))),
     );
+    if !facts.windows.is_empty() {
+        let windows = facts.windows.iter();
+        let windows = windows.map(|(name, held)| (name.to_string(), held.to_value()));
+        members.push(("windows", Value::object(windows)));
+    }
     members
 }
 
@@ -145,6 +150,19 @@ fn facts_of(
         Some("follows") => PlanStanding::Follows(u16::try_from(count("plan_step")?).ok()?),
         Some(_) => return None,
     };
+    let windows = match value.member("windows") {
+        None => BTreeMap::new(),
+        Some(windows) => {
+            let read = |(name, held): (&String, &Value)| {
+                Some((name.parse().ok()?, Windowed::from_value(held)?))
+            };
+            windows
+                .as_object()?
+                .iter()
+                .map(read)
+                .collect::<Option<_>>()?
+        }
+    };
     Some(Facts {
         now: Timestamp::parse(value.member("now")?.as_str()?)?,
         labels: labels
@@ -161,6 +179,7 @@ fn facts_of(
         left,
         seen: set_of(value, "seen"),
         approved: set_of(value, "approved"),
+        windows,
         operation: operation.clone(),
         vouchers: Vouchers::default(),
         arguments,
@@ -188,7 +207,16 @@ fn group(parts: &BTreeMap<String, Value>, name: &str) -> BTreeMap<String, Value>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::JsonLimits;
+    use crate::{Amount, JsonLimits, Sum, WindowName};
+
+    fn window(name: &str, sum: Option<Sum>) -> (WindowName, Windowed) {
+        let held = Windowed {
+            calls: u64::MAX,
+            sum,
+            others: 2,
+        };
+        (name.parse().unwrap(), held)
+    }
 
     fn whole() -> Inputs {
         let mut arguments = ArgumentOrigins {
@@ -221,6 +249,14 @@ mod tests {
                 left: Budget::DEFAULT,
                 seen: BTreeSet::from(["bank:account".to_owned()]),
                 approved: BTreeSet::from(["bank:payee".to_owned()]),
+                windows: BTreeMap::from([
+                    window(
+                        "paid",
+                        Some(Sum::Exact(Amount::of(&Value::from("12.5")).unwrap())),
+                    ),
+                    window("sent", None),
+                    window("lost", Some(Sum::Unrepresentable)),
+                ]),
                 operation: "transfer".parse().unwrap(),
                 vouchers: Vouchers::default(),
                 arguments,

@@ -45,6 +45,7 @@ mod time;
 mod user_authentication;
 mod vouchers;
 mod watch;
+mod window;
 
 pub use amendment::{Amendment, AmendmentError, BoundChange, Difference};
 pub use approval::ApprovalState;
@@ -97,3 +98,7 @@ pub use user_authentication::{
 };
 pub use vouchers::{Argument, ArgumentOrigins, Origins, Sighting, Vouchers};
 pub use watch::{Planted, Reaction, Trap, Traps, Watch};
+pub use window::{
+    Amount, Quantities, QuantitiesError, Quantity, Sum, Summed, Unit, Window, WindowError,
+    WindowName, WindowScope, Windowed, Windows,
+};

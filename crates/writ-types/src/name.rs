@@ -35,6 +35,11 @@ pub enum NameError {
     /// An action without `:` or with an empty side.
     #[error("`{0}` is no action: write `api:operation`, such as `dns:listZones`")]
     Action(String),
+    /// A window or a quantity whose name is no member of a record.
+    #[error(
+        "`{0}` is no name of a window or a quantity: a lower-case letter, then up to 31 lower-case letters, digits and single `_`"
+    )]
+    Window(String),
     /// An operation id that is empty, too long, or holds white space or control characters.
     #[error("`{0}` is no operation id: 1 to 512 printable characters without white space")]
     Operation(String),
