@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use writ_types::{Kind, Label, Source};
+use writ_types::{Kind, Label, Source, WindowName};
 
 /// What becomes of a value in records and in the evidence beside them. In the order of how little is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +27,15 @@ impl AuditMode {
     }
 }
 
+/// A number that windows sum up: an amount of money, a count of seats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quantified {
+    /// What it is an amount of.
+    pub name: WindowName,
+    /// The member beside it that names its unit, such as a currency; none if there is one unit.
+    pub per: Option<String>,
+}
+
 /// What the owner says about one parameter or field.
 #[expect(
     clippy::struct_excessive_bools,
@@ -48,6 +57,8 @@ pub struct FieldMark {
     pub source: Option<Source>,
     /// What becomes of it in records.
     pub audit: Option<AuditMode>,
+    /// Windows sum it up.
+    pub quantity: Option<Quantified>,
 }
 
 /// The word of the kind that every text of an operation has that nobody reviewed. No overlay can say it, so no field of a
@@ -74,6 +85,7 @@ impl FieldMark {
             (one, another) => one.or_else(|| another.clone()),
         };
         self.audit = self.audit.max(other.audit);
+        self.quantity = self.quantity.or_else(|| other.quantity.clone());
         self
     }
 }

@@ -179,7 +179,15 @@ impl<'w> Walk<'w> {
         };
         self.put(pointer, mark, content);
         if beyond || deep {
-            if self.reaches_sensitive(&all) {
+            if let Some(quantity) = self.reached(&all, |mark| mark.quantity.clone()) {
+                // Nor is what is summed up: whatever stands here is an amount that nobody can read.
+                let mark = FieldMark {
+                    quantity: Some(quantity),
+                    ..FieldMark::default()
+                };
+                self.put(pointer, mark, Content::NoText);
+            }
+            if self.reached(&all, |mark| mark.sensitive.clone()).is_some() {
                 // What is marked below is not taken apart, so all of it is.
                 let mark = FieldMark {
                     sensitive: Some(Kind::Own(UNREVIEWED.into())),
@@ -212,8 +220,8 @@ impl<'w> Walk<'w> {
         self.path.truncate(length);
     }
 
-    /// Whether something below is marked as sensitive.
-    fn reaches_sensitive(&self, ids: &[SchemaId]) -> bool {
+    /// What something below is marked with.
+    fn reached<T>(&self, ids: &[SchemaId], said: impl Fn(&FieldMark) -> Option<T>) -> Option<T> {
         let mut seen = BTreeSet::new();
         let mut open = ids.to_vec();
         while let Some(id) = open.pop() {
@@ -221,16 +229,12 @@ impl<'w> Walk<'w> {
                 continue;
             }
             let schema = self.schemas.of(id);
-            if schema
-                .mark
-                .as_ref()
-                .is_some_and(|mark| mark.sensitive.is_some())
-            {
-                return true;
+            if let Some(found) = schema.mark.as_ref().and_then(|mark| said(mark)) {
+                return Some(found);
             }
             schema.children(&mut open);
         }
-        false
+        None
     }
 
     /// All schemas that may apply to the same value.

@@ -214,6 +214,7 @@ fn intent(clock: &RealClock) -> Result<Record, Box<dyn Error>> {
         spent: Charge::of(effects),
         left: Budget::DEFAULT,
         step: None,
+        quantities: None,
         written: None,
         evidence: None,
     }));

@@ -17,11 +17,11 @@ mod search;
 
 use std::collections::BTreeMap;
 
-use writ_contract::{Fault, Operation, ToolCall};
+use writ_contract::{Fault, Operation, Parsed, ToolCall};
 use writ_policy::{InputView, Question, ResponseView};
 use writ_types::{
     ActionName, Agent, CallId, Charge, Facts, Grant, Inputs, Origin, Purpose, PurposeName,
-    ReasonCode, Value,
+    ReasonCode, Value, WindowName, Windowed,
 };
 
 use crate::admin::{AdminError, Operator, fresh_task};
@@ -221,8 +221,9 @@ fn of_purpose(
         return Decision::No(ReasonCode::BudgetExhausted.as_str());
     }
     let action = operation.action();
-    let (grant, facts) = fresh_call(plane, agent, purpose, operation);
     let parsed = &call.parsed;
+    let (grant, mut facts) = fresh_call(plane, agent, purpose, operation);
+    facts.windows = first_windows(loaded, operation, parsed);
     let projected = operation.project(&parsed.input, loaded.pdp.projection(action));
     let input = match &projected {
         _ if !parsed.faults.is_empty() => InputView::Faulty,
@@ -272,6 +273,17 @@ fn fresh_call(
     (grant, facts)
 }
 
+/// What windows show where nothing was counted before the call.
+fn first_windows(
+    loaded: &Loaded,
+    operation: &Operation,
+    parsed: &Parsed,
+) -> BTreeMap<WindowName, Windowed> {
+    let quantities = operation.quantities(&parsed.input);
+    let windows = loaded.pdp.windows();
+    windows.with_first(operation.action(), operation.effects(), &quantities)
+}
+
 /// How the decision comes about for the purpose that was named, or the first of the agent's that needs the action.
 fn trace(plane: &Plane, loaded: &Loaded, asked: &Evaluation<'_>) -> Option<Trace> {
     let agent = agent(loaded, asked)?;
@@ -286,7 +298,8 @@ fn trace(plane: &Plane, loaded: &Loaded, asked: &Evaluation<'_>) -> Option<Trace
     let arguments = arguments(api, operation, asked)?;
     let limits = &plane.settings.limits;
     let call = api.contract.read_tool_call(operation, &arguments, limits);
-    let (grant, facts) = fresh_call(plane, agent, purpose, operation);
+    let (grant, mut facts) = fresh_call(plane, agent, purpose, operation);
+    facts.windows = first_windows(loaded, operation, &call.parsed);
     let ground = Ground {
         pdp: &loaded.pdp,
         agent,

@@ -8,6 +8,7 @@ mod authorization_server;
 mod raw;
 mod timed;
 mod upstream;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,7 +16,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
-use writ_policy::{EXCEPTIONS, Pack, PolicySource, SHADOW, SHADOW_TIME};
+use writ_policy::{EXCEPTIONS, Pack, PolicySource, SHADOW, SHADOW_TIME, WINDOWS};
 use writ_types::{
     ActionName, Agent, AgentId, Api, ApiId, Attach, AuthorizationServer, Budget, CredentialName,
     Effect, Effects, Hours, Planted, Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value,
@@ -23,6 +24,7 @@ use writ_types::{
 };
 
 use timed::{EXCEPTIONS_FILE, SHADOW_FILE};
+use window::WINDOWS_FILE;
 
 use raw::{
     RawAgent, RawApi, RawAttach, RawCredential, RawFederation, RawHours, RawOperation, RawPacks,
@@ -85,10 +87,12 @@ impl ProjectFault {
         // What is made of a file that people write is shown to nobody.
         let written = match found.file.as_str() {
             EXCEPTIONS => Some(EXCEPTIONS_FILE),
+            WINDOWS => Some(WINDOWS_FILE),
             SHADOW_TIME => Some(SHADOW_FILE),
             _ => None,
         };
-        let known = |number: u32| (number > 0 && written.is_none()).then_some(number);
+        let has_lines = written.is_none() || written == Some(WINDOWS_FILE);
+        let known = |number: u32| (number > 0 && has_lines).then_some(number);
         Self {
             file: written.unwrap_or(&found.file).to_owned(),
             line: known(found.line),
@@ -219,6 +223,7 @@ impl Project {
         let timed = [
             reader.freezes(&project),
             reader.exceptions(&project),
+            reader.windows(),
             reader.shadow(),
         ];
         project.policies.extend(timed.into_iter().flatten());

@@ -347,6 +347,7 @@ pub fn shapes(contract: &Contract) -> ApiActions {
         unready: operation.unready(),
         attributes: operation.attributes().clone(),
         domains: operation.domains().clone(),
+        quantities: operation.quantity_names(),
     };
     ApiActions {
         api: contract.api().clone(),

@@ -10,10 +10,12 @@ use writ_audit::{
     ApprovalStep, Closing, Event, Outcome, Record, TaskAmended, TaskClosed, TaskOpened,
 };
 use writ_store::{Store, StoreError};
-use writ_task::{Acting, Ending, MemoryLedger, Opening, Rebuild, RebuildError, Remembered, Stops};
+use writ_task::{
+    Acting, Called, Ending, MemoryLedger, Opening, Rebuild, RebuildError, Remembered, Stops,
+};
 use writ_types::{
     ActionName, Asserter, CallId, Charge, Conformance, Grant, Label, Limits, RevisionId, TaskId,
-    Tenant, Timestamp, TrustDomain,
+    Tenant, Timestamp, TrustDomain, Windows,
 };
 
 use crate::admin::{RESUMED, hash};
@@ -178,15 +180,22 @@ pub struct LedgerRebuild<L> {
 }
 
 impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
-    /// Begins with the tasks of the store; `labels` says what reading with an action marks a task with.
+    /// Begins with the tasks of the store; `labels` says what reading with an action marks a task with, `windows` what
+    /// counts its calls.
     #[must_use]
-    pub fn new(tenant: Tenant, tasks: BTreeMap<TaskId, Grant>, labels: L, limits: &Limits) -> Self {
+    pub fn new(
+        tenant: Tenant,
+        tasks: BTreeMap<TaskId, Grant>,
+        labels: L,
+        windows: &Windows,
+        limits: &Limits,
+    ) -> Self {
         Self {
             tenant,
             tasks,
             amendments: BTreeMap::new(),
             labels,
-            rebuild: Rebuild::new(limits),
+            rebuild: Rebuild::new(limits).counting(windows.clone()),
             opened: BTreeSet::new(),
             ended_early: BTreeMap::new(),
             awaited: BTreeMap::new(),
@@ -375,6 +384,17 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                     };
                     self.rebuild.remember(&self.tenant, &wrote);
                 }
+                let called = Remembered::Called {
+                    task,
+                    acting: acting.clone(),
+                    called: Called {
+                        action: intent.action.clone(),
+                        effects: intent.effects,
+                        quantities: intent.quantities.clone().unwrap_or_default(),
+                    },
+                    at: record.header.time,
+                };
+                self.rebuild.remember(&self.tenant, &called);
                 Remembered::Read {
                     task,
                     acting,

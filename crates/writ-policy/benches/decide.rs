@@ -67,6 +67,7 @@ fn api() -> Option<ApiActions> {
                 unready: false,
                 attributes: attributes.clone(),
                 domains: writ_types::Domains::new(),
+                quantities: std::collections::BTreeSet::new(),
             })
         })
         .collect();
@@ -167,6 +168,7 @@ fn case() -> Option<Case> {
             labels: BTreeSet::new(),
             sinks: BTreeSet::new(),
             spent: Charge::of(Effects::plain(Effect::Write)),
+            windows: first_windows(),
             this_operation: 1,
             approvals: BTreeSet::new(),
             deferred: BTreeSet::new(),
@@ -253,4 +255,14 @@ fn decisions(pdp: &Pdp, question: &Question<'_>) {
         at(900),
         at(990)
     );
+}
+
+/// What the windows that are shipped show of a first call.
+fn first_windows() -> std::collections::BTreeMap<writ_types::WindowName, writ_types::Windowed> {
+    let first = writ_types::Windowed {
+        calls: 1,
+        sum: None,
+        others: 0,
+    };
+    [("writ_writes_hour".parse().unwrap(), first)].into()
 }

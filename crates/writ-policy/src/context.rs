@@ -9,8 +9,8 @@ use cedar_policy::{Context, RestrictedExpression};
 use writ_types::{ActionName, Attr, Facts, Projection};
 
 use crate::entities::{budget, count, record, text, texts};
-use crate::index;
 use crate::vocabulary::INPUT_PARTS;
+use crate::{index, window};
 
 /// Why a context was not made.
 #[derive(Debug)]
@@ -46,6 +46,10 @@ pub(crate) fn build(
                 pairs.push((part.to_owned(), value));
             }
         }
+    }
+    if let Some(window) = window::unrepresentable(sys.facts, sys.wanted) {
+        let message = format!("the sum of `{window}` is more than can be held");
+        return Err(ContextFault::Input(message));
     }
     let own = sys_record(sys).map_err(ContextFault::Facts)?;
     pairs.push(("sys".to_owned(), own));
@@ -110,6 +114,7 @@ fn sys_record(sys: Sys<'_>) -> Result<RestrictedExpression, String> {
         // Nobody has looked: all of it could be.
         None => Ok(texts(["/".to_owned()])),
     })?;
+    add("windows", &|| window::expression(facts))?;
     add("plan", &|| Ok(text(facts.plan.as_str())))?;
     add("count", &|| {
         record([

@@ -71,6 +71,9 @@ lints! {
     Shadow "shadow" "A draft that cannot be tried",
         why "A draft in `policies/shadow` decides beside the rules in force for a time. Without an end it would be looked at by nobody, and one that does without the baseline could never be put in force.",
         fix "Say in `policies/shadow.toml` from when until when it is tried, at most 30 days; name the rules it does without by their `@id`.";
+    Window "window" "A window that does not count what it says",
+        why "A window that counts an action or an amount that no contract has counts nothing, and a limit on a sum in one unit is got round by paying in another.",
+        fix "Name actions and quantities as contract and overlay do, and look at `others` where you look at `sum`.";
     UnknownName "unknown-name" "An action, group or API that there is not",
         why "A forbid of something that does not exist never fires, and nothing says so.",
         fix "Correct the spelling; a group is `Writ::Action::\"write\"`, an operation `Api_<id>::Action::\"<operation>\"`.";

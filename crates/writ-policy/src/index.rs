@@ -58,16 +58,34 @@ pub(crate) struct RuleSet {
 
 /// Which members of `context.sys` the rules look at.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Facts(BTreeSet<&'static str>);
+pub(crate) struct Facts {
+    members: BTreeSet<&'static str>,
+    /// The windows whose sums they look at; none: of all.
+    sums: Option<BTreeSet<String>>,
+}
 
 impl Facts {
     pub(crate) fn wants(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.members.contains(name)
+    }
+
+    /// Whether they look at the sum of a window.
+    pub(crate) fn sums(&self, window: &str) -> bool {
+        let named = |sums: &BTreeSet<String>| sums.contains(window);
+        self.wants("windows") && self.sums.as_ref().is_none_or(named)
     }
 
     /// Adds what others look at.
     pub(crate) fn join(&mut self, other: &Self) {
-        self.0.extend(&other.0);
+        self.members.extend(&other.members);
+        self.sums = self
+            .sums
+            .take()
+            .zip(other.sums.clone())
+            .map(|(mut own, more)| {
+                own.extend(more);
+                own
+            });
     }
 }
 
@@ -221,7 +239,10 @@ impl ActionIndex {
         let paths: BTreeSet<&Path> = sets.iter().flat_map(|set| &set.paths).collect();
         let (projection, facts) = if whole {
             let parts = INPUT_PARTS.map(|part| (part.to_owned(), Projection::All));
-            let facts = Facts(SYS.iter().map(|field| field.name).collect());
+            let facts = Facts {
+                members: SYS.iter().map(|field| field.name).collect(),
+                sums: None,
+            };
             (Projection::Some(BTreeMap::from(parts)), facts)
         } else {
             (projection(operation, &paths), facts(&paths))
@@ -286,7 +307,10 @@ fn insert(projection: &mut Projection, attrs: &[String], leaf: Leaf) {
 }
 
 fn facts(paths: &BTreeSet<&Path>) -> Facts {
-    let mut facts = Facts::default();
+    let mut facts = Facts {
+        members: BTreeSet::new(),
+        sums: Some(BTreeSet::new()),
+    };
     for path in paths.iter().filter(|path| path.root == Root::Context) {
         let mut attrs = path.attrs.iter().map(String::as_str);
         if attrs.next() != Some("sys") {
@@ -296,7 +320,18 @@ fn facts(paths: &BTreeSet<&Path>) -> Facts {
         let wanted = SYS
             .iter()
             .filter(|field| member.is_none_or(|member| member == field.name));
-        facts.0.extend(wanted.map(|field| field.name));
+        facts.members.extend(wanted.map(|field| field.name));
+        // What is not named down to a member is looked at whole.
+        match (member, attrs.next(), attrs.next()) {
+            (Some("windows"), Some(_), Some("calls" | "others")) => {}
+            (Some("windows"), Some(window), _) => {
+                if let Some(sums) = &mut facts.sums {
+                    sums.insert(window.to_owned());
+                }
+            }
+            (Some("windows"), None, _) | (None, _, _) => facts.sums = None,
+            (Some(_), _, _) => {}
+        }
     }
     facts
 }

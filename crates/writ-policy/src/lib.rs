@@ -22,6 +22,7 @@
 //! | `scope`, `lint`, `guards`, `validate` | what is checked at load |
 //! | `index`, `pdp` | the compiled bundle |
 //! | `entities`, `context`, `decide`, `stack` | one call |
+//! | `window` | what is counted within a time |
 //! | `findings` | what a load can find wrong |
 //! | `explain` | why |
 //! | `survey` | what is fixed before a call, for comparing two bundles |
@@ -53,6 +54,7 @@ mod survey;
 mod validate;
 mod vocabulary;
 mod walk;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -71,3 +73,4 @@ pub use schema::{ActionShape, ApiActions};
 pub use shadow::{Disagreement, SHADOW, SHADOW_TIME, ShadowError, ShadowTime};
 pub use source::PolicySource;
 pub use survey::{Holds, Part, Standing, Survey};
+pub use window::{DeclaredWindow, WINDOWS, declared_windows, windows_text};

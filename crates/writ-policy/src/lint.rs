@@ -264,7 +264,8 @@ fn unknown_attribute(
     {
         return None;
     }
-    if operations().next().is_none() && !only_ours {
+    let counted = path.attrs.get(1).is_some_and(|attr| attr == "windows");
+    if operations().next().is_none() && (!only_ours || counted) {
         return None; // about no operation of today: nothing to compare with, and nothing decided by it
     }
     // The operations that get furthest along the path show where it goes wrong, and what was meant.

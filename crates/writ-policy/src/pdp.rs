@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::PolicySet;
-use writ_types::{ActionName, ApiId, Digest, Projection, Timestamp};
+use writ_types::{ActionName, ApiId, Digest, Projection, Timestamp, Windows};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::exception::{EXCEPTIONS, Exception, Lifting, Liftings};
@@ -17,6 +17,7 @@ use crate::shadow::{self, Draft, SHADOW, Shadow, Split};
 use crate::source::PolicySource;
 use crate::validate::{self, CanMatch, Verdicts};
 use crate::vocabulary::NAMESPACE;
+use crate::window::{self, WINDOWS};
 use crate::{exception, lint, stack};
 
 /// The policy decision point: one immutable bundle of APIs and policies.
@@ -28,6 +29,7 @@ pub struct Pdp {
     exceptions: Vec<Excepted>,
     shadow: Option<Box<Shadow>>,
     index: Index,
+    windows: Arc<Windows>,
     policies: Digest,
     bundle: Digest,
     notices: Vec<Diagnostic>,
@@ -154,7 +156,8 @@ impl Pdp {
         let policies: Vec<&PolicySource> = drafted.iter().chain(in_force).copied().collect();
         let names =
             CoreNames::new().ok_or_else(|| vec![internal("Cedar refuses our own names")])?;
-        let models = models(apis, &names, previous)?;
+        let windows = window::read(&policies)?;
+        let models = models(apis, &names, &windows.windows, previous)?;
         // A fault of one rule is no reason not to look at the others: a person mends them all at once.
         let Read {
             rules,
@@ -162,14 +165,16 @@ impl Pdp {
             mut notices,
             mut faults,
         } = load(&policies, draft, now);
+        faults.extend(window::unfounded(&windows, &models));
         let (rules, scopes) = scopes(rules, &models, &mut faults);
         let scoped: Vec<(&Rule<'_>, &Scope)> = rules.iter().zip(&scopes).collect();
         if faults.is_empty() && draft.is_none() {
             faults.extend(exception::unfounded(&liftings, &scoped, &models));
         }
-        let lints: Vec<Diagnostic> = scoped
-            .iter()
-            .flat_map(|(rule, scope)| lint::check(rule, scope, &models))
+        let each = scoped.iter();
+        let lints = each.flat_map(|(rule, scope)| lint::check(rule, scope, &models));
+        let lints: Vec<Diagnostic> = lints
+            .chain(window::circumvented(&windows, &scoped))
             .collect();
         let verdicts = validate::check(&scoped, &models, previous.map(|pdp| &pdp.verdicts));
         let verdicts = match verdicts {
@@ -194,6 +199,7 @@ impl Pdp {
             exceptions: liftings.written().map(Excepted::of).collect(),
             shadow: None,
             index,
+            windows: Arc::new(windows.windows),
             policies,
             notices,
             verdicts,
@@ -239,6 +245,24 @@ impl Pdp {
     pub fn looks_at_labels(&self, action: &ActionName) -> bool {
         let index = self.index.get(action);
         index.is_some_and(|index| index.facts.wants("labels") || index.facts.wants("held"))
+    }
+
+    /// What is counted within a time.
+    #[must_use]
+    pub const fn windows(&self) -> &Arc<Windows> {
+        &self.windows
+    }
+
+    /// Whether any active policy about the action, or a draft's, looks at what was counted within a time.
+    #[must_use]
+    pub fn looks_at_windows(&self, action: &ActionName) -> bool {
+        let index = self.index.get(action);
+        let drafted = self
+            .shadow
+            .as_ref()
+            .and_then(|draft| draft.pdp.as_ref().ok());
+        index.is_some_and(|index| index.facts.wants("windows"))
+            || drafted.is_some_and(|draft| draft.looks_at_windows(action))
     }
 
     /// Whether any active policy about the action looks at what people approved before in the task.
@@ -406,13 +430,15 @@ fn internal(message: &str) -> Diagnostic {
 fn models(
     apis: &[ApiActions],
     names: &CoreNames,
+    windows: &Windows,
     previous: Option<&Pdp>,
 ) -> Result<Apis, Vec<Diagnostic>> {
+    let windows = Arc::new(window::attributes(windows));
     let mut models = Apis::new();
     let mut faults = Vec::new();
     for api in apis {
         let before = previous.and_then(|pdp| pdp.apis.get(&api.api));
-        match ApiModel::compile(api, names, before) {
+        match ApiModel::compile(api, names, &windows, before) {
             Ok(model) => {
                 if models.insert(api.api.clone(), model).is_some() {
                     faults.push(internal(&format!("API `{}` is there twice", api.api)));
@@ -442,7 +468,7 @@ fn load<'a>(policies: &[&'a PolicySource], draft: Option<&Draft<'_>>, now: Times
     let mut rules: Vec<Rule<'_>> = Vec::new();
     let (liftings, mut notices, mut faults) = Liftings::read(policies, now);
     let mut taken: BTreeMap<String, (&str, u32)> = BTreeMap::new();
-    for source in policies {
+    for source in policies.iter().filter(|source| source.name != WINDOWS) {
         faults.extend(source.hidden_character());
         let chunks = source.chunks();
         let mut whole = true;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema};
 use serde_json::{Map, Value, json};
-use writ_types::{ActionName, ApiId, AttrField, AttrType, Digest, Domains, Effects, OperationId};
+use writ_types::{
+    ActionName, ApiId, AttrField, AttrType, Digest, Domains, Effects, OperationId, WindowName,
+};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::findings::Lint;
@@ -40,6 +42,8 @@ pub struct ActionShape {
     pub attributes: AttrType,
     /// The texts that attributes can have, where the contract names them all and refuses every other.
     pub domains: Domains,
+    /// The quantities that its arguments are, as the overlay names them.
+    pub quantities: BTreeSet<WindowName>,
 }
 
 /// One operation, ready.
@@ -51,6 +55,7 @@ pub(crate) struct Operation {
     pub(crate) unready: bool,
     pub(crate) attributes: BTreeMap<String, AttrField>,
     pub(crate) domains: Domains,
+    pub(crate) quantities: BTreeSet<WindowName>,
     /// What `context.sys.windows` is.
     pub(crate) windows: Arc<AttrType>,
     /// The action as policies and records write it.
@@ -151,6 +156,7 @@ impl ApiModel {
                     .map_err(|why| fault(format!("operation `{}`: {why}", shape.operation)))?
                     .clone(),
                 domains: shape.domains.clone(),
+                quantities: shape.quantities.clone(),
                 windows: Arc::clone(windows),
                 name: format!("{}:{}", actions.api, shape.operation),
                 uid: uid(&action_type, shape.operation.as_str()),
@@ -227,6 +233,7 @@ pub(crate) fn json_of_one(
         unready: operation.unready,
         attributes,
         domains: Domains::new(),
+        quantities: BTreeSet::new(),
         windows: Arc::clone(&operation.windows),
         name: operation.name.clone(),
         uid: operation.uid.clone(),

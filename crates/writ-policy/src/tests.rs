@@ -15,3 +15,4 @@ mod shadow;
 mod shipped;
 mod softened;
 mod survey;
+mod windows;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use cedar_policy::RestrictedExpression;
 use writ_types::{
-    ActionName, AttrField, AttrType, Facts, Sum, Summed, Unit, Window, WindowName, WindowScope,
-    Windowed, Windows,
+    ActionName, Amount, AttrField, AttrType, Facts, Sum, Summed, Unit, Window, WindowName,
+    WindowScope, Windowed, Windows,
 };
 
 use crate::diagnostic::{Diagnostic, Severity};
@@ -71,7 +71,9 @@ fn declared(line: &str) -> Option<DeclaredWindow> {
     let line = parts.next()?.parse().ok()?;
     let name = parts.next()?.parse().ok()?;
     let by = parts.next()?;
-    let by = WindowScope::ALL.into_iter().find(|scope| scope.as_str() == by)?;
+    let by = WindowScope::ALL
+        .into_iter()
+        .find(|scope| scope.as_str() == by)?;
     let within = Duration::from_secs(parts.next()?.parse().ok()?);
     let sum = match parts.next()? {
         "-" => None,
@@ -130,7 +132,11 @@ pub(crate) fn read(policies: &[&PolicySource]) -> Result<Read, Vec<Diagnostic>> 
     }
     for source in policies.iter().filter(|source| source.name == WINDOWS) {
         let Some(declared) = declared_windows(&source.text) else {
-            faults.push(fault(0, None, "these are no windows as Writ writes them".to_owned()));
+            faults.push(fault(
+                0,
+                None,
+                "these are no windows as Writ writes them".to_owned(),
+            ));
             continue;
         };
         for one in declared {
@@ -197,8 +203,10 @@ pub(crate) fn unfounded(read: &Read, apis: &Apis) -> Vec<Diagnostic> {
                 say(message, Some(name_it(quantity)));
             }
         }
-        let grouped = |known: &&crate::schema::Operation| window.covers(&known.action, known.effects);
-        if window.actions.is_empty() && !operations().filter(grouped).any(|known| declares(&known)) {
+        let grouped =
+            |known: &&crate::schema::Operation| window.covers(&known.action, known.effects);
+        if window.actions.is_empty() && !operations().filter(grouped).any(|known| declares(&known))
+        {
             let message = format!("no argument of the actions it counts is a `{quantity}`");
             say(message, Some(name_it(quantity)));
         }
@@ -207,14 +215,13 @@ pub(crate) fn unfounded(read: &Read, apis: &Apis) -> Vec<Diagnostic> {
 }
 
 fn name_it(quantity: &WindowName) -> String {
-    format!("say in the API's overlay which argument is one: `x-writ: {{quantity: {{name: {quantity}, per: …}}}}`")
+    format!(
+        "say in the API's overlay which argument is one: `x-writ: {{quantity: {{name: {quantity}, per: …}}}}`"
+    )
 }
 
 /// A rule about a sum that whoever pays in another unit would get round: some forbid has to look at what is not in it.
-pub(crate) fn circumvented(
-    read: &Read,
-    rules: &[(&Rule<'_>, &Scope)],
-) -> Vec<Diagnostic> {
+pub(crate) fn circumvented(read: &Read, rules: &[(&Rule<'_>, &Scope)]) -> Vec<Diagnostic> {
     let looks = |rule: &Rule<'_>, name: &WindowName, member: &str| {
         rule.reads.paths.iter().any(|path| {
             let attrs = path.attrs.iter().map(String::as_str);
@@ -224,7 +231,9 @@ pub(crate) fn circumvented(
     let mut faults = Vec::new();
     for window in read.windows.iter().filter(|window| window.sum.is_some()) {
         let name = &window.name;
-        let mut forbids = rules.iter().filter(|(rule, _)| rule.effect == RuleEffect::Forbid);
+        let mut forbids = rules
+            .iter()
+            .filter(|(rule, _)| rule.effect == RuleEffect::Forbid);
         if forbids.any(|(rule, _)| looks(rule, name, "others")) {
             continue;
         }
@@ -254,7 +263,10 @@ pub(crate) fn attributes(windows: &Windows) -> AttrType {
         required(AttrType::Record(members))
     };
     let all = windows.iter();
-    AttrType::Record(all.map(|window| (window.name.to_string(), of_one(window))).collect())
+    AttrType::Record(
+        all.map(|window| (window.name.to_string(), of_one(window)))
+            .collect(),
+    )
 }
 
 /// The sum that a rule looks at and that cannot be said exactly, if there is one.
@@ -268,23 +280,20 @@ pub(crate) fn unrepresentable<'f>(
     facts.windows.iter().find(vague).map(|(name, _)| name)
 }
 
-/// `context.sys.windows`: those that rules look at.
-pub(crate) fn expression(
-    facts: &Facts,
-    wanted: &index::Facts,
-) -> Result<RestrictedExpression, String> {
+/// `context.sys.windows`.
+pub(crate) fn expression(facts: &Facts) -> Result<RestrictedExpression, String> {
     let mut windows = Vec::new();
     for (name, held) in &facts.windows {
-        if !wanted.looks_at_window(name.as_str()) {
-            continue;
-        }
         let mut members = vec![("calls".to_owned(), count(held.calls))];
         if let Some(sum) = held.sum {
             members.push(("others".to_owned(), count(held.others)));
-            if let Sum::Exact(amount) = sum {
-                let sum = RestrictedExpression::new_decimal(amount.to_string());
-                members.push(("sum".to_owned(), sum));
-            }
+            // Of one that cannot be held, the most that can: where a rule looks at it nothing is decided at all.
+            let sum = match sum {
+                Sum::Exact(amount) => amount,
+                Sum::Unrepresentable => Amount::MOST,
+            };
+            let sum = RestrictedExpression::new_decimal(sum.to_string());
+            members.push(("sum".to_owned(), sum));
         }
         let record = RestrictedExpression::new_record(members);
         windows.push((name.to_string(), record.map_err(|error| error.to_string())?));

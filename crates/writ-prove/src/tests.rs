@@ -39,6 +39,7 @@ fn bank() -> ApiActions {
         unready: false,
         attributes: record(&[("body", body.clone(), true)]),
         domains: writ_types::Domains::new(),
+        quantities: std::collections::BTreeSet::new(),
     };
     let sends = Effects {
         external_send: true,

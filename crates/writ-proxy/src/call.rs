@@ -25,7 +25,7 @@ use crate::transaction::Transaction;
 use crate::upstream::Arrived;
 use crate::{
     approve, authenticate, decide, flow, mcp, metadata, pace, planned, response, stops, target,
-    upstream, watch,
+    upstream, watch, windows,
 };
 
 /// Serves one request: proves who asks, decides, records, forwards. There is always a response.
@@ -211,6 +211,8 @@ async fn make(
     let charge = Charge::of(operation.effects());
     let reserved = planned::reserve(parts, &entered, operation, &read, charge, now).await;
     let (mut reservation, mut facts) = reserved.map_err(|fault| story.unpaid(fault))?;
+    let reserved = (&mut reservation, &mut facts);
+    story.comes_to(windows::count(parts, &snapshot, &entered, operation, &read, reserved).await);
     let (key, input) = (&parts.audit_key, &read.parsed.input);
     let mut judged = flow::judge(key, operation, input, &facts.vouchers);
     flow::tell(&mut facts, operation, &mut judged, &read);

@@ -35,6 +35,7 @@ mod transaction;
 mod upload;
 mod upstream;
 mod watch;
+mod windows;
 
 pub use body::{Body, BodyError, Whole};
 pub use call::handle;

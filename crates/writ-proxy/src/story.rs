@@ -17,7 +17,7 @@ use writ_task::ReserveError;
 use writ_token::Authenticated;
 use writ_types::{
     ActionName, ApprovalId, CallId, Charge, Digest, Effects, Facts, Grant, Inputs, KeyedDigest,
-    Monotonic, ReasonCode, Timestamp, Value,
+    Monotonic, Quantities, ReasonCode, Timestamp, Value,
 };
 
 use crate::asked::Read;
@@ -41,6 +41,7 @@ pub(crate) struct Story {
     request: Option<(KeyedDigest, u64)>,
     inputs: Inputs,
     answers: Option<Value>,
+    quantities: Quantities,
     decision: Option<Decision>,
     approval: Option<ApprovalId>,
     shadow: Option<Shadowed>,
@@ -91,6 +92,7 @@ impl Story {
             request: None,
             inputs: Inputs::default(),
             answers: None,
+            quantities: Quantities::default(),
             decision: None,
             approval: None,
             shadow: None,
@@ -182,6 +184,11 @@ impl Story {
         self.inputs.input = Some(parsed.input.clone());
         self.inputs.faults = parsed.faults.iter().map(fault).collect();
         self.errors = u64::try_from(parsed.faults.len()).unwrap_or(u64::MAX);
+    }
+
+    /// What the call's arguments come to.
+    pub(crate) fn comes_to(&mut self, quantities: Quantities) {
+        self.quantities = quantities;
     }
 
     /// The budget does not cover the call, or the task is over or paused.
@@ -286,6 +293,7 @@ impl Story {
             spent: facts.spent,
             left: facts.left,
             step: facts.plan.step(),
+            quantities: Some(self.quantities.clone()).filter(|all| !all.is_empty()),
             written: written.recorded(charge, self.gateway.parts.limits.record_bytes),
             evidence: Some(evidence.reference()),
         };

@@ -6,9 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use writ_types::{
-    ActionName, AgentId, Budget, CallId, Charge, Digest, Facts, Grant, Label, Progress, Sighting, Stop, TaskId, Tenant, Timestamp, Value, ValueDigest, Vouchers, WindowName, Windowed, Windows,
+    ActionName, AgentId, Budget, CallId, Charge, Digest, Facts, Grant, Label, Progress, Sighting,
+    Stop, TaskId, Tenant, Timestamp, Value, ValueDigest, Vouchers, WindowName, Windowed, Windows,
 };
-use crate::{AmendError, Called, EndError, EnterError, Entered, OpenError, Reservation, ReserveError};
+
+use crate::{
+    AmendError, Called, EndError, EnterError, Entered, OpenError, Reservation, ReserveError,
+};
 
 /// What a ledger answers with. Boxed, so that a ledger elsewhere can wait where this one does not.
 pub type LedgerFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -6,7 +6,8 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use writ_types::{
-    ActionName, AgentId, CallId, Charge, Digest, Facts, Grant, Label, Limits, Stop, TaskId, Tenant, Timestamp, ValueDigest, WindowName, Windowed, Windows,
+    ActionName, AgentId, CallId, Charge, Digest, Facts, Grant, Label, Limits, Stop, TaskId, Tenant,
+    Timestamp, ValueDigest, WindowName, Windowed, Windows,
 };
 
 use crate::carried::{Acting, Carried, Knower, Live};
@@ -14,8 +15,6 @@ use crate::ledger::{Cut, Ending, Known, Ledger, LedgerFuture, Read, TaskStatus};
 use crate::proof::{Entered, Reservation};
 use crate::tally::SharedTallies;
 use crate::tree::{Before, Severed, Taken, Tree};
-    ,
-};
 use crate::{AmendError, Called, EndError, EnterError, OpenError, ReserveError};
 
 /// The live tasks of this process.

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use writ_types::{
-    ActionName, Charge, Digest, Grant, Label, Limits, TaskId, Tenant, Timestamp, ValueDigest, Windows,
+    ActionName, Charge, Digest, Grant, Label, Limits, TaskId, Tenant, Timestamp, ValueDigest,
+    Windows,
 };
 
 use crate::carried::Acting;

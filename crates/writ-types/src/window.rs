@@ -110,6 +110,9 @@ impl Unit {
 pub struct Amount(i64);
 
 impl Amount {
+    /// The most that can be held.
+    pub const MOST: Self = Self(i64::MAX);
+
     /// The amount that a number or a text says exactly; none if it says none, less than nothing, or more digits than can be
     /// held.
     #[must_use]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use writ_types::{
     ActionName, AgentId, ApiId, ApprovalId, Asserters, Binding, Budget, CallId, Charge,
     Conformance, CredentialName, Digest, Effects, Grant, KeyedDigest, Label, Mode, OperatorId,
-    Principal, PurposeName, ReasonCode, Requester, RevisionId, SpiffeId, TaskId, Timestamp,
-    TokenId, ValueDigests, Verdict,
+    Principal, PurposeName, Quantities, ReasonCode, Requester, RevisionId, SpiffeId, TaskId,
+    Timestamp, TokenId, ValueDigests, Verdict,
 };
 
 use super::part::{EvidenceRef, Method, Source, TraceId, Word};
@@ -172,6 +172,8 @@ pub struct Intent {
     pub left: Budget,
     /// The step of the plan that it is, counted from zero, where the task or one above it has a plan.
     pub step: Option<u16>,
+    /// What its arguments come to, as the API's owner calls them: what windows sum up.
+    pub quantities: Option<Quantities>,
     /// Of a call that writes, the values that nothing vouches for, in every form they could be read back in; none if that is
     /// more than a record holds, or not known.
     pub written: Option<ValueDigests>,

@@ -137,6 +137,7 @@ impl Intent {
         detail.text("policy", policy);
         detail.text_if("prompt", self.prompt);
         detail.text("purpose", &self.purpose);
+        detail.text_if("quantities", self.quantities.as_ref());
         detail.text("request", self.request);
         detail.number("request_bytes", self.request_bytes);
         write_requester(detail, requester.as_ref(), scissors);

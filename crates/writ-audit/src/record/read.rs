@@ -301,6 +301,7 @@ impl Members<'_> {
                 .map(u16::try_from)
                 .transpose()
                 .map_err(|_beyond| RecordError::Member("step"))?,
+            quantities: self.parse_if("quantities")?,
             written: self.parse_if("written")?,
             evidence: self.evidence()?,
         })

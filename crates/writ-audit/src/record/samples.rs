@@ -108,6 +108,7 @@ pub(crate) fn intent() -> Record {
         spent: Charge::of(Effects::unreviewed(Effect::Write)),
         left: budget(),
         step: Some(2),
+        quantities: Some("payment:EUR:12.5000,seats::?".parse().unwrap()),
         written: Some("00112233445566778899aabbccddeeff".parse().unwrap()),
         evidence: evidence(),
     }));

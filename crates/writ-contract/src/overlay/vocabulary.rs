@@ -6,7 +6,7 @@ use writ_types::{
     Decimal, Effect, Effects, Kind, Label, Pointer, Rate, RateError, Source, Trust, Value,
 };
 
-use crate::field::{AuditMode, FieldMark, UNREVIEWED};
+use crate::field::{AuditMode, FieldMark, Quantified, UNREVIEWED};
 use crate::pinned::Ask;
 
 /// The one key.
@@ -65,7 +65,14 @@ impl Place {
                 "reviewed", "effect", "labels", "sink", "records", "cost", "rate", "stream",
                 "strict", "audit", "asks",
             ],
-            Self::Parameter => &["sensitive", "payload", "subject", "fanout", "audit"],
+            Self::Parameter => &[
+                "sensitive",
+                "payload",
+                "subject",
+                "fanout",
+                "audit",
+                "quantity",
+            ],
             Self::Schema => &[
                 "sensitive",
                 "payload",
@@ -74,6 +81,7 @@ impl Place {
                 "labels",
                 "source",
                 "audit",
+                "quantity",
             ],
         }
     }
@@ -185,6 +193,14 @@ impl Reader {
                 });
             }
         }
+        let kept = matches!(self.mark.audit, None | Some(AuditMode::Keep));
+        if self.mark.quantity.is_some() && !kept {
+            self.wrong.push(Wrong {
+                key: Some("quantity".to_owned()),
+                message: "what is summed up stands in the record of each call: `audit` is `keep`"
+                    .to_owned(),
+            });
+        }
         if self.words.reviewed == Some(true) && self.words.effects.is_none() {
             self.wrong.push(Wrong {
                 key: Some("reviewed".to_owned()),
@@ -229,6 +245,7 @@ impl Reader {
             "subject" => self.mark.subject = flag(value)?,
             "fanout" => self.mark.fanout = flag(value)?,
             "source" => self.mark.source = Some(source(value)?),
+            "quantity" => self.mark.quantity = Some(quantity(value)?),
             _ => return Err(self.stranger(key)),
         }
         Ok(())
@@ -386,4 +403,21 @@ fn source(value: &Value) -> Read<Source> {
     let trust: Trust = trust.ok_or(wanted)?.parse().map_err(|_unknown| wanted)?;
     let kind = kind(members.get("kind").ok_or(wanted)?)?;
     Ok(Source { trust, kind })
+}
+
+fn quantity(value: &Value) -> Read<Quantified> {
+    let wanted = "`{name: payment}` or `{name: payment, per: currency}`";
+    let members: &BTreeMap<String, Value> = value.as_object().ok_or(wanted)?;
+    let known = ["name", "per"];
+    if let Some(key) = members.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(unknown(key, known.into_iter()));
+    }
+    let name = text(members.get("name").ok_or(wanted)?)?;
+    let per = members.get("per").map(text).transpose()?;
+    Ok(Quantified {
+        name: name
+            .parse()
+            .map_err(|fault: writ_types::NameError| fault.to_string())?,
+        per: per.map(str::to_owned),
+    })
 }

@@ -1,6 +1,6 @@
 //! Looking: what is registered, what lives, what was recorded, and what would be decided.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
 use writ_policy::{Exception, ExceptionState, Holds, ShadowTime, Standing};
@@ -705,6 +705,7 @@ fn first_call(action: &ActionName, charge: Charge, left: Budget, now: Timestamp)
         left,
         seen: BTreeSet::new(),
         approved: BTreeSet::new(),
+        windows: BTreeMap::new(),
         operation: action.operation.clone(),
         vouchers: writ_types::Vouchers::default(),
         arguments: writ_types::ArgumentOrigins::default(),

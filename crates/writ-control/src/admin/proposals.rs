@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use writ_policy::{SHADOW, exceptions};
+use writ_policy::{SHADOW, WINDOWS, declared_windows, exceptions};
 use writ_store::{Registry, StoreError, StoredChange};
 use writ_types::{ChangeId, Digest, OperatorId, Timestamp, Value};
 
@@ -288,7 +288,7 @@ pub(super) async fn refuse(plane: &Plane, call: &Call<'_>) -> Result<Value, Admi
 }
 
 /// Whether a revision changes who is asked before a call, or whose tokens are an agent's: the texts of policies that could have
-/// rules which ask, but no draft's; exceptions that were not there; owner and groups of agents that are in both; and selectors and federations that were not there.
+/// rules which ask, but no draft's; exceptions that were not there; windows that count otherwise; owner and groups of agents that are in both; and selectors and federations that were not there.
 pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
     // Cedar allows blanks and comments between `@` and the word, so that only the words themselves are looked for.
     const ASKING: [&str; 3] = ["approval", "four_eyes", "defer"];
@@ -320,7 +320,20 @@ pub(super) fn changes_who_decides(before: &Registry, after: &Registry) -> bool {
         });
         pairs.collect::<BTreeSet<_>>()
     };
+    let counted = |registry: &Registry| {
+        let text = registry.policies.get(WINDOWS).map_or("", String::as_str);
+        let declared = declared_windows(text).unwrap_or_default();
+        declared
+            .into_iter()
+            .map(|one| one.window)
+            .collect::<Vec<_>>()
+    };
+    let still_counted = counted(after);
+    let counts_less = counted(before)
+        .iter()
+        .any(|one| !still_counted.contains(one));
     lifts
+        || counts_less
         || other_agent
         || asking(before) != asking(after)
         || !vouched(after).is_subset(&vouched(before))

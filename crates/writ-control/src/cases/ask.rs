@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use writ_contract::{Contract, Operation, Parsed};
 use writ_policy::{Explanation, InputView, Question, ResponseView, Step};
 use writ_types::{
-    Agent, ArgumentOrigins, Asserters, Bounds, Budget, CallId, Charge, Facts, Grant, JsonLimits,
-    Label, Limits, Mode, Number, Obligations, Origin, Plan, PlanStanding, Purpose, ReasonCode,
-    Requester, TaskId, Tenant, Timestamp, Value, Verdict, Vouchers,
+    Agent, Amount, ArgumentOrigins, Asserters, Bounds, Budget, CallId, Charge, Facts, Grant,
+    JsonLimits, Label, Limits, Mode, Number, Obligations, Origin, Plan, PlanStanding, Purpose,
+    ReasonCode, Requester, Sum, TaskId, Tenant, Timestamp, Value, Verdict, Vouchers, WindowName,
+    Windowed,
 };
 
 use super::Case;
-use super::raw::{RawCase, RawCounts};
+use super::raw::{RawCase, RawCounts, RawWindow};
 use crate::plan::Side;
 use crate::project::instant;
 
@@ -145,7 +146,7 @@ impl Call<'_> {
         if !inside {
             return Ok(refused(ReasonCode::OutsideBounds, steps));
         }
-        let facts = self.facts(budget, spent)?;
+        let facts = self.facts(budget, spent, &parsed)?;
         let mut explanation = self.explain(&parsed, &grant, &facts);
         // The gates of the PDP are those above, asked once more of what was made here.
         let rules = explanation.steps.into_iter();
@@ -234,7 +235,23 @@ impl Call<'_> {
         })
     }
 
-    fn facts(&self, budget: Budget, spent: Charge) -> Result<Facts, String> {
+    /// What windows show: what the case says they held before, and the call.
+    fn windows(&self, parsed: &Parsed) -> Result<BTreeMap<WindowName, Windowed>, String> {
+        let (operation, action) = (self.operation, &self.case.action);
+        let windows = self.side.pdp.windows();
+        let quantities = operation.quantities(&parsed.input);
+        let mut shown = windows.with_first(action, operation.effects(), &quantities);
+        for (name, before) in &self.case.raw.facts.windows {
+            let known = name.parse().ok().and_then(|name| shown.get_mut(&name));
+            let held =
+                known.ok_or_else(|| format!("`facts.windows`: there is no window `{name}`"))?;
+            let joined = added(before, held);
+            *held = joined.map_err(|why| format!("`facts.windows.{name}`: {why}"))?;
+        }
+        Ok(shown)
+    }
+
+    fn facts(&self, budget: Budget, spent: Charge, parsed: &Parsed) -> Result<Facts, String> {
         let facts = &self.case.raw.facts;
         Ok(Facts {
             now: self.now,
@@ -245,6 +262,7 @@ impl Call<'_> {
             left: budget.less(spent),
             seen: facts.seen.iter().cloned().collect(),
             approved: facts.approved.iter().cloned().collect(),
+            windows: self.windows(parsed)?,
             operation: self.case.action.operation.clone(),
             vouchers: Vouchers::default(),
             arguments: origins(&self.case.raw)?,
@@ -253,6 +271,29 @@ impl Call<'_> {
             deferred: facts.deferred.iter().cloned().collect(),
         })
     }
+}
+
+/// What a case says that a window held before the call, joined with what the call adds.
+fn added(before: &RawWindow, own: &Windowed) -> Result<Windowed, String> {
+    let (Some(Sum::Exact(own_sum)), Some(said)) = (own.sum, &before.sum) else {
+        if before.sum.is_some() {
+            return Err("the window sums nothing up".to_owned());
+        }
+        return Ok(Windowed {
+            calls: before.calls.saturating_add(own.calls),
+            others: before.others.saturating_add(own.others),
+            sum: own.sum,
+        });
+    };
+    let said = Amount::of(&Value::from(said.as_str()));
+    let said = said.ok_or("a sum is an exact amount such as \"950.00\"")?;
+    let sum =
+        i128::from(own_sum.ten_thousandths()).saturating_add(i128::from(said.ten_thousandths()));
+    Ok(Windowed {
+        calls: before.calls.saturating_add(own.calls),
+        others: before.others.saturating_add(own.others),
+        sum: Some(Amount::of_ten_thousandths(sum).map_or(Sum::Unrepresentable, Sum::Exact)),
+    })
 }
 
 /// How the case says the call stands to its task's plan.

@@ -103,6 +103,19 @@ pub(super) struct RawFacts {
     pub(super) plan: Option<String>,
     /// Calls of this operation, this call included.
     pub(super) this_operation: Option<u64>,
+    /// What windows held before this call, by name.
+    pub(super) windows: BTreeMap<String, RawWindow>,
+}
+
+/// What a window held.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawWindow {
+    pub(super) calls: u64,
+    /// An exact amount, as a text.
+    pub(super) sum: Option<String>,
+    /// Calls whose amount is not in the sum.
+    pub(super) others: u64,
 }
 
 /// What is to come of it: one word, or a table.

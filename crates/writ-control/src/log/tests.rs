@@ -132,6 +132,7 @@ fn intent(number: u64) -> Record {
         spent: Charge::default(),
         left: Budget::DEFAULT,
         step: None,
+        quantities: None,
         written: None,
         evidence: None,
     }));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use writ_contract::{Contract, Operation};
-use writ_policy::{EXCEPTIONS, Exception, SHADOW, exceptions};
+use writ_policy::{EXCEPTIONS, Exception, SHADOW, WINDOWS, declared_windows, exceptions};
 use writ_types::{Agent, Api, Attach, Budget, Digest, Purpose, Scope, SpiffeId, Value};
 
 use super::access::Surveys;
@@ -433,6 +433,30 @@ fn excepted(old: Option<&String>, new: Option<&String>) -> Vec<String> {
     details
 }
 
+/// The windows that one side has alone.
+fn counted(old: Option<&String>, new: Option<&String>) -> Vec<String> {
+    let read = |text: Option<&String>| {
+        let text = text.map_or("", String::as_str);
+        let declared = declared_windows(text).unwrap_or_default();
+        declared
+            .into_iter()
+            .map(|one| one.window)
+            .collect::<Vec<_>>()
+    };
+    let (old, new) = (read(old), read(new));
+    let come = new.iter().filter(|one| !old.contains(one));
+    let gone = old.iter().filter(|one| !new.contains(one));
+    // What it held before nobody has counted.
+    let mut details: Vec<String> = come
+        .map(|one| format!("window `{}`: added, and counts from then on", one.name))
+        .collect();
+    details.extend(gone.map(|one| format!("window `{}`: taken out", one.name)));
+    if details.is_empty() {
+        details.push("words and layout only: every window counts the same".to_owned());
+    }
+    details
+}
+
 /// Policy files with the rules in them that differ.
 fn policies(before: &Side, after: &Side, surveys: &Surveys<'_>) -> Vec<Difference> {
     let (old, new) = (&before.registry.policies, &after.registry.policies);
@@ -462,6 +486,8 @@ fn policies(before: &Side, after: &Side, surveys: &Surveys<'_>) -> Vec<Differenc
             details.push("a draft: it is tried, and binds nobody".to_owned());
         } else if name == EXCEPTIONS {
             details = excepted(old_text, new_text);
+        } else if name == WINDOWS {
+            details = counted(old_text, new_text);
         } else if details.is_empty() {
             details.push("words and layout only: every rule says the same".to_owned());
         }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use writ_policy::{InputView, Pdp, Question, ResponseView};
 use writ_types::{
-    ActionName, Agent, AgentId, Attr, AttrField, AttrType, Bounds, Budget, CallId, Charge, Facts,
-    Grant, Label, Mode, Obligations, Origin, Plan, PlanStanding, Projection, Requester, TaskId,
-    Tenant, Timestamp, Value,
+    ActionName, Agent, AgentId, Amount, Attr, AttrField, AttrType, Bounds, Budget, CallId, Charge,
+    Facts, Grant, Label, Mode, Obligations, Origin, Plan, PlanStanding, Projection, Requester, Sum,
+    TaskId, Tenant, Timestamp, Value, WindowName, Windowed,
 };
 
 use super::side::Side;
@@ -428,6 +428,7 @@ impl Call {
             left: sys.member("left").map_or(Budget::DEFAULT, budget),
             seen: texts("seen"),
             approved: texts("approved"),
+            windows: sys.member("windows").map(windows).unwrap_or_default(),
             operation: action.operation.clone(),
             vouchers: writ_types::Vouchers::default(),
             arguments: writ_types::ArgumentOrigins::default(),
@@ -485,6 +486,28 @@ impl<'a> Entities<'a> {
         let mut all = self.0.iter();
         all.find(|entity| entity.member("uid") == Some(uid))
     }
+}
+
+/// What the windows show in the example. One that cannot be is none, and the replay then refuses.
+fn windows(shown: &Value) -> BTreeMap<WindowName, Windowed> {
+    let number = |held: &Value, name: &str| held.member(name).and_then(Value::as_u64);
+    let sum = |held: &Value| {
+        let sum = extension(held.member("sum")?)?;
+        Some(Sum::Exact(Amount::of(&Value::from(sum))?))
+    };
+    let read = |(name, held): (&String, &Value)| {
+        let held = Windowed {
+            calls: number(held, "calls")?,
+            sum: match held.member("sum") {
+                Some(_) => Some(sum(held)?),
+                None => None,
+            },
+            others: number(held, "others").unwrap_or(0),
+        };
+        Some((name.parse().ok()?, held))
+    };
+    let shown = shown.as_object().into_iter().flatten();
+    shown.filter_map(read).collect()
 }
 
 /// The first of these that reads.

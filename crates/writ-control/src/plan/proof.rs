@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use writ_policy::Unprovable;
-use writ_types::{ActionName, JsonLimits, Timestamp, Value};
+use writ_types::{ActionName, JsonLimits, Timestamp, Value, Window};
 
 use super::access::Surveys;
 use super::example::Example;
@@ -73,6 +73,12 @@ pub(super) fn cases(
         let (Some(old), Some(new)) = (before.operation(action), after.operation(action)) else {
             continue;
         };
+        // The same rule says something else where another time is counted.
+        if counted_otherwise(before, after, action) {
+            let why = "its rules look at windows, and what is counted in one is not the same";
+            proofs.insert(action.clone(), Proof::Unproven(why.to_owned()));
+            continue;
+        }
         let same_rules = surveys.before.about(action) == surveys.after.about(action);
         if same_rules && old.attributes() == new.attributes() && old.effects() == new.effects() {
             continue;
@@ -98,6 +104,17 @@ pub(super) fn cases(
         }
     }
     (cases, proofs)
+}
+
+/// Whether rules on both sides look at windows, and one that both have is another, or counts another amount of a call.
+fn counted_otherwise(before: &Side, after: &Side, action: &ActionName) -> bool {
+    let (old, new) = (before.pdp.windows(), after.pdp.windows());
+    let looked = before.pdp.looks_at_windows(action) && after.pdp.looks_at_windows(action);
+    let another = |window: &Window| {
+        new.iter()
+            .any(|one| one.name == window.name && one != window)
+    };
+    looked && old.iter().any(another)
 }
 
 /// Reads the prover's verdicts into `proofs`. Only what was asked is taken.

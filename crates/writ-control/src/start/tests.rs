@@ -75,6 +75,7 @@ async fn lives(stored: Grant, records: &[Record]) -> Result<bool, StartError> {
         tenant.clone(),
         tasks,
         |_| BTreeSet::new(),
+        &writ_types::Windows::default(),
         &Limits::default(),
     );
     for record in records {
@@ -165,6 +166,7 @@ pub(crate) fn intent(grant: &Grant, number: u8) -> Record {
         spent: Charge::default(),
         left: Budget::DEFAULT,
         step: None,
+        quantities: None,
         written: None,
         evidence: None,
     })))
@@ -205,8 +207,13 @@ async fn what_broke_its_contract_or_has_no_outcome_still_marks_its_task() {
     for (rest, marked) in table {
         let tasks = BTreeMap::from([(grant.task, grant.clone())]);
         let limits = Limits::default();
-        let mut rebuild =
-            LedgerRebuild::new(grant.tenant.clone(), tasks, |_| BTreeSet::new(), &limits);
+        let mut rebuild = LedgerRebuild::new(
+            grant.tenant.clone(),
+            tasks,
+            |_| BTreeSet::new(),
+            &writ_types::Windows::default(),
+            &limits,
+        );
         for record in [opened(&grant), intent(&grant, 1)].iter().chain(&rest) {
             rebuild.take(record).unwrap();
         }

@@ -170,6 +170,14 @@ impl<'g> Asked<'g> {
             left: inputs.left.unwrap_or(grant.budget).less(charge),
             seen: BTreeSet::new(),
             approved: BTreeSet::new(),
+            windows: ground.pdp.windows().with_first(
+                ground.operation.action(),
+                ground.operation.effects(),
+                &inputs.input.as_ref().map_or_else(
+                    || ground.operation.unread_quantities(),
+                    |input| ground.operation.quantities(input),
+                ),
+            ),
             operation: ground.operation.id().clone(),
             vouchers: Vouchers::default(),
             arguments: ArgumentOrigins::default(),

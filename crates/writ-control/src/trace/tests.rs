@@ -196,6 +196,7 @@ impl Call {
             sinks: BTreeSet::new(),
             spent: charge,
             this_operation: 1,
+            windows: BTreeMap::new(),
             left: purpose.budget.less(charge),
             seen: BTreeSet::new(),
             approved: BTreeSet::new(),

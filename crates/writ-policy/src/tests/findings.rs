@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::fixture::{NOW, bank, dns, source};
+use super::fixture::{NOW, bank, dns, source, windows};
 use crate::{Lint, Pdp, PolicySource, baseline};
 
 /// Rules beside the baseline. Most are refused; the last few are loaded, with a notice.
-const RULES: [&str; 38] = [
+const RULES: [&str; 39] = [
     // What cannot be read.
     "permit (principal, action, resource",
     "@id(\"t\")\npermit (principal == ?principal, action, resource);",
@@ -41,6 +41,8 @@ const RULES: [&str; 38] = [
     "@id(\"t\")\nforbid (principal, action, resource)\nwhen { context.sys.seen.contains(\"bank:acount\") };",
     "@id(\"t\")\nforbid (principal, action in Writ::Action::\"read\", resource == Writ::Upstream::\"dns\")\nwhen { context.sys.op == \"patchZone\" };",
     "@id(\"t\")\nforbid (principal, action, resource)\nwhen { principal.declared.containsAny([\"dns:patchZone\", \"dns:dropZone\"]) };",
+    // Windows.
+    "@id(\"t\")\nforbid (principal, action == Api_bank::Action::\"transfer\", resource)\nwhen { context.sys.windows.paid.sum.greaterThan(decimal(\"1000.0\")) };",
     // Approvals.
     "@id(\"t\") @approval(\"requester\") @four_eyes\nforbid (principal, action in Writ::Action::\"delete\", resource);",
     "@id(\"t\")\npermit (principal, action, resource)\nwhen { context.sys.approvals.contains(\"security\") };",
@@ -66,7 +68,8 @@ fn every_lint_has_its_place_and_its_fix() {
     );
     let mut seen = BTreeSet::new();
     for text in RULES {
-        let rules = [baseline(), source(text)];
+        let counted = windows("1 paid agent 86400 payment/EUR bank:transfer\n");
+        let rules = [baseline(), counted, source(text)];
         let found = match Pdp::compile(&[dns(), bank()], &rules, NOW) {
             Err(found) => found,
             Ok(pdp) => pdp.notices().to_vec(),

@@ -35,6 +35,7 @@ fn shape(operation: &str, effects: Effects, attributes: AttrType) -> ActionShape
         unready: false,
         attributes,
         domains: Domains::new(),
+        quantities: BTreeSet::new(),
     }
 }
 
@@ -110,11 +111,14 @@ pub(super) fn bank() -> ApiActions {
         contract: Digest::of(b"bank contract"),
         operations: vec![
             shape("account", Effects::plain(Effect::Read), record(&[])),
-            only(
-                shape("transfer", sends, record(&[("body", transfer, true)])),
-                &["body", "speed"],
-                &["instant", "standard"],
-            ),
+            ActionShape {
+                quantities: BTreeSet::from(["payment".parse().unwrap()]),
+                ..only(
+                    shape("transfer", sends, record(&[("body", transfer, true)])),
+                    &["body", "speed"],
+                    &["instant", "standard"],
+                )
+            },
             shape(
                 "note",
                 Effects::plain(Effect::Write),
@@ -127,6 +131,14 @@ pub(super) fn bank() -> ApiActions {
 pub(super) fn source(text: &str) -> PolicySource {
     PolicySource {
         name: "test.cedar".to_owned(),
+        text: text.to_owned(),
+    }
+}
+
+/// What is counted within a time: a window on each line, as Writ writes them.
+pub(super) fn windows(text: &str) -> PolicySource {
+    PolicySource {
+        name: crate::WINDOWS.to_owned(),
         text: text.to_owned(),
     }
 }
@@ -257,6 +269,7 @@ impl Call {
                     calls: 1,
                     ..Charge::default()
                 },
+                windows: first_windows(),
                 this_operation: 1,
                 approvals: BTreeSet::new(),
                 deferred: BTreeSet::new(),
@@ -359,4 +372,14 @@ impl Call {
         self.decide(pdp)
             .map_or_else(|denied| denied.reason.as_str(), |_| "allow")
     }
+}
+
+/// What the windows that are shipped show of a first call.
+fn first_windows() -> BTreeMap<writ_types::WindowName, writ_types::Windowed> {
+    let first = writ_types::Windowed {
+        calls: 1,
+        sum: None,
+        others: 0,
+    };
+    [("writ_writes_hour".parse().unwrap(), first)].into()
 }

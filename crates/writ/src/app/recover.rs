@@ -70,7 +70,7 @@ pub(super) async fn ledger(
             .unwrap_or_default()
     };
     let amendments = store.live_amendments(tenant, now).await?;
-    let rebuild = LedgerRebuild::new(tenant.clone(), tasks, labels, limits);
+    let rebuild = LedgerRebuild::new(tenant.clone(), tasks, labels, loaded.pdp.windows(), limits);
     let mut rebuild = rebuild.with_amendments(amendments);
     let mut fault = None;
     recovered.replay(0, |_, record| {

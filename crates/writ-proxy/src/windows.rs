@@ -1,0 +1,50 @@
+//! What a call adds to what was done within a time, and what rules see of that.
+
+use writ_contract::Operation;
+use writ_task::{Called, Entered, Reservation};
+use writ_types::{BoundPlace, BoundPointer, Facts, Quantities};
+
+use crate::asked::Read;
+use crate::gateway::Parts;
+use crate::snapshot::Snapshot;
+
+/// Counts a reserved call in the windows of the installation and tells the facts what they show, this call included. What the
+/// call comes to, for its record.
+pub(crate) async fn count(
+    parts: &Parts,
+    snapshot: &Snapshot,
+    entered: &Entered,
+    operation: &Operation,
+    read: &Read<'_>,
+    (reservation, facts): (&mut Reservation, &mut Facts),
+) -> Quantities {
+    let quantities = quantities(operation, read);
+    let (pdp, action) = (&snapshot.pdp, operation.action());
+    let windows = pdp.windows();
+    if windows.watch(action, operation.effects()) || pdp.looks_at_windows(action) {
+        let called = Called {
+            action: action.clone(),
+            effects: operation.effects(),
+            quantities: quantities.clone(),
+        };
+        let ledger = &parts.ledger;
+        let shown = ledger.tally(entered, reservation, &called, windows, facts.now);
+        facts.windows = shown.await;
+    }
+    quantities
+}
+
+/// What its arguments come to; of a body that nobody has taken apart that is not known.
+fn quantities(operation: &Operation, read: &Read<'_>) -> Quantities {
+    let in_body = |pointer: &str| {
+        let place = BoundPointer::parse(pointer);
+        // The whole body is no place that a bound could name.
+        place.map_or(true, |place| place.place() == BoundPlace::Body)
+    };
+    let marks = operation.marks().iter();
+    let mut counted = marks.filter(|marked| marked.mark.quantity.is_some());
+    if !read.body_is_told() && counted.any(|marked| in_body(&marked.pointer)) {
+        return operation.unread_quantities();
+    }
+    operation.quantities(&read.parsed.input)
+}
