@@ -185,6 +185,7 @@ impl Rebuild {
                 let life = (opening.opened, opening.deadline);
                 lineages.opened(opening.task, opening.parent, opening.acting.agent, life);
             }
+            Remembered::Amended { task, deadline } => lineages.amended(*task, *deadline),
             Remembered::Called {
                 task,
                 acting,

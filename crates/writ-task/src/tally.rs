@@ -409,6 +409,13 @@ impl Lineages {
         self.tasks.insert(task, (parent, agent, until));
     }
 
+    /// A task came to live until another deadline.
+    pub(crate) fn amended(&mut self, task: TaskId, deadline: Timestamp) {
+        if let Some((_, _, until)) = self.tasks.get_mut(&task) {
+            *until = deadline.plus(LATE);
+        }
+    }
+
     /// The caller of a call in `task`.
     pub(crate) fn caller(&self, task: TaskId, acting: &Acting) -> Caller {
         let mut caller = Caller {
