@@ -228,6 +228,8 @@ pub struct Plane {
     pub(crate) amending: tokio::sync::Mutex<()>,
     /// Changes come one after another.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// One replay at a time: each compiles what was in force once more, and holds it.
+    pub(crate) replaying: tokio::sync::Mutex<()>,
 }
 
 /// Why the control plane cannot begin.
@@ -292,6 +294,7 @@ impl Plane {
             callers: Arc::default(),
             amending: tokio::sync::Mutex::new(()),
             changing: tokio::sync::Mutex::new(()),
+            replaying: tokio::sync::Mutex::new(()),
             tenant: parts.tenant,
             settings: parts.settings,
             clock: parts.clock,

@@ -31,6 +31,11 @@ pub(super) async fn replay(plane: &Plane, call: &Call<'_>) -> Result<Value, Admi
     let last = last
         .filter(|last| (1..=MOST).contains(last))
         .ok_or_else(|| AdminError::Invalid(format!("`last` is a number from 1 to {MOST}")))?;
+    let _one_at_a_time = plane.replaying.try_lock().map_err(|_busy| {
+        AdminError::Unavailable(
+            "another replay is being made: try again when it is over".to_owned(),
+        )
+    })?;
     let now = plane.clock.now();
     let loaded = plane.loaded();
     let known = |spiffe: &writ_types::SpiffeId| loaded.agent_of(spiffe).map(|agent| agent.id);
