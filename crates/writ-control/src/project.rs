@@ -19,8 +19,8 @@ use writ_contract::{Contract, DiagnosticSource, Reviews, Severity};
 use writ_policy::{EXCEPTIONS, Pack, PolicySource, SHADOW, SHADOW_TIME, WINDOWS};
 use writ_types::{
     ActionName, Agent, AgentId, Api, ApiId, Attach, AuthorizationServer, Budget, CredentialName,
-    Effect, Effects, Hours, Planted, Purpose, PurposeName, SpiffeId, Timestamp, TrustDomain, Value,
-    WantedAuthentication, Watch,
+    Effect, Effects, Hours, OperationId, Planted, Purpose, PurposeName, SpiffeId, Timestamp,
+    TrustDomain, Value, WantedAuthentication, Watch,
 };
 
 use timed::{EXCEPTIONS_FILE, SHADOW_FILE};
@@ -170,6 +170,7 @@ impl Project {
         let mut reader = Reader {
             files,
             agent_files: BTreeMap::new(),
+            operations: BTreeMap::new(),
             faults: Vec::new(),
         };
         let mut project = Self::default();
@@ -264,6 +265,8 @@ struct Reader<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     /// The file of each agent, for faults that show only when everything is read.
     agent_files: BTreeMap<SpiffeId, String>,
+    /// The operations of each contract that compiles: a large one takes its time, and purposes name hundreds of them.
+    operations: BTreeMap<ApiId, BTreeSet<OperationId>>,
     faults: Vec<ProjectFault>,
 }
 
@@ -547,7 +550,9 @@ impl Reader<'_> {
         reviews: &Reviews,
     ) {
         let (contract, diagnostics) = Contract::compile(id, document, reviews);
-        if contract.is_some() {
+        if let Some(contract) = contract {
+            let operations = contract.operations().map(|one| one.id().clone());
+            self.operations.insert(id.clone(), operations.collect());
             return;
         }
         let before = self.faults.len();
@@ -558,7 +563,7 @@ impl Reader<'_> {
             let reviewed = error.operation.as_ref().filter(|operation| {
                 operation
                     .parse()
-                    .is_ok_and(|id: writ_types::OperationId| reviews.operations.contains_key(&id))
+                    .is_ok_and(|id: OperationId| reviews.operations.contains_key(&id))
             });
             if error.source == DiagnosticSource::Overlay {
                 let place = format!("{} (at `{}`)", error.message, error.pointer);
@@ -851,7 +856,7 @@ impl Reader<'_> {
         for purpose in project.purposes.values() {
             let file = format!("purposes/{}.toml", purpose.name);
             for action in &purpose.actions {
-                let Some(api) = project.apis.get(&action.api) else {
+                if !project.apis.contains_key(&action.api) {
                     self.fault(
                         &file,
                         self.line_naming(&file, &action.to_string()),
@@ -861,10 +866,10 @@ impl Reader<'_> {
                         ),
                     );
                     continue;
-                };
-                let (contract, _) = Contract::compile(&action.api, &api.document, &api.reviews);
-                if contract.is_some_and(|contract| contract.operation(&action.operation).is_none())
-                {
+                }
+                // Of one that does not compile its own file tells.
+                let operations = self.operations.get(&action.api);
+                if operations.is_some_and(|known| !known.contains(&action.operation)) {
                     self.fault(
                         &file,
                         self.line_naming(&file, &action.to_string()),
