@@ -54,8 +54,8 @@ type Holder = (Tenant, TaskId, Option<ApiId>);
 /// Who hears what becomes of the call next.
 pub(crate) struct Turn {
     gateway: Arc<Gateway>,
-    /// What names the call in the state of its client.
-    name: String,
+    /// What names the question that was put last in the state of its client.
+    name: Mutex<String>,
     next: Mutex<Next>,
     taken: Notify,
 }
@@ -136,13 +136,24 @@ impl HeldCalls {
 
 impl Turn {
     fn of(gateway: &Arc<Gateway>) -> Arc<Self> {
-        let bytes = [random(), random()].concat();
         Arc::new(Self {
             gateway: Arc::clone(gateway),
-            name: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            name: Mutex::default(),
             next: Mutex::new(Next::First),
             taken: Notify::new(),
         })
+    }
+
+    fn name(&self) -> MutexGuard<'_, String> {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A name for the next question: who answered one has no state for another.
+    fn rename(&self) -> String {
+        let bytes = [random(), random()].concat();
+        let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.name().clone_from(&name);
+        name
     }
 
     fn next(&self) -> MutexGuard<'_, Next> {
@@ -180,7 +191,8 @@ impl Turn {
             () = self.taken.notified() => {}
             () = tokio::time::sleep(patience) => {}
         }
-        self.gateway.held_calls().close(&self.name);
+        let name = self.name().clone();
+        self.gateway.held_calls().close(&name);
         *self.next() = Next::Nobody;
         accepted()
     }
@@ -224,7 +236,8 @@ impl Putting<'_> {
     ) -> Result<(), ReasonCode> {
         let turn = self.turn;
         let requests = Value::object([(QUESTION, question)]);
-        let state = Value::from(turn.name.as_str());
+        let name = turn.rename();
+        let state = Value::from(name.as_str());
         let asked = Value::object([("inputRequests", requests), ("requestState", state)]);
         let result = self.exchange.sealed(asking, &asked, call);
         let open = Open {
@@ -240,7 +253,7 @@ impl Putting<'_> {
         let gateway = &turn.gateway;
         if !gateway
             .held_calls()
-            .open(&turn.name, open, &gateway.parts.limits)
+            .open(&name, open, &gateway.parts.limits)
         {
             return Err(ReasonCode::TooManyInFlight);
         }
@@ -256,7 +269,7 @@ impl Putting<'_> {
         if told {
             return Ok(());
         }
-        gateway.held_calls().close(&turn.name);
+        gateway.held_calls().close(&name);
         Err(ReasonCode::InputUnanswered)
     }
 }

@@ -8,7 +8,7 @@ use writ_types::Value;
 
 use crate::asking::{EVERYTHING, TWICE, answered, call, state};
 use crate::client::{Client, at, error};
-use crate::keeper::kept;
+use crate::keeper::kept_whole;
 use crate::server::Stage;
 
 const YES: &str = r#"{"question":{"action":"accept","content":{"ok":true}}}"#;
@@ -200,7 +200,7 @@ fn a_task_has_few_calls_that_wait_and_a_kill_ends_them() {
 #[test]
 fn who_goes_takes_back_the_call_that_waits() {
     runtime().block_on(async {
-        let kept = kept();
+        let kept = kept_whole();
         let task = kept.task().await;
         let mut client = Client::of(&kept.project, &task, "/mcp/keeper");
         client.can = EVERYTHING;

@@ -18,11 +18,12 @@ pub(crate) const TOOLS: &str = r#"[
   {"name":"echo","description":"Repeats.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"additionalProperties":false}},
   {"name":"pings","description":"Pings before it answers.","inputSchema":{"type":"object"}},
   {"name":"asks","description":"Asks before it answers.","inputSchema":{"type":"object"}},
-  {"name":"waits","description":"Asks, and goes on when it was answered.","inputSchema":{"type":"object"}},
   {"name":"silent","description":"Never answers.","inputSchema":{"type":"object"}}]"#;
 
-/// And its resources.
-const RESOURCES: &str = r#"[{"uri":"test://a","name":"a"},{"uri":"test://b","name":"b"}]"#;
+/// What it has beside them where it is to be pinned whole: a tool that asks and goes on when it was answered, and resources.
+const WHOLE: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{"resources":{"subscribe":true}},
+  "tools":[{"name":"waits","inputSchema":{"type":"object"}}],
+  "resources":[{"uri":"test://a","name":"a"},{"uri":"test://b","name":"b"}]}"#;
 
 /// What the server was sent.
 #[derive(Debug, Clone)]
@@ -349,6 +350,8 @@ pub(crate) struct Kept {
     pub(crate) keeper: Keeper,
     pub(crate) project: Project,
     pub(crate) writ: Server,
+    /// All that was registered.
+    actions: Vec<String>,
 }
 
 /// Every tool is reviewed as a write but `silent`, and the server is held against what was pinned when that is asked for.
@@ -362,29 +365,54 @@ pub(crate) fn kept_and_watched() -> Kept {
 }
 
 fn kept_with(more: impl FnOnce(SocketAddr) -> String) -> Kept {
+    let effects = [
+        ("echo", "write"),
+        ("pings", "read"),
+        ("asks", "write"),
+        ("silent", "read"),
+    ];
+    let pinned =
+        format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{{}},"tools":{TOOLS}}}"#);
+    registered(&pinned, &effects, more, "")
+}
+
+/// The server with a tool that may ask, and resources whose updates it tells.
+pub(crate) fn kept_whole() -> Kept {
+    let effects = [("waits", "read"), ("resources/read", "read")];
+    let asks = "overlay: 1.0.0\ninfo: {title: t, version: \"1\"}\nactions:\n  - target: \"$.paths['/waits'].post\"\n    update: {x-writ: {asks: elicitation}}\n";
+    registered(WHOLE, &effects, |_| String::new(), asks)
+}
+
+fn registered(
+    pinned: &str,
+    effects: &[(&str, &str)],
+    more: impl FnOnce(SocketAddr) -> String,
+    overlay: &str,
+) -> Kept {
     let keeper = Keeper::start();
     let project = project!();
     let at = keeper.address;
     let more = more(at);
-    project.write(
-        "apis/keeper.json",
-        &format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{{"resources":{{"subscribe":true}}}},"tools":{TOOLS},"resources":{RESOURCES}}}"#),
+    project.write("apis/keeper.json", pinned);
+    let mut text = format!(
+        "owner = \"o@example.org\"\nupstream = \"http://{at}/mcp\"\ncontract = \"keeper.json\"\nrate = \"1000000/s\"\n{more}[credential]\nname = \"keeper-key\"\nattach = \"bearer\"\n"
     );
-    project.write(
-        "apis/keeper.toml",
-        &format!(
-            "owner = \"o@example.org\"\nupstream = \"http://{at}/mcp\"\ncontract = \"keeper.json\"\nrate = \"1000000/s\"\n{more}[credential]\nname = \"keeper-key\"\nattach = \"bearer\"\n[operations.echo]\neffect = \"write\"\n[operations.pings]\neffect = \"read\"\n[operations.asks]\neffect = \"write\"\n[operations.waits]\neffect = \"read\"\n[operations.silent]\neffect = \"read\"\n[operations.\"resources/read\"]\neffect = \"read\"\n"
-        ),
-    );
-    let actions =
-        ["echo", "pings", "asks", "silent", "resources/read"].map(|tool| format!("keeper:{tool}"));
+    for (operation, effect) in effects {
+        text.push_str(&format!(
+            "[operations.\"{operation}\"]\neffect = \"{effect}\"\n"
+        ));
+    }
+    project.write("apis/keeper.toml", &text);
+    if !overlay.is_empty() {
+        project.write("apis/keeper.overlay.yaml", overlay);
+    }
+    let actions: Vec<String> = effects
+        .iter()
+        .map(|(operation, _)| format!("keeper:{operation}"))
+        .collect();
     project.write(
         "purposes/trial.toml",
         &format!("owner = \"o@example.org\"\nactions = {actions:?}\n[budget]\ncalls = 500\nwrites = 500\n"),
-    );
-    project.write(
-        "apis/keeper.overlay.yaml",
-        "overlay: 1.0.0\ninfo: {title: t, version: \"1\"}\nactions:\n  - target: \"$.paths['/waits'].post\"\n    update: {x-writ: {asks: elicitation}}\n",
     );
     project.agent("bot", "autonomous", &["trial"]);
     let writ = project.start();
@@ -394,12 +422,18 @@ fn kept_with(more: impl FnOnce(SocketAddr) -> String) -> Kept {
         keeper,
         project,
         writ,
+        actions,
     }
 }
 
 impl Kept {
     pub(crate) async fn task(&self) -> OpenTask {
-        let details = r#"[{"type":"writ_task","purpose":"trial","actions":["keeper:echo","keeper:pings","keeper:asks","keeper:waits","keeper:silent","keeper:resources/read"],"budget":{"calls":100,"writes":100}}]"#;
-        open(&self.project.client(), details).await
+        let actions = self.actions.iter();
+        let actions = actions.map(|action| Value::from(action.as_str())).collect();
+        let details = format!(
+            r#"[{{"type":"writ_task","purpose":"trial","actions":{},"budget":{{"calls":100,"writes":100}}}}]"#,
+            Value::Array(actions)
+        );
+        open(&self.project.client(), &details).await
     }
 }

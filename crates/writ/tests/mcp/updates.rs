@@ -13,7 +13,7 @@ use writ_types::Value;
 
 use crate::beside::Session;
 use crate::client::{at, error};
-use crate::keeper::{Beside, KEY, Kept, kept};
+use crate::keeper::{Beside, KEY, Kept, kept_whole};
 use crate::listening::Stream;
 use crate::server::{Stage, purpose};
 
@@ -376,7 +376,7 @@ fn told(uri: &str) -> String {
 #[test]
 fn of_what_a_server_says_beside_its_calls_the_updates_alone_are_heard() {
     runtime().block_on(async {
-        let kept = kept();
+        let kept = kept_whole();
         let task = kept.task().await;
         let (caller, session) = opened(&kept, &task).await;
         let noise = [
@@ -417,7 +417,7 @@ fn of_what_a_server_says_beside_its_calls_the_updates_alone_are_heard() {
 #[test]
 fn after_a_kill_a_server_is_told_nothing_of_subscriptions_and_without_a_stream_there_are_none() {
     runtime().block_on(async {
-        let kept = kept();
+        let kept = kept_whole();
         let task = kept.task().await;
         let (caller, session) = opened(&kept, &task).await;
         let refused = post(
