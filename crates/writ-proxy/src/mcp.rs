@@ -47,8 +47,9 @@ use envelope::{Envelope, Kind, Received};
 pub use events::Events;
 pub(crate) use events::{Line, Told, line};
 pub(crate) use fault::Fault;
+use holding::Coming;
 pub(crate) use holding::HeldCalls;
-use holding::{Coming, Turn};
+pub(crate) use holding::Turn;
 pub(crate) use listening::Listeners;
 pub(crate) use listening::Wanted;
 use offers::List;
@@ -343,6 +344,9 @@ impl Exchange {
             errand: Errand::Call,
         };
         self.hold(caller, envelope, &call);
+        if self.revision == Revision::Sessions && telling::rather_takes_events(headers) {
+            self.prime(caller);
+        }
         self.call(caller, envelope, call)
     }
 

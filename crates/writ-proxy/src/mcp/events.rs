@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -17,7 +18,7 @@ use tokio::task::JoinHandle;
 use writ_task::CutSignal;
 use writ_types::Value;
 
-use super::HangUp;
+use super::{HangUp, Turn};
 use crate::body::{Body, BodyError};
 
 /// Most events that wait for their client. What finds no room is not told: nothing waits for a client that does not read.
@@ -25,6 +26,8 @@ const MOST_WAITING: usize = 64;
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
+/// How long a client waits before it comes back, in milliseconds.
+const RETRY: u32 = 1_000;
 /// What stands between us and the client holds nothing back.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -34,6 +37,8 @@ pub(crate) struct Event {
     cut: CutSignal,
     /// It is the answer, given before its call is over: a message, and nothing comes after it.
     last: bool,
+    /// Who is told if its client goes before the answer, and may come back.
+    turn: Option<Arc<Turn>>,
 }
 
 impl Event {
@@ -85,13 +90,35 @@ impl Line {
     /// Gives the answer, if there is room.
     pub(super) fn answer(&self, message: &Value, cut: CutSignal) -> bool {
         let bytes = Bytes::from(message.to_string());
-        let last = true;
-        self.0.try_send(Event { bytes, cut, last }).is_ok()
+        let event = Event {
+            bytes,
+            cut,
+            last: true,
+            turn: None,
+        };
+        self.0.try_send(event).is_ok()
+    }
+
+    /// Begins the stream, with an id that its client may come back with.
+    pub(super) fn begin(&self, name: &str, cut: CutSignal, turn: Arc<Turn>) {
+        let bytes = format!("id: {name}\nretry: {RETRY}\ndata:\n\n");
+        let event = Event {
+            bytes: Bytes::from(bytes),
+            cut,
+            last: false,
+            turn: Some(turn),
+        };
+        drop(self.0.try_send(event));
     }
 
     fn send(&self, bytes: Bytes, cut: CutSignal) -> bool {
-        let last = false;
-        self.0.try_send(Event { bytes, cut, last }).is_ok()
+        let event = Event {
+            bytes,
+            cut,
+            last: false,
+            turn: None,
+        };
+        self.0.try_send(event).is_ok()
     }
 
     /// Says that the request was taken, and that nothing more comes on this line.
@@ -145,7 +172,17 @@ pub struct Events {
     answer: Option<Body>,
     /// The client that goes before its answer takes its call back, where the revision says so.
     hang_up: Option<HangUp>,
+    /// Who is told if the client goes before the answer.
+    turn: Option<Arc<Turn>>,
     ended: bool,
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn.take().filter(|_| !self.ended) {
+            turn.leave();
+        }
+    }
 }
 
 impl Events {
@@ -156,7 +193,9 @@ impl Events {
         answering: JoinHandle<Response<Body>>,
         hang_up: Option<HangUp>,
     ) -> Response<Body> {
+        let mut first = first;
         let events = Self {
+            turn: first.as_mut().and_then(|first| first.turn.take()),
             first,
             told,
             answering: Some(answering),

@@ -5,12 +5,16 @@
 //! is a call like any other, decided and recorded with the answers in its commitment; they go to the server in the session in which it asked, and what comes next of the call that
 //! waited, a question or its result, is the answer to the request that brought them.
 //!
+//! The same way a client of 2025-11-25 that rather takes streams comes back to the stream of its call when that breaks off (SEP-1699): it begins with an id, which its session alone
+//! may name. What was not handed to its connection yet is not lost then; what was, is not kept.
+//!
 //! A call that waits so is in flight, and so bounded with its task's; a kill cuts it; nobody waits for answers longer than for those of any
 //! client. A restart ends it, and who comes back then is told that its state is none.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
@@ -28,6 +32,8 @@ use crate::body::Body;
 use crate::gateway::{Gateway, random};
 use crate::refusal::Refusal;
 
+/// How long a call waits for a client whose stream broke off, when it is over.
+const RETURNS: Duration = Duration::from_secs(60);
 /// What the one question of a round is called.
 const QUESTION: &str = "question";
 
@@ -41,11 +47,20 @@ struct Open {
     agent: AgentId,
     cut: CutSignal,
     canceller: Canceller,
-    /// What the server calls the question by, and where it asked.
-    id: Value,
-    within: SessionMark,
-    passed: Passed,
+    what: What,
     turn: Arc<Turn>,
+}
+
+/// What is waited for.
+enum What {
+    /// The answer to a question of the server: what it calls that by, and where it asked.
+    Answer {
+        id: Value,
+        within: SessionMark,
+        passed: Passed,
+    },
+    /// That a client whose stream broke off comes back, in its session.
+    Return { session: String },
 }
 
 /// Whose call it is, and at which endpoint.
@@ -58,6 +73,8 @@ pub(crate) struct Turn {
     name: Mutex<String>,
     next: Mutex<Next>,
     taken: Notify,
+    /// How long what became of the call waits for whoever may come for it.
+    patience: Duration,
 }
 
 enum Next {
@@ -79,6 +96,15 @@ enum Came {
 
 /// What a request that brought an answer waits for.
 pub(crate) struct Coming(oneshot::Receiver<Came>);
+
+impl Coming {
+    /// What came already.
+    fn of(answer: Box<Response<Body>>) -> Self {
+        let (back, coming) = oneshot::channel();
+        drop(back.send(Came::Answer(answer)));
+        Self(coming)
+    }
+}
 
 impl fmt::Debug for HeldCalls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,10 +147,17 @@ impl HeldCalls {
         true
     }
 
-    /// Takes a question out for whom it was put to. Another's is as unknown as none, and so is one of a call that was cut.
-    fn take(&self, name: &str, holder: &Holder) -> Option<Open> {
+    /// Takes what is waited for out, for whom it is of; `session`: the client of which comes back, and otherwise with an answer. Another's is as unknown as none, and so is
+    /// that of a call that was cut.
+    fn take(&self, name: &str, holder: &Holder, session: Option<&str>) -> Option<Open> {
         let mut all = self.all();
-        let own = |open: &&Open| open.holder == *holder && !open.cut.is_cut();
+        let own = |open: &&Open| {
+            let comes = match &open.what {
+                What::Answer { .. } => session.is_none(),
+                What::Return { session: own } => session == Some(own),
+            };
+            comes && open.holder == *holder && !open.cut.is_cut()
+        };
         all.get(name).filter(own)?;
         all.remove(name)
     }
@@ -135,12 +168,13 @@ impl HeldCalls {
 }
 
 impl Turn {
-    fn of(gateway: &Arc<Gateway>) -> Arc<Self> {
+    fn of(gateway: &Arc<Gateway>, patience: Duration) -> Arc<Self> {
         Arc::new(Self {
             gateway: Arc::clone(gateway),
             name: Mutex::default(),
             next: Mutex::new(Next::First),
             taken: Notify::new(),
+            patience,
         })
     }
 
@@ -169,7 +203,11 @@ impl Turn {
         {
             let mut next = self.next();
             match std::mem::replace(&mut *next, Next::Nobody) {
-                Next::First => return answer,
+                Next::First => {
+                    drop(next);
+                    self.close();
+                    return answer;
+                }
                 Next::Waits(back) => {
                     // Who waited may have gone.
                     drop(back.send(Came::Answer(Box::new(answer))));
@@ -178,7 +216,6 @@ impl Turn {
                 Next::Nobody | Next::Done(_) => *next = Next::Done(Box::new(answer)),
             }
         }
-        let patience = self.gateway.parts.timeouts.client_answer;
         let cut = async {
             match cut {
                 Some(cut) => cut.await,
@@ -189,12 +226,25 @@ impl Turn {
             biased;
             () = cut => {}
             () = self.taken.notified() => {}
-            () = tokio::time::sleep(patience) => {}
+            () = tokio::time::sleep(self.patience) => {}
         }
-        let name = self.name().clone();
-        self.gateway.held_calls().close(&name);
+        self.close();
         *self.next() = Next::Nobody;
         accepted()
+    }
+
+    /// Nobody comes back to it any more.
+    fn close(&self) {
+        let name = self.name().clone();
+        self.gateway.held_calls().close(&name);
+    }
+
+    /// The client of the request that made it has gone.
+    pub(super) fn leave(&self) {
+        let mut next = self.next();
+        if matches!(*next, Next::First) {
+            *next = Next::Nobody;
+        }
     }
 
     /// Lets another request wait; or gives what became of the call meanwhile.
@@ -245,9 +295,11 @@ impl Putting<'_> {
             agent: self.agent,
             cut: cut.clone(),
             canceller,
-            id,
-            within: self.within,
-            passed,
+            what: What::Answer {
+                id,
+                within: self.within,
+                passed,
+            },
             turn: Arc::clone(turn),
         };
         let gateway = &turn.gateway;
@@ -288,7 +340,8 @@ impl Exchange {
     ) -> Result<Message<'s>, Refusal> {
         let Some(answers) = answers else {
             self.asking = Some(asking);
-            self.turn = Some(Turn::of(caller.gateway));
+            let patience = caller.gateway.parts.timeouts.client_answer;
+            self.turn = Some(Turn::of(caller.gateway, patience));
             self.run(caller);
             return Ok(Message::Call(call));
         };
@@ -298,8 +351,11 @@ impl Exchange {
         let answer = given.and_then(|given| given.member(QUESTION)).cloned();
         let (name, answer) = (name.ok_or(Fault::State)?, answer.ok_or(Fault::Parameters)?);
         let holder = holder(caller.entered.grant(), self.api.as_ref());
-        let held = caller.gateway.held_calls().take(name, &holder);
+        let held = caller.gateway.held_calls().take(name, &holder, None);
         let open = held.ok_or(Fault::State)?;
+        let What::Answer { id, within, passed } = open.what else {
+            return Err(Fault::State.into());
+        };
         match open.turn.wait() {
             Ok(coming) => self.coming = Some(coming),
             Err(answer) => return Ok(Message::Answered(self.readdressed(*answer))),
@@ -307,9 +363,58 @@ impl Exchange {
         // Who goes now takes back the call that is waited for.
         let own = Name::Connection(caller.entered.call());
         self.runs = Some(Runs::begin(caller.gateway, own, open.canceller));
-        self.answering = Some(Answering::new(open.id, open.within, open.passed));
+        self.answering = Some(Answering::new(id, within, passed));
         call.answers = Some(Answers::one(answer));
         Ok(Message::Call(call))
+    }
+
+    /// Lets a client of 2025-11-25 come back to the stream of its call if that breaks off: it begins with an id for that. Where too many wait, there is none.
+    pub(super) fn prime(&mut self, caller: &Caller<'_, '_>) {
+        let (Some(line), Some(session)) = (&self.line, &self.session) else {
+            return;
+        };
+        let (gateway, grant) = (caller.gateway, caller.entered.grant());
+        let turn = Turn::of(gateway, RETURNS);
+        let name = turn.rename();
+        let open = Open {
+            holder: holder(grant, self.api.as_ref()),
+            agent: grant.agent,
+            cut: caller.entered.cut(),
+            canceller: caller.entered.canceller(),
+            what: What::Return {
+                session: session.clone(),
+            },
+            turn: Arc::clone(&turn),
+        };
+        let limits = &gateway.parts.limits;
+        if !gateway.held_calls().open(&name, open, limits) {
+            return;
+        }
+        line.begin(&name, caller.entered.cut(), Arc::clone(&turn));
+        self.turn = Some(turn);
+    }
+
+    /// What comes of the call whose stream broke off, for its client: in its session, of its task, at its endpoint, once.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Unasked`] where no call waits so.
+    pub(super) fn come_back(&mut self, caller: &Caller<'_, '_>, name: &str) -> Result<(), Fault> {
+        let holder = holder(caller.entered.grant(), self.api.as_ref());
+        let session = self.session.as_deref();
+        let held = caller.gateway.held_calls().take(name, &holder, session);
+        let open = held.ok_or(Fault::Unasked)?;
+        let cut = open.cut;
+        // The stream that it broke off from may not have noticed yet.
+        open.turn.leave();
+        self.coming = Some(match open.turn.wait() {
+            Ok(coming) => coming,
+            Err(answer) => Coming::of(answer),
+        });
+        if let Some(line) = &self.line {
+            line.breathe(cut);
+        }
+        Ok(())
     }
 
     /// What puts questions of the server to the client in its answers.
@@ -341,6 +446,7 @@ impl Exchange {
         };
         match coming.await {
             Ok(Came::Asks(result)) => answer::said(StatusCode::OK, &self.message("result", result)),
+            Ok(Came::Answer(answer)) if self.id.is_none() => *answer,
             Ok(Came::Answer(answer)) => self.readdressed(*answer),
             // The call ended in a panic.
             Err(_gone) => self.refusal(ReasonCode::NotReady.into(), call, None),

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use tokio::sync::{Notify, oneshot};
@@ -22,7 +23,7 @@ use super::listening::Wanted;
 use super::offers::Offered;
 use super::running::{Name, Runs};
 use super::upstream::{Opened, Source};
-use super::{Caller, Exchange, Fault, Message, Revision, ToolCall, session, telling};
+use super::{Caller, Exchange, Fault, Message, Revision, ToolCall, accepted, session, telling};
 use crate::body::Body;
 use crate::completion::{Completion, End};
 use crate::decide;
@@ -32,6 +33,8 @@ use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
 use crate::upstream::Arrived;
 
+/// The field by which a client comes back to a stream that broke off (HTML §9.2.4).
+const LAST_EVENT: &str = "last-event-id";
 /// Most resources that one session or stream subscribes to.
 pub(super) const MOST_OF_ONE: usize = 32;
 /// Most subscriptions of one agent.
@@ -448,16 +451,22 @@ impl Exchange {
     ) -> Result<Option<Message<'s>>, Fault> {
         let headers = &head.headers;
         let known = session::given(headers)?;
-        let serves = head.method == Method::GET
+        let stream = head.method == Method::GET
             && telling::takes_events(headers)
-            && Reply::agrees_with(headers).is_ok()
-            && self.offered(caller).updates();
+            && Reply::agrees_with(headers).is_ok();
+        let last = headers.get(LAST_EVENT).map(HeaderValue::to_str);
+        let serves = stream && (last.is_some() || self.offered(caller).updates());
         let Some(known) = known.filter(|_| serves) else {
             return Ok(None);
         };
         self.revision = Revision::Sessions;
         self.session = Some(known);
         let ear = self.ear(caller)?;
+        if let Some(last) = last {
+            let name = last.map_err(|_not_ascii| Fault::Unasked)?;
+            self.come_back(caller, name)?;
+            return Ok(Some(Message::Answered(accepted())));
+        }
         // Its client ends it by going.
         let name = Name::Connection(caller.entered.call());
         let canceller = caller.entered.canceller();

@@ -20,9 +20,9 @@ pub(crate) const TOOLS: &str = r#"[
   {"name":"asks","description":"Asks before it answers.","inputSchema":{"type":"object"}},
   {"name":"silent","description":"Never answers.","inputSchema":{"type":"object"}}]"#;
 
-/// What it has beside them where it is to be pinned whole: a tool that asks and goes on when it was answered, and resources.
+/// What it has beside them where it is to be pinned whole: tools that ask and that take their time, and resources.
 const WHOLE: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{"resources":{"subscribe":true}},
-  "tools":[{"name":"waits","inputSchema":{"type":"object"}}],
+  "tools":[{"name":"waits","inputSchema":{"type":"object"}},{"name":"slow","inputSchema":{"type":"object"}}],
   "resources":[{"uri":"test://a","name":"a"},{"uri":"test://b","name":"b"}]}"#;
 
 /// What the server was sent.
@@ -59,6 +59,8 @@ struct State {
     opened: usize,
     speaks: String,
     lists: BTreeMap<&'static str, String>,
+    /// How many slow calls may end.
+    released: usize,
     /// What it says on the streams of sessions that are opened next.
     beside: VecDeque<Beside>,
 }
@@ -113,6 +115,13 @@ impl Keeper {
     /// What it says on the next streams of sessions, one after the other; without any, it has none.
     pub(crate) fn says(&self, beside: impl IntoIterator<Item = Beside>) {
         self.state().beside.extend(beside);
+    }
+
+    /// Lets one slow call end.
+    pub(crate) fn release(&self) {
+        let mut state = self.state();
+        state.released = state.released.saturating_add(1);
+        self.state.1.notify_all();
     }
 
     /// Forgets all sessions, as a restart does.
@@ -281,6 +290,16 @@ impl Keeper {
                 drop(stream.read(&mut [0]));
                 ("200 OK", String::new(), String::new())
             }
+            "slow" => {
+                let mut state = self.state();
+                while state.released == 0 {
+                    state = self.state.1.wait(state).unwrap();
+                }
+                state.released = state.released.saturating_sub(1);
+                drop(state);
+                let json_type = "content-type: application/json\r\n";
+                ("200 OK", json_type.to_owned(), result)
+            }
             "silent" => {
                 // Until the gateway gives up.
                 drop(stream.read(&mut [0]));
@@ -378,7 +397,11 @@ fn kept_with(more: impl FnOnce(SocketAddr) -> String) -> Kept {
 
 /// The server with a tool that may ask, and resources whose updates it tells.
 pub(crate) fn kept_whole() -> Kept {
-    let effects = [("waits", "read"), ("resources/read", "read")];
+    let effects = [
+        ("waits", "read"),
+        ("slow", "read"),
+        ("resources/read", "read"),
+    ];
     let asks = "overlay: 1.0.0\ninfo: {title: t, version: \"1\"}\nactions:\n  - target: \"$.paths['/waits'].post\"\n    update: {x-writ: {asks: elicitation}}\n";
     registered(WHOLE, &effects, |_| String::new(), asks)
 }

@@ -20,6 +20,7 @@ mod local;
 mod node;
 mod offers;
 mod programs;
+mod returning;
 mod server;
 mod sessions;
 mod shim;

@@ -341,7 +341,7 @@ fn of_a_program_one_hears_the_same() {
 }
 
 /// A session of a client before the keeper.
-async fn opened<'t>(kept: &'t Kept, task: &'t OpenTask) -> (Caller<'t>, String) {
+pub(crate) async fn opened<'t>(kept: &'t Kept, task: &'t OpenTask) -> (Caller<'t>, String) {
     let caller = Caller::new(&kept.project, task);
     let fields = [
         ("content-type", "application/json"),
