@@ -21,6 +21,7 @@ use writ_types::{OperationId, Pointer};
 use crate::diagnostic::Sink;
 use crate::document;
 use crate::outline::{Outline, Outlined};
+use crate::reader::NO_DOCUMENT;
 use crate::tool_list;
 
 pub use review::{Consequence, Group, Review, Section};
@@ -50,9 +51,9 @@ pub fn diff(old: &[u8], new: &[u8]) -> Result<Diff, NotCompared> {
     let outline = |value, side| {
         Outline::of(value).ok_or_else(|| NotCompared {
             side,
-            line: None,
+            line: Some(1),
             pointer: Pointer::root(),
-            message: "not an OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0 document".to_owned(),
+            message: NO_DOCUMENT.to_owned(),
         })
     };
     let (old, new) = (outline(&old, Side::Old)?, outline(&new, Side::New)?);

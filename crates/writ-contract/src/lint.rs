@@ -71,9 +71,9 @@ pub fn lint_overlaid(bytes: &[u8], overlay: Option<&str>) -> Result<Report, NotL
         })?;
     }
     let outline = Outline::of(&value).ok_or_else(|| NotLinted {
-        line: None,
+        line: Some(1),
         pointer: Pointer::root(),
-        message: "not an OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0 document".to_owned(),
+        message: crate::reader::NO_DOCUMENT.to_owned(),
     })?;
     let mut found = Found::of(&outline, MOST_FINDINGS);
     found.look(&outline);

@@ -108,6 +108,9 @@ pub(crate) fn read(
     Some(read)
 }
 
+/// What is said of what is none.
+pub(crate) const NO_DOCUMENT: &str = "not an OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0 document";
+
 /// Which specification the document follows.
 pub(crate) fn dialect(document: &Value, sink: &mut Sink) -> Option<Dialect> {
     let text = |name: &str| match document.member(name)? {
@@ -126,8 +129,12 @@ pub(crate) fn dialect(document: &Value, sink: &mut Sink) -> Option<Dialect> {
     } else if swagger == "2.0" || swagger == "2" {
         Some(Dialect::Swagger)
     } else {
-        let message = "not an OpenAPI 3.0, 3.1, 3.2 or Swagger 2.0 document";
-        sink.error(&Pointer::root(), None, message);
+        // Another version is said where it stands.
+        let said = ["openapi", "swagger"]
+            .into_iter()
+            .find(|name| document.member(name).is_some());
+        let place = said.map_or_else(Pointer::root, |name| Pointer::root().child(name));
+        sink.error(&place, None, NO_DOCUMENT);
         None
     }
 }
@@ -200,6 +207,15 @@ fn ready<'d>(
     let id = draft.id.as_str();
     if draft.value.as_object().is_none() {
         sink.error(&draft.pointer, Some(id), "an operation is no object");
+        return None;
+    }
+    // One that leads somewhere has been replaced by what is there.
+    if draft.value.member("$ref").is_some() {
+        let why = match follow(document, draft.value, &draft.pointer) {
+            Err(fault) => fault.to_string(),
+            Ok(_) => "references copy too much of the document".to_owned(),
+        };
+        sink.error(&draft.pointer, Some(id), why);
         return None;
     }
     let said = general.of(document, draft, sink)?;
@@ -288,8 +304,7 @@ fn refuse_broken(
         let roots = ready.parameters.iter().map(|parameter| parameter.schema);
         let roots = roots.chain(body.filter_map(|media| media.schema));
         if let Some(fault) = schemas.reach(roots, broken) {
-            let message = format!("{} (at `{}`)", fault.message, fault.pointer);
-            sink.error(&draft.pointer, Some(draft.id.as_str()), message);
+            sink.error(&fault.pointer, Some(draft.id.as_str()), &fault.message);
             *place = None;
             continue;
         }

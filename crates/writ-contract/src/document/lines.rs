@@ -21,7 +21,9 @@ pub(crate) fn locate(bytes: &[u8], diagnostics: &mut [Diagnostic]) {
     let found = lines(bytes, &pointers);
     for diagnostic in diagnostics {
         if diagnostic.line.is_none() {
-            diagnostic.line = found.get(diagnostic.pointer.as_str()).copied();
+            let whole = diagnostic.pointer.as_str().is_empty();
+            let line = found.get(diagnostic.pointer.as_str()).copied();
+            diagnostic.line = line.or(whole.then_some(1));
         }
     }
 }

@@ -52,7 +52,7 @@ fn yaml_is_read_by_the_core_schema() {
             "a:\n  b: {\n    c: 1\n  }\nd: [\n  1\n]",
             r#"{"a":{"b":{"c":1}},"d":[1]}"#,
         ),
-        ("", "0: the document is empty"),
+        ("", "1: the document is empty"),
         ("a: 1\nb: 2\na: 3", "3: the key `a` stands twice"),
         ("200: 1\n'200': 2", "2: the key `200` stands twice"),
         (
@@ -87,6 +87,35 @@ fn json_faults_have_a_line_and_a_place() {
 }
 
 #[test]
+fn yaml_faults_have_a_line_and_a_place() {
+    for (text, line, place) in [
+        (
+            "paths:\n  /x:\n    - 1\n    - get: 1\n      get: 2",
+            5,
+            "/paths/~1x/1",
+        ),
+        ("a:\n  b: !!binary aGk=", 2, "/a/b"),
+        ("- 1\n- <<: 2\n  a: 3", 4, "/1"),
+    ] {
+        let fault = read(text.as_bytes()).unwrap_err();
+        assert_eq!(
+            (fault.line, fault.pointer.as_str()),
+            (Some(line), place),
+            "{text}"
+        );
+    }
+    let deep: String = (0..300)
+        .map(|depth| format!("{}a:\n", " ".repeat(depth)))
+        .collect();
+    let fault = read(deep.as_bytes()).unwrap_err();
+    assert!(
+        fault.pointer.as_str().starts_with("/a/a/a/"),
+        "{}",
+        fault.pointer
+    );
+}
+
+#[test]
 fn a_billion_laughs_end_early() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..10 {
@@ -109,6 +138,7 @@ fn depth_is_bounded_however_it_is_made() {
         format!("x: {}", "{a: ".repeat(300)),
     ] {
         let fault = read(deep.as_bytes()).unwrap_err();
+        assert!(fault.line.is_some());
         assert!(
             fault.message.contains("nested too deeply")
                 || fault.message.contains("recursion limit"),

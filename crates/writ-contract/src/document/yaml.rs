@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
-use writ_types::{JsonLimits, Number, Value};
+use writ_types::{JsonLimits, Number, Pointer, Value};
 
 use super::Unreadable;
 
@@ -27,13 +27,15 @@ pub(super) fn read(text: &str) -> Result<Value, Unreadable> {
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|fault| unreadable(&fault))?;
         let line = u32::try_from(span.start.line()).ok();
-        builder
-            .event(event)
-            .map_err(|message| Unreadable::new(line, message))?;
+        let told = builder.event(event);
+        told.map_err(|message| Unreadable {
+            pointer: builder.place(),
+            ..Unreadable::new(line, message)
+        })?;
     }
     builder
         .root
-        .ok_or_else(|| Unreadable::new(None, "the document is empty"))
+        .ok_or_else(|| Unreadable::new(Some(1), "the document is empty"))
 }
 
 fn unreadable(fault: &ScanError) -> Unreadable {
@@ -130,6 +132,19 @@ struct Builder {
 }
 
 impl Builder {
+    /// The place of what is being read: below all that is open.
+    fn place(&self) -> Pointer {
+        let below = |pointer: Pointer, open: &Open| match open {
+            Open::Sequence { items, .. } => pointer.item(items.len()),
+            Open::Mapping { key, .. } => match key {
+                Some(Key::Name(name)) => pointer.child(name),
+                Some(Key::Merge) => pointer.child("<<"),
+                None => pointer,
+            },
+        };
+        self.open.iter().fold(Pointer::root(), below)
+    }
+
     fn event(&mut self, event: Event<'_>) -> Result<(), String> {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),

@@ -124,11 +124,11 @@ actions:
 const WRONG: &[(&str, &str)] = &[
     (
         "a: 1",
-        "not an OpenAPI overlay: `overlay: 1.0.0`, `1.1.0` or `1.2.0` is missing",
+        "line 1: not an OpenAPI overlay: `overlay: 1.0.0`, `1.1.0` or `1.2.0` is missing",
     ),
     (
         "overlay: 2.0.0",
-        "not an OpenAPI overlay: `overlay: 1.0.0`, `1.1.0` or `1.2.0` is missing",
+        "line 1: not an OpenAPI overlay: `overlay: 1.0.0`, `1.1.0` or `1.2.0` is missing",
     ),
     (
         "overlay: 1.0.0\ninfo: {title: t, version: '1'}\nactions: []",
@@ -176,7 +176,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "overlay: 1.0.0\ninfo: {title: t, version: '1'}\nactions:\n- target: $.info\n  target: $",
-        "line 5: the key `target` stands twice",
+        "line 5: /actions/0: the key `target` stands twice",
     ),
     (
         "overlay: [",

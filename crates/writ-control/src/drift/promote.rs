@@ -17,7 +17,7 @@ pub(crate) enum Approved {
     /// It becomes the contract.
     Instead,
     /// The contract stays, with its names and what it admits; the server may publish this, too. For servers that do not publish the same
-    /// twice: OpenBao calls one operation `list` or `scan`, and describes it so, by the order of a map.
+    /// twice: `OpenBao` calls one operation `list` or `scan`, and describes it so, by the order of a map.
     Beside,
 }
 

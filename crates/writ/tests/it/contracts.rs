@@ -112,3 +112,98 @@ fn diff_says_what_an_approved_agent_could_newly_do_and_exits_2() {
     let bad = writ(folder.path(), &["api", "diff", "old.json", "bad.json"]).unwrap();
     assert_eq!(bad.status.code(), Some(1), "{bad:?}");
 }
+
+/// A file, what it holds, and what is said of it: the file, a line and a pointer.
+fn bad_documents() -> [(&'static str, Vec<u8>, Vec<&'static str>); 9] {
+    let of_paths = |paths: &str| {
+        format!("openapi: 3.0.3\ninfo: {{title: t, version: '1'}}\npaths:\n{paths}").into_bytes()
+    };
+    let deep = |open: &str, close: &str| (open.repeat(5_000) + &close.repeat(5_000)).into_bytes();
+    [
+        (
+            "empty.yaml",
+            Vec::new(),
+            vec!["empty.yaml:1: the document is empty"],
+        ),
+        (
+            "none.yaml",
+            b"hello: world".to_vec(),
+            vec!["none.yaml:1: not an OpenAPI 3.0,"],
+        ),
+        (
+            "other.yaml",
+            b"info: {}\nopenapi: 4.0.0".to_vec(),
+            vec!["other.yaml:2: not an", "(at `/openapi`)"],
+        ),
+        (
+            "broken.json",
+            b"{\"openapi\": \"3.0.3\",\n}".to_vec(),
+            vec!["broken.json:2: not strict JSON"],
+        ),
+        (
+            "twice.yaml",
+            of_paths("  /a:\n    get: {}\n    get: {}"),
+            vec![
+                "twice.yaml:6: the key `get` stands twice",
+                "(at `/paths/~1a`)",
+            ],
+        ),
+        (
+            "deep.json",
+            deep("{\"a\":", "}"),
+            vec![
+                "deep.json:1: not strict JSON: nested too deeply (at `/a/a/a",
+                "…`)",
+            ],
+        ),
+        (
+            "deep.yaml",
+            deep("- ", ""),
+            vec!["deep.yaml:1: nested too deeply (at `/0/0/0", "…`)"],
+        ),
+        (
+            "large.json",
+            vec![b' '; 64 * 1024 * 1024 + 1],
+            vec!["large.json: the document is larger than 67108864 bytes"],
+        ),
+        (
+            "remote.yaml",
+            of_paths(
+                "  /a:\n    post:\n      operationId: makeA\n      requestBody:\n        content:\n          application/json:\n            schema: {$ref: 'https://example.com/a.json'}\n      responses: {}\n  /b:\n    $ref: 'http://example.com/b.yaml'\n  \"/c\\e[31m\":\n    get: {$ref: 'file:///etc/passwd'}\n",
+            ),
+            vec![
+                "remote.yaml:10: `makeA`: a reference out of the document is never fetched",
+                "(at `/paths/~1a/post/requestBody/content/application~1json/schema`)",
+                "remote.yaml:12: `/b`: a reference out of the document is never fetched",
+                "(at `/paths/~1b`)",
+                // A terminal obeys nothing in it.
+                "(at `/paths/~1c\u{FFFD}[31m/get`)",
+            ],
+        ),
+    ]
+}
+
+#[test]
+fn what_is_no_document_is_refused_where_it_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, expect) in bad_documents() {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        let said = writ(
+            folder.path(),
+            &["api", "import", name, "--check", "--id", "x"],
+        )
+        .unwrap();
+        let text = String::from_utf8(said.stderr).unwrap();
+        for part in expect {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+    // What has no end is not read to it.
+    for command in [&["api", "import", "/dev/zero", "--check", "--id", "x"][..]] {
+        let said = writ(folder.path(), command).unwrap();
+        let text = String::from_utf8(said.stderr).unwrap();
+        assert_eq!(said.status.code(), Some(1), "{text}");
+        assert!(text.contains("larger than 67108864 bytes"), "{text}");
+    }
+}

@@ -1,8 +1,9 @@
 //! Where a command finds a contract's document: a file, or the one that an API of the project pins.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use writ_types::ApiId;
+use writ_types::{ApiId, Limits};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -42,9 +43,35 @@ pub(super) fn text(file: &Path) -> Result<String, Failure> {
         .map_err(|fault| Failure::caused(format!("cannot read {}", file.display()), &fault))
 }
 
+/// The bytes of a document: of a file, or of what has no end. One more than a document may have are read at most, so that it is refused as too large.
+pub(super) fn bytes(file: &Path) -> Result<Vec<u8>, Failure> {
+    let most = Limits::default().document_bytes.saturating_add(1);
+    let read = || {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(file)?;
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|fault: std::io::Error| {
+        Failure::caused(format!("cannot read {}", file.display()), &fault)
+    })
+}
+
+/// Longest text of a document that is shown where something else is said of it, in characters.
+const SHOWN: usize = 160;
+
+/// A text of a document, as a terminal may be given it: it obeys nothing in it, and it is no longer than anybody reads.
+pub(super) fn plain(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown.replace(char::is_control, "\u{FFFD}")
+}
+
 fn at(file: &Path, name: String) -> Result<Document, Failure> {
-    let bytes = std::fs::read(file)
-        .map_err(|fault| Failure::caused(format!("cannot read {}", file.display()), &fault))?;
+    let bytes = bytes(file)?;
     Ok(Document {
         name,
         bytes,

@@ -7,7 +7,7 @@ use writ_contract::{
 };
 use writ_types::{ApiId, Upstream, Value};
 
-use super::listed;
+use super::{documents, listed};
 use crate::cli::ImportArgs;
 use crate::command::init;
 use crate::config::Config;
@@ -49,7 +49,7 @@ pub(super) async fn run(
     let Some(contract) = contract else {
         let failure = Failure::new(format!("{name} is no contract that can be used"));
         return Err(errors().take(10).fold(failure, |failure, diagnostic| {
-            failure.detail(line(diagnostic))
+            failure.detail(format!("{name}{}", line(diagnostic)))
         }));
     };
     for diagnostic in errors().take(SHOWN) {
@@ -72,7 +72,7 @@ fn read(terminal: Terminal, path: &Path) -> Result<Imported, Failure> {
     let unreadable = |path: &Path, fault: &std::io::Error| {
         Failure::caused(format!("cannot read {}", path.display()), fault)
     };
-    let bytes = std::fs::read(path).map_err(|fault| unreadable(path, &fault))?;
+    let bytes = documents::bytes(path)?;
     let ending = path.extension().and_then(|ending| ending.to_str());
     let alone = |bytes| Imported {
         bytes,
@@ -221,7 +221,8 @@ fn line(diagnostic: &Diagnostic) -> String {
         .unwrap_or_default();
     format!(
         "{line}:{operation} {} (at `{}`)",
-        diagnostic.message, diagnostic.pointer
+        diagnostic.message,
+        documents::plain(diagnostic.pointer.as_str())
     )
 }
 

@@ -103,7 +103,8 @@ fn place(name: &str, found: &Finding, rule: Rule) -> String {
     } else {
         &found.message
     };
-    format!("{name}{line} {}{operation}: {message}", found.pointer)
+    let pointer = documents::plain(found.pointer.as_str());
+    format!("{name}{line} {pointer}{operation}: {message}")
 }
 
 /// The operations that a person should look at first.
