@@ -33,6 +33,8 @@ use crate::loaded::Loaded;
 use crate::oauth::blast_radius;
 use crate::plane::{Connection, Plane};
 use allowed::Allowed;
+#[cfg(test)]
+pub(crate) use allowed::covered;
 use caller::Caller;
 use card::Card;
 
@@ -44,7 +46,7 @@ const LONGEST_REASON: usize = 1000;
 
 /// Why a task holds what it held.
 #[derive(Debug)]
-struct Refused {
+pub(crate) struct Refused {
     reason: ReasonCode,
     /// The places of the request that are at fault, and static texts.
     faults: Vec<(String, String)>,

@@ -6,12 +6,13 @@ use writ_policy::{InputView, Question, ResponseView};
 use writ_task::{Known, TaskStatus};
 use writ_token::Authenticated;
 use writ_types::{
-    ActionName, Agent, Charge, Difference, Grant, Outlook, Purpose, ReasonCode, Timestamp, Verdict,
+    ActionName, Agent, Charge, Difference, Grant, Outlook, Purpose, ReasonCode, Resource,
+    Timestamp, Verdict,
 };
 
 use super::Refused;
 use crate::admin::fresh_task;
-use crate::loaded::{Loaded, LoadedApi};
+use crate::loaded::Loaded;
 use crate::oauth::blast_radius;
 use crate::plane::Plane;
 
@@ -32,12 +33,15 @@ impl Allowed<'_> {
     ///
     /// What stands against it, with the place in what was asked for.
     pub(super) fn judge(&self, after: &Grant, known: &Known) -> Result<(), Refused> {
-        let purpose = self.purpose(after)?;
-        for action in &after.actions {
-            self.reached(purpose, action)?;
-        }
-        self.lasting(purpose, after)?;
-        for action in Difference::between(&self.status.grant, after).added() {
+        let (purpose, before) = (self.purpose(after)?, &self.status.grant);
+        covered(
+            self.loaded,
+            purpose,
+            self.caller.resource(),
+            (before, after),
+        )?;
+        for action in Difference::between(before, after).added() {
+            self.undisturbed(action)?;
             self.permitted(purpose, after, action, known)?;
         }
         Ok(())
@@ -63,48 +67,15 @@ impl Allowed<'_> {
         Ok(purpose)
     }
 
-    /// Whether the purpose needs the action and reaches its API, the token is for it, and nobody has stopped or changed it.
-    fn reached(&self, purpose: &Purpose, action: &ActionName) -> Result<(), Refused> {
-        let beyond = || Refused::beyond("actions", "an action is not part of the task's purpose");
+    /// Whether nobody has stopped or changed what an action that is new needs.
+    fn undisturbed(&self, action: &ActionName) -> Result<(), Refused> {
         let api = self.loaded.apis.get(&action.api);
-        let api = api.filter(|_| purpose.actions.contains(action));
-        let api: &LoadedApi = api.ok_or_else(beyond)?;
-        let operation = api.contract.operation(&action.operation);
-        let operation = operation.ok_or_else(beyond)?;
-        let is_new = !self.status.grant.holds(action);
-        if is_new && !self.caller.resource().covers(&action.api) {
-            return Err(Refused::beyond(
-                "actions",
-                "the token is not for the API of an action; ask with one that is",
-            ));
-        }
-        if !purpose.reaches(&api.api) {
-            return Err(ReasonCode::OutsideEnvironment.into());
-        }
-        if is_new && self.plane.has_stopped_api(api) {
+        let api = api.ok_or(ReasonCode::UnknownOperation)?;
+        if self.plane.has_stopped_api(api) {
             return Err(ReasonCode::Stopped.into());
         }
-        if is_new && api.quarantined.contains(operation.id()) {
+        if api.quarantined.contains(&action.operation) {
             return Err(ReasonCode::ContractQuarantined.into());
-        }
-        Ok(())
-    }
-
-    /// Whether budget, life and blast radius are within the purpose's.
-    fn lasting(&self, purpose: &Purpose, after: &Grant) -> Result<(), Refused> {
-        if !after.budget.within(purpose.budget) {
-            let why = "the purpose gives its tasks a smaller budget";
-            return Err(Refused::beyond("budget", why));
-        }
-        if after.deadline > after.opened.plus(purpose.max_task_life) {
-            let why = "the purpose gives its tasks a shorter life, counted from their opening";
-            return Err(Refused::beyond("expires_in", why));
-        }
-        let radius = blast_radius(self.loaded, &after.actions, after.budget);
-        let most = purpose.max_blast_radius;
-        if most.is_some_and(|most| radius.weight() > most) {
-            let why = "the task could do more at once than its purpose allows: ask for fewer actions or a smaller budget";
-            return Err(Refused::beyond("budget", why));
         }
         Ok(())
     }
@@ -161,4 +132,48 @@ impl Allowed<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a purpose gives its tasks all that one would hold: the actions, at APIs that it reaches and the token is for, the budget,
+/// the life, and the blast radius.
+///
+/// # Errors
+///
+/// What is beyond it.
+pub(crate) fn covered(
+    loaded: &Loaded,
+    purpose: &Purpose,
+    resource: &Resource,
+    (before, after): (&Grant, &Grant),
+) -> Result<(), Refused> {
+    for action in &after.actions {
+        let api = loaded.apis.get(&action.api);
+        let known = api.filter(|api| api.contract.operation(&action.operation).is_some());
+        let Some(api) = known.filter(|_| purpose.actions.contains(action)) else {
+            let why = "an action is not part of the task's purpose";
+            return Err(Refused::beyond("actions", why));
+        };
+        if !before.holds(action) && !resource.covers(&action.api) {
+            let why = "the token is not for the API of an action; ask with one that is";
+            return Err(Refused::beyond("actions", why));
+        }
+        if !purpose.reaches(&api.api) {
+            return Err(ReasonCode::OutsideEnvironment.into());
+        }
+    }
+    if !after.budget.within(purpose.budget) {
+        let why = "the purpose gives its tasks a smaller budget";
+        return Err(Refused::beyond("budget", why));
+    }
+    if after.deadline > after.opened.plus(purpose.max_task_life) {
+        let why = "the purpose gives its tasks a shorter life, counted from their opening";
+        return Err(Refused::beyond("expires_in", why));
+    }
+    let radius = blast_radius(loaded, &after.actions, after.budget);
+    let most = purpose.max_blast_radius;
+    if most.is_some_and(|most| radius.weight() > most) {
+        let why = "the task could do more at once than its purpose allows: ask for fewer actions or a smaller budget";
+        return Err(Refused::beyond("budget", why));
+    }
+    Ok(())
 }

@@ -14,9 +14,11 @@ use crate::odd::{KEY, base64};
 use crate::wire;
 
 /// What no caller can bring about with the rules that are shipped, or not without stopping the machine's clock or disk.
-const ELSEWHERE: [ReasonCode; 21] = [
+const ELSEWHERE: [ReasonCode; 22] = [
     // A freeze is of a time; writ-policy's tests choose the instant.
     ReasonCode::Frozen,
+    // Asked for at the control plane; the tests of approvals bring it about.
+    ReasonCode::AmendmentRefused,
     // The tests of approvals bring these about, and the proxy's a store that fails.
     ReasonCode::ApprovalRequired,
     ReasonCode::ApprovalDenied,

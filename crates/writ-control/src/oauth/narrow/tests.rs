@@ -1,4 +1,5 @@
-//! No sequence of openings, narrowings, hand-overs, renewals and endings widens authority or outlives what it came from.
+//! No sequence of openings, narrowings, amendments, hand-overs, renewals and endings widens authority beyond what a person
+//! approved, or outlives what it came from.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,11 +11,13 @@ use writ_contract::{Contract, Reviews};
 use writ_policy::Pdp;
 use writ_task::{Ledger as _, MemoryLedger, TaskState};
 use writ_types::{
-    Agent, AgentId, Api, Asserter, Asserters, Budget, Digest, Grant, JsonLimits, Limits, Mode,
-    Purpose, Resource, RevisionId, TaskId, TaskRequest, Tenant, Timestamp, Value,
+    Agent, AgentId, Amendment, Api, Asserter, Asserters, Budget, Difference, Digest, Grant,
+    JsonLimits, Limits, Mode, Purpose, Resource, RevisionId, TaskId, TaskRequest, Tenant,
+    Timestamp, Value,
 };
 
 use super::{Granting, token_expiry};
+use crate::amend::covered;
 use crate::loaded::{Loaded, LoadedApi};
 
 const START: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -138,6 +141,10 @@ struct Wish {
 
 impl Wish {
     fn request(&self) -> TaskRequest {
+        TaskRequest::parse(&self.details()).unwrap()
+    }
+
+    fn details(&self) -> Value {
         let list = |items: Vec<String>| items.join(",");
         let actions = self
             .actions
@@ -158,7 +165,7 @@ impl Wish {
             self.calls,
             self.life
         );
-        TaskRequest::parse(&Value::parse(text.as_bytes(), &JsonLimits::REQUEST).unwrap()).unwrap()
+        Value::parse(text.as_bytes(), &JsonLimits::REQUEST).unwrap()
     }
 }
 
@@ -171,6 +178,8 @@ enum Step {
     Token(usize, u64),
     Close(usize),
     Wait(u64),
+    /// A live task is to hold something else; a person is there who says yes, or nobody is.
+    Amend(usize, Wish, bool),
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -193,6 +202,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..8_usize, 0..600_u64).prop_map(|(place, until)| Step::Token(place, until)),
         1 => (0..8_usize).prop_map(Step::Close),
         1 => (1..400_u64).prop_map(Step::Wait),
+        5 => (0..8_usize, wish(), any::<bool>())
+            .prop_map(|(place, wish, yes)| Step::Amend(place, wish, yes)),
     ]
 }
 
@@ -203,6 +214,7 @@ struct Known {
     wish: Wish,
     parent: Option<usize>,
     closed: bool,
+    amended: bool,
 }
 
 struct World<'a> {
@@ -213,8 +225,9 @@ struct World<'a> {
     tasks: Vec<Known>,
     now: Timestamp,
     made: u8,
-    /// How many tasks were narrowed, how many of them handed on, and how many tokens given, over all sequences.
-    done: &'a Cell<(u64, u64, u64)>,
+    /// How many tasks were narrowed, how many of them handed on, how many tokens given, and how many tasks came to hold more, over
+    /// all sequences.
+    done: &'a Cell<(u64, u64, u64, u64)>,
 }
 
 /// The ledger of one process answers at once.
@@ -264,12 +277,13 @@ impl World<'_> {
             return;
         };
         if let Ok(grant) = at_once(self.ledger.open(grant, self.now)) {
-            let (narrowed, handed, tokens) = self.done.get();
+            let (narrowed, handed, tokens, amended) = self.done.get();
             let is_handed = above.is_some_and(|above| above != grant.agent);
             self.done.set((
                 narrowed.saturating_add(u64::from(parent.is_some())),
                 handed.saturating_add(u64::from(is_handed)),
                 tokens,
+                amended,
             ));
             let closed = false;
             self.tasks.push(Known {
@@ -277,8 +291,41 @@ impl World<'_> {
                 wish,
                 parent,
                 closed,
+                amended: false,
             });
         }
+    }
+
+    /// As the endpoint does: what widens is within the purpose and has been approved, and the ledger has the last word.
+    fn amend(&mut self, place: usize, wish: Wish, is_approved: bool) {
+        let before = Arc::clone(&self.tasks[place].grant);
+        let Ok(amendment) = Amendment::parse(&wish.details(), &before) else {
+            return;
+        };
+        let (after, from) = (amendment.applied_to(&before), before.digest());
+        let looked = self.ledger.look_at_amendment(&after, &from, self.now);
+        if at_once(looked).is_err() {
+            return;
+        }
+        let widens = Difference::between(&before, &after).widens();
+        let purpose = &self.loaded.purposes[&after.purpose];
+        let grants = (&*before, &after);
+        if widens
+            && (!is_approved || covered(self.loaded, purpose, &Resource::All, grants).is_err())
+        {
+            return;
+        }
+        let cut = at_once(self.ledger.amend(after.clone(), &from, self.now));
+        let cut = cut.expect("nothing has happened since it was looked at");
+        for known in &mut self.tasks {
+            known.closed |= cut.tasks.contains(&known.grant.task);
+        }
+        let (narrowed, handed, tokens, amended) = self.done.get();
+        let amended = amended.saturating_add(u64::from(widens));
+        self.done.set((narrowed, handed, tokens, amended));
+        let known = &mut self.tasks[place];
+        (known.grant, known.wish) = (Arc::new(after), wish);
+        known.amended = true;
     }
 
     /// A task and everything above it.
@@ -323,13 +370,20 @@ impl World<'_> {
                 "the purpose covers it"
             );
             assert!(grant.budget.calls <= known.wish.calls.min(40));
+            let status = at_once(self.ledger.status(&self.tenant, grant.task, self.now));
+            assert!(
+                status.is_none_or(|status| status.grant == *grant),
+                "it holds what it was opened with or what a person approved"
+            );
             assert!(grant.deadline <= grant.opened.plus(Duration::from_secs(LONGEST_TASK)));
             assert_eq!(
                 grant.asserters,
                 Asserters::default(),
                 "the agent vouches for nothing"
             );
-            let Some(parent) = known.parent.map(|place| &self.tasks[place]) else {
+            // One that is over holds nothing, whatever the task above it came to hold since.
+            let above = known.parent.filter(|_| self.lives(place));
+            let Some(parent) = above.map(|place| &self.tasks[place]) else {
                 continue;
             };
             assert!(
@@ -338,10 +392,13 @@ impl World<'_> {
             );
             let most = |known: &Known| known.wish.amount.map_or(u64::MAX, u64::from);
             assert!(most(known) <= most(parent), "bounds shrink");
-            assert!(
-                grant.budget.calls <= parent.grant.budget.calls,
-                "budgets shrink"
-            );
+            let left = |known: &Known| {
+                let status = self.ledger.status(&self.tenant, known.grant.task, self.now);
+                at_once(status).map(|status| status.left.calls)
+            };
+            assert!(left(known) <= left(parent), "budgets shrink");
+            let as_opened = grant.budget.calls <= parent.grant.budget.calls;
+            assert!(as_opened || parent.amended, "budgets shrink");
             assert!(grant.deadline <= parent.grant.deadline, "deadlines shrink");
             let [_, _, copilot, spare] = &self.agents;
             assert_ne!(
@@ -374,8 +431,9 @@ impl World<'_> {
                     return;
                 };
                 if let Some(expires) = self.token(place, until) {
-                    let (narrowed, handed, tokens) = self.done.get();
-                    self.done.set((narrowed, handed, tokens.saturating_add(1)));
+                    let (narrowed, handed, tokens, amended) = self.done.get();
+                    let tokens = tokens.saturating_add(1);
+                    self.done.set((narrowed, handed, tokens, amended));
                     assert!(self.lives(place), "a token of a task that has ended");
                     assert!(expires <= until, "a token outlives what proved its agent");
                     assert!(expires <= self.now.plus(Duration::from_secs(LONGEST_TOKEN)));
@@ -392,6 +450,11 @@ impl World<'_> {
                     self.tasks[place].closed = true;
                 }
             }
+            Step::Amend(wanted, wish, is_approved) => {
+                if let Some(place) = place(&self.tasks, wanted) {
+                    self.amend(place, wish, is_approved);
+                }
+            }
             Step::Wait(seconds) => self.now = self.now.plus(Duration::from_secs(seconds)),
         }
         self.holds();
@@ -406,7 +469,7 @@ fn authority_only_shrinks_whatever_is_done() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    proptest!(config, |(first in wish(), steps in prop::collection::vec(step(), 1..12))| {
+    proptest!(config, |(first in wish(), steps in prop::collection::vec(step(), 1..15))| {
         let mut world = World {
             loaded: &loaded,
             agents: agents(),
@@ -422,7 +485,8 @@ fn authority_only_shrinks_whatever_is_done() {
             world.step(step);
         }
     });
-    let (narrowed, handed, tokens) = done.get();
+    let (narrowed, handed, tokens, amended) = done.get();
     assert!(narrowed > 3_000 && tokens > 10_000, "{narrowed} {tokens}");
     assert!(handed > 500, "{handed} of {narrowed} were handed on");
+    assert!(amended > 500, "{amended} came to hold more");
 }
