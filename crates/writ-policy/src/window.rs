@@ -87,6 +87,9 @@ fn declared(line: &str) -> Option<DeclaredWindow> {
     };
     let (mut actions, mut groups) = (BTreeSet::new(), BTreeSet::new());
     for counted in parts {
+        if counted.is_empty() {
+            return None;
+        }
         match counted.parse::<ActionName>() {
             Ok(action) => drop(actions.insert(action)),
             Err(_group) => drop(groups.insert(counted.to_owned())),
@@ -166,7 +169,7 @@ fn fault(line: u32, window: Option<&WindowName>, message: String) -> Diagnostic 
         lint: Lint::Window,
         file: WINDOWS.to_owned(),
         line,
-        column: 0,
+        column: 1,
         policy: None,
         message: match window {
             Some(name) => format!("window `{name}`: {message}"),

@@ -81,7 +81,7 @@ fn a_window_that_counts_nothing_is_no_window() {
             "3 paid agent 86400 payment/EUR bank:transfr\n",
             sound,
             Some(
-                "policies/windows:3: error[window]: window `paid`: there is no action `bank:transfr`",
+                "policies/windows:3:1: error[window]: window `paid`: there is no action `bank:transfr`",
             ),
         ),
         (

@@ -47,7 +47,7 @@ const GENEROUS: &str = r#""actions":["helpdesk:listTickets","helpdesk:getTicket"
 struct Installation {
     project: Project,
     desk: Desk,
-    _server: Server,
+    server: Server,
 }
 
 impl Installation {
@@ -70,7 +70,7 @@ impl Installation {
         Self {
             project,
             desk,
-            _server: server,
+            server,
         }
     }
 
@@ -318,6 +318,136 @@ actions:
             let mut comments = state.comments.iter();
             comments.any(|comment| comment.body.contains("evil.example"))
         },
+    });
+}
+
+/// What a refund is of, what is counted of them, and how much is too much.
+const SLICES: &[(&str, &str)] = &[
+    (
+        "apis/helpdesk.overlay.yaml",
+        "overlay: 1.0.0
+info: {title: Help desk, version: '1'}
+actions:
+  - target: $.components.schemas.Amount
+    update: {x-writ: {quantity: {name: refund}}}
+",
+    ),
+    (
+        "policies/windows.toml",
+        "[[window]]
+name = \"refunds_day\"
+by = \"agent\"
+within = \"24h\"
+actions = [\"helpdesk:createRefund\"]
+sum = \"refund\"
+",
+    ),
+    (
+        "policies/refunds.cedar",
+        "@id(\"refunds.day\")
+@doc(\"One agent pays back ten a day at most, over all its tasks.\")
+forbid (principal, action == Api_helpdesk::Action::\"createRefund\", resource)
+when { context.sys.windows.refunds_day.sum.greaterThan(decimal(\"10.00\")) || context.sys.windows.refunds_day.others > 0 };
+",
+    ),
+    (
+        "policies/tests/refunds.toml",
+        "[default]
+agent = \"bot\"
+purpose = \"support\"
+action = \"helpdesk:createRefund\"
+[[case]]
+name = \"the last slice that fits\"
+body = { ticket_id = \"T-1001\", amount = \"4.00\", iban = \"DE89370400440532013000\", reason = \"slice\" }
+facts = { windows = { refunds_day = { calls = 3, sum = \"6.00\" } } }
+expect = \"ALLOW\"
+[[case]]
+name = \"the one after it\"
+body = { ticket_id = \"T-1001\", amount = \"0.01\", iban = \"DE89370400440532013000\", reason = \"slice\" }
+facts = { windows = { refunds_day = { calls = 4, sum = \"10.00\" } } }
+expect = { decision = \"DENY\", rules = [\"refunds.day\"] }
+",
+    ),
+];
+
+/// Many small payments that come to a large one: from several tasks of one agent, at the same time, and across a crash
+/// (salami slicing). No call is too much by itself, and no task has done much.
+#[test]
+fn slices_of_a_payment_are_one_payment() {
+    let slice = |amount: &str| {
+        format!(
+            r#"{{"ticket_id":"T-1001","amount":"{amount}","iban":"{INJECTED_IBAN}","reason":"slice"}}"#
+        )
+    };
+    let (four, cent) = (slice("4.00"), slice("0.01"));
+    let paid = ("POST", "/refunds", four.as_str(), "");
+    runtime().block_on(async {
+        without_writ(&Incident {
+            files: &[],
+            task: GENEROUS,
+            attack: &[paid, paid, paid],
+            harmed: |state| state.refunds.len() > 2,
+        })
+        .await;
+        let mut installation = Installation::start(SLICES).await;
+        let refunds = |installation: &Installation| installation.desk.desk.state().refunds.len();
+        let first = installation.task("bot", GENEROUS).await;
+        let caller = Caller::new(&installation.project, &first);
+        assert_eq!(call(&caller, &paid).await, "");
+        // Two that would each fit alone, at once, from two tasks.
+        let second = installation.task("bot", GENEROUS).await;
+        let other = Caller::new(&installation.project, &second);
+        caller.learn().await;
+        other.learn().await;
+        let (one, two) = tokio::join!(call(&caller, &paid), call(&other, &paid));
+        let became = [one.as_str(), two.as_str()];
+        assert!(became.contains(&"forbidden"), "{became:?}");
+        assert!(refunds(&installation) <= 2, "{became:?}");
+        while refunds(&installation) < 2 {
+            // Both saw each other; the next that is alone fits.
+            assert_eq!(call(&caller, &paid).await, "");
+        }
+        assert_eq!(
+            call(&other, &paid).await,
+            "forbidden",
+            "eight of ten are paid"
+        );
+        let small = ("POST", "/refunds", cent.as_str(), "");
+        assert_eq!(call(&other, &small).await, "", "and two are left");
+        drop((caller, other));
+        // The process dies; what was done is known to the next.
+        let (project, desk) = (installation.project, installation.desk);
+        installation.server.kill();
+        let server = project.start();
+        installation = Installation {
+            project,
+            desk,
+            server,
+        };
+        let third = installation.task("bot", GENEROUS).await;
+        let caller = Caller::new(&installation.project, &third);
+        assert_eq!(call(&caller, &paid).await, "forbidden");
+        assert_eq!(refunds(&installation), 3, "what was paid, and no more");
+        // It is this agent's, and nobody else's.
+        let innocent = installation.task("other", GENEROUS).await;
+        let innocent = Caller::new(&installation.project, &innocent);
+        assert_eq!(call(&innocent, &paid).await, "");
+        let (code, tested, errors) = installation.project.run(&["policy", "test"]);
+        assert_eq!(code, 0, "{tested}{errors}");
+        let refused = caller.send(
+            "POST",
+            "/helpdesk/refunds",
+            &[("content-type", "application/json")],
+            four.clone(),
+        );
+        let refused = refused.await;
+        let id = refused.header("writ-call-id").unwrap();
+        let (_, why, _) = installation.project.run(&["explain", id]);
+        assert!(
+            why.contains("refunds.day") && !why.contains("another decision"),
+            "{why}"
+        );
+        installation.verify();
     });
 }
 
