@@ -117,6 +117,33 @@ pub(crate) fn names_of_answers(operation: &Operation) -> BTreeSet<String> {
     names
 }
 
+/// The names of the members that its arguments may have. Any other name in a call is chosen by whoever calls.
+pub(crate) fn names_of_arguments(operation: &Operation) -> BTreeSet<String> {
+    let schemas = &operation.schemas;
+    let parameters = operation.parameters.iter();
+    let mut names: BTreeSet<String> = parameters
+        .clone()
+        .map(|parameter| parameter.name.clone())
+        .collect();
+    let mut open: Vec<SchemaId> = parameters.map(|parameter| parameter.schema).collect();
+    let media = operation.body.iter().flat_map(|body| &body.media);
+    open.extend(media.filter_map(|media| media.schema));
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if seen.len() >= MOST || !seen.insert(id) {
+            continue;
+        }
+        let schema = schemas.of(id);
+        let members = schema
+            .object
+            .iter()
+            .flat_map(|rules| rules.properties.keys());
+        names.extend(members.cloned());
+        schema.children(&mut open);
+    }
+    names
+}
+
 struct Walk<'w> {
     schemas: &'w Schemas,
     care: Care,
@@ -204,6 +231,8 @@ impl<'w> Walk<'w> {
         }
         let others = format!("{pointer}/*");
         if !shape.additional.is_empty() {
+            // Whatever its members are, their names are texts of the caller's.
+            self.put(&others, FieldMark::default(), Content::MayBeText);
             self.place(&shape.additional, &others, None);
         }
         if !shape.items.is_empty() {

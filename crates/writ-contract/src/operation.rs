@@ -47,6 +47,7 @@ pub struct Operation {
     /// The marked places of calls and of answers, each made when first asked for.
     pub(crate) marks: OnceLock<Vec<Marked>>,
     pub(crate) response_marks: OnceLock<Vec<Marked>>,
+    pub(crate) argument_names: OnceLock<BTreeSet<String>>,
 }
 
 /// Where a parameter stands.
@@ -360,6 +361,13 @@ impl Operation {
     #[must_use]
     pub fn marks(&self) -> &[Marked] {
         self.marks.get_or_init(|| marks::of_request(self))
+    }
+
+    /// The names of the members that its arguments may have. Any other name in a call is chosen by whoever calls.
+    #[must_use]
+    pub fn argument_names(&self) -> &BTreeSet<String> {
+        let names = &self.argument_names;
+        names.get_or_init(|| marks::names_of_arguments(self))
     }
 
     /// Whether something must vouch for one of its arguments. Of an operation that nobody reviewed that is assumed: its

@@ -71,7 +71,7 @@ fn at(input: &Input, pointer: &str, quantity: &Quantified, found: &mut Vec<Quant
         "header" => &input.header,
         _ => {
             if let Some(body) = &input.body {
-                walk(body, None, rest, quantity, found);
+                walk(body, Beside::Unknown, rest, quantity, found);
             }
             return;
         }
@@ -80,15 +80,34 @@ fn at(input: &Input, pointer: &str, quantity: &Quantified, found: &mut Vec<Quant
         return;
     };
     if let Some(value) = values.get(name) {
-        let beside = quantity.per.as_ref().map(|per| values.get(per));
+        let beside = Beside::of(quantity.per.as_ref().and_then(|per| values.get(per)));
         walk(value, beside, rest, quantity, found);
     }
 }
 
-/// `beside`: the value that names the unit, of a quantity that has one.
+/// What stands where the unit is named.
+#[derive(Clone, Copy)]
+enum Beside<'a> {
+    /// Nothing does: there is no such place.
+    Unknown,
+    /// It is not said.
+    Absent,
+    /// This is.
+    Named(&'a Value),
+}
+
+impl<'a> Beside<'a> {
+    const fn of(named: Option<&'a Value>) -> Self {
+        match named {
+            None | Some(Value::Null) => Self::Absent,
+            Some(value) => Self::Named(value),
+        }
+    }
+}
+
 fn walk(
     value: &Value,
-    beside: Option<Option<&Value>>,
+    beside: Beside<'_>,
     tokens: &[String],
     quantity: &Quantified,
     found: &mut Vec<Quantity>,
@@ -104,7 +123,7 @@ fn walk(
             }
         }
         Value::Object(members) => {
-            let beside = quantity.per.as_ref().map(|per| members.get(per));
+            let beside = Beside::of(quantity.per.as_ref().and_then(|per| members.get(per)));
             for (_, member) in members
                 .iter()
                 .filter(|(name, _)| token == "*" || *name == token)
@@ -118,19 +137,14 @@ fn walk(
 }
 
 /// What stands there; nothing where it says that there is none.
-fn amount(
-    value: &Value,
-    beside: Option<Option<&Value>>,
-    quantity: &Quantified,
-) -> Option<Quantity> {
+fn amount(value: &Value, beside: Beside<'_>, quantity: &Quantified) -> Option<Quantity> {
     if *value == Value::Null {
         return None;
     }
     let unit = match (&quantity.per, beside) {
-        (None, _) => Some(Unit::default()),
-        (Some(_), Some(None | Some(Value::Null))) => Some(Unit::default()),
-        (Some(_), Some(Some(named))) => named.as_str().and_then(Unit::of),
-        (Some(_), None) => None,
+        (None, _) | (Some(_), Beside::Absent) => Some(Unit::default()),
+        (Some(_), Beside::Named(named)) => named.as_str().and_then(Unit::of),
+        (Some(_), Beside::Unknown) => None,
     };
     Some(Quantity {
         name: quantity.name.clone(),

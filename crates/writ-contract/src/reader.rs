@@ -419,6 +419,7 @@ impl Maker<'_> {
             seen: OnceLock::new(),
             marks: OnceLock::new(),
             response_marks: OnceLock::new(),
+            argument_names: OnceLock::new(),
         }
     }
 }

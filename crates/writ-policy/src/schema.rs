@@ -441,7 +441,12 @@ impl<'a> Shape<'a> {
             Self::Sys(operation) => match vocabulary::member(SYS, name)?.ty {
                 // Which there are the bundle says, and each of its operations with it.
                 CoreType::Windows => operation.map(|known| Self::Attr(&known.windows)),
-                own => Some(Self::Core(own)),
+                own @ (CoreType::Text
+                | CoreType::Texts
+                | CoreType::Long
+                | CoreType::Instant
+                | CoreType::Entity(_)
+                | CoreType::Record(_)) => Some(Self::Core(own)),
             },
             Self::Context(operation) => operation?
                 .attributes

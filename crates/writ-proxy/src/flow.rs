@@ -4,6 +4,7 @@
 //! The gateway cannot see how an agent came by a value. It looks at the value alone: whether the prompt, a bound, a trusted
 //! field or a person has that very value. So nothing the agent read can talk it into accepting another.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use writ_contract::{CheckedResponse, Marked, Operation};
@@ -162,12 +163,13 @@ pub(crate) fn judge(
     let mut judge = Judge {
         key,
         action: operation.action(),
+        declared: operation.argument_names(),
         vouchers,
         objects: Vec::new(),
         judged,
         sensitive: BTreeSet::new(),
     };
-    let values = sensitive(operation.marks(), input);
+    let values = sensitive(operation, input);
     judge.name_objects(&values);
     for argument in &values {
         judge.argument(argument);
@@ -213,13 +215,14 @@ pub(crate) fn judges_body(marks: &[Marked]) -> bool {
 pub(crate) struct SensitiveValue<'a> {
     pub(crate) place: &'a str,
     kind: Kind,
-    value: &'a Value,
+    value: Cow<'a, Value>,
 }
 
-/// The scalars at sensitive places. `null` is no value; a truth value is one that no kind has.
-pub(crate) fn sensitive<'a>(marks: &'a [Marked], input: &'a Input) -> Vec<SensitiveValue<'a>> {
+/// The scalars at sensitive places, and the names there that whoever calls has chosen. `null` is no value; a truth value is
+/// one that no kind has.
+pub(crate) fn sensitive<'a>(operation: &'a Operation, input: &'a Input) -> Vec<SensitiveValue<'a>> {
     let mut found = Vec::new();
-    for marked in marks {
+    for marked in operation.marks() {
         let Some(kind) = &marked.mark.sensitive else {
             continue;
         };
@@ -231,10 +234,20 @@ pub(crate) fn sensitive<'a>(marks: &'a [Marked], input: &'a Input) -> Vec<Sensit
                 found.push(SensitiveValue {
                     place: &marked.pointer,
                     kind: kind.clone(),
-                    value,
+                    value: Cow::Borrowed(value),
                 });
             }
         }
+        let declared = operation.argument_names();
+        let mut chosen = names::chosen_below(input, &marked.pointer, declared);
+        if unreviewed {
+            chosen.extend(names::chosen_here(input, &marked.pointer, declared));
+        }
+        found.extend(chosen.into_iter().map(|name| SensitiveValue {
+            place: &marked.pointer,
+            kind: kind.clone(),
+            value: Cow::Owned(Value::from(name)),
+        }));
     }
     found
 }
@@ -242,6 +255,8 @@ pub(crate) fn sensitive<'a>(marks: &'a [Marked], input: &'a Input) -> Vec<Sensit
 struct Judge<'j> {
     key: &'j Secret<[u8; 32]>,
     action: &'j ActionName,
+    /// The names of members that the contract has.
+    declared: &'j BTreeSet<String>,
     vouchers: &'j Vouchers,
     objects: Vec<Canonical>,
     judged: Judged,
@@ -253,7 +268,7 @@ impl Judge<'_> {
     /// The objects a reply could be to: arguments that something other than a party vouches for.
     fn name_objects(&mut self, values: &[SensitiveValue<'_>]) {
         let objects = values.iter().filter_map(|argument| {
-            let value = argument.kind.canonical(argument.value)?;
+            let value = argument.kind.canonical(&argument.value)?;
             let origin = self.origin(argument.place, &value, &[]);
             origin.vouches().then_some(value)
         });
@@ -281,7 +296,7 @@ impl Judge<'_> {
         let chosen = !place
             .as_ref()
             .is_some_and(|place| self.vouchers.is_listed(self.action, place));
-        let value = argument.kind.canonical(argument.value);
+        let value = argument.kind.canonical(&argument.value);
         let prompted = |origin| matches!(origin, Origin::Prompt | Origin::Field | Origin::Party);
         let origin = match &value {
             _ if bound => Origin::Bounds,
@@ -346,10 +361,11 @@ impl Judge<'_> {
         let place = &marked.pointer;
         let bound = BoundPointer::parse(place)
             .is_ok_and(|place| self.vouchers.is_bound(self.action, &place));
-        for value in scalars_at(input, place) {
-            let Some(text) = value.as_str().filter(|_| !bound) else {
-                continue;
-            };
+        let names = names::chosen_below(input, place, self.declared);
+        let texts = scalars_at(input, place)
+            .into_iter()
+            .filter_map(Value::as_str);
+        for text in texts.chain(names).filter(|_| !bound) {
             let Some(identifiers) = Canonical::identifiers(text, MOST_IDENTIFIERS) else {
                 self.judged.origins.add(place, Origin::Unseen);
                 self.judged.unvouched = None;
@@ -400,11 +416,13 @@ impl Judge<'_> {
         {
             scalars(value, &mut leaves, MOST_WRITTEN);
         }
-        if leaves.len() > MOST_WRITTEN {
+        let names = names::chosen_anywhere(input, self.declared).into_iter();
+        let names: Vec<Value> = names.map(Value::from).collect();
+        if leaves.len().saturating_add(names.len()) > MOST_WRITTEN {
             return None;
         }
         let mut forms = BTreeSet::new();
-        for leaf in leaves {
+        for leaf in leaves.into_iter().chain(&names) {
             if self.sensitive.contains(&leaf.to_string()) {
                 continue;
             }
@@ -681,11 +699,24 @@ pub(crate) fn seen(key: &Secret<[u8; 32]>, whole: &Value) -> Vec<ValueDigest> {
 /// The scalars at a place of the input, where `*` is every item or member. What lies below the place counts too.
 fn scalars_at<'a>(input: &'a Input, pointer: &str) -> Vec<&'a Value> {
     let mut found = Vec::new();
+    for node in nodes_at(input, pointer) {
+        scalars(node, &mut found, usize::MAX);
+    }
+    found
+}
+
+/// The place around one; none around a part of the input.
+fn parent_of(pointer: &str) -> Option<&str> {
+    let (parent, _) = pointer.rsplit_once('/')?;
+    (!parent.is_empty()).then_some(parent)
+}
+
+/// What stands at a place of the input.
+fn nodes_at<'a>(input: &'a Input, pointer: &str) -> Vec<&'a Value> {
+    let mut found = Vec::new();
     let Ok(place) = BoundPointer::parse(pointer) else {
         // The whole body.
-        if let Some(body) = input.body.as_ref().filter(|_| pointer == "/body") {
-            scalars(body, &mut found, usize::MAX);
-        }
+        found.extend(input.body.as_ref().filter(|_| pointer == "/body"));
         return found;
     };
     let tokens: Vec<_> = place.inner().tokens().collect();
@@ -715,7 +746,7 @@ fn scalars_at<'a>(input: &'a Input, pointer: &str) -> Vec<&'a Value> {
 
 fn walk<'a>(value: &'a Value, tokens: &[&str], found: &mut Vec<&'a Value>) {
     let Some((token, rest)) = tokens.split_first() else {
-        scalars(value, found, usize::MAX);
+        found.push(value);
         return;
     };
     match value {
@@ -751,5 +782,6 @@ fn scalars<'a>(value: &'a Value, found: &mut Vec<&'a Value>, most: usize) {
     }
 }
 
+mod names;
 #[cfg(test)]
 mod tests;

@@ -54,7 +54,7 @@ fn fitting(entered: &Entered, operation: &Operation, read: &Read<'_>) -> Option<
 
 /// The places of the sensitive arguments that have a value; none if one of them is no place that a step could bind.
 fn sensitive(operation: &Operation, input: &Input) -> Option<BTreeSet<BoundPointer>> {
-    let values = flow::sensitive(operation.marks(), input);
+    let values = flow::sensitive(operation, input);
     let places = values.iter().map(|value| BoundPointer::parse(value.place));
     places.collect::<Result<_, _>>().ok()
 }

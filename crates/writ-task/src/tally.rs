@@ -49,7 +49,9 @@ impl Width {
     }
 
     fn bucket(self, at: Timestamp) -> u64 {
-        at.millis_since_epoch() / self.millis()
+        at.millis_since_epoch()
+            .checked_div(self.millis())
+            .unwrap_or_default()
     }
 
     /// The first bucket in which something could stand that still counts.
@@ -60,7 +62,7 @@ impl Width {
             .millis_since_epoch()
             .saturating_sub(millis)
             .saturating_add(1);
-        since / self.millis()
+        since.checked_div(self.millis()).unwrap_or_default()
     }
 }
 

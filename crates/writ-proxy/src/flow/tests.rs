@@ -17,6 +17,11 @@ const DOCUMENT: &str = r##"{"openapi":"3.0.3","info":{"title":"t","version":"1"}
   "mail":{"type":"integer"},"to":{"type":"string"}}}}}},"responses":{"200":{"description":"d"}}}},
 "/odd":{"post":{"operationId":"odd","requestBody":{"content":{"application/json":{"schema":{"type":"object","properties":{
   "to":{"type":"string"},"count":{"type":"integer"}}}}}},"responses":{"200":{"description":"d"}}}},
+"/share":{"post":{"operationId":"share","requestBody":{"content":{"application/json":{"schema":{"type":"object","properties":{
+  "grants":{"type":"object","properties":{"role":{"type":"string"}},"additionalProperties":{"type":"boolean"}},
+  "meta":{"type":"object","additionalProperties":{"type":"integer"}}}}}}},"responses":{"200":{"description":"d"}}}},
+"/tag":{"post":{"operationId":"tag","requestBody":{"content":{"application/json":{"schema":{"type":"object","properties":{
+  "tags":{"type":"object","additionalProperties":{"type":"integer"}}}}}}},"responses":{"200":{"description":"d"}}}},
 "/mails":{"get":{"operationId":"mails","responses":{"200":{"description":"d","content":{"application/json":{"schema":{
   "type":"object","properties":{"account":{"type":"string"},"mails":{"type":"array","items":{"type":"object","properties":{
     "id":{"type":"integer"},"from":{"type":"object","properties":{"address":{"type":"string"}}},"text":{"type":"string"}}}}}}}}}}}}}}"##;
@@ -30,6 +35,12 @@ actions:
     update: {x-writ: {effect: write}}
   - target: $.paths['/mails'].get
     update: {x-writ: {effect: read}}
+  - target: $.paths['/share'].post
+    update: {x-writ: {effect: write}}
+  - target: $.paths['/share'].post.requestBody.content['application/json'].schema.properties.grants
+    update: {x-writ: {sensitive: email}}
+  - target: $.paths['/share'].post.requestBody.content['application/json'].schema.properties.meta
+    update: {x-writ: {payload: true}}
   - target: $.paths['/pay'].post.requestBody.content['application/json'].schema.properties.to
     update: {x-writ: {sensitive: iban}}
   - target: $.paths['/pay'].post.requestBody.content['application/json'].schema.properties.cc
@@ -192,6 +203,66 @@ fn arguments_have_the_origins_that_trusted_input_gives_them() {
         let found: Vec<&str> = found.iter().map(|line| line.as_str()).collect();
         assert_eq!(found, wanted, "{id} {body}");
     }
+}
+
+/// Where a contract takes any name, a name is a value like any other.
+#[test]
+fn names_that_the_caller_chooses_are_judged_and_remembered() {
+    let contract = contract();
+    let vouchers = vouchers(&contract);
+    for (id, body, wanted) in [
+        (
+            "share",
+            r#"{"grants":{"ann@example.org":null}}"#,
+            "/body/grants prompt",
+        ),
+        (
+            "share",
+            r#"{"grants":{"eve@evil.example":null}}"#,
+            "/body/grants seen",
+        ),
+        (
+            "share",
+            r#"{"grants":{"eve@other.example":null}}"#,
+            "/body/grants unseen",
+        ),
+        (
+            "share",
+            r#"{"grants":{"deep":{"eve@other.example":null}}}"#,
+            "/body/grants unseen",
+        ),
+        // A name that the contract has says nothing of the caller's.
+        ("share", r#"{"grants":{"role":null}}"#, ""),
+        (
+            "share",
+            r#"{"meta":{"https://evil.example/x":1}}"#,
+            "/body/meta unseen",
+        ),
+        (
+            "share",
+            r#"{"meta":{"https://shop.example/order/7":1}}"#,
+            "/body/meta prompt",
+        ),
+        ("share", r#"{"meta":{"colour":1}}"#, ""),
+        // Nobody has reviewed it: whatever the caller writes is judged, and nothing vouches.
+        ("tag", r#"{"tags":{"colour":1}}"#, "/body/tags/* unseen"),
+    ] {
+        let judged = judge(&KEY, operation(&contract, id), &input(body), &vouchers);
+        let weakest = judged.origins.weakest.iter();
+        let found: Vec<String> = weakest
+            .map(|(place, origin)| format!("{place} {origin}"))
+            .collect();
+        assert_eq!(found.join(", "), wanted, "{id} {body}");
+    }
+    let form = |text: &str| {
+        let form = "user".parse::<Kind>().unwrap().of_text(text).unwrap();
+        ValueDigest::of_form(&KEY, &form)
+    };
+    let body = r#"{"meta":{"US133000000121212121212":1}}"#;
+    let judged = judge(&KEY, operation(&contract, "share"), &input(body), &vouchers);
+    let written = judged.written.unwrap();
+    assert!(written.contains(&form("US133000000121212121212")));
+    assert!(!written.contains(&form("meta")), "the contract's own name");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn what_a_call_says_is_added_up_for_each_unit() {
     let dollars = said("payment", "USD", "9");
     let other = said("fee", "USD", "9");
     let unread = said("payment", "EUR", "\"much\"");
-    assert_eq!(of(&[one.clone(), two.clone()]), ("3.7500".to_owned(), true));
+    assert_eq!(of(&[one.clone(), two]), ("3.7500".to_owned(), true));
     assert_eq!(of(&[one.clone(), other]), ("1.5000".to_owned(), true));
     assert_eq!(of(&[one.clone(), dollars]), ("1.5000".to_owned(), false));
     assert_eq!(of(&[one, unread]), ("0.0000".to_owned(), false));
