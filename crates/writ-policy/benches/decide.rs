@@ -67,7 +67,7 @@ fn api() -> Option<ApiActions> {
                 unready: false,
                 attributes: attributes.clone(),
                 domains: writ_types::Domains::new(),
-                quantities: std::collections::BTreeSet::new(),
+                quantities: BTreeSet::new(),
             })
         })
         .collect();
@@ -116,18 +116,11 @@ fn case() -> Option<Case> {
     let action: ActionName = "hub:op0".parse().ok()?;
     let agent = AgentId::new(NOW, [1; 10]);
     let member = |name: &str, attr: Attr| (name.to_owned(), attr);
+    let record = |name: &str, attr| Attr::Record(BTreeMap::from([member(name, attr)]));
+    let id = Attr::String("x5-example".to_owned());
     let input = Attr::Record(BTreeMap::from([
-        member(
-            "path",
-            Attr::Record(BTreeMap::from([member(
-                "id",
-                Attr::String("x5-example".to_owned()),
-            )])),
-        ),
-        member(
-            "body",
-            Attr::Record(BTreeMap::from([member("amount", Attr::Long(50))])),
-        ),
+        member("path", record("id", id)),
+        member("body", record("amount", Attr::Long(50))),
     ]));
     Some(Case {
         tenant: Tenant::default_tenant(),
@@ -168,7 +161,7 @@ fn case() -> Option<Case> {
             labels: BTreeSet::new(),
             sinks: BTreeSet::new(),
             spent: Charge::of(Effects::plain(Effect::Write)),
-            windows: first_windows(),
+            windows: BTreeMap::new(),
             this_operation: 1,
             approvals: BTreeSet::new(),
             deferred: BTreeSet::new(),
@@ -255,14 +248,4 @@ fn decisions(pdp: &Pdp, question: &Question<'_>) {
         at(900),
         at(990)
     );
-}
-
-/// What the windows that are shipped show of a first call.
-fn first_windows() -> std::collections::BTreeMap<writ_types::WindowName, writ_types::Windowed> {
-    let first = writ_types::Windowed {
-        calls: 1,
-        sum: None,
-        others: 0,
-    };
-    [("writ_writes_hour".parse().unwrap(), first)].into()
 }

@@ -9,7 +9,7 @@ use hyper::{Request, Response};
 use tokio::task::JoinHandle;
 use writ_task::Entered;
 use writ_token::Authenticated;
-use writ_types::{Agent, CallId, Charge, ReasonCode, Timestamp, Value};
+use writ_types::{Agent, CallId, ReasonCode, Timestamp, Value};
 
 use crate::approve::Canonical;
 use crate::asked::Asked;
@@ -25,7 +25,7 @@ use crate::transaction::Transaction;
 use crate::upstream::Arrived;
 use crate::{
     approve, authenticate, decide, flow, mcp, metadata, pace, planned, response, stops, target,
-    upstream, watch, windows,
+    upstream, watch,
 };
 
 /// Serves one request: proves who asks, decides, records, forwards. There is always a response.
@@ -206,13 +206,10 @@ async fn make(
     stops::keep(gateway, snapshot, who, api)?;
     pace::keep(gateway, &entered, operation)?;
     let read = asked.read(parts).await?;
-    story.read(&read);
+    story.read(operation, &read);
 
-    let charge = Charge::of(operation.effects());
-    let reserved = planned::reserve(parts, &entered, operation, &read, charge, now).await;
+    let reserved = planned::reserve(parts, snapshot, &entered, operation, &read, now).await;
     let (mut reservation, mut facts) = reserved.map_err(|fault| story.unpaid(fault))?;
-    let reserved = (&mut reservation, &mut facts);
-    story.comes_to(windows::count(parts, &snapshot, &entered, operation, &read, reserved).await);
     let (key, input) = (&parts.audit_key, &read.parsed.input);
     let mut judged = flow::judge(key, operation, input, &facts.vouchers);
     flow::tell(&mut facts, operation, &mut judged, &read);
@@ -228,7 +225,8 @@ async fn make(
         now,
     };
 
-    let (receipt, armed) = story.intend(&permit, &facts, api, charge, &written).await?;
+    let told = (&facts, reservation.charge());
+    let (receipt, armed) = story.intend(&permit, told, api, &written).await?;
     reservation.commit();
     let hearing = flow::hearing(snapshot, operation, &entered, &facts, &outgoing.body);
     let completion = Completion::arm(gateway, entered, &receipt, armed).listening(hearing);

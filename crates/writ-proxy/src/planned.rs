@@ -9,24 +9,30 @@ use writ_types::{BoundPointer, Charge, Effect, Facts, Input, Timestamp};
 use crate::asked::Read;
 use crate::flow;
 use crate::gateway::Parts;
+use crate::snapshot::Snapshot;
+use crate::windows;
 
-/// Reserves what a call costs, with the step of the plan that it is, and says what is known of its task.
+/// Reserves what a call costs, with the step of the plan that it is, and counts it in windows. Says what is known of its
+/// task.
 ///
 /// # Errors
 ///
 /// As [`Ledger::reserve`](writ_task::Ledger::reserve).
 pub(crate) async fn reserve(
     parts: &Parts,
+    snapshot: &Snapshot,
     entered: &Entered,
     operation: &Operation,
     read: &Read<'_>,
-    charge: Charge,
     now: Timestamp,
 ) -> Result<(Reservation, Facts), ReserveError> {
     let fitting = fitting(entered, operation, read);
-    let what = (operation.action(), charge);
+    let what = (operation.action(), Charge::of(operation.effects()));
     let reserved = parts.ledger.reserve(entered, what, fitting.as_deref(), now);
-    reserved.await
+    let (mut reservation, mut facts) = reserved.await?;
+    let counted = (&mut reservation, &mut facts);
+    windows::count(parts, snapshot, entered, operation, read, counted).await;
+    Ok((reservation, facts))
 }
 
 /// The steps of the plan that a call could be, by their numbers; none where there is no plan, or where the call only reads and

@@ -28,6 +28,7 @@ use crate::kept;
 use crate::mcp::Errand;
 use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
+use crate::windows;
 
 /// The story of one call.
 pub(crate) struct Story {
@@ -154,7 +155,8 @@ impl Story {
     }
 
     /// The request was read: what it is committed to, and what it said.
-    pub(crate) fn read(&mut self, read: &Read<'_>) {
+    pub(crate) fn read(&mut self, operation: &Operation, read: &Read<'_>) {
+        self.quantities = windows::quantities(operation, read);
         let Read { parsed, body, .. } = read;
         let mut hasher = KeyedDigest::begin(&self.gateway.parts.audit_key, "request");
         let method = self
@@ -184,11 +186,6 @@ impl Story {
         self.inputs.input = Some(parsed.input.clone());
         self.inputs.faults = parsed.faults.iter().map(fault).collect();
         self.errors = u64::try_from(parsed.faults.len()).unwrap_or(u64::MAX);
-    }
-
-    /// What the call's arguments come to.
-    pub(crate) fn comes_to(&mut self, quantities: Quantities) {
-        self.quantities = quantities;
     }
 
     /// The budget does not cover the call, or the task is over or paused.
@@ -251,9 +248,8 @@ impl Story {
     pub(crate) async fn intend(
         &mut self,
         permit: &Permit,
-        facts: &Facts,
+        (facts, charge): (&Facts, Charge),
         api: &ApiSnapshot,
-        charge: Charge,
         written: &Written,
     ) -> Result<(Receipt, Armed), ReasonCode> {
         let unavailable = ReasonCode::RecordUnavailable;

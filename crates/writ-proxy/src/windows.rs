@@ -8,8 +8,7 @@ use crate::asked::Read;
 use crate::gateway::Parts;
 use crate::snapshot::Snapshot;
 
-/// Counts a reserved call in the windows of the installation and tells the facts what they show, this call included. What the
-/// call comes to, for its record.
+/// Counts a reserved call in the windows of the installation and tells the facts what they show, this call included.
 pub(crate) async fn count(
     parts: &Parts,
     snapshot: &Snapshot,
@@ -17,25 +16,23 @@ pub(crate) async fn count(
     operation: &Operation,
     read: &Read<'_>,
     (reservation, facts): (&mut Reservation, &mut Facts),
-) -> Quantities {
-    let quantities = quantities(operation, read);
+) {
     let (pdp, action) = (&snapshot.pdp, operation.action());
     let windows = pdp.windows();
     if windows.watch(action, operation.effects()) || pdp.looks_at_windows(action) {
         let called = Called {
             action: action.clone(),
             effects: operation.effects(),
-            quantities: quantities.clone(),
+            quantities: quantities(operation, read),
         };
         let ledger = &parts.ledger;
         let shown = ledger.tally(entered, reservation, &called, windows, facts.now);
         facts.windows = shown.await;
     }
-    quantities
 }
 
 /// What its arguments come to; of a body that nobody has taken apart that is not known.
-fn quantities(operation: &Operation, read: &Read<'_>) -> Quantities {
+pub(crate) fn quantities(operation: &Operation, read: &Read<'_>) -> Quantities {
     let in_body = |pointer: &str| {
         let place = BoundPointer::parse(pointer);
         // The whole body is no place that a bound could name.

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use writ_token::{OauthError, OauthErrorCode};
 use writ_types::{
-    ActionName, Agent, Asserter, Asserters, BlastRadius, Budget, Grant, KeyedDigest, Purpose,
-    Requester, Resource, TaskId, TaskRequest, Tenant, Timestamp,
+    ActionName, Agent, Asserter, Asserters, BlastRadius, Budget, Canonical, Grant, KeyedDigest,
+    Purpose, Requester, Resource, TaskId, TaskRequest, Tenant, Timestamp,
 };
 
 use crate::loaded::Loaded;
 use crate::oauth::ticket::accepted;
+
+/// Most identifiers that a prompt vouches for: what is pasted into one by the hundred nobody has read.
+const MOST_NAMED: usize = 256;
 
 /// What a grant is made of beside the request.
 pub(crate) struct Granting<'a> {
@@ -54,6 +57,13 @@ impl Granting<'_> {
         }
         if request.mode.is_some_and(|mode| mode != self.agent.mode) {
             return Err(refused("the agent is registered with another mode"));
+        }
+        let asserter = accepted(self.asserter.clone(), purpose);
+        let prompt = request.prompt.as_deref().filter(|_| asserter.vouches());
+        if prompt.is_some_and(|prompt| Canonical::identifiers(prompt, MOST_NAMED).is_none()) {
+            return Err(refused(
+                "prompt_values: the prompt names more than 256 addresses, accounts and numbers, and would vouch for all of them; say in `bounds` which the task is for",
+            ));
         }
         let actions = self.actions(request, purpose)?;
         // That of the task above holds for a sub-task.
@@ -107,7 +117,7 @@ impl Granting<'_> {
             deadline,
             parent: self.parent.map(|(parent, _)| parent.task),
             prompt: self.prompt,
-            asserters: Asserters::all(accepted(self.asserter.clone(), purpose)),
+            asserters: Asserters::all(asserter),
         })
     }
 

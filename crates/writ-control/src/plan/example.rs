@@ -432,11 +432,7 @@ impl Call {
             operation: action.operation.clone(),
             vouchers: writ_types::Vouchers::default(),
             arguments: writ_types::ArgumentOrigins::default(),
-            plan: match sys.member("plan").and_then(Value::as_str) {
-                Some("outside") => PlanStanding::Outside,
-                Some("follows") => PlanStanding::Follows(0),
-                _ => PlanStanding::Free,
-            },
+            plan: plan(&sys),
             approvals: texts("approvals"),
             deferred: texts("deferred"),
         };
@@ -485,6 +481,14 @@ impl<'a> Entities<'a> {
     fn named(&self, uid: &Value) -> Option<&'a Value> {
         let mut all = self.0.iter();
         all.find(|entity| entity.member("uid") == Some(uid))
+    }
+}
+
+fn plan(sys: &Value) -> PlanStanding {
+    match sys.member("plan").and_then(Value::as_str) {
+        Some("outside") => PlanStanding::Outside,
+        Some("follows") => PlanStanding::Follows(0),
+        _ => PlanStanding::Free,
     }
 }
 

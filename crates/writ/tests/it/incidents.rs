@@ -434,15 +434,10 @@ fn slices_of_a_payment_are_one_payment() {
         assert_eq!(call(&innocent, &paid).await, "");
         let (code, tested, errors) = installation.project.run(&["policy", "test"]);
         assert_eq!(code, 0, "{tested}{errors}");
-        let refused = caller.send(
-            "POST",
-            "/helpdesk/refunds",
-            &[("content-type", "application/json")],
-            four.clone(),
-        );
-        let refused = refused.await;
-        let id = refused.header("writ-call-id").unwrap();
-        let (_, why, _) = installation.project.run(&["explain", id]);
+        let fields = [("content-type", "application/json")];
+        let refused = caller.send("POST", "/helpdesk/refunds", &fields, four.clone());
+        let id = refused.await.header("writ-call-id").unwrap().to_owned();
+        let (_, why, _) = installation.project.run(&["explain", &id]);
         assert!(
             why.contains("refunds.day") && !why.contains("another decision"),
             "{why}"

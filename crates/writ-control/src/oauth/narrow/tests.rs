@@ -490,3 +490,40 @@ fn authority_only_shrinks_whatever_is_done() {
     assert!(handed > 500, "{handed} of {narrowed} were handed on");
     assert!(amended > 500, "{amended} came to hold more");
 }
+
+/// What a prompt vouches for is bounded; what the agent says itself vouches for nothing, and may be long.
+#[test]
+fn a_prompt_vouches_for_what_somebody_could_have_read() {
+    let loaded = loaded();
+    let agent = &agent(1, Mode::Autonomous, "work");
+    let opened = |asserter: Asserter, names: usize| {
+        let names: Vec<String> = (0..names)
+            .map(|name| format!("u{name}@example.org"))
+            .collect();
+        let text = format!(
+            r#"[{{"type":"writ_task","purpose":"work","prompt":"write to {}","actions":["desk:a"]}}]"#,
+            names.join(", ")
+        );
+        let request = Value::parse(text.as_bytes(), &JsonLimits::REQUEST).unwrap();
+        let granting = Granting {
+            loaded: &loaded,
+            tenant: &Tenant::default_tenant(),
+            agent,
+            requester: None,
+            resource: &Resource::All,
+            parent: None,
+            task: TaskId::new(START, [9; 10]),
+            asserter,
+            prompt: None,
+            now: START,
+        };
+        granting
+            .narrow(&TaskRequest::parse(&request).unwrap())
+            .map(drop)
+    };
+    let client = || Asserter::Client("planner".parse().unwrap());
+    assert_eq!(opened(client(), 256), Ok(()));
+    let refused = opened(client(), 257).unwrap_err();
+    assert!(refused.to_string().contains("prompt_values"), "{refused}");
+    assert_eq!(opened(Asserter::Agent, 257), Ok(()));
+}
