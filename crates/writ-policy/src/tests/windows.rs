@@ -67,6 +67,71 @@ fn a_rule_compares_what_was_done_within_a_time() {
     );
 }
 
+const SOUND: &str = "context.sys.windows.paid.calls > 5";
+
+/// A window, a condition, and what a load says of them.
+const WRONG: &[(&str, &str, Option<&str>)] = &[
+    (PAID, SOUND, None),
+    (
+        "3 paid agent 86400 payment/EUR bank:transfr\n",
+        SOUND,
+        Some(
+            "policies/windows:3:1: error[window]: window `paid`: there is no action `bank:transfr`",
+        ),
+    ),
+    (
+        "3 paid agent 86400 paymnt/EUR bank:transfer\n",
+        SOUND,
+        Some("no argument of `bank:transfer` is a `paymnt`"),
+    ),
+    (
+        "3 paid agent 86400 payment/EUR delete\n",
+        SOUND,
+        Some("no argument of the actions it counts is a `payment`"),
+    ),
+    (
+        "3 paid agent 9999999 payment/EUR bank:transfer\n",
+        SOUND,
+        Some("at most 31 days"),
+    ),
+    (
+        "3 paid agent 30 - bank:transfer\n",
+        SOUND,
+        Some("at least a minute"),
+    ),
+    (
+        "3 paid agent 86400 - wrte\n",
+        SOUND,
+        Some("`wrte` is no group"),
+    ),
+    (
+        "3 writ_paid agent 86400 - write\n",
+        "context.sys.windows.writ_paid.calls > 5",
+        Some("that Writ ships begin with `writ_`"),
+    ),
+    ("3 paid agent 86400\n", SOUND, Some("these are no windows")),
+    (
+        PAID,
+        "context.sys.windows.piad.calls > 5",
+        Some("did you mean `paid`?"),
+    ),
+    (
+        PAID,
+        "context.sys.windows.paid.cals > 5",
+        Some("did you mean `calls`?"),
+    ),
+    (
+        PAID,
+        "context.sys.windows.paid.sum.lessThan(decimal(\"5.0\"))",
+        Some("gets round the rule"),
+    ),
+    (
+        "3 paid agent 86400 - bank:transfer\n",
+        "context.sys.windows.paid.others > 5",
+        Some("`others` is read"),
+    ),
+];
+
 #[test]
 fn a_window_that_counts_nothing_is_no_window() {
     let forbid = |condition: &str| {
@@ -74,68 +139,7 @@ fn a_window_that_counts_nothing_is_no_window() {
             "@id(\"t\") forbid (principal, action == Api_bank::Action::\"transfer\", resource) when {{ {condition} }};"
         ))
     };
-    let sound = "context.sys.windows.paid.calls > 5";
-    for (declared, condition, said) in [
-        (PAID, sound, None),
-        (
-            "3 paid agent 86400 payment/EUR bank:transfr\n",
-            sound,
-            Some(
-                "policies/windows:3:1: error[window]: window `paid`: there is no action `bank:transfr`",
-            ),
-        ),
-        (
-            "3 paid agent 86400 paymnt/EUR bank:transfer\n",
-            sound,
-            Some("no argument of `bank:transfer` is a `paymnt`"),
-        ),
-        (
-            "3 paid agent 86400 payment/EUR delete\n",
-            sound,
-            Some("no argument of the actions it counts is a `payment`"),
-        ),
-        (
-            "3 paid agent 9999999 payment/EUR bank:transfer\n",
-            sound,
-            Some("at most 31 days"),
-        ),
-        (
-            "3 paid agent 30 - bank:transfer\n",
-            sound,
-            Some("at least a minute"),
-        ),
-        (
-            "3 paid agent 86400 - wrte\n",
-            sound,
-            Some("`wrte` is no group"),
-        ),
-        (
-            "3 writ_paid agent 86400 - write\n",
-            "context.sys.windows.writ_paid.calls > 5",
-            Some("that Writ ships begin with `writ_`"),
-        ),
-        ("3 paid agent 86400\n", sound, Some("these are no windows")),
-        (
-            PAID,
-            "context.sys.windows.piad.calls > 5",
-            Some("did you mean `paid`?"),
-        ),
-        (
-            PAID,
-            "context.sys.windows.paid.cals > 5",
-            Some("did you mean `calls`?"),
-        ),
-        (
-            PAID,
-            "context.sys.windows.paid.sum.lessThan(decimal(\"5.0\"))",
-            Some("gets round the rule"),
-        ),
-        (
-            "3 paid agent 86400 - bank:transfer\n",
-            "context.sys.windows.paid.others > 5",
-            Some("`others` is read"),
-        ),
-    ] {
+    for (declared, condition, said) in WRONG {
         let found = compile(&[windows(declared), forbid(condition)]).err();
         match said {
             None => assert_eq!(found, None, "{declared}"),
