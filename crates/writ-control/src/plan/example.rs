@@ -406,7 +406,7 @@ impl Call {
         let entities = Entities(example.member("entities")?.as_array()?);
         let task = entities.named(example.member("principal")?)?;
         let agent_name = task.member("attrs")?.member("agent")?;
-        let agent = agent(&entities, agent_name.member("__entity")?, now)?;
+        let agent = agent(&entities, (agent_name.member("__entity")?, task), now)?;
         let context = example.member("context")?;
         let sys = context.member("sys").cloned().unwrap_or(Value::Null);
         let AttrType::Record(parts) = ty else {
@@ -520,13 +520,15 @@ fn parsed<T: std::str::FromStr>(text: Option<&str>, plain: &str) -> Option<T> {
         .or_else(|| plain.parse().ok())
 }
 
-fn agent(entities: &Entities<'_>, uid: &Value, now: Timestamp) -> Option<Agent> {
+/// The agent of a task. The prover may put the task into a group without its agent: no call can, so the agent is put into it, too.
+fn agent(entities: &Entities<'_>, (uid, task): (&Value, &Value), now: Timestamp) -> Option<Agent> {
     let entity = entities.named(uid)?;
     let attrs = entity.member("attrs")?;
     let text = |name: &str| attrs.member(name).and_then(Value::as_str);
     let id = uid.member("id").and_then(Value::as_str);
-    let groups = entity.member("parents").and_then(Value::as_array);
-    let groups = groups.unwrap_or_default().iter().filter_map(|parent| {
+    let parents = [entity, task].map(|one| one.member("parents").and_then(Value::as_array));
+    let parents = parents.into_iter().flatten().flatten();
+    let groups = parents.filter_map(|parent| {
         let is_group = parent.member("type").and_then(Value::as_str) == Some("Writ::AgentGroup");
         parent
             .member("id")
