@@ -273,6 +273,33 @@ fn an_example_is_asked_again_and_made_plain() {
     assert_eq!(plan.unproven().count(), 1);
 }
 
+/// The prover says of the task what it could say of its agent: that it is in a group.
+#[test]
+fn a_widening_for_a_group_is_shown_by_somebody_in_it() {
+    let rule = POLICY.replace("principal,", "principal in Writ::AgentGroup::\"payers\",");
+    let agent = format!("{AGENT}groups = [\"payers\"]\n");
+    let agents = ("agents/bot.toml", agent.as_str());
+    let (before, after) = sides(
+        &[agents, ("policies/local.cedar", &rule)],
+        &[
+            agents,
+            ("policies/local.cedar", &rule.replace("> 5", "> 9")),
+        ],
+    );
+    let mut plan = Plan::compare(&before, &after, NOW).unwrap();
+    let group = r#"[{"type":"Writ::AgentGroup","id":"payers"},{"type":"Writ::Agent","id":"A"}]"#;
+    let line = example("7").replacen(r#"[{"type":"Writ::Agent","id":"A"}]"#, group, 1);
+    plan.prove(&before, &after, &line, NOW).unwrap();
+    let Some(Proof::Wider(example)) = plan.proofs.get(&transfer()) else {
+        panic!("{:?}", plan.proofs)
+    };
+    assert!(
+        example
+            .sentence()
+            .starts_with("spiffe://writ.local/agent/bot for pay")
+    );
+}
+
 #[test]
 fn an_example_that_does_not_bear_out_proves_nothing() {
     for amount in ["3", "11"] {
