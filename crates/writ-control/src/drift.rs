@@ -19,8 +19,8 @@ use writ_contract::McpRevision;
 use writ_contract::diff::{Diff, Fate, NotCompared, diff};
 use writ_store::{Contract, Registry, StoreError};
 use writ_types::{
-    ApiId, Attach, Digest, OperationId, ProgramName, RevisionId, Secret, Upstream, UpstreamUrl,
-    Value,
+    Api, ApiId, Attach, Digest, OperationId, ProgramName, RevisionId, Secret, Upstream,
+    UpstreamUrl, Value,
 };
 
 use crate::admin::{AdminError, Change};
@@ -266,20 +266,32 @@ pub(crate) async fn check(plane: &Plane, id: &ApiId, asked: Asked) -> Result<Val
 }
 
 /// What a registry quarantines goes on being quarantined when a project takes its place: only promotion, or the server, ends
-/// it. What is approved beside a contract stays so as long as the contract is the same.
+/// it. What is approved beside a contract stays so as long as the contract is the same, and the server that publishes it.
 pub(crate) fn keep(registry: &mut Registry, stored: Registry) {
     registry.live = stored.live;
-    registry.beside = stored.beside;
     let apis = &registry.apis;
     registry.live.retain(|id, _| apis.contains_key(id));
-    let document = |contracts: &BTreeMap<ApiId, Contract>, id: &ApiId| {
-        contracts
-            .get(id)
-            .map(|contract| Digest::of(&contract.document))
+    let of = |apis: &BTreeMap<ApiId, Api>, contracts: &BTreeMap<ApiId, Contract>, id: &ApiId| {
+        let api = apis.get(id)?;
+        let document = Digest::of(&contracts.get(id)?.document);
+        Some((document, api.upstream.clone(), api.drift.clone()))
     };
-    let contracts = &registry.contracts;
-    registry.beside.retain(|id, _| {
-        apis.contains_key(id) && document(contracts, id) == document(&stored.contracts, id)
+    let (contracts, mut beside) = (&registry.contracts, stored.beside);
+    beside.retain(|id, _| {
+        let now = of(apis, contracts, id);
+        now.is_some() && now == of(&stored.apis, &stored.contracts, id)
+    });
+    registry.beside = beside;
+}
+
+/// The same where an earlier revision comes into force again: what had not been approved beside a contract by then is not any more.
+pub(crate) fn keep_of_both(registry: &mut Registry, stored: Registry) {
+    let earlier = std::mem::take(&mut registry.beside);
+    keep(registry, stored);
+    registry.beside.retain(|id, contracts| {
+        let approved = earlier.get(id).map_or(&[][..], Vec::as_slice);
+        contracts.retain(|contract| approved.contains(contract));
+        !contracts.is_empty()
     });
 }
 
@@ -392,3 +404,6 @@ fn report(
         ),
     ])
 }
+
+#[cfg(test)]
+mod tests;

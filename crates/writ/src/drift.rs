@@ -35,7 +35,10 @@ pub(crate) fn fetch(
                 (Publisher::Program { name, credential }, revision) => {
                     let revision = revision.ok_or("its contract is no MCP server's")?;
                     let (programs, room) = &*programs;
-                    let _place = room.acquire().await.map_err(|fault| fault.to_string())?;
+                    let place = tokio::time::timeout(patience, room.acquire()).await;
+                    let place =
+                        place.map_err(|_late| "other programs are being asked".to_owned())?;
+                    let _place = place.map_err(|fault| fault.to_string())?;
                     let interview = interview(programs, &name, credential.as_ref())?;
                     let server = lists::Server::Program(interview);
                     lists::read(lists::Place { server, patience }, revision).await
@@ -98,7 +101,11 @@ async fn document(at: lists::Endpoint, patience: Duration) -> Result<Vec<u8>, St
     if answer.status != 200 {
         return Err(format!("status {}", answer.status));
     }
-    Ok(answer.body.to_vec())
+    let document = answer.body.to_vec();
+    if at.is_told_its_credential(&document) {
+        return Err("what it publishes holds the credential that it was asked with".to_owned());
+    }
+    Ok(document)
 }
 
 /// Why a server of somebody else's does not answer.

@@ -113,6 +113,9 @@ fn now(plane: &Plane) -> Result<Timestamp, AdminError> {
     checked.map_err(|fault| AdminError::Unavailable(fault.to_string()))
 }
 
+/// What a registry keeps of the one that was in force.
+type Keep = fn(&mut Registry, Registry);
+
 /// What becomes of what is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
@@ -161,7 +164,7 @@ impl<'a> Wanted<'a> {
             let known = before.agents.get(&agent.id);
             known.is_some_and(|known| !known.enabled) && !resumed.contains(&agent.id)
         });
-        let wanted = Self::of(plane, call, registry, stopped, now).await?;
+        let wanted = Self::of(plane, call, (registry, drift::keep), stopped, now).await?;
         if let Some(written) = written {
             passes(tests, written, now).await?;
         }
@@ -188,14 +191,15 @@ impl<'a> Wanted<'a> {
         let mut registry = registry.map_err(|fault| store(&fault))?;
         let before = plane.loaded();
         let stopped = reload::keep_stopped(&mut registry, |agent| stays_stopped(&before, agent));
+        let registry: (Registry, Keep) = (registry, drift::keep_of_both);
         Self::of(plane, call, registry, stopped, now(plane)?).await
     }
 
-    /// Compiles what is wanted, and says what becomes of it.
+    /// Compiles what is wanted, with what it keeps of what is in force, and says what becomes of it.
     async fn of(
         plane: &'a Plane,
         call: &Call<'_>,
-        mut registry: Registry,
+        (mut registry, keep): (Registry, Keep),
         stopped: Vec<writ_types::SpiffeId>,
         now: Timestamp,
     ) -> Result<Self, AdminError> {
@@ -211,7 +215,7 @@ impl<'a> Wanted<'a> {
         let stored = plane.store.load(&plane.tenant, before.revision).await;
         let stored = stored.map_err(|fault| store(&fault))?;
         let changes_who_decides = proposals::changes_who_decides(&stored, &registry);
-        drift::keep(&mut registry, stored);
+        keep(&mut registry, stored);
         let change = Change {
             plane,
             by: Actor::Operator(call.operator.id),

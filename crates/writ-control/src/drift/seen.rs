@@ -21,10 +21,11 @@ pub(super) struct Seen {
     pub(super) document: Vec<u8>,
 }
 
-/// Of one API: the last answer, or why there was none, and the last that a person was shown.
+/// Of one API: the last that was published, why it is not known whether that still is, and the last that a person was shown.
 #[derive(Debug, Default)]
 struct Answers {
-    last: Option<Result<Seen, String>>,
+    last: Option<Seen>,
+    fault: Option<String>,
     shown: Option<Seen>,
 }
 
@@ -43,32 +44,32 @@ impl LastSeen {
         if asked == Asked::ByPerson {
             answers.shown = Some(seen.clone());
         }
-        answers.last = Some(Ok(seen));
+        (answers.last, answers.fault) = (Some(seen), None);
     }
 
-    /// It is not known what is published, and why.
+    /// It is not known what is published, and why. What was seen before stays seen: a server that falls silent does not take back
+    /// what it published.
     pub(super) fn fail(&self, id: &ApiId, fault: String) {
-        self.all().entry(id.clone()).or_default().last = Some(Err(fault));
+        self.all().entry(id.clone()).or_default().fault = Some(fault);
     }
 
     pub(super) fn at(&self, id: &ApiId) -> Option<Timestamp> {
         let all = self.all();
-        Some(all.get(id)?.last.as_ref()?.as_ref().ok()?.at)
+        let answers = all.get(id).filter(|answers| answers.fault.is_none())?;
+        Some(answers.last.as_ref()?.at)
     }
 
-    /// What was published last, if that is known.
+    /// What was published last, as far as it was seen.
     pub(super) fn last(&self, id: &ApiId) -> Option<Vec<u8>> {
         let all = self.all();
-        let last = all.get(id)?.last.as_ref()?.as_ref().ok()?;
-        Some(last.document.clone())
+        Some(all.get(id)?.last.as_ref()?.document.clone())
     }
 
     /// The document of this digest, if it is the last or the last that a person was shown.
     pub(super) fn of(&self, id: &ApiId, digest: &Digest) -> Option<Vec<u8>> {
         let all = self.all();
         let answers = all.get(id)?;
-        let last = answers.last.as_ref().and_then(|last| last.as_ref().ok());
-        [last, answers.shown.as_ref()]
+        [answers.last.as_ref(), answers.shown.as_ref()]
             .into_iter()
             .flatten()
             .find(|seen| Digest::of(&seen.document) == *digest)
@@ -78,9 +79,7 @@ impl LastSeen {
     /// For each API whose document is not known: why.
     pub(super) fn faults(&self) -> Vec<(ApiId, String)> {
         let all = self.all();
-        let fault = |(id, answers): (&ApiId, &Answers)| {
-            Some((id.clone(), answers.last.as_ref()?.as_ref().err()?.clone()))
-        };
+        let fault = |(id, answers): (&ApiId, &Answers)| Some((id.clone(), answers.fault.clone()?));
         all.iter().filter_map(fault).collect()
     }
 }
@@ -105,7 +104,11 @@ mod tests {
         keep(Asked::ByPerson, "four");
         assert!(known("four") && !known("one"));
         seen.fail(&id, "no answer".to_owned());
-        assert!(known("four") && seen.last(&id).is_none());
         assert_eq!(seen.faults(), [(id.clone(), "no answer".to_owned())]);
+        assert_eq!(seen.at(&id), None);
+        // Whoever approves an older document now approves it against what was seen since.
+        keep(Asked::ByClock, "five");
+        seen.fail(&id, "no answer".to_owned());
+        assert!(known("four") && seen.last(&id).as_deref() == Some(b"five".as_slice()));
     }
 }

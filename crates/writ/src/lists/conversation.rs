@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use writ_contract::McpRevision;
 use writ_proxy::{EventReader, Interview};
@@ -47,12 +49,40 @@ impl Server {
     pub(super) fn is_told_its_credential(&self, said: &[u8]) -> bool {
         match self {
             Self::Program(interview) => interview.is_told_in(said),
-            Self::Http(Endpoint { field, .. }) => field.as_ref().is_some_and(|(_, value)| {
-                let value = value.expose().rsplit(' ').next().unwrap_or_default();
-                let said = String::from_utf8_lossy(said);
-                !value.is_empty() && said.contains(value)
-            }),
+            Self::Http(endpoint) => endpoint.is_told_its_credential(said),
         }
+    }
+}
+
+/// The shortest part of a credential that is looked for: a shorter one stands in any document.
+const SHORTEST: usize = 8;
+
+impl Endpoint {
+    /// Whether what it said holds the credential that it was shown: as it was sent, without its scheme, as the two halves of `Basic`
+    /// (RFC 7617) have it, and each as JSON writes it.
+    pub(crate) fn is_told_its_credential(&self, said: &[u8]) -> bool {
+        let Some((_, value)) = &self.field else {
+            return false;
+        };
+        let sent = value.expose().trim();
+        let bare = sent.rsplit(' ').next().unwrap_or_default();
+        let basic = STANDARD
+            .decode(bare)
+            .ok()
+            .and_then(|pair| String::from_utf8(pair).ok());
+        let password = basic
+            .as_ref()
+            .and_then(|pair| pair.split_once(':'))
+            .map(|(_, word)| word);
+        let parts = [Some(sent), Some(bare), basic.as_deref(), password]
+            .into_iter()
+            .flatten();
+        let mut parts = parts.filter(|part| part.len() >= SHORTEST);
+        let said = String::from_utf8_lossy(said);
+        parts.any(|part| {
+            let written = Value::from(part).to_string();
+            said.contains(part) || said.contains(written.trim_matches('"'))
+        })
     }
 }
 
@@ -280,12 +310,68 @@ fn outcome(message: &Value) -> Result<Value, String> {
     match (message.member("result"), message.member("error")) {
         (Some(result), None) if own => Ok(result.clone()),
         (None, Some(error)) => {
-            let code = error
-                .member("code")
-                .map(Value::to_string)
-                .unwrap_or_default();
-            Err(format!("the server refuses, with code {code}"))
+            // A number, as it must be; anything else would be words of the server's in logs.
+            let code = error.member("code").map(Value::to_string);
+            let code = code.and_then(|code| code.parse::<i64>().ok());
+            Err(code.map_or_else(
+                || "the server refuses".to_owned(),
+                |code| format!("the server refuses, with code {code}"),
+            ))
         }
         _ => Err(STRAY.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use writ_types::UpstreamUrl;
+
+    use super::*;
+
+    #[test]
+    fn a_credential_is_found_however_it_was_sent_and_is_written() {
+        let url: UpstreamUrl = "https://mail.example".parse().unwrap();
+        // `operator:pass "word"`, as Basic has it.
+        let basic = "Basic b3BlcmF0b3I6cGFzcyAid29yZCI=";
+        for (sent, said, found) in [
+            (
+                "Bearer t0k3n-long-enough",
+                "the t0k3n-long-enough, said",
+                true,
+            ),
+            ("k3y-with-a-space-after ", "k3y-with-a-space-after", true),
+            (basic, "b3BlcmF0b3I6cGFzcyAid29yZCI=", true),
+            (basic, r#"operator:pass "word""#, true),
+            (basic, r#"{"a":"pass \"word\""}"#, true),
+            (basic, "operator", false),
+            ("Bearer short", "as short as it is", false),
+        ] {
+            let endpoint = Endpoint {
+                peer: Peer::Url(url.clone(), None),
+                path: "/".to_owned(),
+                field: Some(("authorization".to_owned(), Secret::new(sent.to_owned()))),
+            };
+            assert_eq!(
+                endpoint.is_told_its_credential(said.as_bytes()),
+                found,
+                "{sent} {said}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_server_calls_a_code_is_no_text_of_ours() {
+        let said = |code: &str| {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":"1","error":{{"code":{code}}}}}"#);
+            outcome(&Value::parse(text.as_bytes(), &JsonLimits::DOCUMENT).unwrap())
+        };
+        assert_eq!(
+            said("-32601"),
+            Err("the server refuses, with code -32601".to_owned())
+        );
+        assert_eq!(
+            said(r#""its credential""#),
+            Err("the server refuses".to_owned())
+        );
     }
 }
