@@ -1,7 +1,9 @@
 //! What operators do: look, stop, change. Every change is recorded before it is in force.
 
 mod approvals;
+mod can_i;
 mod changes;
+mod exceptions;
 mod explain;
 mod history;
 mod keys;
@@ -12,6 +14,7 @@ mod queue;
 mod replay;
 mod shadow;
 mod sign_in;
+mod status;
 mod stop;
 mod stops;
 mod suggest;
@@ -35,8 +38,8 @@ use crate::routes::Endpoint;
 
 use proposals::Kind;
 
+pub(crate) use can_i::fresh_task;
 pub(crate) use changes::Change;
-pub(crate) use look::fresh_task;
 pub(crate) use proposals::people;
 pub(crate) use sign_in::{authenticate, begin_session, by_certificate, hash, local_session, login};
 pub(crate) use stop::stop_agent;
@@ -246,7 +249,7 @@ pub(crate) async fn serve(
 ) -> Result<Value, AdminError> {
     tracing::debug!(operator = %call.operator.id, ?endpoint, source = ?from.source(), "operator request");
     match endpoint {
-        Endpoint::Status => look::status(plane).await,
+        Endpoint::Status => status::status(plane).await,
         Endpoint::Metrics => Ok(look::metrics(plane)),
         Endpoint::Registry => history::registry(plane, call).await,
         Endpoint::Apis => Ok(look::apis(plane)),
@@ -255,14 +258,14 @@ pub(crate) async fn serve(
         Endpoint::Suggest => suggest::suggest(plane, call).await,
         Endpoint::Shadow => shadow::shadow(plane).await,
         Endpoint::Agents => Ok(look::agents(plane)),
-        Endpoint::Exceptions => Ok(look::exceptions(plane)),
+        Endpoint::Exceptions => Ok(exceptions::list(plane)),
         Endpoint::Purposes => Ok(look::purposes(plane)),
         Endpoint::Credentials => look::credentials(plane).await,
         Endpoint::Tasks => look::tasks(plane, call).await,
         Endpoint::Task => look::task(plane, call).await,
         Endpoint::Records => look::records(plane, call).await,
         Endpoint::Explain => explain::explain(plane, call).await,
-        Endpoint::CanI => look::can_i(plane, call),
+        Endpoint::CanI => can_i::can_i(plane, call),
         Endpoint::Evaluation => authzen::evaluation(plane, &object(call.body)?, call.operator),
         Endpoint::Evaluations => authzen::evaluations(plane, &object(call.body)?, call.operator),
         Endpoint::SearchSubject => authzen::search_subject(plane, &object(call.body)?),
