@@ -69,8 +69,8 @@ impl Sent {
     async fn id(&mut self) -> String {
         self.until("data:\n\n").await;
         let (_, event) = self.seen.split_once("\r\n\r\n").unwrap();
-        let at = event.find("id: ").unwrap();
-        let (id, rest) = event.get(at + 4..).unwrap().split_once('\n').unwrap();
+        let (_, named) = event.split_once("id: ").unwrap();
+        let (id, rest) = named.split_once('\n').unwrap();
         assert!(rest.starts_with("retry: 1000\ndata:\n\n"), "{rest}");
         id.to_owned()
     }
