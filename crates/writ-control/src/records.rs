@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use writ_audit::{Event, EvidenceRef, Record, Seal, SealFault};
-use writ_types::{ActionName, ApprovalId, CallId, JsonLimits, RecordId, TaskId, Value};
+use writ_types::{ActionName, ApprovalId, CallId, Digest, JsonLimits, RecordId, TaskId, Value};
 
 use crate::log::{Entry, LogReader, LogWriter, Query, ReadError, Vault};
 
@@ -207,6 +207,51 @@ impl LogPlace {
                 step.call.filter(|_| step.approval == approval)
             };
             Ok(found.into_iter().find_map(|(_, record)| asked(record)))
+        });
+        read.await.map_err(|_panic| RecordsError::Reader)?
+    }
+}
+
+/// What a task had come to hold when it made a call, by the digests of its grants; none of them: what it was opened with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// At that moment.
+    pub(crate) now: Option<Digest>,
+    /// When the token of the call was issued.
+    pub(crate) named: Option<Digest>,
+}
+
+/// Most records of a task that are looked at to know what it held.
+const MOST_OF_TASK: usize = 100_000;
+
+impl LogPlace {
+    /// What a task held when it made a call.
+    pub(crate) async fn held(&self, task: TaskId, call: CallId) -> Result<Held, RecordsError> {
+        let reader = self.reader.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let query = Query {
+                task: Some(task),
+                ..Query::default()
+            };
+            let (mut now, mut named) = (None, BTreeMap::new());
+            for (_, record) in reader.search(&query, MOST_OF_TASK)? {
+                let token = match &record.event {
+                    Event::TaskAmended(amended) => {
+                        now = Some(amended.grant);
+                        continue;
+                    }
+                    Event::TokenIssued(issued) => {
+                        named.insert(issued.token, now);
+                        continue;
+                    }
+                    Event::Intent(intent) if intent.call == call => intent.subject.token,
+                    Event::Refused(refused) if refused.call == call => refused.subject.token,
+                    _ => continue,
+                };
+                let named = named.remove(&token).flatten();
+                return Ok(Held { now, named });
+            }
+            Ok(Held { now, named: None })
         });
         read.await.map_err(|_panic| RecordsError::Reader)?
     }

@@ -13,6 +13,8 @@ const PUT: &str = "INSERT INTO amendments (tenant, task, digest, granted) VALUES
     ON CONFLICT (tenant, task, digest) DO NOTHING";
 // The latest deadline that the task may have by any of its grants: which of them counts is not known here.
 const EXTEND: &str = "UPDATE tasks SET deadline = max(deadline, ?3) WHERE tenant = ?1 AND task = ?2 AND ended IS NULL";
+const OF_TASK: &str =
+    "SELECT granted FROM amendments WHERE tenant = ?1 AND task = ?2 ORDER BY digest";
 const LIVE: &str = "SELECT a.task, a.granted FROM amendments a
     JOIN tasks t ON t.tenant = a.tenant AND t.task = a.task
     JOIN tasks r ON r.tenant = t.tenant AND r.task = t.root
@@ -68,6 +70,25 @@ impl Store {
             .await?;
         change.commit().await?;
         Ok(true)
+    }
+
+    /// Everything that a task may have come to hold, live or over.
+    ///
+    /// # Errors
+    ///
+    /// The database fails, or a row is damaged.
+    pub async fn amendments(
+        &self,
+        tenant: &Tenant,
+        task: TaskId,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as(OF_TASK)
+            .bind(tenant.as_str())
+            .bind(task.to_string())
+            .fetch_all(self.readers())
+            .await?;
+        let grant = |(granted,): &(String,)| grants::from_value(&value("grant", granted)?);
+        rows.iter().map(grant).collect()
     }
 
     /// Everything that the tasks of live trees may have come to hold; the same trees as [`Store::live_tasks`].

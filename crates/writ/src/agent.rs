@@ -123,8 +123,48 @@ impl AgentClient {
         details: &Value,
     ) -> Result<Result<OpenTask, Answer>, Failure> {
         let authority = ("authorization_details", &*details.to_string());
-        self.token(identity, authority, generate_signing_key()?)
-            .await
+        let pkcs8 = generate_signing_key()?;
+        let grant = Self::own(identity);
+        self.token(&grant, authority, pkcs8).await
+    }
+
+    /// Opens a task below one, with its token and its key.
+    ///
+    /// # Errors
+    ///
+    /// Nobody answers. A refusal is the inner `Err`, with the answer.
+    pub async fn narrow(
+        &self,
+        identity: &Identity,
+        task: &OpenTask,
+        details: &Value,
+    ) -> Result<Result<OpenTask, Answer>, Failure> {
+        let own = Self::own(identity);
+        let [_, assertion, assertion_type] = own;
+        let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+        let kind = "urn:ietf:params:oauth:token-type:access_token";
+        let grant = [
+            ("grant_type", exchange),
+            ("subject_token", &task.token),
+            ("subject_token_type", kind),
+            assertion,
+            assertion_type,
+        ];
+        let authority = ("authorization_details", &*details.to_string());
+        let key = Secret::new(task.pkcs8.expose().clone());
+        self.token(&grant, authority, key).await
+    }
+
+    /// How an agent asks for a token of its own.
+    fn own(identity: &Identity) -> [(&str, &str); 3] {
+        [
+            ("grant_type", "client_credentials"),
+            (
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
+            ),
+            ("client_assertion", &identity.svid),
+        ]
     }
 
     /// Another token of a task that lives, for what it holds now, bound to the same key.
@@ -138,27 +178,21 @@ impl AgentClient {
         task: &OpenTask,
     ) -> Result<Result<OpenTask, Answer>, Failure> {
         let key = Secret::new(task.pkcs8.expose().clone());
-        self.token(identity, ("task_id", &task.task), key).await
+        let grant = Self::own(identity);
+        self.token(&grant, ("task_id", &task.task), key).await
     }
 
     async fn token(
         &self,
-        identity: &Identity,
+        grant: &[(&str, &str)],
         authority: (&str, &str),
         pkcs8: Secret<Vec<u8>>,
     ) -> Result<Result<OpenTask, Answer>, Failure> {
         let key = ProofKey::from_pkcs8(&pkcs8)?;
         let uri = format!("{}/oauth/token", self.control_url);
-        let form = form(&[
-            ("grant_type", "client_credentials"),
-            (
-                "client_assertion_type",
-                "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
-            ),
-            ("client_assertion", &identity.svid),
-            ("resource", self.public_url.as_str()),
-            authority,
-        ]);
+        let mut asked = grant.to_vec();
+        asked.extend([("resource", self.public_url.as_str()), authority]);
+        let form = form(&asked);
         let mut nonce: Option<String> = None;
         // The first proof has no nonce; the refusal brings one (RFC 9449 §8).
         for _ in 0..2 {

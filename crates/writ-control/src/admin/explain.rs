@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use writ_store::Role;
-use writ_types::{ApprovalId, CallId, Grant, Inputs, Value};
+use writ_types::{ApprovalId, CallId, Grant, Inputs, TaskId, Value};
 
 use crate::admin::proposals::people;
 use crate::admin::{AdminError, Call};
@@ -64,9 +64,7 @@ async fn of_call(plane: &Plane, call: CallId) -> Result<Option<Trace>, AdminErro
     let Some((_, task)) = recorded.call else {
         return Ok(None);
     };
-    let stored = plane.store.task(&plane.tenant, task).await;
-    let stored = stored.map_err(|fault| unavailable(&fault))?;
-    let grant = stored.map(|stored| stored.grant);
+    let grant = held(plane, task, call).await?;
     let persons: Vec<Person> = people(plane).await?.into_iter().map(person).collect();
     let loaded = plane.loaded();
     let then = record.header.revision;
@@ -96,6 +94,32 @@ async fn of_call(plane: &Plane, call: CallId) -> Result<Option<Trace>, AdminErro
     let made = made.await;
     made.map(Some)
         .map_err(|_panic| AdminError::Unavailable("the trace ended unexpectedly".to_owned()))
+}
+
+/// What the task held when it made a call, as far as the call's token named it; none if nobody knows any more.
+async fn held(plane: &Plane, task: TaskId, call: CallId) -> Result<Option<Grant>, AdminError> {
+    let stored = plane.store.task(&plane.tenant, task).await;
+    let opened = stored.map_err(|fault| unavailable(&fault))?;
+    let opened = opened.map(|stored| stored.grant);
+    let amended = plane.store.amendments(&plane.tenant, task).await;
+    let amended = amended.map_err(|fault| unavailable(&fault))?;
+    if amended.is_empty() {
+        return Ok(opened);
+    }
+    let held = plane.logs.held(task, call).await;
+    let held = held.map_err(|fault| unavailable(&fault))?;
+    let grant = |digest| match digest {
+        None => opened.as_ref(),
+        Some(digest) => amended.iter().find(|grant| grant.digest() == digest),
+    };
+    let both = grant(held.now).zip(grant(held.named));
+    Ok(both.map(|(now, named)| {
+        if held.now == held.named {
+            now.clone()
+        } else {
+            now.as_of(named)
+        }
+    }))
 }
 
 fn with_loaded(

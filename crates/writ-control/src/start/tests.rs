@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use writ_audit::{
     Actor, Closing, Decision, Event, Header, Intent, Outcome, OutcomeKind, Phases, Record, Subject,
-    TaskClosed, TaskOpened,
+    TaskAmended, TaskClosed, TaskOpened,
 };
 use writ_task::Ledger as _;
 use writ_types::{
@@ -233,5 +233,130 @@ async fn what_broke_its_contract_or_has_no_outcome_still_marks_its_task() {
             marked,
             "{rest:?}"
         );
+    }
+}
+
+/// A task's amendment, as the log has it.
+fn amended(from: &Grant, to: &Grant) -> Record {
+    record(Event::TaskAmended(Box::new(TaskAmended::of(
+        from, to, None, None,
+    ))))
+}
+
+/// What a task holds after a restart: what the log says, and only as the store has it under that digest.
+#[tokio::test]
+async fn an_amendment_counts_if_the_log_has_it_and_the_store_has_kept_it() {
+    let before = grant();
+    let after = Grant {
+        budget: Budget {
+            calls: 9,
+            ..before.budget
+        },
+        deadline: before.deadline.plus(Duration::from_secs(60)),
+        ..before.clone()
+    };
+    let altered = Grant {
+        budget: Budget {
+            calls: 900,
+            ..before.budget
+        },
+        ..after.clone()
+    };
+    let log = [opened(&before), amended(&before, &after)];
+    for (kept, log, holds) in [
+        (vec![after.clone()], &log[..], Some(&after)),
+        // It was kept, and the process died before it was recorded.
+        (vec![after.clone()], &log[..1], Some(&before)),
+        (vec![altered.clone()], &log[..], None),
+        (vec![], &log[..], None),
+        // Given up again: what it was opened with is with the task.
+        (
+            vec![after.clone()],
+            &[log[0].clone(), log[1].clone(), amended(&after, &before)][..],
+            Some(&before),
+        ),
+        (
+            vec![after.clone(), altered],
+            &[log[0].clone(), amended(&after, &before)][..],
+            None,
+        ),
+    ] {
+        let tasks = BTreeMap::from([(before.task, before.clone())]);
+        let limits = Limits::default();
+        let rebuild =
+            LedgerRebuild::new(before.tenant.clone(), tasks, |_| BTreeSet::new(), &limits);
+        let mut rebuild = rebuild.with_amendments(BTreeMap::from([(before.task, kept)]));
+        let taken: Result<(), StartError> = log.iter().try_for_each(|record| rebuild.take(record));
+        let Some(holds) = holds else {
+            let refused = taken.unwrap_err();
+            let told = matches!(refused, StartError::Altered(_) | StartError::Rebuild(_));
+            assert!(told, "{refused:?}");
+            continue;
+        };
+        taken.unwrap();
+        let status = rebuild
+            .finish(NOW)
+            .0
+            .status(&before.tenant, before.task, NOW)
+            .await;
+        assert_eq!(*status.unwrap().grant, *holds);
+    }
+}
+
+/// A refusal that paused its task.
+fn pausing(grant: &Grant) -> Record {
+    let Event::Intent(intent) = intent(grant, 1).event else {
+        panic!("an intent");
+    };
+    record(Event::Refused(Box::new(writ_audit::Refused {
+        call: intent.call,
+        subject: intent.subject,
+        reason: writ_types::ReasonCode::ValueNotVouched,
+        decision: None,
+        purpose: None,
+        action: Some(intent.action),
+        method: None,
+        contract: None,
+        request: None,
+        request_bytes: None,
+        errors: 0,
+        pauses: true,
+        source: None,
+        trace: None,
+        evidence: None,
+    })))
+}
+
+/// A yes to a call lets a paused task go on; one to what the task is to hold does not.
+#[tokio::test]
+async fn a_yes_to_an_amendment_lets_no_task_go_on() {
+    let grant = grant();
+    let yes = |action: &str| {
+        record(Event::Approval(Box::new(writ_audit::Approval {
+            approval: writ_types::ApprovalId::new(NOW, [9; 10]),
+            step: writ_audit::ApprovalStep::Approved,
+            call: None,
+            task: grant.task,
+            agent: grant.agent,
+            action: action.parse().unwrap(),
+            roles: BTreeSet::new(),
+            by: Actor::System,
+            binding: KeyedDigest::of(&Secret::new([5; 32]), "x", b"x"),
+            card: Digest::of(b"card"),
+            expires: NOW,
+            evidence: None,
+        })))
+    };
+    for (action, paused) in [("desk:read", false), ("writ:amendTask", true)] {
+        let tasks = BTreeMap::from([(grant.task, grant.clone())]);
+        let limits = Limits::default();
+        let mut rebuild =
+            LedgerRebuild::new(grant.tenant.clone(), tasks, |_| BTreeSet::new(), &limits);
+        for record in [opened(&grant), pausing(&grant), yes(action)] {
+            rebuild.take(&record).unwrap();
+        }
+        let (ledger, _) = rebuild.finish(NOW);
+        let status = ledger.status(&grant.tenant, grant.task, NOW).await;
+        assert_eq!(status.unwrap().paused, paused, "{action}");
     }
 }

@@ -55,6 +55,8 @@ async fn the_approval_is_used_and_the_grant_is_kept_in_one_step() {
         states.push(found.unwrap().state);
     }
     assert_eq!(states, [Used, Withdrawn, Pending, Pending]);
+    let own = store.amendments(&tenant(), task(1)).await.unwrap();
+    assert_eq!(own, [wider(1)]);
     // It lives as long as the longest that it may live by any of its grants.
     let after = bare_grant(1).deadline;
     let live = store.live_tasks(&tenant(), None, after).await.unwrap();

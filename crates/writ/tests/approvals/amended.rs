@@ -513,3 +513,91 @@ fn from_the_command_line() {
         assert!(kept.contains("getCustomer"), "{kept}");
     });
 }
+
+/// What is said of a task in the middle of its life is the agent's word: a pause stays, a freeze holds, and what is stopped is added
+/// by nobody.
+#[test]
+fn nothing_is_added_in_a_freeze_and_of_what_is_stopped() {
+    runtime().block_on(async {
+        let (stage, _server) = Stage::start().await;
+        let owner = owner(&stage).await;
+        let holder = Holder::reader(&stage).await;
+        let approval = asked(&holder.ask(MORE, "why").await);
+        assert_eq!(owner.yes(&approval).await.status, 200);
+        // Approved, and not used before the freeze: it is decided anew.
+        let freeze = "[[freeze]]\nname = \"code-freeze\"\nreason = \"release week\"\nfrom = \"2020-01-01T00:00:00Z\"\nuntil = \"2099-01-01T00:00:00Z\"\n";
+        stage.project.write("policies/freezes.toml", freeze);
+        let (code, _, fault) = stage.project.run(&["apply"]);
+        assert_eq!(code, 0, "{fault}");
+        let refused = reason(&holder.ask(MORE, "why").await);
+        assert!(matches!(&*refused, "frozen" | "forbidden"), "{refused}");
+        let (code, _, _) = stage.project.run(&["kill", "api", "helpdesk"]);
+        assert_eq!(code, 0);
+        assert_eq!(reason(&holder.ask(MORE, "why").await), "stopped");
+        // What only narrows is always the agent's to say.
+        let less = format!(r#"{READS},"budget":{{"calls":3}}"#);
+        assert_eq!(state(&holder.ask(&less, "").await), "amended");
+        let (_, _, _) = stage.project.run(&["kill", "owner", "o@example.org"]);
+        let over = holder.ask(&less, "").await;
+        assert_eq!(reason(&over), "task_ended");
+    });
+}
+
+/// A token from before hands on what it named, also to sub-tasks.
+#[test]
+fn a_token_of_before_opens_no_sub_task_with_more() {
+    runtime().block_on(async {
+        let (stage, _server) = Stage::start().await;
+        let owner = owner(&stage).await;
+        let holder = Holder::reader(&stage).await;
+        let approval = asked(&holder.ask(MORE, "why").await);
+        assert_eq!(owner.yes(&approval).await.status, 200);
+        assert_eq!(state(&holder.ask(MORE, "why").await), "amended");
+        let more = r#"[{"type":"writ_task","purpose":"triage","actions":["helpdesk:updateTicket"],"budget":{"calls":1,"writes":1}}]"#;
+        let less = more.replace("updateTicket", "getTicket");
+        for (old, new, wanted) in [(true, more, false), (true, &*less, true), (false, more, true)] {
+            let renewed = holder.renew().await;
+            let shown = if old { &holder.task } else { &renewed };
+            let opened = holder.client.narrow(&holder.identity, shown, &json(new)).await;
+            assert_eq!(opened.unwrap().is_ok(), wanted, "{old} {new}");
+        }
+        // Introspected, it is good for what it names.
+        let shown = stage.project.run(&["--json", "task", "show", &holder.task.task]).1;
+        assert!(shown.contains("updateTicket"), "{shown}");
+        let (code, told, _) = stage.project.run(&["--json", "explain", &approval]);
+        assert!(code == 0 && told.contains("amendTask"), "{told}");
+    });
+}
+
+/// What a task held when it called is what its call is explained with.
+#[test]
+fn a_call_is_explained_with_what_its_token_named() {
+    runtime().block_on(async {
+        let (stage, _server) = Stage::start().await;
+        let owner = owner(&stage).await;
+        let holder = Holder::reader(&stage).await;
+        let old = Caller::new(&stage.project, &holder.task);
+        let approval = asked(&holder.ask(MORE, "why").await);
+        assert_eq!(owner.yes(&approval).await.status, 200);
+        assert_eq!(state(&holder.ask(MORE, "why").await), "amended");
+        let renewed = holder.renew().await;
+        let new = Caller::new(&stage.project, &renewed);
+        let headers = [("content-type", "application/json")];
+        for (caller, verdict) in [(&old, "action_not_granted"), (&new, "deferred")] {
+            let answer = caller
+                .send("PATCH", TICKET, &headers, r#"{"priority":"high"}"#)
+                .await;
+            assert_eq!(reason(&answer), verdict);
+            let call = text(&answer.json(), "decision_id");
+            let (code, told, _) = stage.project.run(&["--json", "explain", &call]);
+            assert_eq!(code, 0);
+            let trace = json(&told).member("trace").unwrap().to_string();
+            assert!(!trace.contains("otherwise"), "{trace}");
+            assert_eq!(
+                trace.contains(r#""reason":"deferred""#),
+                verdict == "deferred",
+                "{trace}"
+            );
+        }
+    });
+}
