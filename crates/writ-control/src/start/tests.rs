@@ -283,8 +283,13 @@ async fn an_amendment_counts_if_the_log_has_it_and_the_store_has_kept_it() {
     ] {
         let tasks = BTreeMap::from([(before.task, before.clone())]);
         let limits = Limits::default();
-        let rebuild =
-            LedgerRebuild::new(before.tenant.clone(), tasks, |_| BTreeSet::new(), &limits);
+        let rebuild = LedgerRebuild::new(
+            before.tenant.clone(),
+            tasks,
+            |_| BTreeSet::new(),
+            &writ_types::Windows::default(),
+            &limits,
+        );
         let mut rebuild = rebuild.with_amendments(BTreeMap::from([(before.task, kept)]));
         let taken: Result<(), StartError> = log.iter().try_for_each(|record| rebuild.take(record));
         let Some(holds) = holds else {
@@ -350,8 +355,13 @@ async fn a_yes_to_an_amendment_lets_no_task_go_on() {
     for (action, paused) in [("desk:read", false), ("writ:amendTask", true)] {
         let tasks = BTreeMap::from([(grant.task, grant.clone())]);
         let limits = Limits::default();
-        let mut rebuild =
-            LedgerRebuild::new(grant.tenant.clone(), tasks, |_| BTreeSet::new(), &limits);
+        let mut rebuild = LedgerRebuild::new(
+            grant.tenant.clone(),
+            tasks,
+            |_| BTreeSet::new(),
+            &writ_types::Windows::default(),
+            &limits,
+        );
         for record in [opened(&grant), pausing(&grant), yes(action)] {
             rebuild.take(&record).unwrap();
         }
