@@ -23,7 +23,7 @@ pub(crate) fn locate(bytes: &[u8], diagnostics: &mut [Diagnostic]) {
         if diagnostic.line.is_none() {
             let whole = diagnostic.pointer.as_str().is_empty();
             let line = found.get(diagnostic.pointer.as_str()).copied();
-            diagnostic.line = line.or(whole.then_some(1));
+            diagnostic.line = line.or_else(|| whole.then_some(1));
         }
     }
 }
