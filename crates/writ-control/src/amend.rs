@@ -50,7 +50,7 @@ pub(crate) struct Refused {
     reason: ReasonCode,
     /// The places of the request that are at fault, and static texts.
     faults: Vec<(String, String)>,
-    pending: Option<Pending>,
+    pending: Option<Box<Pending>>,
     challenge: Option<String>,
 }
 
@@ -120,13 +120,15 @@ pub(crate) async fn amend(
 fn refusal(refused: Refused, call: CallId) -> Response<Full<Bytes>> {
     let reason = refused.reason;
     let problem = Problem {
-        verdict: match reason {
-            ReasonCode::ApprovalRequired => Verdict::StepUp,
-            ReasonCode::ContractQuarantined => Verdict::Defer,
-            _ => Verdict::Deny,
+        verdict: if reason == ReasonCode::ApprovalRequired {
+            Verdict::StepUp
+        } else if reason == ReasonCode::ContractQuarantined {
+            Verdict::Defer
+        } else {
+            Verdict::Deny
         },
         faults: refused.faults,
-        pending: refused.pending,
+        pending: refused.pending.map(|pending| *pending),
         ..Problem::refusal(reason, call)
     };
     let status = StatusCode::from_u16(reason.status());
@@ -263,12 +265,12 @@ impl Request<'_> {
             }
         };
         Refused {
-            pending: Some(Pending {
+            pending: Some(Box::new(Pending {
                 id: waits.id,
                 href: format!("/writ/approvals/{api}/{}", waits.id),
                 not_before: None,
                 expires: waits.expires,
-            }),
+            })),
             ..ReasonCode::ApprovalRequired.into()
         }
     }
@@ -473,8 +475,37 @@ impl Request<'_> {
         loaded: &Loaded,
         now: Timestamp,
     ) -> Result<Step, Refused> {
+        self.keep(before, &after, approval, now).await?;
+        let answer = told(loaded, "amended", &after, now);
         let (plane, task) = (self.plane, after.task);
-        let kept = plane.store.amend_task(&after, approval, now).await;
+        let in_force = plane.ledger.amend(after, &before.digest(), now).await;
+        // Sub-tasks that held what it gave up, which the log ends again after a restart. Where it ended itself between its record
+        // and now, that the log has it amended gives nobody anything: it ends there, too.
+        let (cut, named) = match &in_force {
+            Ok(cut) => (cut.clone(), None),
+            Err(_ended) => {
+                let cut = plane.ledger.revoke(&plane.tenant, task, Ending::Revoked);
+                (cut.await.unwrap_or_default(), Some(task))
+            }
+        };
+        let by = Actor::Agent(before.agent);
+        if let Err(fault) = settle(plane, by, named, &cut, Closing::Revoked).await {
+            tracing::error!(%task, fault, "tasks have ended, and that could not be kept");
+        }
+        in_force.map_err(ledger)?;
+        Ok(Step::Done(answer))
+    }
+
+    /// Uses up the approval and keeps the grant, in one step, and records it.
+    async fn keep(
+        &self,
+        before: &Grant,
+        after: &Grant,
+        approval: Option<ApprovalId>,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        let (plane, task) = (self.plane, after.task);
+        let kept = plane.store.amend_task(after, approval, now).await;
         let kept = kept.map_err(|fault| {
             tracing::error!(%task, %fault, "an amendment could not be kept");
             ReasonCode::ApprovalUnavailable
@@ -483,33 +514,13 @@ impl Request<'_> {
             // It expired in this moment, or the task is over.
             return Err(ReasonCode::TaskEnded.into());
         }
-        let amended = TaskAmended::of(before, &after, approval, self.from.source());
+        let amended = TaskAmended::of(before, after, approval, self.from.source());
         let event = Event::TaskAmended(Box::new(amended));
         let recorded = plane.record(plane.header(now), event, None, Durability::Durable);
         recorded.await.map_err(|fault| {
             tracing::error!(%task, %fault, "an amendment could not be recorded");
-            ReasonCode::RecordUnavailable
-        })?;
-        let answer = told(loaded, "amended", &after, now);
-        let in_force = plane.ledger.amend(after, &before.digest(), now).await;
-        let by = Actor::Agent(before.agent);
-        match in_force {
-            Ok(cut) => {
-                // Sub-tasks that held what it gave up; after a restart the log ends them again.
-                if let Err(fault) = settle(plane, by, None, &cut, Closing::Revoked).await {
-                    tracing::error!(%task, fault, "sub-tasks have ended, and that could not be kept");
-                }
-                Ok(Step::Done(answer))
-            }
-            Err(fault) => {
-                // It ended between the record and now. That the log has it amended gives nobody anything: it ends there, too.
-                let cut = plane.ledger.revoke(&plane.tenant, task, Ending::Revoked);
-                let cut = cut.await.unwrap_or_default();
-                let settled = settle(plane, by, task, &cut, Closing::Revoked).await;
-                tracing::warn!(%task, %fault, ?settled, "a task ended while it was amended");
-                Err(ledger(fault))
-            }
-        }
+            ReasonCode::RecordUnavailable.into()
+        })
     }
 
     /// Records a refusal; if that cannot be written, the answer is that.

@@ -246,7 +246,19 @@ impl LogPlace {
                     }
                     Event::Intent(intent) if intent.call == call => intent.subject.token,
                     Event::Refused(refused) if refused.call == call => refused.subject.token,
-                    _ => continue,
+                    Event::Intent(_)
+                    | Event::Outcome(_)
+                    | Event::Refused(_)
+                    | Event::TaskOpened(_)
+                    | Event::TaskClosed(_)
+                    | Event::TokenRefused(_)
+                    | Event::UpstreamToken(_)
+                    | Event::Started(_)
+                    | Event::RevisionActivated(_)
+                    | Event::OperatorAction(_)
+                    | Event::KeyRotated(_)
+                    | Event::Approval(_)
+                    | Event::Alarm(_) => continue,
                 };
                 let named = named.remove(&token).flatten();
                 return Ok(Held { now, named });

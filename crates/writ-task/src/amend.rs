@@ -10,6 +10,27 @@ use crate::narrow::within;
 /// Most amendments of one task; what it held before each is kept, because tokens name it.
 pub(crate) const MOST_AMENDMENTS: usize = 16;
 
+/// What a task held before it was amended, the oldest first. Shared with its calls; most tasks have none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Former(Option<Arc<Earlier>>);
+
+#[derive(Debug, Clone, Default)]
+struct Earlier(Vec<Arc<Grant>>);
+
+impl Former {
+    pub(crate) fn all(&self) -> &[Arc<Grant>] {
+        self.0
+            .as_ref()
+            .map(|earlier| &*earlier.0)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn push(&mut self, grant: Arc<Grant>) {
+        let earlier = self.0.get_or_insert_default();
+        Arc::make_mut(earlier).0.push(grant);
+    }
+}
+
 /// What a task holds as far as a token with these details names it; none if they describe nothing that it ever held.
 pub(crate) fn named(
     grant: &Arc<Grant>,

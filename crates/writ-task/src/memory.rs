@@ -447,7 +447,7 @@ impl MemoryLedger {
         let grant = Arc::new(grant);
         let tree = self.tree(&grant.tenant, grant.task);
         let tree = tree.ok_or(AmendError::Unknown)?;
-        Ok(self.retire(tree.amend(grant, from, now)?))
+        Ok(self.retire(tree.amend(&grant, from, now)?))
     }
 
     /// An amendment of the log.
@@ -455,7 +455,7 @@ impl MemoryLedger {
         let grant = Arc::new(grant);
         let tree = self.tree(&grant.tenant, grant.task);
         let tree = tree.ok_or(AmendError::Unknown)?;
-        self.retire(tree.amend_recorded(grant, from)?);
+        self.retire(tree.amend_recorded(&grant, from)?);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use writ_types::{AgentId, CallId, Charge, Grant, Label, Plan, TaskId, Value};
 
+use crate::amend::Former;
 use crate::cut::CutFlag;
 use crate::tally::{Booked, Caller};
 use crate::tree::{Taken, Tree};
@@ -18,7 +19,7 @@ pub struct Entered {
     pub(crate) planned: Option<Arc<Grant>>,
     pub(crate) above: Vec<AgentId>,
     /// What the task held before it was amended.
-    pub(crate) former: Vec<Arc<Grant>>,
+    pub(crate) former: Former,
     pub(crate) call: CallId,
     pub(crate) flag: Arc<CutFlag>,
 }
@@ -34,8 +35,9 @@ impl Entered {
     /// as the task still holds it. Details that describe nothing the task ever held change nothing, see [`Self::is_named_by`].
     #[must_use]
     pub fn as_named_by(mut self, details: &Value) -> Self {
-        if !self.former.is_empty()
-            && let Some(named) = crate::amend::named(&self.grant, &self.former, details)
+        let former = self.former.all();
+        if !former.is_empty()
+            && let Some(named) = crate::amend::named(&self.grant, former, details)
         {
             self.grant = named;
         }
@@ -45,7 +47,7 @@ impl Entered {
     /// Whether a token with these details was issued for the task, for what it holds or for what it held.
     #[must_use]
     pub fn is_named_by(&self, details: &Value) -> bool {
-        let mut former = self.former.iter();
+        let mut former = self.former.all().iter();
         self.grant.is_described_by(details) || former.any(|held| held.is_described_by(details))
     }
 

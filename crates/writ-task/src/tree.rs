@@ -13,7 +13,7 @@ use writ_types::{
     Vouchers,
 };
 
-use crate::amend::{Amended, Planned};
+use crate::amend::{Amended, Former, Planned};
 use crate::carried::{Acting, Knower, Live, several};
 use crate::cut::CutFlag;
 use crate::ledger::{Cut, Ending, Known, TaskState, TaskStatus};
@@ -75,7 +75,7 @@ struct Count {
 struct Node {
     grant: Arc<Grant>,
     // What it held before it was amended.
-    former: Vec<Arc<Grant>>,
+    former: Former,
     // The task itself, its parent, … the root.
     lineage: Arc<[TaskId]>,
     ended: Option<Ending>,
@@ -571,7 +571,7 @@ impl Tree {
     /// Another grant takes the place of what a task holds. Sub-tasks that hold what it gives up end.
     pub(crate) fn amend(
         &self,
-        after: Arc<Grant>,
+        after: &Arc<Grant>,
         from: &Digest,
         now: Timestamp,
     ) -> Result<Severed, AmendError> {
@@ -580,7 +580,7 @@ impl Tree {
         if state.is_paused() {
             return Err(AmendError::Paused);
         }
-        state.amended(node).may_become(&after, from, now)?;
+        state.amended(node).may_become(after, from, now)?;
         Ok(state.amend(after))
     }
 
@@ -588,7 +588,7 @@ impl Tree {
     /// it stays within the task above it, and that it lives.
     pub(crate) fn amend_recorded(
         &self,
-        after: Arc<Grant>,
+        after: &Arc<Grant>,
         from: &Digest,
     ) -> Result<Severed, AmendError> {
         let mut state = self.lock();
@@ -602,7 +602,7 @@ impl Tree {
         // As for a sub-task that is opened again: what the task above had left then was judged then.
         let parent = after.parent.and_then(|parent| state.nodes.get(parent));
         let below = parent.map_or(Ok(()), |parent| {
-            within(&after, &parent.grant, after.budget).map_err(AmendError::NotWithinParent)
+            within(after, &parent.grant, after.budget).map_err(AmendError::NotWithinParent)
         });
         match below {
             Ok(()) => Ok(state.amend(after)),
@@ -656,7 +656,7 @@ impl Tree {
         let node = state.nodes.get(task)?;
         Some(TaskStatus {
             grant: Arc::clone(&node.grant),
-            former: node.former.clone(),
+            former: node.former.all().to_vec(),
             state: node.ended.map_or(TaskState::Live, TaskState::Ended),
             paused: state.is_paused(),
             spent: node.spent,
@@ -769,7 +769,7 @@ impl State {
     ) {
         let node = Node {
             grant,
-            former: Vec::new(),
+            former: Former::default(),
             lineage,
             ended,
             attested: false,
@@ -989,7 +989,7 @@ impl State {
         let parent = node.grant.parent.and_then(|parent| self.nodes.get(parent));
         Amended {
             grant: &node.grant,
-            amendments: node.former.len(),
+            amendments: node.former.all().len(),
             used: node.spent.plus(node.reserved),
             parent: parent.map(|parent| (&*parent.grant, self.left(parent))),
             planned: self
@@ -1000,12 +1000,12 @@ impl State {
 
     /// Puts another grant in place. A sub-task that is not within it any more ends; its budget is bounded anyway, by what every
     /// task above has left.
-    fn amend(&mut self, after: Arc<Grant>) -> Severed {
+    fn amend(&mut self, after: &Arc<Grant>) -> Severed {
         let task = after.task;
         let Some(node) = self.nodes.get_mut(task) else {
             return Severed::default();
         };
-        let before = std::mem::replace(&mut node.grant, Arc::clone(&after));
+        let before = std::mem::replace(&mut node.grant, Arc::clone(after));
         node.former.push(before);
         let children = node.children.clone();
         let mut severed = Severed::default();
@@ -1013,7 +1013,7 @@ impl State {
             let holds_more = self
                 .nodes
                 .get(child)
-                .is_some_and(|child| within(&child.grant, &after, child.grant.budget).is_err());
+                .is_some_and(|child| within(&child.grant, after, child.grant.budget).is_err());
             if holds_more {
                 severed.join(self.end(child, Ending::WithParent));
             }

@@ -9,8 +9,8 @@ use writ_token::{
     Vouches,
 };
 use writ_types::{
-    Agent, Binding, Budget, Digest, Federation, Grant, Requester, Resource, Secret, SpiffeId,
-    Timestamp, UserAuthentication,
+    Agent, Binding, Budget, Difference, Digest, Federation, Grant, Requester, Resource, Secret,
+    SpiffeId, Timestamp, UserAuthentication,
 };
 
 use crate::loaded::Loaded;
@@ -45,6 +45,26 @@ impl Proven {
             parent: None,
             voucher: None,
         }
+    }
+}
+
+impl Proven {
+    /// Whether the subject token names what a task below its own would hold.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_grant`: it was issued before its task was amended.
+    pub(super) fn names(&self, grant: &Grant) -> Result<(), OauthError> {
+        let named = self
+            .parent
+            .as_ref()
+            .and_then(|parent| parent.named.as_ref());
+        if named.is_some_and(|named| Difference::between(named, grant).widens_calls()) {
+            return Err(grant_error(
+                "the subject token was issued before its task was amended, and does not name all of that: renew it",
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -10,8 +10,8 @@ use writ_token::{
     AccessTokenClaims, Authority, OauthError, OauthErrorCode, TokenRequest, TokenType, disarmed,
 };
 use writ_types::{
-    Agent, Asserter, Binding, Difference, Grant, KeyedDigest, PurposeName, Resource, SpiffeId,
-    TaskId, TaskRequest, Timestamp, Value,
+    Agent, Asserter, Binding, Grant, KeyedDigest, PurposeName, Resource, SpiffeId, TaskId,
+    TaskRequest, Timestamp, Value,
 };
 
 use crate::ending::settle;
@@ -187,14 +187,7 @@ impl Asked<'_> {
             now,
         };
         let grant = granting.narrow(wanted)?;
-        let named = proven.parent.as_ref();
-        if let Some(named) = named.and_then(|parent| parent.named.as_ref())
-            && Difference::between(named, &grant).widens_calls()
-        {
-            return Err(grant_error(
-                "the subject token was issued before its task was amended, and does not name all of that: renew it",
-            ));
-        }
+        proven.names(&grant)?;
         let opened = plane.ledger.open(grant.clone(), now).await;
         opened.map_err(|fault| OauthError {
             description: fault.to_string().into(),

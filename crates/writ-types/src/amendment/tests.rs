@@ -170,8 +170,9 @@ fn what_the_difference_says_is_all_of_it() {
     };
     assert_eq!(names(&mut difference.added()), "a:other");
     assert_eq!(names(&mut difference.dropped()), "a:read");
-    let shown =
-        |bound: Option<&Bound>| bound.map_or("-".to_owned(), |bound| bound.to_value().to_string());
+    let shown = |bound: Option<&Bound>| {
+        bound.map_or_else(|| "-".to_owned(), |bound| bound.to_value().to_string())
+    };
     let bounds = difference.bounds();
     let bounds = bounds.iter().map(|change| {
         format!(

@@ -178,8 +178,15 @@ enum Step {
     Token(usize, u64),
     Close(usize),
     Wait(u64),
-    /// A live task is to hold something else; a person is there who says yes, or nobody is.
-    Amend(usize, Wish, bool),
+    /// A live task is to hold something else.
+    Amend(usize, Wish, Person),
+}
+
+/// Whether somebody is there who says yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Person {
+    SaysYes,
+    Nobody,
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -202,7 +209,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..8_usize, 0..600_u64).prop_map(|(place, until)| Step::Token(place, until)),
         1 => (0..8_usize).prop_map(Step::Close),
         1 => (1..400_u64).prop_map(Step::Wait),
-        5 => (0..8_usize, wish(), any::<bool>())
+        5 => (0..8_usize, wish(), prop::sample::select(vec![Person::SaysYes, Person::Nobody]))
             .prop_map(|(place, wish, yes)| Step::Amend(place, wish, yes)),
     ]
 }
@@ -297,7 +304,7 @@ impl World<'_> {
     }
 
     /// As the endpoint does: what widens is within the purpose and has been approved, and the ledger has the last word.
-    fn amend(&mut self, place: usize, wish: Wish, is_approved: bool) {
+    fn amend(&mut self, place: usize, wish: Wish, person: Person) {
         let before = Arc::clone(&self.tasks[place].grant);
         let Ok(amendment) = Amendment::parse(&wish.details(), &before) else {
             return;
@@ -311,7 +318,8 @@ impl World<'_> {
         let purpose = &self.loaded.purposes[&after.purpose];
         let grants = (&*before, &after);
         if widens
-            && (!is_approved || covered(self.loaded, purpose, &Resource::All, grants).is_err())
+            && (person == Person::Nobody
+                || covered(self.loaded, purpose, &Resource::All, grants).is_err())
         {
             return;
         }
@@ -450,9 +458,9 @@ impl World<'_> {
                     self.tasks[place].closed = true;
                 }
             }
-            Step::Amend(wanted, wish, is_approved) => {
+            Step::Amend(wanted, wish, person) => {
                 if let Some(place) = place(&self.tasks, wanted) {
-                    self.amend(place, wish, is_approved);
+                    self.amend(place, wish, person);
                 }
             }
             Step::Wait(seconds) => self.now = self.now.plus(Duration::from_secs(seconds)),

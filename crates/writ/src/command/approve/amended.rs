@@ -34,6 +34,16 @@ pub(super) fn difference(terminal: Terminal, line: &impl Fn(&str, &str), card: O
         line("+ action", &terminal.paint(Tone::Warn, &words));
         line("", &text(added, "summary"));
     }
+    bounds(terminal, line, difference);
+    totals(line, difference);
+    for dropped in texts(difference, "dropped") {
+        line("- action", &dropped);
+    }
+    terminal.line("  why, in the agent's words:");
+    terminal.line(&format!("  | {:?}", Quoted(&text(card, "agent_says"))));
+}
+
+fn bounds(terminal: Terminal, line: &impl Fn(&str, &str), difference: Option<&Value>) {
     for change in members(difference, "bounds") {
         let (widens, change) = (
             change.member("widens").and_then(Value::as_bool),
@@ -56,6 +66,9 @@ pub(super) fn difference(terminal: Terminal, line: &impl Fn(&str, &str), card: O
             line("- bound", &words);
         }
     }
+}
+
+fn totals(line: &impl Fn(&str, &str), difference: Option<&Value>) {
     for name in ["budget", "deadline", "blast_radius"] {
         let change = difference.and_then(|difference| difference.member(name));
         let side = |change: &Value, side| {
@@ -78,9 +91,4 @@ pub(super) fn difference(terminal: Terminal, line: &impl Fn(&str, &str), card: O
             );
         }
     }
-    for dropped in texts(difference, "dropped") {
-        line("- action", &dropped);
-    }
-    terminal.line("  why, in the agent's words:");
-    terminal.line(&format!("  | {:?}", Quoted(&text(card, "agent_says"))));
 }
