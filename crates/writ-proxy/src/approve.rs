@@ -20,6 +20,7 @@ use crate::asked::Read;
 use crate::body::{Body, RequestBody};
 use crate::flow::Unvouched;
 use crate::gateway::Gateway;
+use crate::mcp::Errand;
 use crate::mcp::asking::Answers;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
@@ -36,6 +37,8 @@ pub(crate) struct Canonical<'a> {
     pub(crate) body: &'a RequestBody,
     /// What else travels on.
     pub(crate) answers: Option<&'a Answers>,
+    /// What is asked for.
+    pub(crate) errand: Errand,
     /// Its values that nothing vouches for, where they could be entered.
     pub(crate) unvouched: Option<&'a [Unvouched]>,
 }
@@ -59,17 +62,7 @@ pub(crate) async fn permit(
     story: &mut Story,
 ) -> Result<Permit, Refusal> {
     let (_agent, entered) = who;
-    let looks = |pdp: &Pdp| pdp.looks_at_approved(call.operation.action());
-    let (in_force, draft) = (&snapshot.pdp, snapshot.pdp.shadow(facts.now));
-    if looks(in_force) || draft.is_some_and(looks) {
-        let approved = gateway.parts.approvals.approved(entered.grant()).await;
-        facts.approved = match approved {
-            Ok(approved) => approved.iter().map(ToString::to_string).collect(),
-            Err(fault) if looks(in_force) => return Err(fault.reason().into()),
-            // A draft holds no call up.
-            Err(_) => BTreeSet::new(),
-        };
-    }
+    approved(gateway, snapshot, entered, call, facts).await?;
     let refusal = match settle(gateway, snapshot, who, call, facts, story).await {
         Ok(permit) => return Ok(permit),
         Err(refusal) => refusal,
@@ -85,6 +78,52 @@ pub(crate) async fn permit(
         }
     }
     Err(refusal)
+}
+
+/// Whether a call would be permitted with nothing given for it. Nobody is asked, and nothing is counted or used up.
+pub(crate) async fn would_permit(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    (agent, entered): (&Agent, &Entered),
+    call: &Canonical<'_>,
+    facts: &mut Facts,
+) -> bool {
+    let known = approved(gateway, snapshot, entered, call, facts).await;
+    let is_within = decide::bounds(entered, call.operation, call.parsed);
+    if known.is_err() || is_within.is_err() {
+        return false;
+    }
+    let memory = memory(gateway, snapshot, agent, entered, call);
+    let approvals = &gateway.parts.approvals;
+    let is_refused = |memory| approvals.remembers_no(memory, facts.now);
+    if memory.iter().any(is_refused) {
+        return false;
+    }
+    let what = (call.operation, call.parsed);
+    let (decided, _draft) = decide::weigh(snapshot, agent, entered, what, facts);
+    decided.is_ok()
+}
+
+/// Tells the facts what people have approved of this task, where a rule looks at that.
+async fn approved(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    entered: &Entered,
+    call: &Canonical<'_>,
+    facts: &mut Facts,
+) -> Result<(), ReasonCode> {
+    let looks = |pdp: &Pdp| pdp.looks_at_approved(call.operation.action());
+    let (in_force, draft) = (&snapshot.pdp, snapshot.pdp.shadow(facts.now));
+    if looks(in_force) || draft.is_some_and(looks) {
+        let approved = gateway.parts.approvals.approved(entered.grant()).await;
+        facts.approved = match approved {
+            Ok(approved) => approved.iter().map(ToString::to_string).collect(),
+            Err(fault) if looks(in_force) => return Err(fault.reason()),
+            // A draft holds no call up.
+            Err(_) => BTreeSet::new(),
+        };
+    }
+    Ok(())
 }
 
 /// The decision is made in full each time, on the facts as they are now: what was given lifts the rules it was given for
@@ -124,7 +163,10 @@ async fn settle(
             return Err(decide::refusal(&denied, parsed, story, snapshot, facts));
         };
         // A body that is not here cannot be what a person says yes to.
-        if matches!(call.body, RequestBody::Streamed(..)) {
+        // And a yes is to one call: it is none to what comes of a subscription for as long as that lasts, nor is a yes to a reading
+        // one to be told of what is read from then on.
+        let lasts = call.errand == Errand::Subscription;
+        if lasts || matches!(call.body, RequestBody::Streamed(..)) {
             return Err(ReasonCode::Forbidden.into());
         }
         // What nobody could enter nobody is asked for.
@@ -410,6 +452,7 @@ impl<'a> Canonical<'a> {
             forwarded: &read.forwarded,
             body: &read.body,
             answers: read.answers.as_ref(),
+            errand: read.errand,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -270,17 +271,63 @@ async fn listen(
     exchange: &mcp::Exchange,
     (mut wanted, own): (mcp::Wanted, Option<Arc<mcp::updates::Ear>>),
 ) -> Result<Response<Body>, Refusal> {
-    let (gateway, snapshot, now) = (deciding.gateway, deciding.snapshot, deciding.now);
+    let gateway = deciding.gateway;
     let opened = gateway.listeners().open(entered);
     let _listener = opened.ok_or(ReasonCode::TooManyInFlight)?;
     let ear = own.unwrap_or_default();
-    let asker = mcp::Caller::new(gateway, snapshot, entered, deciding.agent, now);
+    let uris = std::mem::take(&mut wanted.uris);
+    let who = (caller, entered);
+    wanted.uris = open(deciding, who, (from, headers), exchange, (uris, &ear)).await;
+    exchange
+        .listen(gateway, (caller, entered), (&wanted, &ear))
+        .await
+}
+
+/// Longest that all subscriptions of a stream together take.
+const OPENING: Duration = Duration::from_secs(60);
+
+/// Subscribes to each of these resources by a call of its own, and gives those that are subscribed.
+///
+/// When the stream is cut, its client has gone, its token is over, or they take too long, the call under way is taken back, and no
+/// other is begun.
+async fn open(
+    deciding: &Deciding<'_>,
+    (caller, entered): (&Authenticated, &Entered),
+    (from, headers): (&Downstream, &HeaderMap),
+    exchange: &mcp::Exchange,
+    (uris, ear): (Vec<String>, &Arc<mcp::updates::Ear>),
+) -> Vec<String> {
+    let (gateway, pool) = (deciding.gateway, deciding.pool);
+    let left = caller.expires().since(deciding.now).min(OPENING);
+    let mut over = std::pin::pin!(tokio::time::sleep(left));
+    let mut cut = entered.cut();
     let mut held = Vec::new();
-    for uri in std::mem::take(&mut wanted.uris) {
-        let call = exchange.subscription(&asker, &uri)?;
+    for uri in uris {
+        if cut.is_cut() || over.is_elapsed() {
+            break;
+        }
         let mut story = Story::begin(gateway, gateway.new_call(), from, headers);
-        let subscribed = match enter(gateway, snapshot, caller, &mut story, now).await {
-            Ok(entered) => Box::pin(subscribe(deciding, entered, call, &mut story, &ear)).await,
+        let turn = Turn::begin(gateway, caller, &mut story).await;
+        let subscribed = match turn {
+            Ok((turn, own)) => {
+                let canceller = own.canceller();
+                let opening =
+                    turn.subscribe((gateway, pool), exchange, own, (&uri, ear), &mut story);
+                let mut opening = Box::pin(opening);
+                let ends = tokio::select! {
+                    biased;
+                    () = &mut cut => None,
+                    () = &mut over => None,
+                    opened = &mut opening => Some(opened),
+                };
+                match ends {
+                    Some(opened) => opened,
+                    None => {
+                        canceller.cancel();
+                        opening.await
+                    }
+                }
+            }
             Err(refusal) => Err(refusal),
         };
         match subscribed {
@@ -288,10 +335,54 @@ async fn listen(
             Err(mut refusal) => record(gateway, &story, &mut refusal).await,
         }
     }
-    wanted.uris = held;
-    exchange
-        .listen(gateway, (caller, entered), (&wanted, &ear))
-        .await
+    held
+}
+
+/// What one subscription of a stream is decided with: what is in force when its turn comes.
+struct Turn {
+    snapshot: Arc<Snapshot>,
+    agent: Arc<Agent>,
+    now: Timestamp,
+}
+
+impl Turn {
+    /// The questions that any call is asked before it is known what it is.
+    async fn begin(
+        gateway: &Arc<Gateway>,
+        caller: &Authenticated,
+        story: &mut Story,
+    ) -> Result<(Self, Entered), Refusal> {
+        let (now, snapshot) = (gateway.instant()?, gateway.snapshot()?);
+        let entered = enter(gateway, &snapshot, caller, story, now).await?;
+        let agent = decide::agent(&snapshot, caller, &entered)?;
+        decide::user(&snapshot, caller, &entered, now)?;
+        let turn = Self {
+            snapshot,
+            agent,
+            now,
+        };
+        Ok((turn, entered))
+    }
+
+    async fn subscribe(
+        &self,
+        (gateway, pool): (&Arc<Gateway>, &Arc<Pool>),
+        exchange: &mcp::Exchange,
+        entered: Entered,
+        (uri, ear): (&str, &Arc<mcp::updates::Ear>),
+        story: &mut Story,
+    ) -> Result<(), Refusal> {
+        let deciding = Deciding {
+            gateway,
+            pool,
+            snapshot: &self.snapshot,
+            agent: &self.agent,
+            now: self.now,
+        };
+        let asker = mcp::Caller::new(gateway, &self.snapshot, &entered, &self.agent, self.now);
+        let call = exchange.subscription(&asker, uri)?;
+        Box::pin(subscribe(&deciding, entered, call, story, ear)).await
+    }
 }
 
 /// Enters the caller's task. That it is over or paused is a record, too, but not for every call: whoever has no task any more

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use writ_contract::{Operation, Parsed, RawCall, Route, RouteError};
-use writ_policy::{Denied, InputView, Pdp, Permit, Question, ResponseView, both};
+use writ_policy::{Denied, Disagreement, InputView, Pdp, Permit, Question, ResponseView, both};
 use writ_task::Entered;
 use writ_token::Authenticated;
 use writ_types::{
@@ -223,6 +223,20 @@ pub(crate) fn decide(
     facts: &Facts,
     story: &mut Story,
 ) -> Result<Permit, Denied> {
+    let what = (operation, parsed);
+    let (decided, disagreement) = weigh(snapshot, agent, entered, what, facts);
+    story.shadowed(disagreement);
+    decided
+}
+
+/// The same, and what a draft that is tried makes of it, where that is another verdict.
+pub(crate) fn weigh(
+    snapshot: &Snapshot,
+    agent: &Agent,
+    entered: &Entered,
+    (operation, parsed): (&Operation, &Parsed),
+    facts: &Facts,
+) -> (Result<Permit, Denied>, Option<Disagreement>) {
     let (grant, action) = (entered.grant(), operation.action());
     let asked = |pdp: &Pdp,
                  (agent, grant): (&Agent, &Grant),
@@ -230,7 +244,7 @@ pub(crate) fn decide(
         let projected = operation.project(&parsed.input, pdp.projection(action));
         decide(&Question {
             tenant: &snapshot.tenant,
-            call: story.call(),
+            call: entered.call(),
             agent,
             grant,
             action,
@@ -270,8 +284,7 @@ pub(crate) fn decide(
         let drafted = asked(draft, (agent, grant), &|question| draft.decide(question));
         draft.disagreement(&decided, with_above(draft, drafted))
     });
-    story.shadowed(disagreement);
-    decided
+    (decided, disagreement)
 }
 
 /// What a decision that is no yes becomes, for the record and for the caller.

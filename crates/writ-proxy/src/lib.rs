@@ -3,6 +3,7 @@
 //! Start at [`call`](mod@call). Each step is a file: `target`, `authenticate`, `decide`, `body`, `story` (records),
 //! `upstream` (the only way out), `response`, `completion`.
 
+mod again;
 mod approve;
 mod asked;
 mod authenticate;

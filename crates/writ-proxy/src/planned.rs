@@ -39,7 +39,11 @@ pub(crate) async fn reserve(
 /// no step speaks of its action. What does not follow the contract is none, and refused for that.
 ///
 /// Whether one of them is due the ledger says, because two calls could both be the last.
-fn fitting(entered: &Entered, operation: &Operation, read: &Read<'_>) -> Option<Vec<u16>> {
+pub(crate) fn fitting(
+    entered: &Entered,
+    operation: &Operation,
+    read: &Read<'_>,
+) -> Option<Vec<u16>> {
     let plan = entered.plan()?;
     let (action, effects) = (operation.action(), operation.effects());
     let only_reads =

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -15,6 +16,8 @@ pub(crate) struct CutFlag {
     cancelled: AtomicBool,
     /// What it needs was stopped, and not its task.
     stopped: AtomicBool,
+    /// How often its task has come to hold something else since it entered.
+    amended: AtomicU64,
     waiting: Mutex<Waiting>,
 }
 
@@ -41,6 +44,11 @@ impl CutFlag {
         self.stopped.store(true, Ordering::SeqCst);
         self.set();
         true
+    }
+
+    /// Its task holds something else now. What waits is woken by [`CutFlag::wake`], as after [`CutFlag::set`].
+    pub(crate) fn amend(&self) {
+        self.amended.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(crate) fn is_set(&self) -> bool {
@@ -130,6 +138,68 @@ impl Future for CutSignal {
 }
 
 impl Drop for CutSignal {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let waker = self.flag.waiting().wakers.remove(&key);
+            drop(waker);
+        }
+    }
+}
+
+/// Tells a call that lasts that its task has come to hold something else.
+pub struct Amendments {
+    flag: Arc<CutFlag>,
+    seen: u64,
+    key: Option<u64>,
+}
+
+impl Amendments {
+    /// What comes after this is told.
+    pub(crate) fn new(flag: Arc<CutFlag>) -> Self {
+        let seen = flag.amended.load(Ordering::SeqCst);
+        let key = None;
+        Self { flag, seen, key }
+    }
+
+    /// Waits until the task holds something else than when this was last told of. Nothing is lost when it is dropped before.
+    pub async fn next(&mut self) {
+        poll_fn(|context| self.poll_next(context)).await;
+    }
+
+    fn poll_next(&mut self, context: &Context<'_>) -> Poll<()> {
+        if self.is_told() {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.flag.waiting();
+        let key = self.key.unwrap_or(waiting.next);
+        if self.key.is_none() {
+            waiting.next = waiting.next.saturating_add(1);
+            self.key = Some(key);
+        }
+        waiting.wakers.insert(key, context.waker().clone());
+        drop(waiting);
+        // Read again, as `CutSignal` does.
+        match self.is_told() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    fn is_told(&mut self) -> bool {
+        let now = self.flag.amended.load(Ordering::SeqCst);
+        std::mem::replace(&mut self.seen, now) != now
+    }
+}
+
+impl fmt::Debug for Amendments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Amendments")
+            .field("seen", &self.seen)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Amendments {
     fn drop(&mut self) {
         if let Some(key) = self.key {
             let waker = self.flag.waiting().wakers.remove(&key);

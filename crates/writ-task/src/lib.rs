@@ -27,7 +27,7 @@ pub use approval::{
     Approvals, Approver, Ask, AskError, STANDING_ROLES, Standing, Status, Subject, Used, Want,
 };
 pub use carried::{Acting, Knower, several, worst};
-pub use cut::{Canceller, CutSignal};
+pub use cut::{Amendments, Canceller, CutSignal};
 pub use detect::Detector;
 pub use error::{AmendError, EndError, EnterError, OpenError, RebuildError, ReserveError};
 pub use ledger::{Cut, Ending, Known, Ledger, LedgerFuture, Read, TaskState, TaskStatus};

@@ -10,7 +10,7 @@ use crate::amend::Former;
 use crate::cut::CutFlag;
 use crate::tally::{Booked, Caller};
 use crate::tree::{Taken, Tree};
-use crate::{Canceller, CutSignal, Heading};
+use crate::{Amendments, Canceller, CutSignal, Heading};
 
 /// A call of a live task, registered so that a kill can cut it. Keep it until the last byte; dropping it deregisters.
 pub struct Entered {
@@ -22,6 +22,22 @@ pub struct Entered {
     pub(crate) former: Former,
     pub(crate) call: CallId,
     pub(crate) flag: Arc<CutFlag>,
+    pub(crate) registered: Arc<Registered>,
+}
+
+/// The place of a call among those in flight, until this is dropped.
+pub(crate) struct Registered {
+    pub(crate) tree: Arc<Tree>,
+    pub(crate) task: TaskId,
+    pub(crate) call: CallId,
+}
+
+/// What a task holds at an instant, and what of its tree its calls are decided with.
+pub(crate) struct Held {
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) planned: Option<Arc<Grant>>,
+    pub(crate) above: Vec<AgentId>,
+    pub(crate) former: Vec<Arc<Grant>>,
 }
 
 impl Entered {
@@ -42,6 +58,28 @@ impl Entered {
             self.grant = named;
         }
         self
+    }
+
+    /// The same call, one that lasts, with what its task holds now: no more than it held when the call entered, and nothing that it
+    /// has given up since. None if the task is over. The call is registered once, until both are dropped.
+    #[must_use]
+    pub fn renewed(&self) -> Option<Self> {
+        let now = self.tree.held(self.grant.task)?;
+        let grant = if Arc::ptr_eq(&now.grant, &self.grant) {
+            now.grant
+        } else {
+            Arc::new(now.grant.as_of(&self.grant))
+        };
+        Some(Self {
+            tree: Arc::clone(&self.tree),
+            grant,
+            planned: now.planned,
+            above: now.above,
+            former: now.former,
+            call: self.call,
+            flag: Arc::clone(&self.flag),
+            registered: Arc::clone(&self.registered),
+        })
     }
 
     /// Whether a token with these details was issued for the task, for what it holds or for what it held.
@@ -91,6 +129,12 @@ impl Entered {
         CutSignal::new(Arc::clone(&self.flag))
     }
 
+    /// How a call that lasts learns that its task has come to hold something else ([`Self::renewed`]).
+    #[must_use]
+    pub fn amendments(&self) -> Amendments {
+        Amendments::new(Arc::clone(&self.flag))
+    }
+
     /// What takes the call back.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
@@ -131,9 +175,9 @@ impl fmt::Debug for Hearing {
     }
 }
 
-impl Drop for Entered {
+impl Drop for Registered {
     fn drop(&mut self) {
-        self.tree.leave(self.grant.task, self.call);
+        self.tree.leave(self.task, self.call);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::carried::{Acting, Knower, Live, several};
 use crate::cut::CutFlag;
 use crate::ledger::{Cut, Ending, Known, TaskState, TaskStatus};
 use crate::narrow::{Widening, within};
-use crate::proof::{Entered, Reservation};
+use crate::proof::{Entered, Held, Registered, Reservation};
 use crate::{AmendError, EnterError, Heading, OpenError, ReserveError};
 
 /// Deepest nesting of sub-tasks; each level is one more budget to look at for every call below it.
@@ -114,6 +114,8 @@ struct Flight {
 pub(crate) struct Severed {
     pub(crate) tasks: Vec<Arc<Grant>>,
     calls: Vec<(CallId, Arc<CutFlag>)>,
+    /// Those of calls that live on in a task that was amended.
+    amended: Vec<Arc<CutFlag>>,
 }
 
 impl Severed {
@@ -121,11 +123,13 @@ impl Severed {
     pub(crate) fn join(&mut self, more: Self) {
         self.tasks.extend(more.tasks);
         self.calls.extend(more.calls);
+        self.amended.extend(more.amended);
     }
 
-    /// Wakes what was cut. The flags are set already; this only hurries the calls that wait.
+    /// Wakes what was cut or has another grant. The flags are set already; this only hurries the calls that wait.
     pub(crate) fn wake(self) -> Cut {
-        for (_, flag) in &self.calls {
+        let cut = self.calls.iter().map(|(_, flag)| flag);
+        for flag in cut.chain(&self.amended) {
             flag.wake();
         }
         Cut {
@@ -232,6 +236,11 @@ impl Tree {
         let above = state.nodes.get(task).map(|node| state.above(node));
         let former = state.nodes.get(task).map(|node| node.former.clone());
         drop(state);
+        let registered = Registered {
+            tree: Arc::clone(self),
+            task,
+            call,
+        };
         Ok(Entered {
             tree: Arc::clone(self),
             grant,
@@ -240,6 +249,20 @@ impl Tree {
             former: former.unwrap_or_default(),
             call,
             flag,
+            registered: Arc::new(registered),
+        })
+    }
+
+    /// What a task holds now; none if it has ended.
+    pub(crate) fn held(&self, task: TaskId) -> Option<Held> {
+        let state = self.lock();
+        let node = state.nodes.get(task).filter(|node| node.ended.is_none())?;
+        let planned = state.planned(&node.lineage);
+        Some(Held {
+            grant: Arc::clone(&node.grant),
+            planned: planned.map(|node| Arc::clone(&node.grant)),
+            above: state.above(node),
+            former: node.former.clone(),
         })
     }
 
@@ -1009,6 +1032,10 @@ impl State {
         node.former.push(before);
         let children = node.children.clone();
         let mut severed = Severed::default();
+        for flight in &node.flights {
+            flight.flag.amend();
+            severed.amended.push(Arc::clone(&flight.flag));
+        }
         for child in children {
             let holds_more = self
                 .nodes

@@ -162,6 +162,12 @@ impl HeldCalls {
         all.remove(name)
     }
 
+    /// Whether the call of an entry was cut, so that nobody takes it out any more.
+    fn is_cut(&self, name: &str) -> bool {
+        let all = self.all();
+        all.get(name).is_some_and(|open| open.cut.is_cut())
+    }
+
     fn close(&self, name: &str) {
         drop(self.all().remove(name));
     }
@@ -215,6 +221,13 @@ impl Turn {
                 }
                 Next::Nobody | Next::Done(_) => *next = Next::Done(Box::new(answer)),
             }
+        }
+        // What was cut nobody may come back to: its place is another's at once.
+        let name = self.name().clone();
+        if self.gateway.held_calls().is_cut(&name) {
+            self.close();
+            *self.next() = Next::Nobody;
+            return accepted();
         }
         let cut = async {
             match cut {

@@ -169,6 +169,14 @@ struct Holder<'a> {
     entered: &'a Entered,
 }
 
+/// What a stream is told with at an instant, the task as it holds it then.
+struct Stands {
+    snapshot: Arc<Snapshot>,
+    entered: Entered,
+    agent: Arc<Agent>,
+    now: Timestamp,
+}
+
 /// Whether a stream goes on.
 enum Told {
     More,
@@ -177,12 +185,18 @@ enum Told {
 
 impl Holder<'_> {
     /// What its requests are answered with now, if it may still make any.
-    fn stands(&self) -> Result<(Arc<Snapshot>, Arc<Agent>, Timestamp), Refusal> {
+    fn stands(&self) -> Result<Stands, Refusal> {
         let snapshot = self.gateway.snapshot()?;
-        let agent = decide::agent(&snapshot, self.caller, self.entered)?;
+        let entered = self.entered.renewed().ok_or(ReasonCode::TaskEnded)?;
+        let agent = decide::agent(&snapshot, self.caller, &entered)?;
         let now = self.gateway.instant()?;
-        decide::user(&snapshot, self.caller, self.entered, now)?;
-        Ok((snapshot, agent, now))
+        decide::user(&snapshot, self.caller, &entered, now)?;
+        Ok(Stands {
+            snapshot,
+            entered,
+            agent,
+            now,
+        })
     }
 }
 
@@ -211,6 +225,7 @@ impl Exchange {
         };
         // What changes from here on is seen, so what is first looked at is what is in force now.
         let mut changes = gateway.changes();
+        let mut amendments = entered.amendments();
         let mut listed = self.listed(&holder, wanted).await?;
         let left = caller.expires().since(gateway.instant()?);
         let over = tokio::time::sleep(left);
@@ -231,6 +246,12 @@ impl Exchange {
                     if changed.is_err() || gateway.snapshot().is_err() {
                         return Ok(self.over());
                     }
+                    match self.relisted(&holder, wanted, &listed).await {
+                        Ok(now) => listed = now,
+                        Err(reason) => return Ok(broken(reason, entered)),
+                    }
+                }
+                () = amendments.next() => {
                     match self.relisted(&holder, wanted, &listed).await {
                         Ok(now) => listed = now,
                         Err(reason) => return Ok(broken(reason, entered)),
@@ -302,11 +323,12 @@ impl Exchange {
     async fn tell(&self, holder: &Holder<'_>, ear: &Ear) -> Result<Told, ReasonCode> {
         let news = ear.take();
         if !news.uris.is_empty() {
-            let (snapshot, agent, now) = holder.stands().map_err(|refusal| refusal.reason)?;
-            let asker = Caller::new(holder.gateway, &snapshot, holder.entered, &agent, now);
+            let stands = holder.stands().map_err(|refusal| refusal.reason)?;
+            let (snapshot, agent) = (&stands.snapshot, &stands.agent);
+            let asker = Caller::new(holder.gateway, snapshot, &stands.entered, agent, stands.now);
             let offered = self.offered(&asker);
             for uri in news.uris {
-                if !offered.may_read(&asker, &uri).await {
+                if !offered.may_hear(&asker, &uri).await {
                     ear.release(&uri);
                     continue;
                 }
@@ -321,8 +343,9 @@ impl Exchange {
 
     /// What the lists are now, for a caller who may still ask for them.
     async fn listed(&self, holder: &Holder<'_>, wanted: &Wanted) -> Result<Listed, Refusal> {
-        let (snapshot, agent, now) = holder.stands()?;
-        let asker = Caller::new(holder.gateway, &snapshot, holder.entered, &agent, now);
+        let stands = holder.stands()?;
+        let (snapshot, agent) = (&stands.snapshot, &stands.agent);
+        let asker = Caller::new(holder.gateway, snapshot, &stands.entered, agent, stands.now);
         let [tools, prompts, resources] = wanted.lists;
         Ok([
             self.seen(&asker, tools.then_some(&[Listing::Tools])).await,

@@ -8,6 +8,7 @@ use writ_types::Value;
 
 use super::envelope::Envelope;
 use super::{Caller, Errand, Fault, ToolCall, tools};
+use crate::again;
 use crate::decide;
 use crate::refusal::Refusal;
 use crate::snapshot::ApiSnapshot;
@@ -122,17 +123,13 @@ impl<'s> Offered<'s> {
         })
     }
 
-    /// Whether the task may read a resource now, by the questions that its reading would be asked.
-    pub(super) async fn may_read(&self, caller: &Caller<'_, 's>, uri: &str) -> bool {
-        let (Some(api), Some(operation)) = (self.api, self.reading) else {
+    /// Whether a subscription to a resource would be permitted now.
+    pub(super) async fn may_hear(&self, caller: &Caller<'_, 's>, uri: &str) -> bool {
+        let Ok(call) = self.subscribe(uri) else {
             return false;
         };
-        let entry = Entry {
-            operation,
-            arguments: Some(Value::object([("uri", Value::from(uri))])),
-            shown: &Value::Null,
-        };
-        entry.stands(api, caller).await
+        let who = (caller.agent, caller.entered);
+        again::is_permitted(caller.gateway, caller.snapshot, who, call, caller.now).await
     }
 
     /// Whether a server may log something in a call.

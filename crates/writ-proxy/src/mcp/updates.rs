@@ -8,12 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
 use writ_contract::McpRevision;
+use writ_task::Amendments;
 use writ_types::{
     AgentId, ApiId, CredentialName, Grant, Limits, ReasonCode, TaskId, Tenant, Upstream, Value,
 };
@@ -43,6 +46,9 @@ const MOST_OF_AN_AGENT: usize = 64;
 const SHARE_OF_A_TASK: usize = 4;
 /// Most subscriptions.
 const MOST: usize = 1024;
+
+/// How often a subscription on which nothing happens is decided anew: what its task holds and the time are others by then.
+const ANEW: Duration = Duration::from_secs(15);
 
 /// The subscriptions under way, counted by task and agent.
 #[derive(Debug, Default)]
@@ -260,7 +266,7 @@ struct Kept {
 ///
 /// # Errors
 ///
-/// `upstream_invalid` where the server does not say that it holds it, `upstream_timeout`, `task_ended`. The outcome is recorded by then.
+/// `upstream_invalid` where the server does not say that it holds it, `upstream_timeout`, `task_ended`; `not_ready` where it would not be permitted any more. The outcome is recorded by then.
 pub(crate) async fn begin(
     gateway: &Arc<Gateway>,
     api: &ApiSnapshot,
@@ -308,8 +314,6 @@ pub(crate) async fn begin(
     };
     completion.passed(&said);
     let (ender, ended) = oneshot::channel();
-    ear.keep(uri, ender);
-    source.listen(uri, ear);
     let kept = Kept {
         gateway: Arc::clone(gateway),
         uri: uri.to_owned(),
@@ -321,22 +325,51 @@ pub(crate) async fn begin(
         ended,
         _place: place,
     };
-    tokio::spawn(kept.go_on());
+    // What changes from here on is seen there; what changed while the server was asked, here.
+    let changes = gateway.changes();
+    let amendments = kept.completion.entered().amendments();
+    if !kept.stands().await {
+        kept.end(End::Completed);
+        return Err(ReasonCode::NotReady);
+    }
+    ear.keep(uri, ender);
+    kept.source.listen(uri, ear);
+    tokio::spawn(kept.go_on(changes, amendments));
     Ok(())
 }
 
 impl Kept {
     /// Until it ends.
-    async fn go_on(mut self) {
+    async fn go_on(mut self, mut changes: watch::Receiver<()>, mut amendments: Amendments) {
         let mut cut = self.completion.entered().cut();
-        let mut changes = self.gateway.changes();
+        let first = Instant::now().checked_add(ANEW);
+        let mut anew = tokio::time::interval_at(first.unwrap_or_else(Instant::now), ANEW);
+        anew.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = loop {
             tokio::select! {
                 biased;
-                () = &mut cut => break End::Cut,
+                () = &mut cut => {
+                    // The task lives on after a stop, and whoever reads for it may have missed something.
+                    if cut.is_stopped() {
+                        self.lose();
+                    }
+                    break End::Cut;
+                }
                 _ = &mut self.ended => break End::Completed,
                 changed = changes.changed() => {
                     if changed.is_err() || !self.stands().await {
+                        self.lose();
+                        break End::Completed;
+                    }
+                }
+                () = amendments.next() => {
+                    if !self.stands().await {
+                        self.lose();
+                        break End::Completed;
+                    }
+                }
+                _ = anew.tick() => {
+                    if !self.stands().await {
                         self.lose();
                         break End::Completed;
                     }
@@ -351,8 +384,13 @@ impl Kept {
                 },
             }
         };
-        // After a kill nothing more is said.
-        if self.source.leave(&self.uri) && end != End::Cut {
+        self.end(end);
+    }
+
+    /// Lets the server know, unless it was cut: after a kill nothing more is said.
+    fn end(self, end: End) {
+        let is_cut = end == End::Cut || self.completion.entered().cut().is_cut();
+        if self.source.leave(&self.uri, &self.ear) && !is_cut {
             self.source.unsubscribe(&self.uri);
         }
         self.completion.finish(end);
@@ -383,20 +421,22 @@ impl Kept {
     }
 }
 
-/// Whether the task of a call may read a resource now, and its agent act.
+/// Whether the task of a call, as it holds it now, may hear of a resource, and its agent act.
 async fn readable(
     gateway: &Arc<Gateway>,
     snapshot: &Arc<Snapshot>,
     completion: &Completion,
     (api, uri): (&ApiId, &str),
 ) -> bool {
-    let entered = completion.entered();
-    let (Ok(now), Ok(agent)) = (gateway.instant(), decide::acting(snapshot, entered)) else {
+    let (Some(entered), Ok(now)) = (completion.entered().renewed(), gateway.instant()) else {
         return false;
     };
-    let caller = Caller::new(gateway, snapshot, entered, agent, now);
+    let Ok(agent) = decide::acting(snapshot, &entered) else {
+        return false;
+    };
+    let caller = Caller::new(gateway, snapshot, &entered, agent, now);
     let offered = Offered::of(snapshot.apis.get(api), &caller);
-    offered.may_read(&caller, uri).await
+    offered.may_hear(&caller, uri).await
 }
 
 impl Exchange {

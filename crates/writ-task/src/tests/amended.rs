@@ -1,5 +1,8 @@
 //! A live task comes to hold something else.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use writ_types::{
@@ -10,8 +13,8 @@ use super::support::{
     Bench, HOUR, NOON, READ, action, below, budget, call, grant, now, task, tenant, write,
 };
 use crate::{
-    AmendError, Cut, Ending, EnterError, Event, Ledger, MemoryLedger, Rebuild, ReserveError,
-    TaskState, Widening,
+    AmendError, Amendments, Cut, Ending, EnterError, Event, Ledger, MemoryLedger, Rebuild,
+    ReserveError, TaskState, Widening,
 };
 
 fn json(text: &str) -> Value {
@@ -92,6 +95,74 @@ fn a_token_keeps_what_it_named_and_no_more() {
     amend(&bench.0, narrow(1), NOON).unwrap();
     let entered = bench.enter(1, 4).unwrap().as_named_by(&after);
     assert!(entered.is_named_by(&after) && !entered.grant().holds(&action("dns:patch")));
+}
+
+#[test]
+fn a_call_that_lasts_holds_what_its_task_holds_by_then() {
+    let bench = Bench::new();
+    bench.open(narrow(1)).unwrap();
+    let entered = bench.enter(1, 1).unwrap();
+    let mut amendments = entered.amendments();
+    let told = |amendments: &mut Amendments| {
+        let next = std::pin::pin!(amendments.next());
+        let mut context = Context::from_waker(Waker::noop());
+        next.poll(&mut context).is_ready()
+    };
+    assert!(!told(&mut amendments));
+    // It gains nothing that it did not hold when it entered, and loses what the task gives up.
+    amend(&bench.0, grant(1), NOON).unwrap();
+    assert!(told(&mut amendments) && !told(&mut amendments));
+    let wider = entered.renewed().unwrap();
+    assert!(!wider.grant().holds(&action("dns:patch")));
+    assert!(wider.is_named_by(&narrow(1).to_details()));
+    let less = Grant {
+        bounds: bounds(r#"{"dns:list":{"/query/zone":["a."]}}"#),
+        ..narrow(1)
+    };
+    amend(&bench.0, less.clone(), NOON).unwrap();
+    assert!(told(&mut amendments));
+    let bound = entered.renewed().unwrap();
+    assert_eq!(bound.grant().bounds, less.bounds);
+    // It is one call, as long as either is there.
+    drop(entered);
+    assert_eq!(bench.status(1).in_flight, 1);
+    let again = bound.renewed().unwrap();
+    drop((wider, bound));
+    assert_eq!(bench.status(1).in_flight, 1);
+    drop(again);
+    assert_eq!(bench.status(1).in_flight, 0);
+    let last = bench.enter(1, 2).unwrap();
+    now(bench.0.revoke(&tenant(), task(1), Ending::Revoked)).unwrap();
+    assert!(last.renewed().is_none() && last.cut().is_cut());
+}
+
+/// What is given up wakes who waits.
+#[test]
+fn an_amendment_wakes_the_calls_of_its_task() {
+    struct Counts(AtomicUsize);
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let bench = Bench::new();
+    for number in [1, 2] {
+        bench.open(grant(number)).unwrap();
+    }
+    let (own, other) = (bench.enter(1, 1).unwrap(), bench.enter(2, 2).unwrap());
+    for (entered, wakes) in [(&own, 1), (&other, 0)] {
+        let counts = Arc::new(Counts(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&counts));
+        let mut amendments = entered.amendments();
+        let next = std::pin::pin!(amendments.next());
+        assert!(next.poll(&mut Context::from_waker(&waker)).is_pending());
+        let after = match wakes {
+            1 => narrow(1),
+            _ => grant(1),
+        };
+        amend(&bench.0, after, NOON).unwrap();
+        assert_eq!(counts.0.load(Ordering::SeqCst), wakes);
+    }
 }
 
 #[test]

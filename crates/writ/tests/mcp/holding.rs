@@ -196,6 +196,33 @@ fn a_task_has_few_calls_that_wait_and_a_kill_ends_them() {
     });
 }
 
+#[test]
+fn what_a_stop_ended_waits_for_nobody_and_leaves_its_room_to_others() {
+    runtime().block_on(async {
+        let stage = Stage::open_in("2025-11-25").await;
+        let task = stage.task(&actions(&[TWICE]), "").await;
+        let mut client = Client::new(&stage, &task, "/mcp/fixture");
+        client.can = EVERYTHING;
+        let mut asked = Vec::new();
+        for _ in 0..4 {
+            asked.push(call(&client, TWICE, "").await);
+        }
+        let stop = stage
+            .project
+            .operator(Method::POST, "/v1/kill", r#"{"api":"fixture"}"#);
+        assert_eq!(stop.await.status, 200);
+        for one in &asked {
+            let call = one.header("writ-call-id").unwrap();
+            assert_eq!(stage.ended(call).await, ["intent", "outcome"]);
+        }
+        let (code, said, errors) = stage.project.run(&["resume", "api", "fixture"]);
+        assert_eq!(code, 0, "{said}{errors}");
+        for _ in 0..4 {
+            state(&call(&client, TWICE, "").await);
+        }
+    });
+}
+
 /// The call waits at the server; who brought its answer and goes takes it back.
 #[test]
 fn who_goes_takes_back_the_call_that_waits() {

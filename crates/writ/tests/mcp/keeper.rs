@@ -23,7 +23,7 @@ pub(crate) const TOOLS: &str = r#"[
 /// What it has beside them where it is to be pinned whole: tools that ask and that take their time, and resources.
 const WHOLE: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{"resources":{"subscribe":true}},
   "tools":[{"name":"waits","inputSchema":{"type":"object"}},{"name":"slow","inputSchema":{"type":"object"}}],
-  "resources":[{"uri":"test://a","name":"a"},{"uri":"test://b","name":"b"}]}"#;
+  "resources":[{"uri":"test://a","name":"a"},{"uri":"test://b","name":"b"},{"uri":"test://loud","name":"l"},{"uri":"test://slow","name":"s"}]}"#;
 
 /// What the server was sent.
 #[derive(Debug, Clone)]
@@ -124,6 +124,14 @@ impl Keeper {
         self.state.1.notify_all();
     }
 
+    fn wait_to_release(&self) {
+        let mut state = self.state();
+        while state.released == 0 {
+            state = self.state.1.wait(state).unwrap();
+        }
+        state.released = state.released.saturating_sub(1);
+    }
+
     /// Forgets all sessions, as a restart does.
     pub(crate) fn forget(&self) {
         self.state().sessions.clear();
@@ -205,6 +213,23 @@ impl Keeper {
             "tools/call" => self.call(heard, &session, stream),
             list if list.ends_with("/list") => {
                 ("200 OK", json_type, reply(heard, &self.page(list, heard)))
+            }
+            "resources/subscribe" if heard.body.contains("test://slow") => {
+                self.wait_to_release();
+                ("200 OK", json_type, reply(heard, "{}"))
+            }
+            "resources/subscribe" if heard.body.contains("test://loud") => {
+                let said = format!(
+                    "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/{}\"}}\n\n",
+                    "x".repeat(60_000)
+                );
+                let result = reply(heard, "{}");
+                let events = "content-type: text/event-stream\r\n".to_owned();
+                (
+                    "200 OK",
+                    events,
+                    format!("{}data: {result}\n\n", said.repeat(20)),
+                )
             }
             "resources/subscribe" | "resources/unsubscribe" => {
                 ("200 OK", json_type, reply(heard, "{}"))
@@ -291,12 +316,7 @@ impl Keeper {
                 ("200 OK", String::new(), String::new())
             }
             "slow" => {
-                let mut state = self.state();
-                while state.released == 0 {
-                    state = self.state.1.wait(state).unwrap();
-                }
-                state.released = state.released.saturating_sub(1);
-                drop(state);
+                self.wait_to_release();
                 let json_type = "content-type: application/json\r\n";
                 ("200 OK", json_type.to_owned(), result)
             }

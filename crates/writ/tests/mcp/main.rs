@@ -24,4 +24,5 @@ mod returning;
 mod server;
 mod sessions;
 mod shim;
+mod standing;
 mod updates;

@@ -17,23 +17,23 @@ use crate::keeper::{Beside, KEY, Kept, kept_whole};
 use crate::listening::Stream;
 use crate::server::{Stage, purpose};
 
-const ONE: &str = "test://watched-resource";
-const OTHER: &str = "test://static-text";
-const UPDATED: &str = "notifications/resources/updated";
+pub(crate) const ONE: &str = "test://watched-resource";
+pub(crate) const OTHER: &str = "test://static-text";
+pub(crate) const UPDATED: &str = "notifications/resources/updated";
 
 /// What a session is asked for.
-fn asking(method: &str, uri: &str) -> String {
+pub(crate) fn asking(method: &str, uri: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":"u","method":"{method}","params":{{"uri":"{uri}"}}}}"#)
 }
 
-async fn subscribe(session: &Session<'_>, uri: &str) -> Answer {
+pub(crate) async fn subscribe(session: &Session<'_>, uri: &str) -> Answer {
     session.post(&asking("resources/subscribe", uri)).await
 }
 
 /// The stream of a session, and what came on it so far.
-struct Standing {
+pub(crate) struct Standing {
     stream: TcpStream,
-    seen: String,
+    pub(crate) seen: String,
 }
 
 impl Standing {
@@ -57,7 +57,7 @@ impl Standing {
         standing
     }
 
-    async fn of(session: &Session<'_>, port: u16) -> Self {
+    pub(crate) async fn of(session: &Session<'_>, port: u16) -> Self {
         Self::open(port, &session.caller, &session.id, "/mcp/fixture").await
     }
 
@@ -73,7 +73,7 @@ impl Standing {
     }
 
     /// Reads until so many updates were told, and gives their URIs.
-    async fn hears(&mut self, count: usize) -> Vec<String> {
+    pub(crate) async fn hears(&mut self, count: usize) -> Vec<String> {
         loop {
             let told = updates(&self.seen);
             if told.len() >= count {
@@ -90,14 +90,14 @@ impl Standing {
     }
 
     /// Reads to the end: whether the stream was ended as a whole one is.
-    async fn end(&mut self) -> bool {
+    pub(crate) async fn end(&mut self) -> bool {
         assert_eq!(self.until("never").await, None);
         self.seen.ends_with("\r\n0\r\n\r\n")
     }
 }
 
 /// The URIs of the updates that were told, each message with nothing but that and the name of its stream.
-fn updates(seen: &str) -> Vec<String> {
+pub(crate) fn updates(seen: &str) -> Vec<String> {
     let (whole, _) = seen.rsplit_once("\n\n").unwrap_or_default();
     let events = whole.lines().filter_map(|line| line.strip_prefix("data: "));
     let updated = events
@@ -356,7 +356,7 @@ pub(crate) async fn opened<'t>(kept: &'t Kept, task: &'t OpenTask) -> (Caller<'t
     (caller, session)
 }
 
-async fn post(caller: &Caller<'_>, session: &str, body: &str) -> Answer {
+pub(crate) async fn post(caller: &Caller<'_>, session: &str, body: &str) -> Answer {
     let fields = [
         ("content-type", "application/json"),
         ("accept", "application/json, text/event-stream"),

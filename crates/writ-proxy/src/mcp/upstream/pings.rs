@@ -3,14 +3,18 @@
 //! Everything else of a stream of events passes as it came, and is judged where the whole answer is. With any other request the stream is
 //! over, unless somebody hears it: it will be refused, and the server would wait for an answer.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
+use tokio::time::Instant;
 use writ_types::{JsonLimits, Value};
 
 use crate::mcp::Reader;
 
-/// Most pings of one answer that are answered.
+/// Most pings of one answer that are answered; of a stream that lasts, in each [`SPAN`].
 const MOST: u8 = 16;
+const SPAN: Duration = Duration::from_secs(60);
 /// Longest event that is looked at, in bytes, its name and fields included.
 const LONGEST: usize = 64 * 1024;
 /// What ends an event.
@@ -20,6 +24,8 @@ const ENDS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
 pub(crate) struct Pings {
     pong: Box<dyn Fn(&Value) + Send + Sync>,
     answered: u8,
+    /// Since when they are counted, where the stream lasts.
+    since: Option<Instant>,
     /// An event that has not ended yet.
     held: BytesMut,
     /// How much of it is known to hold no end.
@@ -61,11 +67,18 @@ impl Pings {
         Self {
             pong: Box::new(pong),
             answered: 0,
+            since: None,
             held: BytesMut::new(),
             looked: 0,
             passing: false,
             asks: Asks::Refused,
         }
+    }
+
+    /// The stream has no end: its pings are bounded in each span of time.
+    pub(crate) fn lasting(mut self) -> Self {
+        self.since = Some(Instant::now());
+        self
     }
 
     /// Somebody hears what the server asks for: it passes, and the stream goes on.
@@ -80,12 +93,16 @@ impl Pings {
 
     /// What passes of the stream with this part of it.
     pub(crate) fn pass(&mut self, part: &[u8]) -> Bytes {
+        self.pass_at(part, Instant::now())
+    }
+
+    fn pass_at(&mut self, part: &[u8], now: Instant) -> Bytes {
         self.held.extend_from_slice(part);
         let mut passed = BytesMut::new();
         while let Some(end) = end_of(&self.held, self.looked) {
             let event = self.held.split_to(end);
             self.looked = 0;
-            if !std::mem::take(&mut self.passing) && self.answers(&event) {
+            if !std::mem::take(&mut self.passing) && self.answers(&event, now) {
                 continue;
             }
             passed.extend_from_slice(&event);
@@ -107,7 +124,12 @@ impl Pings {
     }
 
     /// Whether the event was a ping, and is answered.
-    fn answers(&mut self, event: &[u8]) -> bool {
+    fn answers(&mut self, event: &[u8], now: Instant) -> bool {
+        let is_over = |since: Instant| now.saturating_duration_since(since) >= SPAN;
+        if self.since.is_some_and(is_over) {
+            self.since = Some(now);
+            self.answered = 0;
+        }
         match read(event) {
             Event::Ping(id) if self.answered < MOST => {
                 self.answered = self.answered.saturating_add(1);
@@ -208,6 +230,21 @@ mod tests {
                 assert_eq!(answered, ids, "{size}: {stream:.60}");
             }
         }
+    }
+
+    #[test]
+    fn a_stream_that_lasts_has_its_pings_in_each_span() {
+        let answered = Arc::new(Mutex::new(0));
+        let heard = Arc::clone(&answered);
+        let mut pings = Pings::new(move |_| *heard.lock().unwrap() += 1).lasting();
+        let begun = Instant::now();
+        for (seconds, most) in [(0, 16), (70, 32), (140, 48)] {
+            let now = begun + Duration::from_secs(seconds);
+            pings.pass_at(PING.repeat(16).as_bytes(), now);
+            assert_eq!((*answered.lock().unwrap(), pings.asked()), (most, false));
+        }
+        pings.pass_at(PING.as_bytes(), begun + Duration::from_secs(150));
+        assert_eq!((*answered.lock().unwrap(), pings.asked()), (48, true));
     }
 
     #[test]

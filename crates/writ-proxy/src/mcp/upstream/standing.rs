@@ -28,10 +28,14 @@ use crate::pool::{Lease, Pool, Unanswered};
 
 /// Longest message that is looked at, in bytes; a longer one ends the stream.
 const LONGEST: usize = 64 * 1024;
+/// Most bytes that a server says before it says that it holds a subscription.
+const MOST_BEFORE: usize = 1024 * 1024;
 /// Most messages that are read within a second: the server waits with the others.
 const MOST_A_SECOND: u32 = 100;
 /// How long after the end of a stream another is opened, and how long after one that could not be: ever longer.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a stream stands after which an end is no failure.
+const STOOD: Duration = Duration::from_secs(60);
 /// How often in a row it is tried.
 const TRIES: u32 = 5;
 /// The method that says which subscriptions are held.
@@ -52,10 +56,11 @@ impl Hearers {
         self.all().push((uri.to_owned(), Arc::downgrade(ear)));
     }
 
-    /// One less hears of it; whether nobody does any more.
-    fn leave(&self, uri: &str) -> bool {
+    /// One less hears of it, this ear; whether nobody does any more.
+    fn leave(&self, uri: &str, ear: &Weak<Ear>) -> bool {
         let mut all = self.all();
-        let own = all.iter().position(|(other, _)| other == uri);
+        let is_own = |(other, whose): &(String, Weak<Ear>)| other == uri && whose.ptr_eq(ear);
+        let own = all.iter().position(is_own);
         if let Some(own) = own {
             all.swap_remove(own);
         }
@@ -187,7 +192,7 @@ async fn stream(pool: &Arc<Pool>, session: &Arc<Session>) -> Option<Stream> {
     let opened = pool.exchange(&session.upstream, request).await;
     let (response, lease) = opened.ok()?;
     let events = response.status() == StatusCode::OK && tells(response.headers());
-    let within = (pings(pool, session), session.mark);
+    let within = (pings(pool, session).lasting(), session.mark);
     events.then(|| {
         (
             Coming::in_session(response.into_body(), within, None),
@@ -212,12 +217,16 @@ impl Reading {
         let mut tried = 0_u32;
         loop {
             if let Some((coming, lease)) = stream.take() {
+                let begun = Instant::now();
                 let mut messages = Messages::of(coming);
                 while let Some(message) = messages.next().await {
                     tried = 0;
                     self.hearers.hear(&message);
                 }
                 drop((messages, lease));
+                if begun.elapsed() >= STOOD {
+                    tried = 0;
+                }
             }
             if tried >= TRIES {
                 break;
@@ -268,6 +277,9 @@ impl Messages {
             let part = self.coming.frame().await?.ok()?;
             let Ok(part) = part.into_data() else { continue };
             if let Some(heard) = &mut self.heard {
+                if heard.len().saturating_add(part.len()) > MOST_BEFORE {
+                    return None;
+                }
                 heard.extend_from_slice(&part);
             }
             self.since = self.since.saturating_add(part.len());
@@ -327,9 +339,9 @@ impl Source {
     }
 
     /// One less hears of the resource; whether the server is to be told that nobody does any more.
-    pub(crate) fn leave(&self, uri: &str) -> bool {
+    pub(crate) fn leave(&self, uri: &str, ear: &Weak<Ear>) -> bool {
         match self {
-            Self::Standing(own) => own.standing.hearers.leave(uri),
+            Self::Standing(own) => own.standing.hearers.leave(uri, ear),
             // The end of its stream tells it.
             Self::Own(_) => false,
         }
@@ -472,5 +484,33 @@ impl Messages {
             whole.extend_from_slice(&part);
         }
         Some(whole.freeze())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_leaves_takes_its_own_place_and_no_other() {
+        let hearers = Hearers::default();
+        let (first, second) = (Arc::new(Ear::default()), Arc::new(Ear::default()));
+        for (uri, ear) in [
+            ("test://a", &first),
+            ("test://a", &second),
+            ("test://b", &second),
+        ] {
+            hearers.listen(uri, ear);
+        }
+        assert!(!hearers.leave("test://a", &Arc::downgrade(&second)));
+        let left: Vec<_> = hearers.all().clone();
+        let is_left = |uri: &str, ear: &Arc<Ear>| {
+            let own = Arc::downgrade(ear);
+            left.iter()
+                .any(|(other, whose)| other == uri && whose.ptr_eq(&own))
+        };
+        assert!(is_left("test://a", &first) && is_left("test://b", &second));
+        assert!(!is_left("test://a", &second));
+        assert!(hearers.leave("test://a", &Arc::downgrade(&first)));
     }
 }
