@@ -165,8 +165,7 @@ async fn settle(
         // A body that is not here cannot be what a person says yes to.
         // And a yes is to one call: it is none to what comes of a subscription for as long as that lasts, nor is a yes to a reading
         // one to be told of what is read from then on.
-        let lasts = call.errand == Errand::Subscription;
-        if lasts || matches!(call.body, RequestBody::Streamed(..)) {
+        if call.lasts() || matches!(call.body, RequestBody::Streamed(..)) {
             return Err(ReasonCode::Forbidden.into());
         }
         // What nobody could enter nobody is asked for.
@@ -454,6 +453,11 @@ impl<'a> Canonical<'a> {
             answers: read.answers.as_ref(),
             errand: read.errand,
         }
+    }
+
+    /// Whether something comes of the call for as long as it goes on.
+    fn lasts(&self) -> bool {
+        self.errand == Errand::Subscription
     }
 
     /// The body, if it is at hand and was not taken apart.

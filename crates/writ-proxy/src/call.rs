@@ -169,9 +169,8 @@ async fn call(
     };
     let (api, operation) = asked.operation();
     let arrived = Box::pin(make(&deciding, entered, asked, story, mcp.as_ref())).await?;
-    response::forward(gateway, api, operation, arrived, mcp.as_ref())
-        .await
-        .map_err(Refusal::from)
+    let forwarding = response::forward(gateway, api, operation, arrived, mcp.as_ref());
+    Box::pin(forwarding).await.map_err(Refusal::from)
 }
 
 /// What a call is decided with.
@@ -258,9 +257,15 @@ async fn subscribe(
     let place = place.ok_or(ReasonCode::TooManyInFlight)?;
     let making = make(deciding, entered, Asked::Tool(call), story, None);
     let arrived = Box::pin(making).await?;
-    mcp::updates::begin(gateway, api, (arrived, place), &uri, ear)
-        .await
-        .map_err(Refusal::from)
+    Box::pin(mcp::updates::begin(
+        gateway,
+        api,
+        (arrived, place),
+        &uri,
+        ear,
+    ))
+    .await
+    .map_err(Refusal::from)
 }
 
 /// Serves a stream of changes. Each resource that it wants to hear of is subscribed to by a call of its own; of what is refused it does not hear.
