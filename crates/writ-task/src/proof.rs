@@ -37,7 +37,7 @@ pub(crate) struct Held {
     pub(crate) grant: Arc<Grant>,
     pub(crate) planned: Option<Arc<Grant>>,
     pub(crate) above: Vec<AgentId>,
-    pub(crate) former: Vec<Arc<Grant>>,
+    pub(crate) former: Former,
 }
 
 impl Entered {
