@@ -179,17 +179,7 @@ impl Project {
                 project.apis.insert(api.api.id.clone(), api);
             }
         }
-        for (file, name) in files_in(files, "apis/", "") {
-            let Some((stem, ending)) = name.split_once(".overlay.") else {
-                continue;
-            };
-            // One that is not read would not bind.
-            if ending != "yaml" || !files.contains_key(&format!("apis/{stem}.toml")) {
-                let message =
-                    "an overlay is called apis/<id>.overlay.yaml and stands beside apis/<id>.toml";
-                reader.fault(file, None, message.to_owned());
-            }
-        }
+        reader.overlays();
         for (file, stem) in files_in(files, "purposes/", ".toml") {
             if let Some(purpose) = reader.purpose(file, stem) {
                 project.purposes.insert(purpose.name.clone(), purpose);
@@ -273,6 +263,20 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn fault(&mut self, file: &str, line: Option<u32>, message: String) {
         self.faults.push(ProjectFault::of_file(file, line, message));
+    }
+
+    /// An overlay stands beside what it is of: one that is not read would not bind.
+    fn overlays(&mut self) {
+        for (file, name) in files_in(self.files, "apis/", "") {
+            let Some((stem, ending)) = name.split_once(".overlay.") else {
+                continue;
+            };
+            if ending != "yaml" || !self.files.contains_key(&format!("apis/{stem}.toml")) {
+                let message =
+                    "an overlay is called apis/<id>.overlay.yaml and stands beside apis/<id>.toml";
+                self.fault(file, None, message.to_owned());
+            }
+        }
     }
 
     /// The line on which a file first names something, in quotes.

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use writ_audit::{
-    ApprovalStep, Closing, Event, Outcome, Record, TaskAmended, TaskClosed, TaskOpened,
+    ApprovalStep, Closing, Event, Intent, Outcome, Record, TaskAmended, TaskClosed, TaskOpened,
 };
 use writ_store::{Store, StoreError};
 use writ_task::{
@@ -368,39 +368,7 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                 opened: opened.opened,
                 deadline: opened.deadline,
             }),
-            Event::Intent(intent) => {
-                let task = intent.subject.task;
-                let acting = Acting {
-                    agent: intent.subject.agent,
-                    requester: intent.subject.requester.clone(),
-                };
-                self.awaited.insert(intent.call, (task, acting.clone()));
-                if Charge::of(intent.effects).writes > 0 {
-                    let wrote = Remembered::Wrote {
-                        task,
-                        acting: acting.clone(),
-                        forms: intent.written.clone().map(|digests| digests.0),
-                        at: record.header.time,
-                    };
-                    self.rebuild.remember(&self.tenant, &wrote);
-                }
-                let called = Remembered::Called {
-                    task,
-                    acting: acting.clone(),
-                    called: Called {
-                        action: intent.action.clone(),
-                        effects: intent.effects,
-                        quantities: intent.quantities.clone().unwrap_or_default(),
-                    },
-                    at: record.header.time,
-                };
-                self.rebuild.remember(&self.tenant, &called);
-                Remembered::Read {
-                    task,
-                    acting,
-                    labels: (self.labels)(&intent.action),
-                }
-            }
+            Event::Intent(intent) => self.called(intent, record.header.time),
             Event::Outcome(outcome) => {
                 let Some((task, acting)) = self.awaited.remove(&outcome.call) else {
                     return;
@@ -428,6 +396,41 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
             | Event::Approval(_) => return,
         };
         self.rebuild.remember(&self.tenant, &event);
+    }
+
+    /// A call: what it wrote and counted is remembered here, and what its operation reads is given.
+    fn called(&mut self, intent: &Intent, at: Timestamp) -> Remembered {
+        let task = intent.subject.task;
+        let acting = Acting {
+            agent: intent.subject.agent,
+            requester: intent.subject.requester.clone(),
+        };
+        self.awaited.insert(intent.call, (task, acting.clone()));
+        if Charge::of(intent.effects).writes > 0 {
+            let wrote = Remembered::Wrote {
+                task,
+                acting: acting.clone(),
+                forms: intent.written.clone().map(|digests| digests.0),
+                at,
+            };
+            self.rebuild.remember(&self.tenant, &wrote);
+        }
+        let called = Remembered::Called {
+            task,
+            acting: acting.clone(),
+            called: Called {
+                action: intent.action.clone(),
+                effects: intent.effects,
+                quantities: intent.quantities.clone().unwrap_or_default(),
+            },
+            at,
+        };
+        self.rebuild.remember(&self.tenant, &called);
+        Remembered::Read {
+            task,
+            acting,
+            labels: (self.labels)(&intent.action),
+        }
     }
 }
 

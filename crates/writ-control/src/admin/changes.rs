@@ -89,16 +89,23 @@ pub(super) async fn apply(plane: &Plane, call: &Call<'_>) -> Result<Value, Admin
 /// would take two.
 pub(super) async fn enter_rollback(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
     let _one_at_a_time = plane.changing.lock().await;
-    let wanted = Wanted::earlier(plane, call).await?;
+    let (wanted, revision) = Wanted::earlier(plane, call).await?;
+    if wanted.effect == Effect::Changes {
+        wanted.goes_back_to(call, revision).await?;
+    }
     wanted.enter(call, Kind::Rollback).await
 }
 
 /// Puts an earlier revision in force that was approved for one revision. The lock on changes is held.
 pub(super) async fn roll_back(plane: &Plane, call: &Call<'_>) -> Result<Value, AdminError> {
-    let wanted = Wanted::earlier(plane, call).await?;
+    let (wanted, revision) = Wanted::earlier(plane, call).await?;
+    wanted.goes_back_to(call, revision).await?;
     wanted.done(call).await
 }
 
+/// What is told of a revision that nobody can go back to.
+pub(super) const NEVER: &str =
+    "no such revision was in force, or it is too long ago: `writ revisions` lists them";
 /// How many revisions back one can go.
 pub(super) const REMEMBERED: usize = 200;
 
@@ -173,7 +180,7 @@ impl<'a> Wanted<'a> {
 
     /// A revision that was in force before. An agent that is stopped stays so, and one that is gone comes back stopped: who was
     /// stopped and then taken out is not let go on by it.
-    async fn earlier(plane: &'a Plane, call: &Call<'_>) -> Result<Self, AdminError> {
+    async fn earlier(plane: &'a Plane, call: &Call<'_>) -> Result<(Self, RevisionId), AdminError> {
         let body = object(call.body)?;
         let revision = body.member("revision").and_then(Value::as_str);
         let revision: RevisionId =
@@ -183,16 +190,15 @@ impl<'a> Wanted<'a> {
         let history = plane.store.history(&plane.tenant, REMEMBERED).await;
         let history = history.map_err(|fault| store(&fault))?;
         if !history.iter().any(|past| past.revision.id == revision) {
-            return Err(AdminError::NotFound(
-                "no such revision was in force, or it is too long ago: `writ revisions` lists them",
-            ));
+            return Err(AdminError::NotFound(NEVER));
         }
         let registry = plane.store.load(&plane.tenant, revision).await;
         let mut registry = registry.map_err(|fault| store(&fault))?;
         let before = plane.loaded();
         let stopped = reload::keep_stopped(&mut registry, |agent| stays_stopped(&before, agent));
         let registry: (Registry, Keep) = (registry, drift::keep_of_both);
-        Self::of(plane, call, registry, stopped, now(plane)?).await
+        let wanted = Self::of(plane, call, registry, stopped, now(plane)?).await?;
+        Ok((wanted, revision))
     }
 
     /// Compiles what is wanted, with what it keeps of what is in force, and says what becomes of it.
@@ -238,6 +244,18 @@ impl<'a> Wanted<'a> {
             stopped,
             now,
         })
+    }
+
+    /// Records which revision it is that comes into force again: what comes into force has an id of its own.
+    async fn goes_back_to(&self, call: &Call<'_>, revision: RevisionId) -> Result<(), AdminError> {
+        record(
+            self.change.plane,
+            call.operator.id,
+            "revision.rollback",
+            &revision.to_string(),
+            self.next.digest,
+        )
+        .await
     }
 
     /// Puts it in force, or before another person.

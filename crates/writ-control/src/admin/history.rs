@@ -1,9 +1,9 @@
 //! Revisions: what was in force, and what each of them holds.
 
-use writ_store::{ChangedPart, Past, StoreError};
+use writ_store::{ChangedPart, Past};
 use writ_types::{RevisionId, Value};
 
-use crate::admin::changes::{REMEMBERED, stays_stopped};
+use crate::admin::changes::{NEVER, REMEMBERED, stays_stopped};
 use crate::admin::look::unavailable;
 use crate::admin::{AdminError, Call};
 use crate::plane::Plane;
@@ -49,14 +49,15 @@ pub(super) async fn registry(plane: &Plane, call: &Call<'_>) -> Result<Value, Ad
             .parse::<RevisionId>()
             .map_err(|fault| AdminError::Invalid(fault.to_string()))?,
     };
-    let registry = plane.store.load(&plane.tenant, revision).await;
-    let mut registry = registry.map_err(|fault| {
-        if matches!(fault, StoreError::UnknownRevision(_)) {
-            AdminError::NotFound("there is no such revision")
-        } else {
-            unavailable(&fault)
+    if revision != loaded.revision {
+        let history = plane.store.history(&plane.tenant, REMEMBERED).await;
+        let history = history.map_err(|fault| unavailable(&fault))?;
+        if !history.iter().any(|past| past.revision.id == revision) {
+            return Err(AdminError::NotFound(NEVER));
         }
-    })?;
+    }
+    let registry = plane.store.load(&plane.tenant, revision).await;
+    let mut registry = registry.map_err(|fault| unavailable(&fault))?;
     if revision != loaded.revision {
         reload::keep_stopped(&mut registry, |agent| stays_stopped(&loaded, agent));
     }

@@ -80,7 +80,8 @@ async fn decisions(plane: &Plane, last: u64) -> Result<(VecDeque<Record>, u64), 
     folded.await.map_err(|fault| unavailable(&fault))
 }
 
-/// The tasks that called, as far as they are kept.
+/// The tasks that called, as far as they are kept. One that came to hold something else held now this and now that: its calls are not made
+/// again.
 async fn grants(
     plane: &Plane,
     records: &VecDeque<Record>,
@@ -92,7 +93,11 @@ async fn grants(
     let mut grants = BTreeMap::new();
     for task in called {
         let stored = plane.store.task(&plane.tenant, task).await;
-        if let Some(stored) = stored.map_err(|fault| unavailable(&fault))? {
+        let amended = plane.store.amendments(&plane.tenant, task).await;
+        let amended = amended.map_err(|fault| unavailable(&fault))?;
+        if let Some(stored) = stored.map_err(|fault| unavailable(&fault))?
+            && amended.is_empty()
+        {
             grants.insert(task, stored.grant);
         }
     }

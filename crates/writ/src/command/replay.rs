@@ -82,7 +82,7 @@ fn words(why: &str) -> &str {
             "their token, pace, budget, a person's no or the drift of a contract decided, and no project does"
         }
         "not_kept" => {
-            "their task, their revision, or what they were decided on is not kept any more"
+            "their task was amended, or it, their revision, or what they were decided on is not kept any more"
         }
         "arguments_not_kept" => "their arguments were not kept",
         "not_reproduced" => {

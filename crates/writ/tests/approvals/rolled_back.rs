@@ -65,6 +65,16 @@ fn an_earlier_revision_comes_into_force_again() {
         );
         assert_eq!(read().await, 200);
         assert!(run(0, &["rollback", &first]).contains("nothing has changed"));
+        let records = stage
+            .project
+            .operator(Method::GET, "/v1/records?tail=50", "")
+            .await
+            .json();
+        let records = records.to_string();
+        assert!(
+            records.contains("revision.rollback") && records.contains(&first),
+            "{records}"
+        );
         // It is a revision of its own, which a restart keeps, and the log names who did it.
         assert_eq!(revisions(&stage).len(), listed.len() + 1);
         server.kill();
