@@ -65,6 +65,10 @@ fn has_ended(started: &str) {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, from the name to the call"
+)]
 fn a_program_is_imported_by_its_name_and_started_when_that_is_said() {
     let project = named();
     project.write("token", &format!("{KEY}\n"));
