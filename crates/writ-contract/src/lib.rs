@@ -17,6 +17,7 @@ mod fault;
 mod field;
 #[cfg(test)]
 mod fixture;
+mod keep;
 pub mod lint;
 mod marks;
 mod media;
@@ -43,6 +44,7 @@ pub use contract::{Contract, Refused, Review, Reviews};
 pub use diagnostic::{Diagnostic, DiagnosticSource, Severity};
 pub use fault::{Fault, FaultKind};
 pub use field::{AuditMode, FieldMark, Quantified};
+pub use keep::Kept;
 pub use marks::{Marked, SourceValue};
 pub use media::{MediaKind, UnsupportedMedia};
 pub use operation::{BodyKind, Operation, Parsed, RawCall};

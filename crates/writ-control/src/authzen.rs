@@ -15,7 +15,7 @@
 mod request;
 mod search;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use writ_contract::{Fault, Operation, Parsed, ToolCall};
 use writ_policy::{InputView, Question, ResponseView};
@@ -311,6 +311,7 @@ fn trace(plane: &Plane, loaded: &Loaded, asked: &Evaluation<'_>) -> Option<Trace
     let fault = |fault: &Fault| (fault.pointer.clone(), fault.kind.to_string());
     let inputs = Inputs {
         faults: call.parsed.faults.iter().map(fault).collect(),
+        masked: BTreeSet::new(),
         input: Some(call.parsed.input),
         facts: Some(facts),
         left: None,

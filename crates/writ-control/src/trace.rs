@@ -226,6 +226,12 @@ pub(crate) fn make(
                 verdict.as_str()
             ));
         }
+    } else if !asked.unseen.is_empty() {
+        let places: Vec<&str> = asked.unseen.iter().map(String::as_str).collect();
+        trace.notes.push(format!(
+            "the API's owner keeps {} out of records, and rules or bounds look at it: nothing was decided again",
+            places.join(", ")
+        ));
     } else {
         let note = "the arguments were not kept: rules that look at them could not be asked again";
         trace.notes.push(note.to_owned());

@@ -183,7 +183,17 @@ impl Story {
         }
         self.request = Some((hasher.finish(), body.length()));
         let fault = |fault: &Fault| (fault.pointer.clone(), fault.kind.to_string());
-        self.inputs.input = Some(parsed.input.clone());
+        let key = &self.gateway.parts.audit_key;
+        // The digest of the same value is the same in every record.
+        let digest = |value: &Value| {
+            let value = value.canonical();
+            format!(
+                "(hash {})",
+                KeyedDigest::of(key, "kept value", value.as_bytes())
+            )
+        };
+        let kept = operation.kept(&parsed.input, &digest);
+        (self.inputs.input, self.inputs.masked) = (Some(kept.input), kept.masked);
         self.inputs.faults = parsed.faults.iter().map(fault).collect();
         self.errors = u64::try_from(parsed.faults.len()).unwrap_or(u64::MAX);
     }

@@ -12,6 +12,8 @@ use crate::{
 pub struct Inputs {
     /// The arguments, where they were read and kept.
     pub input: Option<Input>,
+    /// The places of arguments that are not kept as they were, because the API's owner wants them out of records.
+    pub masked: BTreeSet<String>,
     /// What was wrong with them: places and static texts.
     pub faults: Vec<(String, String)>,
     /// What the gateway knew.
@@ -32,6 +34,9 @@ impl Inputs {
             members.push(("extra", texts(input.extra.iter())));
             members.push(("nulls", texts(input.nulls.iter())));
             members.push(("input", input.into_value()));
+        }
+        if !self.masked.is_empty() {
+            members.push(("masked", texts(self.masked.iter())));
         }
         if !self.faults.is_empty() {
             let faults = self.faults.iter().take(MOST_FAULTS);
@@ -73,6 +78,7 @@ impl Inputs {
                 extra: set_of(value, "extra"),
                 nulls: set_of(value, "nulls"),
             }),
+            masked: set_of(value, "masked"),
             faults: faults
                 .unwrap_or_default()
                 .iter()
@@ -234,6 +240,7 @@ mod tests {
                 nulls: BTreeSet::from(["/body/none".to_owned()]),
                 ..Input::default()
             }),
+            masked: BTreeSet::from(["/body/pin".to_owned()]),
             faults: vec![("/body/amount".to_owned(), "is missing".to_owned())],
             facts: Some(Facts {
                 now: Timestamp::from_millis(1_795_000_000_123),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use writ_policy::{Denied, Explanation, InputView, Permit, Question, ResponseView};
 use writ_types::{
     Agent, ArgumentOrigins, Attr, CallId, Charge, Facts, Grant, Input, Inputs, PlanStanding,
-    Purpose, ReasonCode, Verdict, Vouchers,
+    Purpose, ReasonCode, Value, Verdict, Vouchers,
 };
 
 use super::{Ground, Recorded};
@@ -143,6 +143,8 @@ pub(super) struct Asked<'g> {
     /// A person has said no to it before.
     pub(super) remembered: bool,
     pub(super) input: Option<Input>,
+    /// The places of arguments that rules or bounds look at, and that were not kept.
+    pub(super) unseen: BTreeSet<String>,
     pub(super) faulty: bool,
     pub(super) facts: Facts,
     /// The budget does not cover it.
@@ -197,6 +199,7 @@ impl<'g> Asked<'g> {
                     | Gate::Contract
             ) || unpaid
         });
+        let unseen = unseen(&inputs.masked, ground, grant);
         Self {
             ground,
             agent: ground.agent.clone(),
@@ -205,7 +208,9 @@ impl<'g> Asked<'g> {
             quarantined: recorded.reason == Some(ReasonCode::ContractQuarantined),
             remembered: recorded.reason == Some(ReasonCode::ApprovalDenied),
             faulty: !inputs.faults.is_empty(),
-            input: inputs.input,
+            // What cannot be seen any more is not decided on as if it were something else.
+            input: inputs.input.filter(|_| unseen.is_empty()),
+            unseen,
             facts,
             unpaid,
             beyond: recorded.reason.filter(|_| !decided_here),
@@ -358,4 +363,34 @@ impl<'g> Asked<'g> {
             },
         )
     }
+}
+
+/// The places that were not kept and that rules about the action, or the task's bounds, look at.
+fn unseen(masked: &BTreeSet<String>, ground: Ground<'_>, grant: &Grant) -> BTreeSet<String> {
+    let action = ground.operation.action();
+    let bounds = grant.bounds.to_value();
+    let bounds = bounds
+        .member(&action.to_string())
+        .and_then(Value::as_object);
+    let bound: Vec<&String> = bounds
+        .into_iter()
+        .flat_map(|bounds| bounds.keys())
+        .collect();
+    let looked_at = |place: &&String| {
+        let mut tokens = place.split('/').skip(1);
+        let part = tokens.next().unwrap_or_default();
+        let projected = ground.pdp.projection(action).child(part);
+        let member = tokens.next();
+        // Of a member nobody tells here what below it is looked at.
+        let read = match member {
+            Some(member) => !projected.child(member).is_nothing(),
+            None => !projected.is_nothing(),
+        };
+        let same = |bound: &&String| {
+            let mut own = bound.split('/').skip(1);
+            own.next() == Some(part) && member.is_none_or(|member| own.next() == Some(member))
+        };
+        read || bound.iter().any(same)
+    };
+    masked.iter().filter(looked_at).cloned().collect()
 }

@@ -110,6 +110,8 @@ struct Call {
     rules: &'static [&'static str],
     /// What it was decided on is not kept.
     lost: bool,
+    /// The places of arguments that are not.
+    masked: &'static [&'static str],
 }
 
 fn call(operation: &'static str, body: &'static str, ended: (Verdict, Option<ReasonCode>)) -> Call {
@@ -124,6 +126,7 @@ fn call(operation: &'static str, body: &'static str, ended: (Verdict, Option<Rea
         ended,
         rules: &[],
         lost: false,
+        masked: &[],
     }
 }
 
@@ -214,6 +217,11 @@ impl Call {
         let early = self.left.is_some() || self.operation == "audit";
         let inputs = Inputs {
             input: (self.operation != "audit").then_some(input),
+            masked: self
+                .masked
+                .iter()
+                .map(|place| (*place).to_owned())
+                .collect(),
             faults: self.faults.clone(),
             facts: (!early).then_some(facts),
             left: self.left,
@@ -356,6 +364,38 @@ fn calls() -> Vec<(&'static str, Call)> {
             call("audit", "", DENY(ReasonCode::ActionNotGranted)),
         ),
     ]
+}
+
+/// What is not kept cannot be decided on again, and is never decided on as if it were something else.
+#[test]
+fn what_was_not_kept_is_said_and_nothing_is_decided_without_it() {
+    let side = side();
+    let masked = r#"{"amount":5,"memo":"(not kept)"}"#;
+    let bound = r#"{"/body/note":["ok"]}"#;
+    for (body, places, bound, said) in [
+        (masked, &["/body/memo"][..], None, true),
+        // No rule and no bound looks at it.
+        (masked, &["/path/x"], None, false),
+        (r#"{"amount":5,"note":"ok"}"#, &[], Some(bound), false),
+        (
+            r#"{"amount":5,"note":"ok"}"#,
+            &["/body/note"],
+            Some(bound),
+            true,
+        ),
+    ] {
+        let call = Call {
+            body,
+            bound,
+            masked: places,
+            rules: &["core.write"],
+            ..call("transfer", "", (Verdict::Allow, None))
+        };
+        let text = call.trace(&side).to_string();
+        let kept_out = text.contains("out of records, and rules or bounds look at it");
+        assert_eq!(kept_out, said, "{body} {text}");
+        assert!(!text.contains("decided again it is"), "{text}");
+    }
 }
 
 #[test]
