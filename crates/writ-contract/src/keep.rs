@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use writ_types::{Input, Value};
+use writ_types::{Input, Projection, Value};
 
 use crate::field::AuditMode;
-use crate::operation::Operation;
+use crate::operation::{Operation, Parsed};
 
 /// What stands in place of a value of which nothing is kept.
 const NOT_KEPT: &str = "(not kept)";
@@ -20,21 +20,31 @@ pub struct Kept {
 }
 
 impl Operation {
-    /// The arguments as they are kept. `digest` makes of a value what is kept of it where that is a digest.
+    /// The arguments as they are kept. `digest` makes of a value what is kept of it where that is a digest. Of a call that does not follow the
+    /// contract nobody can say what stands where, so nothing is kept of it where the owner wants anything out of records.
     #[must_use]
-    pub fn kept(&self, input: &Input, digest: &dyn Fn(&Value) -> String) -> Kept {
+    pub fn kept(&self, parsed: &Parsed, digest: &dyn Fn(&Value) -> String) -> Kept {
         let mut keeping = Keeping {
             modes: self.audit_modes(),
             digest,
             masked: BTreeSet::new(),
         };
-        let general = self.handling().audit.unwrap_or(AuditMode::Keep);
-        let mut kept = input.clone();
-        if general == AuditMode::Keep && keeping.modes.is_empty() {
+        let mut general = self.handling().audit.unwrap_or(AuditMode::Keep);
+        let mut kept = parsed.input.clone();
+        let hides = general != AuditMode::Keep
+            || keeping
+                .modes
+                .iter()
+                .any(|(_, mode)| *mode != AuditMode::Keep);
+        if !hides {
             return Kept {
                 input: kept,
                 masked: keeping.masked,
             };
+        }
+        if !parsed.faults.is_empty() {
+            keeping.modes.clear();
+            general = AuditMode::Drop;
         }
         let groups = [
             ("path", &mut kept.path),
@@ -54,14 +64,25 @@ impl Operation {
         }
     }
 
+    /// Whether rules that look at so much of a call's arguments look at what stands at `place`, or at anything in it.
+    #[must_use]
+    pub fn looks_at(&self, place: &str, projection: &Projection) -> bool {
+        let tokens: Vec<String> = tokens(place).collect();
+        self.seen().looks_at(&tokens, projection)
+    }
+
     /// The places that the owner speaks of, as tokens.
     fn audit_modes(&self) -> Vec<(Vec<String>, AuditMode)> {
         let marks = self.marks().iter();
         let said = marks.filter_map(|marked| Some((&marked.pointer, marked.mark.audit?)));
-        let plain = |token: &str| token.replace("~1", "/").replace("~0", "~");
-        said.map(|(pointer, mode)| (pointer.split('/').skip(1).map(plain).collect(), mode))
+        said.map(|(pointer, mode)| (tokens(pointer).collect(), mode))
             .collect()
     }
+}
+
+fn tokens(pointer: &str) -> impl Iterator<Item = String> {
+    let plain = |token: &str| token.replace("~1", "/").replace("~0", "~");
+    pointer.split('/').skip(1).map(plain)
 }
 
 struct Keeping<'k> {
@@ -129,7 +150,7 @@ impl Keeping<'_> {
 
 #[cfg(test)]
 mod tests {
-    use writ_types::JsonLimits;
+    use writ_types::{JsonLimits, Projection};
 
     use crate::fixture::{api, call, operation};
     use crate::{Contract, Reviews};
@@ -139,18 +160,21 @@ mod tests {
         "requestBody":{"required":true,"content":{"application/json":{"schema":{"type":"object","properties":{
           "note":{"type":"string"},"who":{"type":"object","properties":{"name":{"type":"string"},"role":{"type":"string"}}},
           "map":{"type":"object","additionalProperties":{"type":"integer"}},
-          "items":{"type":"array","items":{"type":"object","properties":{"pin":{"type":"string"}}}}}}}}},
-        "responses":{"200":{"description":""}}}}}}"##;
+          "items":{"type":"array","items":{"type":"object","properties":{"pin":{"type":"string"}}}},
+          "tree":{"$ref":"#/components/schemas/Tree"}}}}}},
+        "responses":{"200":{"description":""}}}}},
+      "components":{"schemas":{"Tree":{"type":"object","properties":{"pin":{"type":"string"},"below":{"$ref":"#/components/schemas/Tree"}}}}}}"##;
 
     const BODY: &str = r#"{"note":"n","who":{"name":"Ann","role":"r"},"map":{"secret name":1},"items":[{"pin":"1"},{"pin":"2"}]}"#;
 
     /// What is kept of the body, and which places are not.
-    fn kept(words: &[(&str, &str)]) -> (String, String) {
+    fn kept(words: &[(&str, &str)], body: &str) -> (String, String) {
         let schema = "requestBody.content.*.schema.properties";
         let mut overlay = "overlay: 1.0.0\ninfo: {title: t, version: '1'}\nactions:\n  - target: $.paths['/pay/{id}'].post\n    update: {x-writ: {effect: write}}\n".to_owned();
         for (place, mode) in words {
             let target = match *place {
                 "" => "$.paths['/pay/{id}'].post".to_owned(),
+                place if place.starts_with('$') => place.to_owned(),
                 place => format!("$.paths['/pay/{{id}}'].post.{schema}.{place}"),
             };
             overlay.push_str(&format!(
@@ -163,9 +187,9 @@ mod tests {
         };
         let (contract, found) = Contract::compile(&api(), DOCUMENT.as_bytes(), &reviews);
         let contract = contract.unwrap_or_else(|| panic!("{found:?}"));
-        let body = Some(("application/json", BODY.as_bytes()));
-        let input = call(&contract, "POST", "/pay/7", &[], body).input;
-        let kept = operation(&contract, "pay").kept(&input, &|_| "(digest)".to_owned());
+        let body = Some(("application/json", body.as_bytes()));
+        let parsed = call(&contract, "POST", "/pay/7", &[], body);
+        let kept = operation(&contract, "pay").kept(&parsed, &|_| "(digest)".to_owned());
         let masked: Vec<String> = kept.masked.into_iter().collect();
         (kept.input.to_value().to_string(), masked.join(" "))
     }
@@ -197,7 +221,7 @@ mod tests {
                 "/body/items /body/map /body/who /path/id",
             ),
         ] {
-            let (text, places) = kept(words);
+            let (text, places) = kept(words, BODY);
             assert_eq!(places, masked, "{words:?}");
             assert!(
                 gone.iter().all(|gone| !text.contains(gone)),
@@ -207,11 +231,65 @@ mod tests {
                 assert_eq!(text, whole.to_string());
             }
         }
-        assert!(kept(&[("note", "hash")]).0.contains(r#""note":"(digest)""#));
+        let note = |mode| kept(&[("note", mode)], BODY).0;
+        assert!(note("hash").contains(r#""note":"(digest)""#));
+        assert!(note("drop").contains(r#""note":"(not kept)""#));
+    }
+
+    /// What a call has where the contract wants something else is nowhere that anybody marked.
+    #[test]
+    fn of_a_call_that_does_not_follow_the_contract_nothing_is_kept() {
+        let body = r#"{"who":[{"name":"Ann"}]}"#;
+        let (text, masked) = kept(&[("who.properties.name", "drop")], body);
+        assert_eq!(masked, "/body /path/id");
+        assert!(!text.contains("Ann"), "{text}");
+        // Where nothing is marked all is kept, to say what was wrong.
+        assert!(kept(&[("note", "keep")], body).0.contains("Ann"));
+    }
+
+    /// Places that a schema has again and again are not each marked.
+    #[test]
+    fn what_is_marked_deeper_than_anybody_looks_is_not_kept() {
+        let body = r#"{"tree":{"pin":"0","below":{"pin":"1","below":{"pin":"2"}}}}"#;
+        let (text, _) = kept(&[], body);
+        assert!(text.contains(r#""pin":"2""#), "{text}");
+        let document = "$.components.schemas.Tree.properties.pin";
+        let (text, masked) = kept(&[(document, "drop")], body);
+        assert_eq!(masked, "/body/tree/below /body/tree/pin");
         assert!(
-            kept(&[("note", "drop")])
-                .0
-                .contains(r#""note":"(not kept)""#)
+            !text.contains(r#""pin":"1""#) && !text.contains(r#""pin":"2""#),
+            "{text}"
         );
+    }
+
+    /// A rule that looks at something beside it does not look at it.
+    #[test]
+    fn rules_look_at_what_they_name_and_at_all_that_is_seen_with_it() {
+        let (contract, found) = Contract::compile(&api(), DOCUMENT.as_bytes(), &Reviews::default());
+        let contract = contract.unwrap_or_else(|| panic!("{found:?}"));
+        let pay = operation(&contract, "pay");
+        for (wanted, place, looks) in [
+            (&["body", "note"][..], "/body/note", true),
+            (&["body", "note"], "/body/who", false),
+            (&["body", "note"], "/body", true),
+            (&["path", "id"], "/body/note", false),
+            (&["body"], "/body/who/name", true),
+            (&["body", "who", "role"], "/body/who/role", true),
+            (&["body", "who", "role"], "/body/who/name", false),
+            (&["body", "who", "role"], "/body/who", true),
+            (&["body", "map", "keys"], "/body/map", true),
+            (&["body", "map", "count"], "/body/map/a~1b", true),
+            (&["body", "items", "pin"], "/body/items/0/pin", true),
+            (&["body", "items", "count"], "/body/items/0/pin", false),
+            (&["body", "items", "count"], "/body/items", true),
+        ] {
+            let mut projection = Projection::Nothing;
+            projection.insert(wanted);
+            assert_eq!(
+                pay.looks_at(place, &projection),
+                looks,
+                "{wanted:?} {place}"
+            );
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use writ_types::{Kind, Source, Value};
 
-use crate::field::{FieldMark, UNREVIEWED};
+use crate::field::{AuditMode, FieldMark, UNREVIEWED};
 use crate::operation::{Operation, ParameterPlace};
 use crate::schema::{Additional, Direction, Faults, SchemaId, Schemas, Types, fits_in, shape};
 
@@ -221,6 +221,15 @@ impl<'w> Walk<'w> {
                     ..FieldMark::default()
                 };
                 self.put(pointer, mark, Content::MayBeText);
+            }
+            let hidden = |mark: &FieldMark| mark.audit.filter(|mode| *mode != AuditMode::Keep);
+            if self.reached(&all, hidden).is_some() {
+                // Nor does any of it stay in records.
+                let mark = FieldMark {
+                    audit: Some(AuditMode::Drop),
+                    ..FieldMark::default()
+                };
+                self.put(pointer, mark, Content::NoText);
             }
             return;
         }

@@ -393,7 +393,7 @@ impl Operation {
         }
     }
 
-    fn seen(&self) -> &Seen {
+    pub(crate) fn seen(&self) -> &Seen {
         self.seen.get_or_init(|| Seen::of(self))
     }
 }

@@ -17,6 +17,7 @@
 //! Nothing is left out silently: what is not seen as it is stands in the [`Coverage`].
 
 mod build;
+mod looks;
 mod project;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -210,7 +210,8 @@ pub(crate) fn make(
     }
     let reached =
         |gate: &(Gate, Passage)| gate.0 == Gate::Policies && gate.1 != Passage::NotReached;
-    if trace.gates.iter().any(reached) {
+    // What rules would say without what was not kept explains nothing.
+    if asked.is_seen() && trace.gates.iter().any(reached) {
         trace.explanation = Some(masked(asked.explain(), ground.operation));
     }
     if asked.is_known() {
@@ -229,7 +230,7 @@ pub(crate) fn make(
     } else if !asked.unseen.is_empty() {
         let places: Vec<&str> = asked.unseen.iter().map(String::as_str).collect();
         trace.notes.push(format!(
-            "the API's owner keeps {} out of records, and rules or bounds look at it: nothing was decided again",
+            "the API's owner keeps {} out of records, and rules or bounds look at it: it was not kept, and nothing was decided again",
             places.join(", ")
         ));
     } else {

@@ -247,6 +247,15 @@ impl Pdp {
         index.is_some_and(|index| index.facts.wants("labels") || index.facts.wants("held"))
     }
 
+    /// Whether any active policy about the action looks at the places of members that the contract does not have, that are null, or that may say
+    /// anything.
+    #[must_use]
+    pub fn looks_at_places(&self, action: &ActionName) -> bool {
+        let index = self.index.get(action);
+        let names = ["extra", "nulls", "free"];
+        index.is_some_and(|index| names.into_iter().any(|name| index.facts.wants(name)))
+    }
+
     /// What is counted within a time.
     #[must_use]
     pub const fn windows(&self) -> &Arc<Windows> {

@@ -11,7 +11,7 @@ use writ_audit::{
     Decision, Durability, Event, EvidenceKind, Header, Intent, Method, Receipt, Record, Refused,
     Shadowed, Source, Subject, TraceId,
 };
-use writ_contract::{Fault, Operation};
+use writ_contract::{AuditMode, Fault, Operation};
 use writ_policy::{Denied, Disagreement, Permit};
 use writ_task::ReserveError;
 use writ_token::Authenticated;
@@ -179,7 +179,10 @@ impl Story {
         if let Some(answers) = &read.answers {
             hasher.update(b"\n");
             hasher.update(&answers.bytes());
-            self.answers = Some(answers.as_value().clone());
+            let is_kept = matches!(operation.handling().audit, None | Some(AuditMode::Keep));
+            // What is answered has no marks of its own: what is said of the operation counts.
+            let answers = is_kept.then(|| answers.as_value().clone());
+            self.answers = Some(answers.unwrap_or_else(|| Value::from("(not kept)")));
         }
         self.request = Some((hasher.finish(), body.length()));
         let fault = |fault: &Fault| (fault.pointer.clone(), fault.kind.to_string());
@@ -192,7 +195,7 @@ impl Story {
                 KeyedDigest::of(key, "kept value", value.as_bytes())
             )
         };
-        let kept = operation.kept(&parsed.input, &digest);
+        let kept = operation.kept(parsed, &digest);
         (self.inputs.input, self.inputs.masked) = (Some(kept.input), kept.masked);
         self.inputs.faults = parsed.faults.iter().map(fault).collect();
         self.errors = u64::try_from(parsed.faults.len()).unwrap_or(u64::MAX);

@@ -28,7 +28,39 @@ const MOST_FAULTS: usize = 32;
 impl Inputs {
     /// As JSON.
     #[must_use]
-    pub fn into_value(self) -> Value {
+    pub fn into_value(mut self) -> Value {
+        let masked = std::mem::take(&mut self.masked);
+        let outer = |places: &mut BTreeSet<String>| {
+            *places = places.iter().map(|place| outer(place, &masked)).collect();
+        };
+        if let Some(input) = &mut self.input {
+            outer(&mut input.extra);
+            outer(&mut input.nulls);
+        }
+        let facts = self.facts.iter_mut();
+        facts
+            .filter_map(|facts| facts.arguments.free.as_mut())
+            .for_each(outer);
+        for (at, _) in &mut self.faults {
+            *at = self::outer(at, &masked);
+        }
+        self.masked = masked;
+        self.said()
+    }
+
+    /// The places below those that are not kept whose names are not kept either and that a call was decided on.
+    pub fn unnamed(&self) -> impl Iterator<Item = &String> {
+        let input = self.input.iter();
+        let strange = input.flat_map(|input| input.extra.iter().chain(&input.nulls));
+        let free = self.facts.iter();
+        let free = free.filter_map(|facts| facts.arguments.free.as_ref());
+        strange.chain(free.flatten()).filter(|place| {
+            let within = place.strip_suffix("/*");
+            within.is_some_and(|within| self.masked.contains(within))
+        })
+    }
+
+    fn said(self) -> Value {
         let mut members = Vec::new();
         if let Some(input) = self.input {
             members.push(("extra", texts(input.extra.iter())));
@@ -88,6 +120,17 @@ impl Inputs {
             facts,
         }
     }
+}
+
+/// A place; of one below what is not kept no name.
+fn outer(place: &str, masked: &BTreeSet<String>) -> String {
+    let mut around = masked.iter().filter(|masked| {
+        let below = place.strip_prefix(masked.as_str());
+        below.is_some_and(|below| below.starts_with('/'))
+    });
+    around
+        .next()
+        .map_or_else(|| place.to_owned(), |masked| format!("{masked}/*"))
 }
 
 /// A budget of nothing.
@@ -325,5 +368,24 @@ mod tests {
             let read = Inputs::from_value(&Value::Object(members), &operation, &BTreeSet::new());
             assert!(read.facts.is_none() && read.input.is_some(), "{name}");
         }
+    }
+
+    /// Names below what is not kept are chosen by whoever calls, and are as much of it as the values.
+    #[test]
+    fn of_what_is_not_kept_no_names_are_kept() {
+        let mut whole = whole();
+        let places = || BTreeSet::from(["/body/pin/Ann".to_owned(), "/body/pinned".to_owned()]);
+        let input = whole.input.as_mut().unwrap();
+        (input.extra, input.nulls) = (places(), places());
+        whole.facts.as_mut().unwrap().arguments.free = Some(places());
+        whole.faults = vec![("/body/pin/Ann/x".to_owned(), "is missing".to_owned())];
+        let kept = kept(&whole);
+        let text = kept.clone().into_value().to_string();
+        assert!(
+            !text.contains("Ann") && text.contains("/body/pin/*"),
+            "{text}"
+        );
+        assert_eq!(kept.unnamed().count(), 3);
+        assert_eq!(text.matches("/body/pinned").count(), 3);
     }
 }

@@ -162,6 +162,8 @@ impl<'g> Asked<'g> {
     ) -> Self {
         let charge = Charge::of(ground.operation.effects());
         let unpaid = recorded.reason == Some(ReasonCode::BudgetExhausted);
+        let unseen = unseen(&inputs, ground, grant);
+        let faulty = !inputs.faults.is_empty();
         let facts = inputs.facts.unwrap_or_else(|| Facts {
             // Nothing was found out yet: as for the first call of a task.
             now: recorded.at,
@@ -199,7 +201,6 @@ impl<'g> Asked<'g> {
                     | Gate::Contract
             ) || unpaid
         });
-        let unseen = unseen(&inputs.masked, ground, grant);
         Self {
             ground,
             agent: ground.agent.clone(),
@@ -207,9 +208,10 @@ impl<'g> Asked<'g> {
             grant: grant.clone(),
             quarantined: recorded.reason == Some(ReasonCode::ContractQuarantined),
             remembered: recorded.reason == Some(ReasonCode::ApprovalDenied),
-            faulty: !inputs.faults.is_empty(),
-            // What cannot be seen any more is not decided on as if it were something else.
-            input: inputs.input.filter(|_| unseen.is_empty()),
+            faulty,
+            // What cannot be seen any more is not decided on as if it were something else; of a call that did not follow the contract no
+            // argument is looked at.
+            input: inputs.input.filter(|_| faulty || unseen.is_empty()),
             unseen,
             facts,
             unpaid,
@@ -220,6 +222,11 @@ impl<'g> Asked<'g> {
     /// Whether all that the decision needs is there: a call that stopped before its arguments were read needs none.
     pub(super) fn is_known(&self) -> bool {
         self.input.is_some() || !matches!(self.stops(), Ok(()))
+    }
+
+    /// Whether what rules and bounds look at was kept.
+    pub(super) fn is_seen(&self) -> bool {
+        self.faulty || self.unseen.is_empty()
     }
 
     /// Whether rules have a word in it: no project says whether a person said no before, what a budget has left, or what a server publishes.
@@ -366,31 +373,33 @@ impl<'g> Asked<'g> {
 }
 
 /// The places that were not kept and that rules about the action, or the task's bounds, look at.
-fn unseen(masked: &BTreeSet<String>, ground: Ground<'_>, grant: &Grant) -> BTreeSet<String> {
-    let action = ground.operation.action();
+fn unseen(inputs: &Inputs, ground: Ground<'_>, grant: &Grant) -> BTreeSet<String> {
+    let Ground { pdp, operation, .. } = ground;
+    let action = operation.action();
     let bounds = grant.bounds.to_value();
     let bounds = bounds
         .member(&action.to_string())
         .and_then(Value::as_object);
-    let bound: Vec<&String> = bounds
-        .into_iter()
-        .flat_map(|bounds| bounds.keys())
-        .collect();
-    let looked_at = |place: &&String| {
-        let mut tokens = place.split('/').skip(1);
-        let part = tokens.next().unwrap_or_default();
-        let projected = ground.pdp.projection(action).child(part);
-        let member = tokens.next();
-        // Of a member nobody tells here what below it is looked at.
-        let read = match member {
-            Some(member) => !projected.child(member).is_nothing(),
-            None => !projected.is_nothing(),
-        };
-        let same = |bound: &&String| {
-            let mut own = bound.split('/').skip(1);
-            own.next() == Some(part) && member.is_none_or(|member| own.next() == Some(member))
-        };
-        read || bound.iter().any(same)
+    let bound = |place: &str| {
+        let mut bounds = bounds.iter().flat_map(|bounds| bounds.keys());
+        bounds.any(|bound| is_within(bound, place))
     };
-    masked.iter().filter(looked_at).cloned().collect()
+    // What was counted is kept; of a call that it was not counted for, what it comes to is read here.
+    let counted = inputs.facts.is_none()
+        && pdp.looks_at_windows(action)
+        && !operation.quantity_names().is_empty();
+    let looked_at = |place: &&String| {
+        counted || operation.looks_at(place, pdp.projection(action)) || bound(place)
+    };
+    let mut unseen: BTreeSet<String> = inputs.masked.iter().filter(looked_at).cloned().collect();
+    if pdp.looks_at_places(action) {
+        unseen.extend(inputs.unnamed().cloned());
+    }
+    unseen
+}
+
+/// Whether one of two places lies in the other, or they are the same; `*` is every item.
+fn is_within(one: &str, other: &str) -> bool {
+    let mut both = one.split('/').zip(other.split('/'));
+    both.all(|(one, other)| one == other || one == "*")
 }

@@ -366,6 +366,83 @@ fn calls() -> Vec<(&'static str, Call)> {
     ]
 }
 
+/// What a draft makes of calls of which a part was not kept: what its rules or those of then do not look at is not missed.
+#[test]
+fn what_was_not_kept_is_counted_where_rules_of_then_or_of_the_draft_look_at_it() {
+    let rule = |id: &str, field: &str| {
+        format!(
+            "@id(\"{id}\")\nforbid (principal, action == Api_bank::Action::\"transfer\", resource) when {{ context.body has {field} && context.body.{field} == \"no\" }};\n"
+        )
+    };
+    let memo = rule("d.memo", "memo");
+    let (start, end) = (
+        POLICY.find("@id(\"t.memo\")").unwrap(),
+        POLICY.find("@id(\"t.note\")").unwrap(),
+    );
+    let without = [POLICY.get(..start).unwrap(), POLICY.get(end..).unwrap()].concat();
+    let body = r#"{"amount":60,"memo":"(not kept)"}"#;
+    let allowed = (Verdict::Allow, None);
+    let unread = Again::Unsaid(super::Unsaid::Arguments);
+    let refused = |rule: &str| Again::Otherwise(Verdict::Deny, BTreeSet::from([rule.to_owned()]));
+    let stricter = without.replace("amount > 500", "amount > 50");
+    for (name, then, draft, masked, said) in [
+        (
+            "nobody looks",
+            &without,
+            &without,
+            &["/body/memo"][..],
+            Again::Same,
+        ),
+        (
+            "nobody looks at it",
+            &without,
+            &stricter,
+            &["/body/memo"],
+            refused("t.large"),
+        ),
+        (
+            "the draft looks",
+            &without,
+            &[without.as_str(), memo.as_str()].concat(),
+            &["/body/memo"],
+            unread.clone(),
+        ),
+        (
+            "then looked",
+            &POLICY.to_owned(),
+            &without,
+            &["/body/memo"],
+            unread.clone(),
+        ),
+        (
+            "both look",
+            &POLICY.to_owned(),
+            &POLICY.to_owned(),
+            &["/body/memo"],
+            unread.clone(),
+        ),
+        ("all of it", &without, &without, &["/body"], unread),
+    ] {
+        let (then, draft) = (side_of(then), side_of(draft));
+        let call = Call {
+            masked,
+            ..call("transfer", body, allowed)
+        };
+        let again = call.given(&then, |recorded, then, grant, kept| {
+            let contract = draft.contracts.values().next().unwrap();
+            let operation = contract.operation(then.operation.id()).unwrap();
+            let ground = Ground {
+                pdp: &draft.pdp,
+                contract,
+                operation,
+                ..then
+            };
+            again(recorded, then, Some(ground), grant, kept.unwrap())
+        });
+        assert_eq!(again, said, "{name}");
+    }
+}
+
 /// What is not kept cannot be decided on again, and is never decided on as if it were something else.
 #[test]
 fn what_was_not_kept_is_said_and_nothing_is_decided_without_it() {
@@ -392,8 +469,13 @@ fn what_was_not_kept_is_said_and_nothing_is_decided_without_it() {
             ..call("transfer", "", (Verdict::Allow, None))
         };
         let text = call.trace(&side).to_string();
-        let kept_out = text.contains("out of records, and rules or bounds look at it");
-        assert_eq!(kept_out, said, "{body} {text}");
+        let note = format!(
+            "keeps {} out of records, and rules or bounds look at it: it was not kept",
+            places.join(", ")
+        );
+        assert_eq!(text.contains(&note), said, "{body} {text}");
+        // Nor is anything shown of what rules would say without it.
+        assert_eq!(text.contains("\nrules\n"), !said, "{text}");
         assert!(!text.contains("decided again it is"), "{text}");
     }
 }

@@ -216,7 +216,9 @@ fn candidates(asked: &Asked<'_>) -> Vec<Change> {
 /// Literals of rules in place of arguments, and members left out that rules look for.
 fn arguments(asked: &Asked<'_>) -> Vec<Change> {
     let mut found = Vec::new();
-    let Some(input) = &asked.input else {
+    // Another argument would be read beside what was not kept.
+    let input = asked.input.as_ref().filter(|_| asked.unseen.is_empty());
+    let Some(input) = input else {
         return found;
     };
     let (comparisons, _) = asked

@@ -1,5 +1,6 @@
 //! Recorded calls, decided again by a project that is not in force.
 
+use hyper::Method;
 use writ_testkit::{Caller, json, runtime};
 use writ_types::Value;
 
@@ -164,5 +165,65 @@ fn what_cannot_be_made_again_is_counted_and_not_guessed() {
             Some(0),
             "{report}"
         );
+    });
+}
+
+/// What the API's owner wants out of records is not in the vault: where no rule looks at it calls are explained and made again as before, and where
+/// one does it is said and counted.
+#[test]
+fn what_the_owner_wants_out_of_records_is_not_beside_them() {
+    runtime().block_on(async {
+        let (stage, _server) = Stage::start().await;
+        let overlay = "overlay: 1.0.0\ninfo: {title: t, version: '1'}\nactions:\n  - target: $.paths['/tickets/{ticket_id}/comments'].post.requestBody.content['application/json'].schema.properties.body\n    update: {x-writ: {audit: drop}}\n";
+        stage.project.write("apis/helpdesk.overlay.yaml", overlay);
+        let (code, out, err) = stage.project.run(&["apply"]);
+        assert_eq!(code, 0, "{out}{err}");
+        let task = stage.task().await;
+        let caller = Caller::new(&stage.project, &task);
+        let refused = comment(&caller).await;
+        let call = refused.header("writ-call-id").unwrap().to_owned();
+        asked(&refused);
+        let path = format!("/v1/explain/{call}");
+        let answer = stage.project.operator(Method::GET, &path, "").await.json();
+        let rows = answer.member("records").and_then(Value::as_array).unwrap();
+        let beside = rows.iter().filter_map(|row| row.member("evidence"));
+        // Beside the card that people were asked with.
+        let beside: Vec<String> = beside
+            .filter(|evidence| evidence.member("input").is_some())
+            .map(ToString::to_string)
+            .collect();
+        let [kept] = beside.as_slice() else {
+            panic!("{answer}");
+        };
+        assert!(kept.contains("(not kept)") && kept.contains("/body/body"), "{kept}");
+        assert!(!kept.contains("looked into it"), "{kept}");
+        let (code, out, err) = stage.project.run(&["explain", &call]);
+        assert_eq!(code, 0, "{err}");
+        assert!(!out.contains("looked into it") && !out.contains("note:"), "{out}");
+        let replay = || {
+            let (_, out, err) = stage.project.run(&["--json", "replay"]);
+            let report = json(&out);
+            let unsaid = report.member("not_decided").unwrap_or_else(|| panic!("{out}{err}"));
+            let count = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or_default();
+            (
+                count(report.member("decided_again")),
+                count(report.member("disagreed")),
+                count(unsaid.member("arguments_not_kept")),
+            )
+        };
+        assert_eq!(replay(), (1, 0, 0));
+        let looks = "@id(\"desk.words\")\nforbid (principal, action == Api_helpdesk::Action::\"addComment\", resource) when { context.body.body like \"*refund*\" };\n";
+        stage.project.write("policies/desk.cedar", &format!("{RULES}{looks}"));
+        assert_eq!(replay(), (0, 0, 1));
+        let (code, out, err) = stage.project.run(&["apply"]);
+        assert_eq!(code, 0, "{out}{err}");
+        let refused = comment(&caller).await;
+        let (code, out, err) = stage.project.run(&["explain", refused.header("writ-call-id").unwrap()]);
+        assert_eq!(code, 0, "{err}");
+        assert!(
+            out.contains("note: the API's owner keeps /body/body out of records") && !out.contains("looked into it"),
+            "{out}"
+        );
+        assert_eq!(replay(), (0, 0, 2));
     });
 }
