@@ -119,20 +119,37 @@ fn walk(
     match value {
         Value::Array(items) if token == "*" => {
             for item in items {
-                walk(item, beside, rest, quantity, found);
+                one_of_many(item, beside, rest, quantity, found);
             }
         }
         Value::Object(members) => {
             let beside = Beside::of(quantity.per.as_ref().and_then(|per| members.get(per)));
-            for (_, member) in members
-                .iter()
-                .filter(|(name, _)| token == "*" || *name == token)
-            {
-                walk(member, beside, rest, quantity, found);
+            for (name, member) in members {
+                if token == "*" {
+                    one_of_many(member, beside, rest, quantity, found);
+                } else if name == token {
+                    walk(member, beside, rest, quantity, found);
+                }
             }
         }
         // Several schemas may speak of one place: what is no list there is no item of one.
         Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// What one item of a list, or one member of a map, comes to. One that does not say it is as a call that does not: the others
+/// are not the whole.
+fn one_of_many(
+    item: &Value,
+    beside: Beside<'_>,
+    tokens: &[String],
+    quantity: &Quantified,
+    found: &mut Vec<Quantity>,
+) {
+    let before = found.len();
+    walk(item, beside, tokens, quantity, found);
+    if found.len() == before {
+        found.push(unknown(&quantity.name));
     }
 }
 

@@ -9,6 +9,11 @@ const DOCUMENT: &str = r##"{"openapi":"3.0.3","info":{"title":"t","version":"1"}
       "properties":{"amount":{},"currency":{},
         "parts":{"type":"array","items":{"type":"object","properties":{"amount":{},"currency":{}}}}}}}}},
     "responses":{"200":{"description":""}}}},
+  "/sum":{"post":{"operationId":"sum",
+    "requestBody":{"required":true,"content":{"application/json":{"schema":{"type":"object",
+      "properties":{"lists":{"type":"object","additionalProperties":{"type":"array","items":{}}},
+        "deep":{"type":"array","items":{"type":"object","properties":{"in":{"type":"object","properties":{"amount":{}}}}}}}}}}},
+    "responses":{"200":{"description":""}}}},
   "/tree":{"post":{"operationId":"tree","requestBody":{"required":true,"content":{"application/json":{"schema":{"$ref":"#/components/schemas/Node"}}}},
     "responses":{"200":{"description":""}}}}},
 "components":{"schemas":{"Node":{"type":"object","properties":{"amount":{},"below":{"$ref":"#/components/schemas/Node"}}}}}}"##;
@@ -24,6 +29,12 @@ actions:
     update: {x-writ: {quantity: {name: payment, per: currency}}}
   - target: $.paths['/pay'].post.parameters[0]
     update: {x-writ: {quantity: {name: fee}}}
+  - target: $.paths['/sum'].post
+    update: {x-writ: {effect: write}}
+  - target: $.paths['/sum'].post.requestBody.content.*.schema.properties.lists.additionalProperties.items
+    update: {x-writ: {quantity: {name: weight}}}
+  - target: $.paths['/sum'].post.requestBody.content.*.schema.properties.deep.items.properties.in.properties.amount
+    update: {x-writ: {quantity: {name: weight}}}
   - target: $.paths['/tree'].post
     update: {x-writ: {effect: write}}
   - target: $.components.schemas.Node.properties.amount
@@ -54,6 +65,38 @@ fn what_a_call_comes_to_is_read_in_its_unit_or_not_known() {
             r#"{"parts":[{"amount":"1.25","currency":"eur"},{"amount":2,"currency":"EUR"},{"amount":3,"currency":"USD"}]}"#,
             "fee::?,payment:EUR:3.2500,payment:USD:3.0000",
         ),
+        // An item that does not say it is not hidden by one that does.
+        (
+            "/pay",
+            r#"{"parts":[{"amount":"0.01","currency":"EUR"},{"currency":"EUR"}]}"#,
+            "fee::?,payment::?,payment:EUR:0.0100",
+        ),
+        (
+            "/pay",
+            r#"{"parts":[{"amount":null,"currency":"EUR"},{"amount":"0.01","currency":"EUR"}]}"#,
+            "fee::?,payment::?,payment:EUR:0.0100",
+        ),
+        (
+            "/pay",
+            r#"{"parts":[{"amount":"0.01"},null]}"#,
+            "fee::?,payment::?",
+        ),
+        (
+            "/pay",
+            r#"{"amount":1,"currency":"EUR","parts":[{}]}"#,
+            "fee::?,payment::?,payment:EUR:1.0000",
+        ),
+        (
+            "/sum",
+            r#"{"lists":{"a":[1,2],"b":[]},"deep":[{"in":{"amount":3}},{}]}"#,
+            "weight::?",
+        ),
+        (
+            "/sum",
+            r#"{"lists":{"a":[1,2],"b":[4]},"deep":[{"in":{"amount":3}}]}"#,
+            "weight::10.0000",
+        ),
+        ("/sum", r#"{"lists":{"a":[1,null]}}"#, "weight::?"),
         // What is not said, or says nothing that can be added, is not known.
         ("/pay", "{}", "fee::?,payment::?"),
         ("/pay", r#"{"amount":null}"#, "fee::?,payment::?"),
