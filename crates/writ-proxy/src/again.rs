@@ -10,7 +10,7 @@ use crate::asked::Asked;
 use crate::gateway::Gateway;
 use crate::mcp::ToolCall;
 use crate::snapshot::Snapshot;
-use crate::{decide, flow, planned, stops};
+use crate::{decide, flow, planned, stops, windows};
 
 /// Whether the policies say yes to the call as it stands, with nothing that a person or time would have to give first.
 pub(crate) async fn is_permitted(
@@ -37,6 +37,9 @@ pub(crate) async fn is_permitted(
     let Ok(mut facts) = found else { return false };
     let (key, input) = (&parts.audit_key, &read.parsed.input);
     let mut judged = flow::judge(key, operation, input, &facts.vouchers);
+    let quantities = windows::quantities(operation, &read);
+    let quantities = Some(&quantities);
+    windows::tell(parts, snapshot, entered, operation, quantities, &mut facts).await;
     flow::tell(&mut facts, operation, &mut judged, &read);
     // One reading was a step of the plan, and it was that step: no other follows from it.
     if planned::fitting(entered, operation, &read).is_some() {

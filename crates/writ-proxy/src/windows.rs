@@ -31,6 +31,28 @@ pub(crate) async fn count(
     }
 }
 
+/// Tells the facts of a call that is only asked about what the windows would show with it: nothing is counted. Where nobody
+/// knows its arguments yet it is what they show at least.
+pub(crate) async fn tell(
+    parts: &Parts,
+    snapshot: &Snapshot,
+    entered: &Entered,
+    operation: &Operation,
+    quantities: Option<&Quantities>,
+    facts: &mut Facts,
+) {
+    let (pdp, action) = (&snapshot.pdp, operation.action());
+    if !pdp.looks_at_windows(action) {
+        return;
+    }
+    let (windows, effects) = (pdp.windows(), operation.effects());
+    let before = parts.ledger.windows(entered, windows, facts.now).await;
+    facts.windows = match quantities {
+        Some(quantities) => windows.with_next(&before, action, effects, quantities),
+        None => windows.with_unread(&before, action, effects),
+    };
+}
+
 /// What its arguments come to; of a body that nobody has taken apart that is not known.
 pub(crate) fn quantities(operation: &Operation, read: &Read<'_>) -> Quantities {
     let in_body = |pointer: &str| {

@@ -115,6 +115,14 @@ pub trait Ledger: Send + Sync + fmt::Debug {
         now: Timestamp,
     ) -> LedgerFuture<'_, BTreeMap<WindowName, Windowed>>;
 
+    /// What windows show of a caller before another call of it, counting nothing.
+    fn windows(
+        &self,
+        entered: &Entered,
+        windows: &Windows,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, BTreeMap<WindowName, Windowed>>;
+
     /// What [`reserve`](Self::reserve) would find, without reserving anything.
     ///
     /// # Errors

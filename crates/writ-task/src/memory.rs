@@ -551,6 +551,20 @@ impl Ledger for MemoryLedger {
         Box::pin(ready(shown.unwrap_or_default()))
     }
 
+    fn windows(
+        &self,
+        entered: &Entered,
+        windows: &Windows,
+        now: Timestamp,
+    ) -> LedgerFuture<'_, BTreeMap<WindowName, Windowed>> {
+        let tenants = self.read();
+        let shown = tenants
+            .get(&entered.grant.tenant)
+            .map(|tasks| tasks.tallies.shown(&entered.caller(), windows, now));
+        drop(tenants);
+        Box::pin(ready(shown.unwrap_or_default()))
+    }
+
     fn look(
         &self,
         entered: &Entered,

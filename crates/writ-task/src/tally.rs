@@ -283,6 +283,17 @@ impl Tallies {
         most.unwrap_or_else(|| Windowed::nothing(window))
     }
 
+    fn show_all(
+        &self,
+        windows: &Windows,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> BTreeMap<WindowName, Windowed> {
+        let each = windows.iter();
+        each.map(|window| (window.name.clone(), self.show(window, caller, now)))
+            .collect()
+    }
+
     fn history(&mut self, counted: &Counted, now: Timestamp) -> Option<&mut History> {
         if self.histories.len() >= MOST_COUNTED && !self.histories.contains_key(counted) {
             self.sweep(now);
@@ -322,10 +333,7 @@ impl SharedTallies {
     ) -> (Booked, BTreeMap<WindowName, Windowed>) {
         let mut tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (call, places) = tallies.count(caller, called, windows, now);
-        let shown = windows
-            .iter()
-            .map(|window| (window.name.clone(), tallies.show(window, caller, now)));
-        let shown = shown.collect();
+        let shown = tallies.show_all(windows, caller, now);
         drop(tallies);
         let booked = Booked {
             tallies: Self(Arc::clone(&self.0)),
@@ -333,6 +341,17 @@ impl SharedTallies {
             places,
         };
         (booked, shown)
+    }
+
+    /// What the windows show of a caller.
+    pub(crate) fn shown(
+        &self,
+        caller: &Caller,
+        windows: &Windows,
+        now: Timestamp,
+    ) -> BTreeMap<WindowName, Windowed> {
+        let tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.show_all(windows, caller, now)
     }
 
     /// Counts a call of the log.

@@ -447,6 +447,44 @@ impl Windows {
         };
         self.iter().map(own).collect()
     }
+
+    /// What the windows hold at least with a call that comes after `before`, as long as nobody knows what it comes to: it is
+    /// counted, and nothing is summed up of it. A window that `before` does not show held nothing.
+    #[must_use]
+    pub fn with_unread(
+        &self,
+        before: &BTreeMap<WindowName, Windowed>,
+        action: &ActionName,
+        effects: Effects,
+    ) -> BTreeMap<WindowName, Windowed> {
+        let own = |window: &Window| {
+            let nothing = || Windowed::nothing(window);
+            let mut held = before.get(&window.name).cloned().unwrap_or_else(nothing);
+            if window.covers(action, effects) {
+                held.calls = held.calls.saturating_add(1);
+            }
+            (window.name.clone(), held)
+        };
+        self.iter().map(own).collect()
+    }
+
+    /// What the windows hold with a call that comes after `before`. A window that `before` does not show held nothing.
+    #[must_use]
+    pub fn with_next(
+        &self,
+        before: &BTreeMap<WindowName, Windowed>,
+        action: &ActionName,
+        effects: Effects,
+        quantities: &Quantities,
+    ) -> BTreeMap<WindowName, Windowed> {
+        let mut held = self.with_first(action, effects, quantities);
+        for (name, own) in &mut held {
+            if let Some(before) = before.get(name) {
+                *own = before.plus(own);
+            }
+        }
+        held
+    }
 }
 
 /// What is summed up in a window.
@@ -501,6 +539,25 @@ impl Windowed {
                 .as_ref()
                 .map(|summed| Sum::Exact(quantities.in_unit(summed))),
             others: u64::from(whole == Some(None)),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let sum = match (self.sum, other.sum) {
+            (Some(Sum::Exact(one)), Some(Sum::Exact(other))) => {
+                let sum = i128::from(one.0).saturating_add(i128::from(other.0));
+                let sum = Amount::of_ten_thousandths(sum);
+                Some(sum.map_or(Sum::Unrepresentable, Sum::Exact))
+            }
+            (None, None) => None,
+            (_, _) => Some(Sum::Unrepresentable),
+        };
+        Self {
+            calls: self.calls.saturating_add(other.calls),
+            sum,
+            others: self.others.saturating_add(other.others),
         }
     }
 

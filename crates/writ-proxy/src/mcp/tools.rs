@@ -11,7 +11,7 @@ use super::{Caller, Fault, Revision, waiting};
 use crate::decide;
 use crate::refusal::Refusal;
 use crate::snapshot::{ApiSnapshot, Snapshot};
-use crate::stops;
+use crate::{stops, windows};
 
 /// Most tools on one page.
 const PAGE: usize = 100;
@@ -194,7 +194,10 @@ pub(super) async fn standing(
     let ledger = &caller.gateway.parts.ledger;
     let charge = Charge::of(operation.effects());
     let facts = ledger.look(entered, action, charge, caller.now).await;
-    let facts = facts.map_err(|fault| fault.reason())?;
+    let mut facts = facts.map_err(|fault| fault.reason())?;
+    let quantities = arguments.map(|parsed| operation.quantities(&parsed.input));
+    let (parts, quantities) = (&caller.gateway.parts, quantities.as_ref());
+    windows::tell(parts, snapshot, entered, operation, quantities, &mut facts).await;
     let none = BTreeSet::new();
     let mut question = Question {
         tenant: &snapshot.tenant,

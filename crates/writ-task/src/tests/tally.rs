@@ -209,6 +209,28 @@ fn a_call_counts_for_the_whole_window_and_a_bucket_longer_at_most() {
 }
 
 #[test]
+fn who_only_looks_sees_what_a_call_would_see_and_counts_nothing() {
+    let bench = Bench::new();
+    bench.open(long(grant(1))).unwrap();
+    bench.paid(1, 1, 5);
+    let (windows, called) = (windows(), paid(Some(2)));
+    let entered = now(bench.0.enter(&tenant(), task(1), call(2), NOON)).unwrap();
+    let effects = called.effects;
+    for _ in 0..3 {
+        let before = now(bench.0.windows(&entered, &windows, NOON));
+        assert_eq!(shown(&before)["agent"], "1/5/0");
+        let least = windows.with_unread(&before, &called.action, effects);
+        assert_eq!(shown(&least)["agent"], "2/5/0", "nothing is known of it");
+        let next = windows.with_next(&before, &called.action, effects, &called.quantities);
+        let unknown = paid(None).quantities;
+        let vague = windows.with_next(&before, &called.action, effects, &unknown);
+        assert_eq!(shown(&vague)["agent"], "2/5/1");
+        let (_entered, _reservation, held) = bench.pays(1, 3, &called, NOON);
+        assert_eq!(next, held);
+    }
+}
+
+#[test]
 fn what_cannot_be_added_is_among_the_others_and_what_cannot_be_held_is_said() {
     let bench = Bench::new();
     bench.open(long(grant(1))).unwrap();

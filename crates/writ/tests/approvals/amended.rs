@@ -155,6 +155,20 @@ fn more_is_held_after_a_yes_to_the_difference_and_by_a_new_token() {
     });
 }
 
+/// Rules that look at what was done within a time are no refusal of what has not been done yet.
+#[test]
+fn an_agent_of_the_autonomous_pack_may_come_to_write() {
+    runtime().block_on(async {
+        let (stage, _server) = Stage::start().await;
+        let members = format!(r#"{READS},"budget":{{"calls":10,"writes":0}},"expires_in":600"#);
+        let holder = Holder::open(&stage, "packed", &members).await;
+        let approval = asked(&holder.ask(MORE, "the ticket has to be raised").await);
+        let owner = owner(&stage).await;
+        assert_eq!(owner.yes(&approval).await.status, 200);
+        assert_eq!(state(&holder.ask(MORE, "the ticket has to be raised").await), "amended");
+    });
+}
+
 #[test]
 fn what_only_narrows_happens_at_once() {
     runtime().block_on(async {

@@ -54,6 +54,10 @@ impl Stage {
         for name in ["bot", "other"] {
             project.agent(name, "autonomous", &["triage"]);
         }
+        // One that the shipped rules for agents without a person are in force for.
+        let packed = std::fs::read_to_string(project.path("agents/other.toml")).unwrap();
+        let packed = format!("packs = [\"autonomous\"]\n{packed}");
+        project.write("agents/packed.toml", &packed);
         project.write(
             "purposes/triage.toml",
             &format!("owner = \"o@example.org\"\nmax_task_life = \"1h\"\nactions = {ACTIONS}\n[budget]\ncalls = 500\nwrites = 100\ndeletes = 5\nirreversible = 5\n"),
