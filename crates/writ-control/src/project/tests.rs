@@ -142,7 +142,7 @@ fn an_overlay_stands_beside_its_registration_and_says_something() {
         (
             "apis/dns.overlay.yaml",
             "x".to_owned(),
-            "apis/dns.overlay.yaml: not an OpenAPI overlay",
+            "apis/dns.overlay.yaml:1: not an OpenAPI overlay",
         ),
         (
             "apis/dns.overlay.yml",
