@@ -75,6 +75,17 @@ impl MemoryLedger {
         tenants.entry(tenant.clone()).or_default().tallies = recalled;
     }
 
+    /// Forgets what was counted of trees in which nobody acts.
+    pub(crate) fn keep_live_tallies(&self) {
+        for tasks in self.read().values() {
+            let live = tasks.trees.iter();
+            let live = live.filter(|(_, tree)| tree.live().is_some());
+            tasks
+                .tallies
+                .keep_trees(&live.map(|(task, _)| *task).collect());
+        }
+    }
+
     /// Puts a task back with what it had spent, itself and everything below it ([`TaskStatus::spent`]), after a restart.
     /// A parent comes before its children. `seen` counts its own calls of each action, `labels` is what it had read.
     ///

@@ -183,7 +183,9 @@ impl Rebuild {
         match event {
             Remembered::Opened(opening) => {
                 let life = (opening.opened, opening.deadline);
-                lineages.opened(opening.task, opening.parent, opening.acting.agent, life);
+                let agent = opening.acting.agent;
+                let over = lineages.opened(opening.task, opening.parent, agent, life);
+                tallies.forget(&over);
             }
             Remembered::Amended { task, deadline } => lineages.amended(*task, *deadline),
             Remembered::Called {
@@ -273,6 +275,8 @@ impl Rebuild {
             self.ledger.recall_tallies(&tenant, tallies);
         }
         let expired = self.ledger.sweep_at(now);
+        // The log tells of more trees than live: they would take the room of those that do.
+        self.ledger.keep_live_tallies();
         Restored {
             ledger: self.ledger,
             intents: self.intents,

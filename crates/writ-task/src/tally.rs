@@ -124,6 +124,8 @@ struct Tally {
 #[derive(Debug, Default)]
 struct History {
     buckets: BTreeMap<Bucket, Tally>,
+    /// Until when more may have been done than stands here: what came before found no room.
+    lost_until: Option<Timestamp>,
 }
 
 impl History {
@@ -273,11 +275,11 @@ impl Tallies {
         let each = shown
             .iter()
             .map(|counted| match self.histories.get(counted) {
-                Some(history) => history.show(window, now),
-                None if self.lost_until.is_some_and(|until| until > now) => {
-                    Windowed::anything(window)
+                Some(history) if history.lost_until.is_none_or(|until| until <= now) => {
+                    history.show(window, now)
                 }
-                None => Windowed::nothing(window),
+                None if self.lost(now).is_none() => Windowed::nothing(window),
+                Some(_) | None => Windowed::anything(window),
             });
         let most = each.reduce(|most, other| most.at_least(&other));
         most.unwrap_or_else(|| Windowed::nothing(window))
@@ -294,6 +296,11 @@ impl Tallies {
             .collect()
     }
 
+    /// Until when somebody of whom nothing is known may have done everything, if that is still to come.
+    fn lost(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lost_until.filter(|until| *until > now)
+    }
+
     fn history(&mut self, counted: &Counted, now: Timestamp) -> Option<&mut History> {
         if self.histories.len() >= MOST_COUNTED && !self.histories.contains_key(counted) {
             self.sweep(now);
@@ -301,11 +308,22 @@ impl Tallies {
                 return None;
             }
         }
-        let history = self.histories.entry(counted.clone()).or_default();
+        let lost_until = self.lost(now);
+        let history = self.histories.entry(counted.clone());
+        let history = history.or_insert_with(|| History {
+            lost_until,
+            ..History::default()
+        });
         if history.buckets.len() >= MOST_BUCKETS {
             history.forget(&self.longest, now);
         }
         Some(history)
+    }
+
+    fn forget(&mut self, over: &[TaskId]) {
+        for root in over {
+            self.histories.remove(&Counted::Tree(*root));
+        }
     }
 
     /// Forgets what counts no more.
@@ -370,9 +388,22 @@ impl SharedTallies {
     pub(crate) fn sweep(&self, over: &[TaskId], now: Timestamp) {
         let mut tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tallies.sweep(now);
-        for root in over {
-            tallies.histories.remove(&Counted::Tree(*root));
-        }
+        tallies.forget(over);
+    }
+
+    /// Forgets trees that nobody can call in any more.
+    pub(crate) fn forget(&self, over: &[TaskId]) {
+        let mut tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.forget(over);
+    }
+
+    /// Forgets the trees that are not live.
+    pub(crate) fn keep_trees(&self, live: &BTreeSet<TaskId>) {
+        let mut tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.histories.retain(|counted, _| match counted {
+            Counted::Tree(root) => live.contains(root),
+            Counted::Agent(_) | Counted::Requester(_) => true,
+        });
     }
 }
 
@@ -415,19 +446,28 @@ const SWEEP_EVERY: usize = 1024;
 const LATE: Duration = Duration::from_secs(3600);
 
 impl Lineages {
+    /// A task was opened. Gives back the tasks that are over by then and let go.
     pub(crate) fn opened(
         &mut self,
         task: TaskId,
         parent: Option<TaskId>,
         agent: AgentId,
         (opened, deadline): (Timestamp, Timestamp),
-    ) {
+    ) -> Vec<TaskId> {
         self.openings = self.openings.saturating_add(1);
+        let mut over = Vec::new();
         if self.openings.is_multiple_of(SWEEP_EVERY) {
-            self.tasks.retain(|_, (_, _, until)| *until > opened);
+            let is_over = |until: &Timestamp| *until <= opened;
+            let gone = self
+                .tasks
+                .iter()
+                .filter(|(_, (_, _, until))| is_over(until));
+            over.extend(gone.map(|(task, _)| *task));
+            self.tasks.retain(|_, (_, _, until)| !is_over(until));
         }
         let until = deadline.plus(LATE);
         self.tasks.insert(task, (parent, agent, until));
+        over
     }
 
     /// A task came to live until another deadline.

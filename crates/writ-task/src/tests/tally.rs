@@ -13,6 +13,7 @@ use super::flow::for_ada;
 use super::support::{
     Bench, HOUR, NOON, action, agent, below, budget, call, grant, now, task, tenant, write,
 };
+use crate::tally::{Caller, SharedTallies};
 use crate::{
     Acting, Called, Ending, Entered, Event, Ledger, Opening, Rebuild, Remembered, Reservation,
 };
@@ -262,6 +263,83 @@ fn what_finds_no_room_counts_for_every_window() {
         assert!(held.values().all(|held| held.calls > number), "{number}");
         reservation.commit();
     }
+}
+
+/// Most trees, agents and requesters that are remembered.
+const MOST: u64 = 65_536;
+
+/// However many trees the log tells of, those that are over take no room.
+#[test]
+fn after_a_restart_trees_that_are_over_take_no_room() {
+    let mut windows = Windows::default();
+    windows
+        .add(window("tree", WindowScope::Task, Window::LONGEST))
+        .unwrap();
+    for (trees, seconds_between) in [(MOST, 0), (MOST + 6000, 1)] {
+        let mut rebuild = Rebuild::new(&Limits::default()).counting(windows.clone());
+        let mut at = NOON;
+        for number in 1..=trees {
+            at = at.plus(Duration::from_secs(seconds_between));
+            let acting = Acting::of(&grant(1));
+            rebuild.remember(
+                &tenant(),
+                &Remembered::Opened(Opening {
+                    task: task(number),
+                    parent: None,
+                    acting: acting.clone(),
+                    attested: false,
+                    opened: at,
+                    deadline: at.plus(Duration::from_secs(60)),
+                }),
+            );
+            let (task, called) = (task(number), paid(Some(1)));
+            let called = Remembered::Called {
+                task,
+                acting,
+                called,
+                at,
+            };
+            rebuild.remember(&tenant(), &called);
+        }
+        let bench = Bench(rebuild.finish(at.plus(Duration::from_secs(600))).ledger);
+        let fresh = trees.saturating_add(1);
+        bench.open(long(grant(fresh))).unwrap();
+        let (_entered, _reservation, held) = bench.pays(fresh, 1, &paid(Some(1)), at);
+        assert_eq!(shown(&held)["tree"], "1/1/0", "{trees}");
+    }
+}
+
+/// Who is remembered anew after somebody was lost may be the one.
+#[test]
+fn who_is_remembered_after_a_loss_may_have_done_everything() {
+    let mut windows = Windows::default();
+    windows
+        .add(window("tree", WindowScope::Task, Window::LONGEST))
+        .unwrap();
+    let (all, called) = (SharedTallies::default(), paid(Some(1)));
+    let of = |number| Caller {
+        root: task(number),
+        agents: vec![agent(1)],
+        requester: None,
+    };
+    for number in 1..=MOST {
+        all.recall(&of(number), &called, &windows, NOON);
+    }
+    let lost = MOST + 1;
+    let (_booked, held) = all.reserve(&of(lost), &called, &windows, NOON);
+    assert_eq!(held.values().next().unwrap().calls, u64::MAX);
+    // There is room again, and what was lost is not found.
+    all.forget(&[task(1)]);
+    let found = all.reserve(&of(lost), &called, &windows, NOON);
+    assert_eq!(
+        shown(&found.1)["tree"],
+        format!("{}/?/{}", u64::MAX, u64::MAX)
+    );
+    let known = all.reserve(&of(2), &called, &windows, NOON);
+    assert_eq!(shown(&known.1)["tree"], "2/2/0", "it was there before");
+    let after = NOON.plus(Window::LONGEST).plus(DAY);
+    let later = all.reserve(&of(lost), &called, &windows, after);
+    assert_eq!(shown(&later.1)["tree"], "1/1/0");
 }
 
 /// A ledger, and what the log has of it.
