@@ -62,6 +62,8 @@ pub(crate) struct Facts {
     members: BTreeSet<&'static str>,
     /// The windows whose sums they look at; none: of all.
     sums: Option<BTreeSet<String>>,
+    /// The windows that they look at; none: all.
+    windows: Option<BTreeSet<String>>,
 }
 
 impl Facts {
@@ -75,17 +77,23 @@ impl Facts {
         self.wants("windows") && self.sums.as_ref().is_none_or(named)
     }
 
+    /// Whether they look at a window.
+    pub(crate) fn watches(&self, window: &str) -> bool {
+        let named = |windows: &BTreeSet<String>| windows.contains(window);
+        self.wants("windows") && self.windows.as_ref().is_none_or(named)
+    }
+
     /// Adds what others look at.
     pub(crate) fn join(&mut self, other: &Self) {
         self.members.extend(&other.members);
-        self.sums = self
-            .sums
-            .take()
-            .zip(other.sums.clone())
-            .map(|(mut own, more)| {
+        let both = |own: &mut Option<BTreeSet<String>>, other: &Option<BTreeSet<String>>| {
+            *own = own.take().zip(other.clone()).map(|(mut own, more)| {
                 own.extend(more);
                 own
             });
+        };
+        both(&mut self.sums, &other.sums);
+        both(&mut self.windows, &other.windows);
     }
 }
 
@@ -242,6 +250,7 @@ impl ActionIndex {
             let facts = Facts {
                 members: SYS.iter().map(|field| field.name).collect(),
                 sums: None,
+                windows: None,
             };
             (Projection::Some(BTreeMap::from(parts)), facts)
         } else {
@@ -310,6 +319,7 @@ fn facts(paths: &BTreeSet<&Path>) -> Facts {
     let mut facts = Facts {
         members: BTreeSet::new(),
         sums: Some(BTreeSet::new()),
+        windows: Some(BTreeSet::new()),
     };
     for path in paths.iter().filter(|path| path.root == Root::Context) {
         let mut attrs = path.attrs.iter().map(String::as_str);
@@ -322,7 +332,17 @@ fn facts(paths: &BTreeSet<&Path>) -> Facts {
             .filter(|field| member.is_none_or(|member| member == field.name));
         facts.members.extend(wanted.map(|field| field.name));
         // What is not named down to a member is looked at whole.
-        match (member, attrs.next(), attrs.next()) {
+        let (window, of_window) = (attrs.next(), attrs.next());
+        match (member, window) {
+            (Some("windows"), Some(window)) => {
+                if let Some(windows) = &mut facts.windows {
+                    windows.insert(window.to_owned());
+                }
+            }
+            (Some("windows"), None) | (None, _) => facts.windows = None,
+            (Some(_), _) => {}
+        }
+        match (member, window, of_window) {
             (Some("windows"), Some(_), Some("calls" | "others")) => {}
             (Some("windows"), Some(window), _) => {
                 if let Some(sums) = &mut facts.sums {

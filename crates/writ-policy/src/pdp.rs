@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::PolicySet;
-use writ_types::{ActionName, ApiId, Digest, Projection, Timestamp, Windows};
+use writ_types::{ActionName, ApiId, Digest, Projection, Timestamp, Window, Windows};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::exception::{EXCEPTIONS, Exception, Lifting, Liftings};
@@ -272,6 +272,15 @@ impl Pdp {
             .and_then(|draft| draft.pdp.as_ref().ok());
         index.is_some_and(|index| index.facts.wants("windows"))
             || drafted.is_some_and(|draft| draft.looks_at_windows(action))
+    }
+
+    /// The windows that active policies about the action look at.
+    pub fn watched(&self, action: &ActionName) -> impl Iterator<Item = &Window> {
+        let index = self.index.get(action);
+        let watched = move |window: &&Window| {
+            index.is_some_and(|index| index.facts.watches(window.name.as_str()))
+        };
+        self.windows.iter().filter(watched)
     }
 
     /// Whether any active policy about the action looks at what people approved before in the task.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use writ_types::{Grant, Inputs, ReasonCode, Verdict};
+use writ_types::{Facts, Grant, Inputs, ReasonCode, Verdict};
 
 use super::road::Asked;
 use super::{Ground, Recorded};
@@ -29,6 +29,8 @@ pub(crate) enum Unsaid {
     Arguments,
     /// Decided again by what was in force then it is not what was recorded: what is kept is not all that it was decided on.
     NotReproduced,
+    /// The draft's rules look at a window that was not counted then, or counted otherwise.
+    Windows,
 }
 
 impl Unsaid {
@@ -39,6 +41,7 @@ impl Unsaid {
             Self::NotKept => "not_kept",
             Self::Arguments => "arguments_not_kept",
             Self::NotReproduced => "not_reproduced",
+            Self::Windows => "windows",
         }
     }
 }
@@ -78,6 +81,9 @@ pub(crate) fn again(
     };
     let mut inputs = inputs;
     if let Some(facts) = &mut inputs.facts {
+        if !counted_so(facts, then, draft) {
+            return Again::Unsaid(Unsaid::Windows);
+        }
         facts.sinks.clone_from(&draft.operation.handling().sink);
     }
     let drafted = Asked::new(recorded, draft, grant, inputs);
@@ -85,6 +91,15 @@ pub(crate) fn again(
         return Again::Unsaid(Unsaid::Arguments);
     }
     compared(&asked, &drafted)
+}
+
+/// Whether what was found then says what each window shows that the draft's rules look at.
+fn counted_so(facts: &Facts, then: Ground<'_>, draft: Ground<'_>) -> bool {
+    let mut watched = draft.pdp.watched(draft.operation.action());
+    watched.all(|window| {
+        let mut known = then.pdp.windows().iter();
+        facts.windows.contains_key(&window.name) && known.any(|known| known == window)
+    })
 }
 
 fn compared(then: &Asked<'_>, drafted: &Asked<'_>) -> Again {

@@ -82,7 +82,12 @@ fn side() -> Side {
 }
 
 fn side_of(policy: &str) -> Side {
+    side_with(policy, "")
+}
+
+fn side_with(policy: &str, windows: &str) -> Side {
     let files = [
+        ("policies/windows.toml", windows),
         ("apis/bank.toml", API),
         ("apis/bank.yaml", CONTRACT),
         ("apis/bank.overlay.yaml", OVERLAY),
@@ -687,4 +692,68 @@ fn a_draft_is_asked_only_what_comes_out_again_as_it_was() {
     });
     let by = BTreeSet::from(["action_not_granted".to_owned()]);
     assert_eq!(gone, Again::Otherwise(Verdict::Deny, by));
+}
+
+/// What was counted then answers no rule about what was not.
+#[test]
+fn a_draft_is_not_asked_by_windows_that_were_counted_otherwise() {
+    let paid = |within: &str, by: &str| {
+        format!(
+            "[[window]]\nname = \"paid\"\nby = \"{by}\"\nwithin = \"{within}\"\nactions = [\"bank:transfer\"]\n"
+        )
+    };
+    let rule = format!(
+        "{POLICY}@id(\"t.often\")\nforbid (principal, action == Api_bank::Action::\"transfer\", resource) when {{ context.sys.windows.paid.calls > 3 }};\n"
+    );
+    let other = rule.replace(
+        "bank::Action::\"transfer\", resource) when { context.sys",
+        "bank::Action::\"close\", resource) when { context.sys",
+    );
+    let day = paid("24h", "agent");
+    let side = side_with(POLICY, &day);
+    let small = call("transfer", r#"{"amount":5}"#, (Verdict::Allow, None));
+    let none = side_of(POLICY);
+    for (name, then, policy, windows, wanted) in [
+        ("counted so", &side, &rule, day.clone(), "same"),
+        (
+            "fewer are allowed",
+            &side,
+            &rule.replace("> 3", "> 1"),
+            day.clone(),
+            "DENY",
+        ),
+        ("another time", &side, &rule, paid("1h", "agent"), "windows"),
+        ("of others", &side, &rule, paid("24h", "task"), "windows"),
+        ("not counted", &none, &rule, day.clone(), "windows"),
+        ("no rule about it", &none, &other, day.clone(), "same"),
+    ] {
+        let draft = side_with(policy, &windows);
+        let again = small.given(then, |recorded, then, grant, kept| {
+            let contract = draft.contracts.values().next().unwrap();
+            let operation = contract.operation(then.operation.id()).unwrap();
+            let ground = Ground {
+                pdp: &draft.pdp,
+                contract,
+                operation,
+                ..then
+            };
+            let mut kept = kept.unwrap();
+            if let Some(facts) = &mut kept.facts {
+                let windows = then.pdp.windows();
+                let quantities = then.operation.quantities(kept.input.as_ref().unwrap());
+                let (action, effects) = (then.operation.action(), then.operation.effects());
+                facts.windows = windows.with_first(action, effects, &quantities);
+                for held in facts.windows.values_mut() {
+                    held.calls = 2;
+                }
+            }
+            again(recorded, then, Some(ground), grant, kept)
+        });
+        let said = match again {
+            Again::Same => "same",
+            Again::Otherwise(verdict, _) => verdict.as_str(),
+            Again::Unsaid(why) => why.as_str(),
+        };
+        assert_eq!(said, wanted, "{name}");
+    }
 }

@@ -88,6 +88,7 @@ fn words(why: &str) -> &str {
         "not_reproduced" => {
             "what is kept is not all that they were decided on: even what was in force then comes to another decision by it"
         }
+        "windows" => "the project's rules look at a window that was counted otherwise then",
         other => other,
     }
 }
