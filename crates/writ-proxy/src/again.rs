@@ -38,8 +38,7 @@ pub(crate) async fn is_permitted(
     let (key, input) = (&parts.audit_key, &read.parsed.input);
     let mut judged = flow::judge(key, operation, input, &facts.vouchers);
     let quantities = windows::quantities(operation, &read);
-    let quantities = Some(&quantities);
-    windows::tell(parts, snapshot, entered, operation, quantities, &mut facts).await;
+    windows::tell(parts, snapshot, entered, operation, &quantities, &mut facts).await;
     flow::tell(&mut facts, operation, &mut judged, &read);
     // One reading was a step of the plan, and it was that step: no other follows from it.
     if planned::fitting(entered, operation, &read).is_some() {

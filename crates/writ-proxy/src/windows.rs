@@ -31,14 +31,14 @@ pub(crate) async fn count(
     }
 }
 
-/// Tells the facts of a call that is only asked about what the windows would show with it: nothing is counted. Where nobody
-/// knows its arguments yet it is what they show at least.
+/// Tells the facts of a call that is only asked about what the windows would show with it: nothing is counted. Rules
+/// about windows are not asked where nobody knows its arguments.
 pub(crate) async fn tell(
     parts: &Parts,
     snapshot: &Snapshot,
     entered: &Entered,
     operation: &Operation,
-    quantities: Option<&Quantities>,
+    quantities: &Quantities,
     facts: &mut Facts,
 ) {
     let (pdp, action) = (&snapshot.pdp, operation.action());
@@ -47,10 +47,7 @@ pub(crate) async fn tell(
     }
     let (windows, effects) = (pdp.windows(), operation.effects());
     let before = parts.ledger.windows(entered, windows, facts.now).await;
-    facts.windows = match quantities {
-        Some(quantities) => windows.with_next(&before, action, effects, quantities),
-        None => windows.with_unread(&before, action, effects),
-    };
+    facts.windows = windows.with_next(&before, action, effects, quantities);
 }
 
 /// What its arguments come to; of a body that nobody has taken apart that is not known.

@@ -448,26 +448,6 @@ impl Windows {
         self.iter().map(own).collect()
     }
 
-    /// What the windows hold at least with a call that comes after `before`, as long as nobody knows what it comes to: it is
-    /// counted, and nothing is summed up of it. A window that `before` does not show held nothing.
-    #[must_use]
-    pub fn with_unread(
-        &self,
-        before: &BTreeMap<WindowName, Windowed>,
-        action: &ActionName,
-        effects: Effects,
-    ) -> BTreeMap<WindowName, Windowed> {
-        let own = |window: &Window| {
-            let nothing = || Windowed::nothing(window);
-            let mut held = before.get(&window.name).cloned().unwrap_or_else(nothing);
-            if window.covers(action, effects) {
-                held.calls = held.calls.saturating_add(1);
-            }
-            (window.name.clone(), held)
-        };
-        self.iter().map(own).collect()
-    }
-
     /// What the windows hold with a call that comes after `before`. A window that `before` does not show held nothing.
     #[must_use]
     pub fn with_next(

@@ -1,6 +1,6 @@
 //! What a task may come to hold, whatever a person says: its purpose, its agent, what is stopped, and the policies.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use writ_policy::{InputView, Question, ResponseView};
 use writ_task::{Known, TaskStatus};
@@ -99,9 +99,6 @@ impl Allowed<'_> {
         let (_, mut facts) = fresh_task(plane, self.agent, purpose, action, charge, self.now);
         facts.labels.clone_from(&known.labels);
         facts.left = after.budget;
-        // What was counted before, and what a call comes to, is asked with each call.
-        let windows = loaded.pdp.windows();
-        facts.windows = windows.with_unread(&BTreeMap::new(), action, operation.effects());
         let none = BTreeSet::new();
         // The stronger of its own agent's answer and of those above, as for a call.
         let above = self.status.above.iter();

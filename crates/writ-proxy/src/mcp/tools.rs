@@ -195,9 +195,10 @@ pub(super) async fn standing(
     let charge = Charge::of(operation.effects());
     let facts = ledger.look(entered, action, charge, caller.now).await;
     let mut facts = facts.map_err(|fault| fault.reason())?;
-    let quantities = arguments.map(|parsed| operation.quantities(&parsed.input));
-    let (parts, quantities) = (&caller.gateway.parts, quantities.as_ref());
-    windows::tell(parts, snapshot, entered, operation, quantities, &mut facts).await;
+    if let Some(parsed) = arguments {
+        let (parts, quantities) = (&caller.gateway.parts, operation.quantities(&parsed.input));
+        windows::tell(parts, snapshot, entered, operation, &quantities, &mut facts).await;
+    }
     let none = BTreeSet::new();
     let mut question = Question {
         tenant: &snapshot.tenant,

@@ -220,8 +220,6 @@ fn who_only_looks_sees_what_a_call_would_see_and_counts_nothing() {
     for _ in 0..3 {
         let before = now(bench.0.windows(&entered, &windows, NOON));
         assert_eq!(shown(&before)["agent"], "1/5/0");
-        let least = windows.with_unread(&before, &called.action, effects);
-        assert_eq!(shown(&least)["agent"], "2/5/0", "nothing is known of it");
         let next = windows.with_next(&before, &called.action, effects, &called.quantities);
         let unknown = paid(None).quantities;
         let vague = windows.with_next(&before, &called.action, effects, &unknown);

@@ -165,7 +165,10 @@ fn an_agent_of_the_autonomous_pack_may_come_to_write() {
         let approval = asked(&holder.ask(MORE, "the ticket has to be raised").await);
         let owner = owner(&stage).await;
         assert_eq!(owner.yes(&approval).await.status, 200);
-        assert_eq!(state(&holder.ask(MORE, "the ticket has to be raised").await), "amended");
+        assert_eq!(
+            state(&holder.ask(MORE, "the ticket has to be raised").await),
+            "amended"
+        );
     });
 }
 

@@ -48,6 +48,34 @@ fn a_task_finds_what_it_may_get_and_gets_what_it_finds() {
     });
 }
 
+/// A rule about what was done within a time hides what it is about only once there is too much of it.
+#[test]
+fn what_is_offered_is_asked_with_what_was_counted() {
+    runtime().block_on(async {
+        let stage = Stage::open().await;
+        let window = "[[window]]\nname = \"reads\"\nby = \"agent\"\nwithin = \"1h\"\nactions = [\"fixture:resources/read\"]\n";
+        stage.project.write("policies/windows.toml", window);
+        let rule = r#"@id("trial.once") @doc("One reading within an hour.")
+forbid (principal, action == Api_fixture::Action::"resources/read", resource)
+when { context.sys.windows.reads.calls > 1 };
+"#;
+        stage.project.write("policies/trial.cedar", rule);
+        let (code, said, errors) = stage.project.run(&["apply"]);
+        assert_eq!(code, 0, "{said}{errors}");
+        let bounds = r#","bounds":{"fixture:resources/read":{"/body/uri":["test://static-text"]}}"#;
+        let task = stage.task(&["fixture:resources/read".to_owned()], bounds).await;
+        let client = Client::new(&stage, &task, "/mcp/fixture");
+        // Looking is no reading.
+        for _ in 0..3 {
+            let answer = client.ask("resources/list", "", "").await;
+            assert_eq!(listed(&answer, "resources", "uri"), ["test://static-text"]);
+        }
+        assert_eq!(client.read("test://static-text").await.status, 200);
+        let answer = client.ask("resources/list", "", "").await;
+        assert!(!answer.json().to_string().contains("static-text"), "{}", answer.json());
+    });
+}
+
 /// Reads a resource whose URI has to be coded to stand in a field.
 async fn written(client: &Client<'_>, uri: &str) -> writ::http::Answer {
     use base64::Engine as _;

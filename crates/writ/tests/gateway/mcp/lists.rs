@@ -41,35 +41,22 @@ fn a_task_sees_the_tools_it_holds_and_no_policy_forbids() {
     });
 }
 
-/// Rules that look at what was done within a time hide nothing before there is too much of it.
+/// Rules that look at what was done within a time hide no tool: they are asked with a call's arguments.
 #[test]
 fn an_agent_of_the_autonomous_pack_sees_the_tools_that_write() {
     runtime().block_on(async {
         let installation = Installation::start_by(|project| {
             project.write("policies/packs.toml", "packs = [\"autonomous\"]\n");
-            let most = r#"@id("trial.once") @doc("One write within an hour.")
-forbid (principal, action in Writ::Action::"write", resource)
-when { context.sys.windows.writ_writes_hour.calls > 1 };
-"#;
-            project.write("policies/once.cedar", most);
             project.command(&["serve"])
         })
         .await;
         let actions = ["helpdesk:getTicket", "helpdesk:addComment"];
         let task = installation.task_with(&actions, "").await;
         let client = Client::new(&installation.project, &task, "/mcp");
-        // Looking is no write.
-        for _ in 0..3 {
-            assert_eq!(
-                listed(&client).await,
-                ["helpdesk_addComment", "helpdesk_getTicket"]
-            );
-        }
-        let comment = r#"{"path":{"ticket_id":"T-1001"},"body":{"body":"hello"}}"#;
-        let outcome = client.call("helpdesk_addComment", comment).await;
-        assert!(!outcome.is_error, "{}", outcome.whole);
-        // What was counted stands in the way of the next.
-        assert_eq!(listed(&client).await, ["helpdesk_getTicket"]);
+        assert_eq!(
+            listed(&client).await,
+            ["helpdesk_addComment", "helpdesk_getTicket"]
+        );
     });
 }
 
