@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
-use writ_audit::{Actor, Closing, Durability, Event, TaskAmended};
+use writ_audit::{Actor, AppendError, Closing, Durability, Event, TaskAmended};
 use writ_task::{
     AmendError, Approvals as _, Ask, Ending, Known, Ledger as _, Standing, Status, TaskStatus, Want,
 };
@@ -466,7 +466,8 @@ impl Request<'_> {
     }
 
     /// Puts another grant in place: kept with the use of the approval, recorded, and then in force. What the log has, a restart
-    /// has; what it does not have did not happen, and an approval that was used for it is asked for again.
+    /// has; what it does not have did not happen, and an approval that was used for it is asked for again. Where nobody knows
+    /// whether the log has it, the task ends: it would hold something else after the next restart.
     async fn become_it(
         &self,
         before: &Grant,
@@ -475,15 +476,28 @@ impl Request<'_> {
         loaded: &Loaded,
         now: Timestamp,
     ) -> Result<Step, Refused> {
-        self.keep(before, &after, approval, now).await?;
-        let answer = told(loaded, "amended", &after, now);
         let (plane, task) = (self.plane, after.task);
-        let in_force = plane.ledger.amend(after, &before.digest(), now).await;
+        self.keep(&after, approval, now).await?;
+        let answer = told(loaded, "amended", &after, now);
+        let in_force = match self.note_amended(before, &after, approval, now).await {
+            Ok(()) => {
+                let amended = plane.ledger.amend(after, &before.digest(), now).await;
+                amended.map_err(ledger)
+            }
+            Err(fault) => {
+                tracing::error!(%task, %fault, "an amendment could not be recorded");
+                let refused = Refused::from(ReasonCode::RecordUnavailable);
+                if is_not_written(&fault) {
+                    return Err(refused);
+                }
+                Err(refused)
+            }
+        };
         // Sub-tasks that held what it gave up, which the log ends again after a restart. Where it ended itself between its record
         // and now, that the log has it amended gives nobody anything: it ends there, too.
         let (cut, named) = match &in_force {
             Ok(cut) => (cut.clone(), None),
-            Err(_ended) => {
+            Err(_ended_or_unknown) => {
                 let cut = plane.ledger.revoke(&plane.tenant, task, Ending::Revoked);
                 (cut.await.unwrap_or_default(), Some(task))
             }
@@ -492,14 +506,12 @@ impl Request<'_> {
         if let Err(fault) = settle(plane, by, named, &cut, Closing::Revoked).await {
             tracing::error!(%task, fault, "tasks have ended, and that could not be kept");
         }
-        in_force.map_err(ledger)?;
-        Ok(Step::Done(answer))
+        in_force.map(|_cut| Step::Done(answer))
     }
 
-    /// Uses up the approval and keeps the grant, in one step, and records it.
+    /// Uses up the approval and keeps the grant, in one step.
     async fn keep(
         &self,
-        before: &Grant,
         after: &Grant,
         approval: Option<ApprovalId>,
         now: Timestamp,
@@ -510,17 +522,26 @@ impl Request<'_> {
             tracing::error!(%task, %fault, "an amendment could not be kept");
             ReasonCode::ApprovalUnavailable
         })?;
-        if !kept {
-            // It expired in this moment, or the task is over.
-            return Err(ReasonCode::TaskEnded.into());
+        // It expired in this moment, or the task is over.
+        if kept {
+            Ok(())
+        } else {
+            Err(ReasonCode::TaskEnded.into())
         }
+    }
+
+    async fn note_amended(
+        &self,
+        before: &Grant,
+        after: &Grant,
+        approval: Option<ApprovalId>,
+        now: Timestamp,
+    ) -> Result<(), AppendError> {
+        let plane = self.plane;
         let amended = TaskAmended::of(before, after, approval, self.from.source());
         let event = Event::TaskAmended(Box::new(amended));
         let recorded = plane.record(plane.header(now), event, None, Durability::Durable);
-        recorded.await.map_err(|fault| {
-            tracing::error!(%task, %fault, "an amendment could not be recorded");
-            ReasonCode::RecordUnavailable.into()
-        })
+        recorded.await
     }
 
     /// Records a refusal; if that cannot be written, the answer is that.
@@ -547,6 +568,14 @@ impl Request<'_> {
         recorded
             .await
             .map_err(|_fault| ReasonCode::RecordUnavailable.into())
+    }
+}
+
+/// Whether the log has not got a record, and will not: it never took it. Of any other fault that is not known.
+const fn is_not_written(fault: &AppendError) -> bool {
+    match fault {
+        AppendError::Pushback | AppendError::Record(_) | AppendError::Evidence => true,
+        AppendError::Late | AppendError::Unavailable(_) => false,
     }
 }
 
@@ -615,3 +644,6 @@ fn ledger(fault: AmendError) -> Refused {
         AmendError::Another => ReasonCode::AmendmentRefused.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use writ_audit::{
 };
 use writ_store::{Store, StoreError};
 use writ_task::{
-    Acting, Called, Ending, MemoryLedger, Opening, Rebuild, RebuildError, Remembered, Stops,
+    Acting, Called, Ending, MemoryLedger, Opening, Rebuild, RebuildError, Remembered, Stops, Unheld,
 };
 use writ_types::{
     ActionName, Asserter, CallId, Charge, Conformance, Grant, Label, Limits, RevisionId, TaskId,
@@ -351,7 +351,13 @@ impl<L: Fn(&ActionName) -> BTreeSet<Label>> LedgerRebuild<L> {
                 tracing::warn!(%task, %fault, "a task of an unfinished call was not marked");
             }
         }
-        (self.rebuild.finish(now).ledger, self.instances)
+        let restored = self.rebuild.finish(now);
+        for (task, why) in &restored.refused {
+            if let Unheld::Amendment(why) = why {
+                tracing::error!(%task, fault = %why, "a task has ended: what it held is not known");
+            }
+        }
+        (restored.ledger, self.instances)
     }
 
     /// What of a record outlives its task.

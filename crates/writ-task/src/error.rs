@@ -163,7 +163,15 @@ pub enum RebuildError {
     /// The task was never opened, as far as the log that was read says.
     #[error("the log speaks of {0}, but does not say that it was opened")]
     UnknownTask(TaskId),
-    /// A grant takes the place of one that the task did not hold.
-    #[error("the log amends {0} from a grant that it did not hold")]
-    NotHeld(TaskId),
+}
+
+/// Why a task of the log holds no authority after a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unheld {
+    /// Its opening does not hold.
+    #[error(transparent)]
+    Opening(#[from] OpenError),
+    /// It was amended from what it did not hold, or to what it cannot hold: what it may do is not known.
+    #[error("the log amends it to what it cannot have come to hold: {0}")]
+    Amendment(#[from] AmendError),
 }

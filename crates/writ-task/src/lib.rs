@@ -29,7 +29,7 @@ pub use approval::{
 pub use carried::{Acting, Knower, several, worst};
 pub use cut::{Amendments, Canceller, CutSignal};
 pub use detect::Detector;
-pub use error::{AmendError, EndError, EnterError, OpenError, RebuildError, ReserveError};
+pub use error::{AmendError, EndError, EnterError, OpenError, RebuildError, ReserveError, Unheld};
 pub use ledger::{Cut, Ending, Known, Ledger, LedgerFuture, Read, TaskState, TaskStatus};
 pub use memory::MemoryLedger;
 pub use narrow::Widening;

@@ -15,7 +15,7 @@ use crate::ledger::Ending;
 use crate::recall::{Opening, Recall};
 use crate::tally::{Called, Lineages, SharedTallies};
 use crate::tree::{Before, Taken};
-use crate::{AmendError, Cut, MemoryLedger, OpenError, RebuildError, Widening};
+use crate::{AmendError, Cut, MemoryLedger, OpenError, RebuildError, Unheld, Widening};
 
 /// What the log says about live tasks. The tenant is the log's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +117,7 @@ pub struct Rebuild {
     windows: Windows,
     counts: BTreeMap<Tenant, (Lineages, SharedTallies)>,
     intents: u64,
-    refused: Vec<(TaskId, OpenError)>,
+    refused: Vec<(TaskId, Unheld)>,
 }
 
 /// A ledger made again.
@@ -131,7 +131,7 @@ pub struct Restored {
     pub expired: Cut,
     /// The tasks that the log opens but that hold no authority now, and why. A few are normal: a parent may be revoked
     /// between the opening of a sub-task and its record.
-    pub refused: Vec<(TaskId, OpenError)>,
+    pub refused: Vec<(TaskId, Unheld)>,
 }
 
 impl Rebuild {
@@ -209,11 +209,11 @@ impl Rebuild {
     /// A task is judged as of the instant it was opened, a sub-task against its parent's whole budget: what the parent had
     /// left then was judged when it was opened, and records of calls and of openings may stand in either order. One that is
     /// refused has no authority, is listed in [`Restored::refused`], and what it spent counts against the tasks above it,
-    /// as does what a task spent that has ended.
+    /// as does what a task spent that has ended. An amendment from what a task did not hold ends that task, and no other's.
     ///
     /// # Errors
     ///
-    /// [`RebuildError`]: the log speaks of a task that it never opened, or amends what a task did not hold.
+    /// [`RebuildError`]: the log speaks of a task that it never opened.
     pub fn apply(&mut self, tenant: &Tenant, event: Event) -> Result<(), RebuildError> {
         let (task, known) = match event {
             Event::Opened(grant) => {
@@ -226,7 +226,12 @@ impl Rebuild {
                     // One that has ended holds nothing, whatever it would hold.
                     Ok(()) | Err(AmendError::Ended(_)) => (task, true),
                     Err(AmendError::Unknown) => (task, false),
-                    Err(_other) => return Err(RebuildError::NotHeld(task)),
+                    // Which of the two it may do nobody knows: neither. The other tasks have nothing to do with it.
+                    Err(why) => {
+                        self.refused.push((task, why.into()));
+                        let ended = self.ledger.end(tenant, task, Ending::Revoked);
+                        (task, ended.is_ok())
+                    }
                 }
             }
             Event::Intent {
@@ -299,7 +304,7 @@ impl Rebuild {
             Err(OpenError::NotWithinParent(Widening::Tenant))
         };
         if let Err(why) = inserted {
-            self.refused.push((task, why));
+            self.refused.push((task, why.into()));
             if grant.tenant == *tenant {
                 self.ledger.insert_ended(grant);
             }

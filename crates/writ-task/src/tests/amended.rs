@@ -548,24 +548,52 @@ fn after_a_restart_it_holds_what_the_log_says() {
     assert!(status(&ledger, 1).is_none_or(|one| one.state != TaskState::Live));
 }
 
+/// The log has a record that nobody was told of in time, and then the same again.
 #[test]
-fn a_log_that_amends_what_was_not_held_is_refused() {
-    for log in [
-        vec![opened(narrow(1)), amended(&grant(1), grant(1))],
-        vec![
-            opened(narrow(1)),
-            amended(
-                &narrow(1),
-                Grant {
-                    requester: None,
-                    agent: super::support::agent(9),
-                    ..grant(1)
-                },
-            ),
-        ],
+fn an_amendment_that_is_recorded_twice_happened_once() {
+    let log = [
+        opened(narrow(1)),
+        amended(&narrow(1), grant(1)),
+        amended(&narrow(1), grant(1)),
+    ];
+    let ledger = rebuilt(log.to_vec()).unwrap();
+    let one = now(ledger.status(&tenant(), task(1), NOON)).unwrap();
+    let found = (&*one.grant, one.former.len(), one.state);
+    assert_eq!(found, (&grant(1), 1, TaskState::Live));
+}
+
+#[test]
+fn a_log_that_amends_what_was_not_held_ends_that_task_alone() {
+    let wide = Grant {
+        budget: Budget {
+            calls: 1,
+            ..grant(1).budget
+        },
+        ..grant(1)
+    };
+    let another = Grant {
+        requester: None,
+        agent: super::support::agent(9),
+        ..grant(1)
+    };
+    for (amendment, why) in [
+        (amended(&wide, grant(1)), AmendError::Changed),
+        (amended(&narrow(1), another), AmendError::Another),
     ] {
-        let refused = rebuilt(log).map(drop);
-        assert_eq!(refused, Err(crate::RebuildError::NotHeld(task(1))));
+        let mut rebuild = Rebuild::new(&writ_types::Limits::default());
+        for event in [opened(narrow(1)), opened(grant(2)), amendment] {
+            rebuild.apply(&tenant(), event).unwrap();
+        }
+        let restored = rebuild.finish(NOON);
+        assert_eq!(restored.refused, [(task(1), crate::Unheld::Amendment(why))]);
+        let state = |number| {
+            let status = now(restored.ledger.status(&tenant(), task(number), NOON));
+            status.map(|status| status.state)
+        };
+        let ended = TaskState::Ended(Ending::Revoked);
+        assert_ne!(state(1), Some(TaskState::Live));
+        assert!(state(1).is_none_or(|state| state == ended));
+        assert_eq!(state(2), Some(TaskState::Live));
     }
     let refused = rebuilt(vec![amended(&narrow(1), grant(1))]).map(drop);
     assert_eq!(refused, Err(crate::RebuildError::UnknownTask(task(1))));

@@ -189,9 +189,9 @@ fn what_does_not_fit_is_said_and_gives_no_authority() {
     assert_eq!(
         restored.refused,
         [
-            (task(2), OpenError::NotWithinParent(Widening::Budget)),
-            (task(3), OpenError::ParentUnknown),
-            (task(4), OpenError::NotWithinParent(Widening::Tenant)),
+            (task(2), OpenError::NotWithinParent(Widening::Budget).into()),
+            (task(3), OpenError::ParentUnknown.into()),
+            (task(4), OpenError::NotWithinParent(Widening::Tenant).into()),
         ]
     );
     let bench = Bench(restored.ledger);
@@ -233,7 +233,7 @@ fn a_record_of_an_opening_may_come_late() {
     );
     assert_eq!(
         restored.refused,
-        [(task(2), OpenError::ParentEnded(Ending::Revoked))]
+        [(task(2), OpenError::ParentEnded(Ending::Revoked).into())]
     );
     let bench = Bench(restored.ledger);
     assert_eq!(bench.status(1).spent, write());
