@@ -228,17 +228,22 @@ pub(crate) fn make(
             ));
         }
     } else if !asked.unseen.is_empty() {
-        let places: Vec<&str> = asked.unseen.iter().map(String::as_str).collect();
-        trace.notes.push(format!(
-            "the API's owner keeps {} out of records, and rules or bounds look at it: it was not kept, and nothing was decided again",
-            places.join(", ")
-        ));
+        trace.notes.push(unseen(&asked));
     } else {
         let note = "the arguments were not kept: rules that look at them could not be asked again";
         trace.notes.push(note.to_owned());
     }
     trace.ask = whom(&trace, ground, grant, people);
     trace
+}
+
+/// Says what could not be seen.
+fn unseen(asked: &Asked<'_>) -> String {
+    let places: Vec<&str> = asked.unseen.iter().map(String::as_str).collect();
+    format!(
+        "the API's owner keeps {} out of records, and rules or bounds look at it: it was not kept, and nothing was decided again",
+        places.join(", ")
+    )
 }
 
 /// The trace of a question that nobody has acted on: it is decided here. `stopped` is what stops it before any rule is asked.
