@@ -725,7 +725,7 @@ fn a_draft_is_not_asked_by_windows_that_were_counted_otherwise() {
         ("another time", &side, &rule, paid("1h", "agent"), "windows"),
         ("of others", &side, &rule, paid("24h", "task"), "windows"),
         ("not counted", &none, &rule, day.clone(), "windows"),
-        ("no rule about it", &none, &other, day.clone(), "same"),
+        ("no rule about it", &none, &other, day, "same"),
     ] {
         let draft = side_with(policy, &windows);
         let again = small.given(then, |recorded, then, grant, kept| {
