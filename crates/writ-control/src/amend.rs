@@ -468,6 +468,10 @@ impl Request<'_> {
     /// Puts another grant in place: kept with the use of the approval, recorded, and then in force. What the log has, a restart
     /// has; what it does not have did not happen, and an approval that was used for it is asked for again. Where nobody knows
     /// whether the log has it, the task ends: it would hold something else after the next restart.
+    #[expect(
+        clippy::cognitive_complexity,
+        reason = "one step after another, each with what becomes of the task if it fails"
+    )]
     async fn become_it(
         &self,
         before: &Grant,
