@@ -8,7 +8,8 @@ mod diff {
     use std::collections::{BTreeMap, BTreeSet};
     use std::path::Path;
 
-    use writ_contract::diff::{Authority, diff};
+    use writ_contract::diff::{Authority, Section, diff};
+    use writ_contract::{Contract, Reviews, Shipped, propose};
 
     use crate::shared::{read, shared};
 
@@ -163,6 +164,69 @@ mod diff {
             }
             assert!(took.as_secs() < 120, "{old}: {took:?}");
             assert_eq!(old == new, diff.is_empty(), "{old}");
+        }
+    }
+
+    /// The page that people read.
+    const PAGE: &str = include_str!("../../../docs/contracts.md");
+
+    /// Played as drift: what its owner has to read where agents are given what agents use of an API, the operations that the overlay reviews
+    /// which ships for it.
+    #[test]
+    fn what_a_vendor_changed_is_a_review_of_minutes() {
+        let Some(shared) = shared() else { return };
+        let api = "played".parse().unwrap();
+        for (name, (old, new), most) in [
+            ("GitHub 2023 -> 2024", VERSIONS[0], 60),
+            ("GitHub 2024 -> 2026", VERSIONS[1], 70),
+            ("PowerDNS 4.7.3 as served -> master", VERSIONS[2], 20),
+        ] {
+            let path = |name: &str| shared.join("specs").join(Path::new(name));
+            let (old, new) = (read(&path(old)), read(&path(new)));
+            let (contract, _) = Contract::compile(&api, &old, &Reviews::default());
+            let contract = contract.unwrap();
+            let shipped = Shipped::of_title(contract.title());
+            let reviews = Reviews {
+                overlay: Some(propose(&contract, &old, shipped)),
+                ..Reviews::default()
+            };
+            let (contract, _) = Contract::compile(&api, &old, &reviews);
+            let contract = contract.unwrap();
+            let used: BTreeSet<(&str, &str)> = contract
+                .operations()
+                .filter(|operation| operation.reviewed())
+                .map(|operation| (operation.method(), operation.template()))
+                .collect();
+            let diff = diff(&old, &new).unwrap();
+            let is_used = |place: &usize| {
+                let one = &diff.operations[*place];
+                used.contains(&(one.method, one.path.as_str()))
+            };
+            let review = diff.review();
+            // Of texts it is said how many there are; nobody reads a thousand.
+            let of_owner = review
+                .groups
+                .iter()
+                .filter(|group| group.section.needs_owner() && group.section != Section::Texts);
+            let lines = of_owner.clone().count();
+            let in_use = of_owner
+                .filter(|group| group.operations.iter().any(is_used))
+                .count();
+            let waiting = diff
+                .changed()
+                .into_values()
+                .filter(|worst| worst.needs_owner());
+            let row = format!(
+                "| {name} | {} | {lines} | {} | {in_use} of {} |",
+                diff.changes.len(),
+                waiting.count(),
+                used.len()
+            );
+            assert!(
+                PAGE.contains(&row),
+                "docs/contracts.md says otherwise:\n{row}"
+            );
+            assert!(in_use <= most, "{row}");
         }
     }
 }

@@ -6,6 +6,7 @@
 //! or when the server publishes again what is pinned, or what the owner has approved beside it.
 
 mod promote;
+mod report;
 mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,17 +197,15 @@ impl Plane {
     }
 }
 
-/// Asks what an API publishes, compares it, and moves the revision if what is quarantined changes.
-pub(crate) async fn check(plane: &Plane, id: &ApiId, asked: Asked) -> Result<Value, AdminError> {
-    let loaded = plane.loaded();
-    let api = loaded
-        .apis
-        .get(id)
-        .ok_or(AdminError::NotFound("there is no such API"))?;
+/// What an API publishes, and where it says that it does.
+async fn fetched(
+    plane: &Plane,
+    id: &ApiId,
+    api: &LoadedApi,
+) -> Result<(String, Vec<u8>), AdminError> {
     let published = published(api).ok_or_else(|| {
         AdminError::Invalid(format!("`{id}` does not say where its server publishes its document: `drift = \"https://…\"` in apis/{id}.toml"))
     })?;
-    let now = plane.clock.now();
     let url = api
         .api
         .drift
@@ -221,10 +220,21 @@ pub(crate) async fn check(plane: &Plane, id: &ApiId, asked: Asked) -> Result<Val
         let fault = "a person has stopped the API or its credential, so nothing is asked of it";
         return Err(unseen(plane, id, &url, fault));
     }
-    let live = match (plane.fetch)(published).await {
-        Ok(live) => live,
-        Err(fault) => return Err(unseen(plane, id, &url, &fault)),
-    };
+    match (plane.fetch)(published).await {
+        Ok(live) => Ok((url, live)),
+        Err(fault) => Err(unseen(plane, id, &url, &fault)),
+    }
+}
+
+/// Asks what an API publishes, compares it, and moves the revision if what is quarantined changes.
+pub(crate) async fn check(plane: &Plane, id: &ApiId, asked: Asked) -> Result<Value, AdminError> {
+    let loaded = plane.loaded();
+    let api = loaded
+        .apis
+        .get(id)
+        .ok_or(AdminError::NotFound("there is no such API"))?;
+    let now = plane.clock.now();
+    let (url, live) = fetched(plane, id, api).await?;
     let _one_at_a_time = plane.changing.lock().await;
     let before = plane.loaded();
     let mut registry = load(plane, before.revision).await?;
@@ -262,7 +272,14 @@ pub(crate) async fn check(plane: &Plane, id: &ApiId, asked: Asked) -> Result<Val
         document: live,
     };
     plane.seen.keep(id, asked, seen);
-    Ok(report(plane, id, &digest, &diff, &wanted))
+    let used = report::in_use(&before, id);
+    let at = plane.seen.at(id);
+    Ok(report::of(
+        (id, &digest, at),
+        &diff,
+        (&wanted, &used),
+        &pinned.contract,
+    ))
 }
 
 /// What a registry quarantines goes on being quarantined when a project takes its place: only promotion, or the server, ends
@@ -328,81 +345,6 @@ fn unseen(plane: &Plane, id: &ApiId, url: &str, fault: &str) -> AdminError {
     let fault = format!("{url}: {fault}");
     plane.seen.fail(id, fault.clone());
     AdminError::Unavailable(fault)
-}
-
-/// The review, for the owner.
-fn report(
-    plane: &Plane,
-    id: &ApiId,
-    digest: &Digest,
-    diff: &Diff,
-    quarantined: &BTreeSet<OperationId>,
-) -> Value {
-    let ids = |ids: &mut dyn Iterator<Item = &OperationId>| {
-        Value::Array(ids.map(|id| Value::from(id.as_str())).collect())
-    };
-    let added = diff
-        .operations
-        .iter()
-        .filter(|one| one.fate == Fate::Added)
-        .map(|one| &one.id);
-    let renamed = diff.operations.iter().filter_map(|one| match &one.fate {
-        Fate::Renamed { to } => Some((one.id.as_str(), Value::from(to.as_str()))),
-        Fate::Kept | Fate::Moved { .. } | Fate::Added | Fate::Removed => None,
-    });
-    let changed = diff.changed();
-    let narrowed = changed
-        .iter()
-        .filter(|(_, authority)| !authority.needs_owner());
-    let at = plane.seen.at(id);
-    Value::object([
-        ("api", Value::from(id.as_str())),
-        ("digest", Value::from(digest.to_string())),
-        (
-            "seen",
-            at.map_or(Value::Null, |at| Value::from(at.to_string())),
-        ),
-        ("quarantined", ids(&mut quarantined.iter())),
-        ("narrowed", ids(&mut narrowed.map(|(id, _)| *id))),
-        ("added", ids(&mut added.into_iter())),
-        ("renamed", Value::object(renamed)),
-        (
-            "review",
-            Value::Array(
-                diff.review()
-                    .groups
-                    .iter()
-                    .filter(|group| group.section.needs_owner())
-                    .map(|group| {
-                        Value::object([
-                            ("section", Value::from(group.section.title())),
-                            ("subject", Value::from(group.subject.as_str())),
-                            ("consequence", Value::from(group.consequence.as_str())),
-                            (
-                                "rules",
-                                Value::object(group.rules.iter().map(|(rule, count)| {
-                                    (
-                                        rule.as_str(),
-                                        Value::from_u64(u64::try_from(*count).unwrap_or(u64::MAX)),
-                                    )
-                                })),
-                            ),
-                            (
-                                "examples",
-                                Value::Array(
-                                    group
-                                        .examples
-                                        .iter()
-                                        .map(|text| Value::from(text.as_str()))
-                                        .collect(),
-                                ),
-                            ),
-                        ])
-                    })
-                    .collect(),
-            ),
-        ),
-    ])
 }
 
 #[cfg(test)]

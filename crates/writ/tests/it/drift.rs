@@ -186,6 +186,7 @@ fn what_changed_waits_for_its_owner_and_the_rest_flows_on() {
         assert_eq!(code, 2);
         let seen = json(&seen);
         assert_eq!(wants(&seen, "quarantined"), ["deleteZone"]);
+        assert_eq!(wants(&seen, "in_use"), ["deleteZone"]);
         assert_eq!(wants(&seen, "narrowed"), ["listZones"]);
         assert_eq!(wants(&seen, "added"), ["makeZone"]);
         assert_eq!(seen.member("renamed").unwrap().member("getZone"), Some(&Value::from("showZone")));

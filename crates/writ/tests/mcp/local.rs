@@ -64,21 +64,19 @@ fn has_ended(started: &str) {
     }
 }
 
-#[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "one story, from the name to the call"
-)]
-fn a_program_is_imported_by_its_name_and_started_when_that_is_said() {
-    let project = named();
+/// Imports with the credential in a file: exit code, standard output, standard error.
+fn import(project: &Project, program: &str, more: &[&str]) -> (i32, String, String) {
     project.write("token", &format!("{KEY}\n"));
     let token = project.path("token");
     let token = token.to_str().unwrap();
-    let import = |program: &str, more: &[&str]| {
-        let mut arguments = vec!["api", "import", program, "--token-file", token];
-        arguments.extend_from_slice(more);
-        project.run(&arguments)
-    };
+    let mut arguments = vec!["api", "import", program, "--token-file", token];
+    arguments.extend_from_slice(more);
+    project.run(&arguments)
+}
+
+#[test]
+fn no_command_line_is_a_program_and_none_is_started_unasked() {
+    let project = named();
     for (program, more, why) in [
         ("stdio:desk", &[][..], "--id"),
         (
@@ -109,7 +107,7 @@ fn a_program_is_imported_by_its_name_and_started_when_that_is_said() {
             "`--start` is for a program",
         ),
     ] {
-        let (code, said, fault) = import(program, more);
+        let (code, said, fault) = import(&project, program, more);
         assert!(
             code == 2 && fault.contains(why),
             "{program}: {code} {said}{fault}"
@@ -120,13 +118,17 @@ fn a_program_is_imported_by_its_name_and_started_when_that_is_said() {
         [""; 0],
         "nothing was started"
     );
+}
 
+#[test]
+fn a_program_is_imported_by_its_name_and_started_when_that_is_said() {
+    let project = named();
     // What it was shown is in nothing that is written down.
     project.write(
         "desk/tools",
         &TOOLS.replace("Repeats.", &format!("Repeats {KEY}.")),
     );
-    let (code, _, fault) = import("stdio:desk", &["--id", "desk", "--start"]);
+    let (code, _, fault) = import(&project, "stdio:desk", &["--id", "desk", "--start"]);
     assert!(
         code == 1 && fault.contains("hold the credential"),
         "{fault}"
@@ -138,6 +140,7 @@ fn a_program_is_imported_by_its_name_and_started_when_that_is_said() {
 
     project.write("desk/tools", TOOLS);
     let (code, said, fault) = import(
+        &project,
         "stdio:desk",
         &["--id", "desk", "--owner", "o@example.org", "--start"],
     );

@@ -21,7 +21,8 @@ pub(super) struct Document {
 /// Reads a file, or the document of an API of the project that has this id.
 pub(super) fn read(config: &Path, what: &str) -> Result<Document, Failure> {
     let file = Path::new(what);
-    if file.is_file() {
+    // Also what is no file, such as a pipe.
+    if file.exists() && !file.is_dir() {
         return at(file, what.to_owned());
     }
     let id: ApiId = what.parse().map_err(|_no_id: writ_types::NameError| {

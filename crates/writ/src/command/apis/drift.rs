@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use writ_contract::diff::Section;
 use writ_types::Value;
 
 use super::documents;
@@ -41,7 +42,15 @@ fn print(terminal: Terminal, seen: &Value) {
         .member("review")
         .and_then(Value::as_array)
         .unwrap_or_default();
-    for group in groups.iter().take(SHOWN) {
+    // What no purpose names no task can hold: it is not what has to be read today.
+    let is_used = |group: &&Value| {
+        let used = group.member("in_use").and_then(Value::as_u64);
+        used.unwrap_or_default() > 0
+    };
+    let is_text = |group: &&Value| text(group, "section") == Section::Texts.title();
+    let (texts, used): (Vec<&Value>, Vec<&Value>) =
+        groups.iter().filter(is_used).partition(is_text);
+    for group in used.iter().take(SHOWN) {
         if text(group, "section") != section {
             section = text(group, "section");
             terminal.line(&terminal.paint(Tone::Strong, section));
@@ -59,12 +68,24 @@ fn print(terminal: Terminal, seen: &Value) {
             rules.join(", ")
         ));
     }
-    if groups.len() > SHOWN {
-        let rest = groups.len().saturating_sub(SHOWN);
+    if used.len() > SHOWN {
+        let rest = used.len().saturating_sub(SHOWN);
         terminal.line(&format!("  … {rest} more (--json)"));
+    }
+    if !texts.is_empty() {
+        let title = terminal.paint(Tone::Strong, Section::Texts.title());
+        terminal.line(&format!("{title}: {} (--json)", texts.len()));
+    }
+    let told = used.len().saturating_add(texts.len());
+    if groups.len() > told {
+        let rest = groups.len().saturating_sub(told);
+        terminal.line(&format!(
+            "{rest} more lines are of operations that no purpose names, or that are new (--json); they are approved with the others"
+        ));
     }
     for (name, what) in [
         ("quarantined", "wait for their owner"),
+        ("in_use", "of these are in use: a purpose names them"),
         ("narrowed", "can do less, and are accepted"),
         ("added", "are new, and not in the contract"),
     ] {
