@@ -8,6 +8,7 @@
 mod allowed;
 mod caller;
 mod card;
+mod waiters;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ use writ_task::{
     AmendError, Approvals as _, Ask, Ending, Known, Ledger as _, Standing, Status, TaskStatus, Want,
 };
 use writ_types::{
-    ActionName, Agent, Amendment, ApprovalId, CallId, Difference, Digest, Effect, Grant,
-    JsonLimits, KeyedDigest, Pending, Problem, ReasonCode, Resource, Timestamp, Value, Verdict,
-    preferred_wait,
+    ActionName, Agent, Amendment, ApprovalId, BoundChange, CallId, Difference, Digest, Effect,
+    Grant, JsonLimits, KeyedDigest, Pending, Problem, ReasonCode, Resource, Timestamp, Value,
+    Verdict, preferred_wait,
 };
 
 use crate::ending::settle;
@@ -37,6 +38,7 @@ use allowed::Allowed;
 pub(crate) use allowed::covered;
 use caller::Caller;
 use card::Card;
+pub(crate) use waiters::Waiters;
 
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 const CALL_ID: HeaderName = HeaderName::from_static("writ-call-id");
@@ -157,7 +159,7 @@ async fn serve(
     let now = plane.wall.check(plane.clock.now()).map_err(clock)?;
     let loaded = plane.loaded();
     let place = (asked.headers, asked.path);
-    let caller = Caller::prove(plane, from, &loaded, place, (call, now))?;
+    let caller = Caller::prove(plane, from, place, (call, now))?;
     // Nobody learns of a task that is not theirs whether there is one.
     if caller.subject().task.to_string() != asked.task {
         return Err(ReasonCode::UnknownOperation.into());
@@ -236,6 +238,12 @@ impl Request<'_> {
         let wanted = Wanted::read(asked)?;
         let prefer = asked.headers.get_all("prefer").iter();
         let wait = preferred_wait(prefer.map(HeaderValue::as_bytes));
+        let place = self.plane.waiters.enter(status.grant.task);
+        let wait = if place.is_some() {
+            wait
+        } else {
+            Duration::ZERO
+        };
         let deadline = tokio::time::sleep(wait.min(left(status, self.plane.clock.now())));
         tokio::pin!(deadline);
         loop {
@@ -293,6 +301,7 @@ impl Request<'_> {
         if difference.is_none() {
             return Ok(Step::Done(told(&loaded, "unchanged", before, now)));
         }
+        allowed::is_for(self.caller.proof().resource(), &difference)?;
         let from = before.digest();
         let known = plane.ledger.look_at_amendment(&after, &from, now).await;
         let known = known.map_err(ledger)?;
@@ -416,16 +425,10 @@ impl Request<'_> {
             after.digest()
         )];
         widened.extend(difference.added().map(|action| format!("action {action}")));
-        for change in difference.bounds() {
-            if change.widens() {
-                let bound = change.after.map(|bound| bound.to_value().to_string());
-                let (action, place) = (change.action, change.place);
-                widened.push(format!(
-                    "bound {action} {place} {}",
-                    bound.unwrap_or_default()
-                ));
-            }
-        }
+        // Without its value: one more beside it, or a shorter prefix, is the same wish.
+        let bounds = difference.bounds().into_iter();
+        let wider = bounds.filter(BoundChange::widens);
+        widened.extend(wider.map(|change| format!("bound {} {}", change.action, change.place)));
         let purpose = &after.purpose;
         if difference
             .budget()

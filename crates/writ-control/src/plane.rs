@@ -24,6 +24,7 @@ use writ_types::{
 };
 
 use crate::alarms::AlarmDesk;
+use crate::amend::Waiters;
 use crate::approvals::ApprovalDesk;
 use crate::drift::{Fetch, LastSeen};
 use crate::identity::Callers;
@@ -226,6 +227,8 @@ pub struct Plane {
     pub(crate) callers: Arc<Callers>,
     /// What tasks hold is amended one after another.
     pub(crate) amending: tokio::sync::Mutex<()>,
+    /// Who waits for the answer to what they asked their task to hold.
+    pub(crate) waiters: Waiters,
     /// Changes come one after another.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// One replay at a time: each compiles what was in force once more, and holds it.
@@ -293,6 +296,7 @@ impl Plane {
             changes: watch::Sender::new(()),
             callers: Arc::default(),
             amending: tokio::sync::Mutex::new(()),
+            waiters: Waiters::default(),
             changing: tokio::sync::Mutex::new(()),
             replaying: tokio::sync::Mutex::new(()),
             tenant: parts.tenant,

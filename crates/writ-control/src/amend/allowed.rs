@@ -177,3 +177,26 @@ pub(crate) fn covered(
     }
     Ok(())
 }
+
+/// Whether a token is for all the actions and bounds that an amendment changes: one for a single API says nothing of what the task holds
+/// at others.
+///
+/// # Errors
+///
+/// What it is not for.
+pub(super) fn is_for(resource: &Resource, difference: &Difference<'_>) -> Result<(), Refused> {
+    let other = |action: &ActionName| !resource.covers(&action.api);
+    let why = "the token is for one API, and this changes what the task holds at another; ask with one that is for it";
+    let mut actions = difference.added().chain(difference.dropped());
+    if actions.any(other) {
+        return Err(Refused::beyond("actions", why));
+    }
+    if difference
+        .bounds()
+        .iter()
+        .any(|change| other(change.action))
+    {
+        return Err(Refused::beyond("bounds", why));
+    }
+    Ok(())
+}

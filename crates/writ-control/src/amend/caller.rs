@@ -32,7 +32,6 @@ impl Caller {
     pub(super) fn prove(
         plane: &Plane,
         from: &Connection,
-        loaded: &Loaded,
         (headers, path): (&HeaderMap, &str),
         (call, now): (CallId, Timestamp),
     ) -> Result<Self, Refused> {
@@ -45,18 +44,9 @@ impl Caller {
         if plane.is_trap(token, from) {
             return Err(ReasonCode::Unauthenticated.into());
         }
-        // What the token is for says which API's owner may have accepted that it is bound to no key.
         let resource = match plane.verify(token, now) {
             Ok(verified) => verified.resource().clone(),
             Err(_refused_below) => Resource::All,
-        };
-        let accepts = match &resource {
-            Resource::Api(api) => loaded.apis.get(api),
-            Resource::All => None,
-        };
-        let unbound = match accepts {
-            Some(api) if api.api.allow_unbound_tokens => UnboundTokens::Accepted,
-            Some(_) | None => UnboundTokens::Refused,
         };
         let uri: HttpUri = format!("{}{path}", plane.settings.issuer)
             .parse()
@@ -73,7 +63,8 @@ impl Caller {
             uri: &uri,
             resource: &resource,
         };
-        let proof = plane.authenticate(&presented, unbound, (call, now));
+        // One that is bound to no key may be accepted for calls of an API; what its task holds is more than those.
+        let proof = plane.authenticate(&presented, UnboundTokens::Refused, (call, now));
         let proof = proof.map_err(|fault| Refused {
             challenge: Some(fault.challenge()),
             ..fault.reason().into()

@@ -73,6 +73,17 @@ impl Desk {
         }
     }
 
+    /// Waits until a program has ended, and says which.
+    fn wait_for_end(&self) -> usize {
+        let mut said = self.said();
+        loop {
+            if let Some((number, _)) = said.iter().find(|(_, line)| line == "end") {
+                return *number;
+            }
+            said = self.said.1.wait(said).unwrap();
+        }
+    }
+
     fn serve(&self, number: usize, mut stream: TcpStream) {
         let lines = BufReader::new(stream.try_clone().unwrap()).lines();
         for line in lines.map_while(Result::ok) {
@@ -311,7 +322,7 @@ fn a_kill_takes_the_call_back_and_ends_the_process_of_its_task_alone() {
             number == 0 && told.contains(&format!(r#""requestId":{id}"#)),
             "{told}"
         );
-        assert_eq!(local.desk.wait_for("end").0, 0);
+        assert_eq!(local.desk.wait_for_end(), 0);
         assert_eq!(local.call(&second, "echo").await, "did echo in 1");
     });
 }
@@ -331,7 +342,7 @@ fn what_is_stopped_ends_the_processes_that_have_it_and_starts_none() {
                 assert_eq!(sent.status, 200, "{row}: {}", sent.json());
             };
             order("/v1/kill").await;
-            assert_eq!(local.desk.wait_for("end").0, 0);
+            assert_eq!(local.desk.wait_for_end(), 0);
             assert_eq!(local.call(&task, "echo").await, "stopped", "{row}");
             order("/v1/resume").await;
             assert_eq!(local.call(&task, "echo").await, "did echo in 1", "{row}");
