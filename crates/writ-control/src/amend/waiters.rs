@@ -28,8 +28,10 @@ impl Waiters {
     /// A place to wait in; none if the task waits already, or too many do: what can be said now is the answer then.
     pub(super) fn enter(&self, task: TaskId) -> Option<Waiter<'_>> {
         let mut all = self.all();
-        let room = all.len() < MOST && all.insert(task);
-        room.then_some(Waiter {
+        if all.len() >= MOST || !all.insert(task) {
+            return None;
+        }
+        Some(Waiter {
             waiters: self,
             task,
         })
