@@ -100,35 +100,14 @@ pub(crate) fn of_response(operation: &Operation) -> Vec<Marked> {
 pub(crate) fn names_of_answers(operation: &Operation) -> BTreeSet<String> {
     let schemas = &operation.schemas;
     let media = operation.replies.iter().flat_map(|reply| &reply.media);
-    let mut open: Vec<SchemaId> = media.filter_map(|media| media.schema).collect();
-    let (mut seen, mut names) = (BTreeSet::new(), BTreeSet::new());
-    while let Some(id) = open.pop() {
-        if seen.len() >= MOST || !seen.insert(id) {
-            continue;
-        }
-        let schema = schemas.of(id);
-        let members = schema
-            .object
-            .iter()
-            .flat_map(|rules| rules.properties.keys());
-        names.extend(members.map(|name| name.to_ascii_lowercase()));
-        schema.children(&mut open);
-    }
-    names
+    let open = media.filter_map(|media| media.schema).collect();
+    let names = names_below(schemas, open);
+    names.iter().map(|name| name.to_ascii_lowercase()).collect()
 }
 
-/// The names of the members that its arguments may have. Any other name in a call is chosen by whoever calls.
-pub(crate) fn names_of_arguments(operation: &Operation) -> BTreeSet<String> {
-    let schemas = &operation.schemas;
-    let parameters = operation.parameters.iter();
-    let mut names: BTreeSet<String> = parameters
-        .clone()
-        .map(|parameter| parameter.name.clone())
-        .collect();
-    let mut open: Vec<SchemaId> = parameters.map(|parameter| parameter.schema).collect();
-    let media = operation.body.iter().flat_map(|body| &body.media);
-    open.extend(media.filter_map(|media| media.schema));
-    let mut seen = BTreeSet::new();
+/// The names of the members of these schemas and of all below them.
+fn names_below(schemas: &Schemas, mut open: Vec<SchemaId>) -> BTreeSet<String> {
+    let (mut seen, mut names) = (BTreeSet::new(), BTreeSet::new());
     while let Some(id) = open.pop() {
         if seen.len() >= MOST || !seen.insert(id) {
             continue;
@@ -142,6 +121,17 @@ pub(crate) fn names_of_arguments(operation: &Operation) -> BTreeSet<String> {
         schema.children(&mut open);
     }
     names
+}
+
+/// The names of the members that its arguments may have. Any other name in a call is chosen by whoever calls.
+pub(crate) fn names_of_arguments(operation: &Operation) -> BTreeSet<String> {
+    let schemas = &operation.schemas;
+    let parameters = operation.parameters.iter();
+    let own = parameters.clone().map(|parameter| parameter.name.clone());
+    let mut open: Vec<SchemaId> = parameters.map(|parameter| parameter.schema).collect();
+    let media = operation.body.iter().flat_map(|body| &body.media);
+    open.extend(media.filter_map(|media| media.schema));
+    names_below(schemas, open).into_iter().chain(own).collect()
 }
 
 struct Walk<'w> {

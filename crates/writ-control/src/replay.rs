@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use writ_audit::Record;
-use writ_types::{ActionName, Grant, Inputs, RevisionId, TaskId, Timestamp, Value};
+use writ_types::{Grant, Inputs, RevisionId, TaskId, Timestamp, Value};
 
 use crate::disagreements::{Disagreements, Kind};
 use crate::plan::Side;
@@ -103,12 +103,12 @@ fn said(
     sides: &Sides,
 ) -> (Again, bool) {
     let nothing = |why| (Again::Unsaid(why), false);
-    let (Some(action), Some((_, task))) = (&recorded.action, recorded.call) else {
+    let (Some(_), Some((_, task))) = (&recorded.action, recorded.call) else {
         return nothing(Unsaid::NotByRules);
     };
     let revision = record.header.revision;
     let then = revision.and_then(|revision| sides.then.get(&revision));
-    let then = then.and_then(|side| ground(side, recorded, action));
+    let then = then.and_then(|side| Ground::of_side(side, recorded));
     let (Some(then), Some(grant)) = (then, sides.grants.get(&task)) else {
         return nothing(Unsaid::NotKept);
     };
@@ -119,19 +119,7 @@ fn said(
         None if record.evidence().is_none() => Inputs::default(),
         None => return nothing(Unsaid::NotKept),
     };
-    let draft = ground(&sides.draft, recorded, action);
+    let draft = Ground::of_side(&sides.draft, recorded);
     let other = draft.is_some_and(|draft| draft.contract.digest() != then.contract.digest());
     (again(recorded, then, draft, grant, inputs), other)
-}
-
-fn ground<'s>(side: &'s Side, recorded: &Recorded, action: &ActionName) -> Option<Ground<'s>> {
-    let contract = side.contracts.get(&action.api)?;
-    Some(Ground {
-        pdp: &side.pdp,
-        agent: side.registry.agents.get(&recorded.agent)?,
-        purposes: &side.registry.purposes,
-        api: side.registry.apis.get(&action.api)?,
-        contract,
-        operation: contract.operation(&action.operation)?,
-    })
 }

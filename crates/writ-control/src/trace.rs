@@ -21,6 +21,8 @@ use writ_types::{
     TaskId, Timestamp, Verdict,
 };
 
+use crate::plan::Side;
+
 pub(crate) use again::{Again, Unsaid, again};
 use road::Asked;
 pub(crate) use road::Gate;
@@ -107,6 +109,22 @@ pub(crate) struct Ground<'g> {
     pub(crate) api: &'g Api,
     pub(crate) contract: &'g Contract,
     pub(crate) operation: &'g Operation,
+}
+
+impl<'g> Ground<'g> {
+    /// What a side has of a recorded call; none if it does not know its agent, or what it calls.
+    pub(crate) fn of_side(side: &'g Side, recorded: &Recorded) -> Option<Self> {
+        let action = recorded.action.as_ref()?;
+        let contract = side.contracts.get(&action.api)?;
+        Some(Self {
+            pdp: &side.pdp,
+            agent: side.registry.agents.get(&recorded.agent)?,
+            purposes: &side.registry.purposes,
+            api: side.registry.apis.get(&action.api)?,
+            contract,
+            operation: contract.operation(&action.operation)?,
+        })
+    }
 }
 
 /// A person who could be asked.

@@ -9,6 +9,7 @@ use writ_types::{
     Agent, AgentId, ApiId, CredentialName, Digest, RevisionId, Secret, Timestamp, Value,
 };
 
+use crate::admin::history::was_in_force;
 use crate::admin::proposals::{self, Kind};
 use crate::admin::{AdminError, Call, record};
 use crate::cases;
@@ -103,12 +104,6 @@ pub(super) async fn roll_back(plane: &Plane, call: &Call<'_>) -> Result<Value, A
     wanted.done(call).await
 }
 
-/// What is told of a revision that nobody can go back to.
-pub(super) const NEVER: &str =
-    "no such revision was in force, or it is too long ago: `writ revisions` lists them";
-/// How many revisions back one can go.
-pub(super) const REMEMBERED: usize = 200;
-
 /// Whether an agent of an earlier revision stays stopped.
 pub(super) fn stays_stopped(before: &Loaded, agent: &Agent) -> bool {
     let known = before.agents.get(&agent.id);
@@ -187,11 +182,7 @@ impl<'a> Wanted<'a> {
             revision.and_then(|text| text.parse().ok()).ok_or_else(|| {
                 AdminError::Invalid("this is no revision: `writ revisions` lists them".to_owned())
             })?;
-        let history = plane.store.history(&plane.tenant, REMEMBERED).await;
-        let history = history.map_err(|fault| store(&fault))?;
-        if !history.iter().any(|past| past.revision.id == revision) {
-            return Err(AdminError::NotFound(NEVER));
-        }
+        was_in_force(plane, revision).await?;
         let registry = plane.store.load(&plane.tenant, revision).await;
         let mut registry = registry.map_err(|fault| store(&fault))?;
         let before = plane.loaded();

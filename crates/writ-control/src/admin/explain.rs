@@ -150,19 +150,7 @@ fn with_side(
     kept: Result<Value, String>,
     people: &[Person],
 ) -> Trace {
-    let ground = side
-        .zip(recorded.action.as_ref())
-        .and_then(|(side, action)| {
-            let contract = side.contracts.get(&action.api)?;
-            Some(Ground {
-                pdp: &side.pdp,
-                agent: side.registry.agents.get(&recorded.agent)?,
-                purposes: &side.registry.purposes,
-                api: side.registry.apis.get(&action.api)?,
-                contract,
-                operation: contract.operation(&action.operation)?,
-            })
-        });
+    let ground = side.and_then(|side| Ground::of_side(side, recorded));
     with_ground(recorded, ground, grant, kept, people)
 }
 

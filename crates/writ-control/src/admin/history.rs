@@ -3,11 +3,27 @@
 use writ_store::{ChangedPart, Past};
 use writ_types::{RevisionId, Value};
 
-use crate::admin::changes::{NEVER, REMEMBERED, stays_stopped};
+use crate::admin::changes::stays_stopped;
 use crate::admin::look::unavailable;
 use crate::admin::{AdminError, Call};
 use crate::plane::Plane;
 use crate::reload;
+
+/// How many revisions back one can go.
+const REMEMBERED: usize = 200;
+
+/// Whether one can go back to a revision: it was in force, and not too long ago.
+pub(super) async fn was_in_force(plane: &Plane, revision: RevisionId) -> Result<(), AdminError> {
+    let history = plane.store.history(&plane.tenant, REMEMBERED).await;
+    let history = history.map_err(|fault| unavailable(&fault))?;
+    if history.iter().any(|past| past.revision.id == revision) {
+        Ok(())
+    } else {
+        Err(AdminError::NotFound(
+            "no such revision was in force, or it is too long ago: `writ revisions` lists them",
+        ))
+    }
+}
 
 /// The revisions that were in force, the one that is first, with what each changed.
 pub(super) async fn list(plane: &Plane) -> Result<Value, AdminError> {
@@ -50,11 +66,7 @@ pub(super) async fn registry(plane: &Plane, call: &Call<'_>) -> Result<Value, Ad
             .map_err(|fault| AdminError::Invalid(fault.to_string()))?,
     };
     if revision != loaded.revision {
-        let history = plane.store.history(&plane.tenant, REMEMBERED).await;
-        let history = history.map_err(|fault| unavailable(&fault))?;
-        if !history.iter().any(|past| past.revision.id == revision) {
-            return Err(AdminError::NotFound(NEVER));
-        }
+        was_in_force(plane, revision).await?;
     }
     let registry = plane.store.load(&plane.tenant, revision).await;
     let mut registry = registry.map_err(|fault| unavailable(&fault))?;

@@ -101,15 +101,16 @@ fn details(args: &TaskOpenArgs) -> Result<Value, Failure> {
             .map(|seconds| ("expires_in", Value::from_u64(seconds))),
     );
     for (name, text) in [("bounds", &args.bounds), ("plan", &args.plan)] {
-        let parsed = text
-            .as_ref()
-            .map(|text| Value::parse(text.as_bytes(), &JsonLimits::REQUEST));
-        let parsed = parsed.transpose();
-        let parsed =
-            parsed.map_err(|fault| Failure::usage(format!("--{name} is no JSON: {fault}")))?;
-        detail.extend(parsed.map(|value| (name, value)));
+        detail.extend(json(name, text.as_deref())?.map(|value| (name, value)));
     }
     Ok(Value::Array(vec![Value::object(detail)]))
+}
+
+/// The JSON of an option, if it was given.
+fn json(name: &str, text: Option<&str>) -> Result<Option<Value>, Failure> {
+    let parsed = text.map(|text| Value::parse(text.as_bytes(), &JsonLimits::REQUEST));
+    let parsed = parsed.transpose();
+    parsed.map_err(|fault| Failure::usage(format!("--{name} is no JSON: {fault}")))
 }
 
 async fn open(terminal: Terminal, config: &Config, args: &TaskOpenArgs) -> Result<(), Failure> {

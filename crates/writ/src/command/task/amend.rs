@@ -120,13 +120,7 @@ fn details(args: &TaskAmendArgs, held: &Value) -> Result<Value, Failure> {
     let life = args.expires_in.map(Value::from_u64);
     detail.extend(life.map(|life| ("expires_in", life)));
     for (name, text) in [("bounds", &args.bounds), ("budget", &args.budget)] {
-        let parsed = text
-            .as_ref()
-            .map(|text| Value::parse(text.as_bytes(), &JsonLimits::REQUEST));
-        let parsed = parsed.transpose();
-        let parsed =
-            parsed.map_err(|fault| Failure::usage(format!("--{name} is no JSON: {fault}")))?;
-        detail.extend(parsed.map(|value| (name, value)));
+        detail.extend(super::json(name, text.as_deref())?.map(|value| (name, value)));
     }
     Ok(Value::Array(vec![Value::object(detail)]))
 }
